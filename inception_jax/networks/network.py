@@ -1,0 +1,182 @@
+"""A network as a value: named stages of blocks, its heads, its images."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from inception_jax.networks.ops import (
+    Conv,
+    Dense,
+    Dropout,
+    Op,
+    Residual,
+    chain,
+    global_pool,
+    map_ops,
+    residuals,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Blocks on one grid, called name_1, name_2 and so on where `numbered`."""
+
+    name: str
+    blocks: tuple[Op, ...]
+    numbered: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Auxiliary:
+    """An auxiliary classifier on the output of the stage `after`: `op`, then logits."""
+
+    after: str
+    op: Op
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """An image classifier.
+
+    `crop_fraction` is the central share of each side that evaluation sees,
+    `pixel_range` what 0 and 255 become. Without `batch_norm_gamma` batch norm only
+    shifts.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    auxiliary: Auxiliary | None = None
+    classes: int = 1000
+    input_size: int = 299
+    crop_fraction: float = 0.875
+    pixel_range: tuple[float, float] = (-1.0, 1.0)
+    dropout: float = 0.2
+    batch_norm_gamma: bool = False
+    batch_norm_epsilon: float = 0.001
+
+
+class Block(NamedTuple):
+    name: str
+    stage: str
+    op: Op
+
+
+def network(name: str, *stages: Stage, **properties) -> Network:
+    return Network(name, stages, **properties)
+
+
+def one(name: str, block: Op) -> Stage:
+    """Returns a stage that is a single block of the same name."""
+    return Stage(name, (block,), numbered=False)
+
+
+def stage(name: str, repeats: int, *blocks: Op) -> Stage:
+    """Returns a numbered stage: the blocks in this order, `repeats` times."""
+    return Stage(name, repeats * blocks, numbered=True)
+
+
+def trunk(network: Network) -> Iterator[Block]:
+    """Yields the blocks from the image to the last grid."""
+    for stage in network.stages:
+        for number, op in enumerate(stage.blocks, 1):
+            name = f'{stage.name}_{number}' if stage.numbered else stage.name
+            yield Block(name, stage.name, op)
+
+
+def head(network: Network) -> Op:
+    """Returns what turns the last grid into logits (Figs. 9 and 15)."""
+    return chain(global_pool(), Dropout(network.dropout), Dense(network.classes, 0.01))
+
+
+def auxiliary_head(network: Network) -> Op:
+    """Returns what turns the grid after the stage `auxiliary.after` into logits."""
+    logits = Dense(network.classes, 0.001)
+    return chain(network.auxiliary.op, global_pool(), logits)
+
+
+def residual_scales(network: Network) -> tuple[float, ...]:
+    """Lists the scale of every residual block, from the image to the last grid."""
+    return tuple(sum_.scale for b in trunk(network) for sum_ in residuals(b.op))
+
+
+def map_network(function: Callable[[Op], Op], network: Network) -> Network:
+    """Rebuilds a network with `function` applied to every op of its trunk."""
+    stages = [
+        dataclasses.replace(s, blocks=tuple(map_ops(function, b) for b in s.blocks))
+        for s in network.stages
+    ]
+    return dataclasses.replace(network, stages=tuple(stages))
+
+
+def scaled(
+    network: Network,
+    *,
+    width: float | Mapping[str, float] = 1.0,
+    depth: float | Mapping[str, float] = 1.0,
+) -> Network:
+    """Returns a relative with other widths and numbers of blocks.
+
+    `width` multiplies the filters of every convolution of a block and `depth` the
+    number of blocks of every numbered stage, of which the first ones are kept or,
+    beyond the last, repeated. Both are one number or numbers by stage; stages not named
+    stay as they are. Neither falls below one. A residual block follows the width of its
+    trunk.
+    """
+
+    def resize(stage: Stage) -> Stage:
+        blocks = stage.blocks
+        if stage.numbered:
+            count = max(1, round(len(blocks) * _of(depth, stage.name)))
+            blocks = (blocks + count * blocks[-1:])[:count]
+        widen = _widen(_of(width, stage.name))
+        return dataclasses.replace(
+            stage, blocks=tuple(map_ops(widen, block) for block in blocks)
+        )
+
+    for by_stage in (width, depth):
+        _check_stages(network, by_stage)
+    auxiliary = network.auxiliary
+    if auxiliary:
+        widen = _widen(_of(width, auxiliary.after))
+        auxiliary = dataclasses.replace(auxiliary, op=map_ops(widen, auxiliary.op))
+    return dataclasses.replace(
+        network, stages=tuple(map(resize, network.stages)), auxiliary=auxiliary
+    )
+
+
+def with_scale(network: Network, scale: float) -> Network:
+    """Returns the network with one residual scale in all blocks."""
+
+    def rescale(op: Op) -> Op:
+        return dataclasses.replace(op, scale=scale) if isinstance(op, Residual) else op
+
+    return map_network(rescale, network)
+
+
+def fingerprint(network: Network) -> str:
+    """Returns 12 hexadecimal digits that two networks share only if they are equal."""
+    return hashlib.sha256(repr(network).encode()).hexdigest()[:12]
+
+
+def _of(number: float | Mapping[str, float], stage: str) -> float:
+    return number.get(stage, 1.0) if isinstance(number, Mapping) else number
+
+
+def _check_stages(network: Network, by_stage: float | Mapping[str, float]) -> None:
+    names = [stage.name for stage in network.stages]
+    for name in by_stage if isinstance(by_stage, Mapping) else ():
+        if name not in names:
+            raise ValueError(
+                f'{network.name} has no stage {name!r}; its stages are '
+                f'{", ".join(names)}'
+            )
+
+
+def _widen(width: float) -> Callable[[Op], Op]:
+    def widen(op: Op) -> Op:
+        if isinstance(op, Conv) and op.filters is not None:
+            return dataclasses.replace(op, filters=max(1, round(op.filters * width)))
+        return op
+
+    return widen

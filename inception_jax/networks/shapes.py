@@ -1,0 +1,206 @@
+"""The reading of a network as shapes: grids, widths, parameters and multiply-adds."""
+
+import dataclasses
+from typing import NamedTuple
+
+from inception_jax.networks.network import Network, auxiliary_head, head, trunk
+from inception_jax.networks.ops import (
+    Conv,
+    Dense,
+    Module,
+    Op,
+    Pool,
+    Residual,
+    Shape,
+    interpret,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """An op without parts in its place. Shapes are (height, width, channels)."""
+
+    name: str
+    op: Op
+    input: Shape
+    output: Shape
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """The window of a convolution or a pool after clipping."""
+        return window(self.op, self.input)
+
+    @property
+    def params(self) -> int:
+        """The trainable parameters, with a shift and no gamma for batch norm."""
+        match self.op:
+            case Conv():
+                height, width = self.window
+                return (height * width * self.input[2] + 1) * self.output[2]
+            case Dense():
+                return (self.input[2] + 1) * self.output[2]
+            case Module():
+                return self.op.params(self.input)
+        return 0
+
+    @property
+    def batch_norm_channels(self) -> int:
+        """The channels that batch norm sees; each could have a gamma."""
+        return self.output[2] if isinstance(self.op, Conv) and not self.op.linear else 0
+
+    @property
+    def macs(self) -> int:
+        """The multiply-adds of convolutions and dense layers for one image."""
+        match self.op:
+            case Conv():
+                height, width = self.window
+                grid = self.output[0] * self.output[1]
+                return grid * height * width * self.input[2] * self.output[2]
+            case Dense():
+                return self.input[2] * self.output[2]
+            case Module():
+                return self.op.macs(self.input)
+        return 0
+
+    @property
+    def layers(self) -> int:
+        return int(isinstance(self.op, Conv | Dense))
+
+
+class Measured(NamedTuple):
+    """A block with its leaves in the order of the walk."""
+
+    name: str
+    stage: str
+    op: Op
+    input: Shape
+    output: Shape
+    leaves: tuple[Leaf, ...]
+
+    def total(self, quantity: str) -> int:
+        """Returns the sum of `params`, `macs`, ... over the leaves."""
+        return sum(getattr(leaf, quantity) for leaf in self.leaves)
+
+
+@dataclasses.dataclass
+class _Shapes:
+    """The reading: its values are shapes, and it keeps the leaves that it meets."""
+
+    leaves: list[Leaf] = dataclasses.field(default_factory=list)
+
+    def width(self, x: Shape) -> int:
+        return x[2]
+
+    def leaf(self, name: str, op: Op, x: Shape) -> Shape:
+        self.leaves.append(Leaf(name, op, x, output_shape(op, x)))
+        return self.leaves[-1].output
+
+    def concat(self, xs: list[Shape]) -> Shape:
+        if len({x[:2] for x in xs}) != 1:
+            raise ValueError(
+                f'branches with outputs {", ".join(map(_text, xs))} cannot be '
+                'concatenated; give them the same grid'
+            )
+        return (*xs[0][:2], sum(x[2] for x in xs))
+
+    def add(self, op: Residual, x: Shape, branch: Shape) -> Shape:
+        if x != branch:
+            raise ValueError(
+                f'a residual branch gives {_text(branch)} beside {_text(x)} of the '
+                'trunk; end it with expand(), and keep strides out of it'
+            )
+        return x
+
+
+def output_shape(op: Op, shape: Shape) -> Shape:
+    """Returns the output shape of a leaf.
+
+    Raises:
+      ValueError: a VALID window is larger than the grid.
+    """
+    match op:
+        case Conv() | Pool():
+            channels = op.filters if isinstance(op, Conv) else shape[2]
+            kernel = window(op, shape)
+            return (*_grid(op, kernel, shape), channels)
+        case Dense():
+            return (1, 1, op.units)
+        case Module():
+            return op.output(shape)
+    return shape
+
+
+def window(op: Op, shape: Shape) -> tuple[int, int] | None:
+    """Returns the (height, width) of the window of `op` on a grid, None without one."""
+    if not isinstance(op, Conv | Pool):
+        return None
+    if op.kernel is None:
+        return shape[:2]
+    if op.clip:
+        return min(op.kernel[0], shape[0]), min(op.kernel[1], shape[1])
+    return op.kernel
+
+
+def _grid(op, kernel, shape):
+    if op.padding == 'SAME':
+        return tuple(-(-side // op.stride) for side in shape[:2])
+    if kernel[0] > shape[0] or kernel[1] > shape[1]:
+        raise ValueError(f'a window of {kernel[0]}x{kernel[1]} on {_text(shape)}')
+    return tuple((shape[i] - kernel[i]) // op.stride + 1 for i in (0, 1))
+
+
+def _text(shape: Shape) -> str:
+    return 'x'.join(map(str, shape))
+
+
+def measure(network: Network) -> list[Measured]:
+    """Measures every block: the trunk, then `logits`, then `auxiliary` if there is one.
+
+    Raises:
+      ValueError: the input is smaller than the network can take, or widths do not fit.
+    """
+    try:
+        return _measure(network)
+    except ValueError as error:
+        least = least_input_size(network)
+        if network.input_size >= least:
+            raise
+        raise ValueError(
+            f'input size {network.input_size} is too small for {network.name}; '
+            f'use at least {least}'
+        ) from error
+
+
+def _measure(network: Network) -> list[Measured]:
+    shape = (network.input_size, network.input_size, 3)
+    blocks, grids = [], {}
+    for name, stage, op in trunk(network):
+        blocks.append(_measure_block(name, stage, op, shape))
+        shape = grids[stage] = blocks[-1].output
+    blocks.append(_measure_block('logits', 'logits', head(network), shape))
+    if network.auxiliary:
+        grid = grids[network.auxiliary.after]
+        op = auxiliary_head(network)
+        blocks.append(_measure_block('auxiliary', 'auxiliary', op, grid))
+    return blocks
+
+
+def _measure_block(name: str, stage: str, op: Op, shape: Shape) -> Measured:
+    shapes = _Shapes()
+    output = interpret(op, shape, shapes)
+    return Measured(name, stage, op, shape, output, tuple(shapes.leaves))
+
+
+def least_input_size(network: Network) -> int:
+    """Returns the least side of a square image that leaves a grid for every window.
+
+    Raises:
+      ValueError: no side up to 1024 does; the network does not fit together.
+    """
+    for size in range(1, 1025):
+        try:
+            _measure(dataclasses.replace(network, input_size=size))
+            return size
+        except ValueError as error:
+            problem = error
+    raise ValueError(f'{network.name} does not fit together: {problem}')
