@@ -1,0 +1,218 @@
+"""The linen reading of a network: the one interpreter of its ops."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from inception_jax.networks.network import (
+    Network,
+    auxiliary_head,
+    head,
+    residual_scales,
+    trunk,
+)
+from inception_jax.networks.ops import (
+    Conv,
+    Dense,
+    Dropout,
+    Module,
+    Op,
+    Pool,
+    Residual,
+    interpret,
+    residuals,
+)
+from inception_jax.networks.shapes import window
+
+# Linen wants an initialiser beside every parameter. The project draws initial values
+# with `initializers.initial_variables`; this one serves those who call
+# `Classifier.init`.
+_KERNEL_INIT = nn.initializers.he_normal()
+
+
+class Outputs(NamedTuple):
+    """What a classifier returns.
+
+    `logits` and `auxiliary_logits` are float32 [batch, classes], the latter None
+    without
+    an auxiliary head. `features` is the last grid, before the average pool:
+    [batch, height, width, channels].
+    """
+
+    logits: jax.Array
+    auxiliary_logits: jax.Array | None
+    features: jax.Array
+
+
+class Classifier(nn.Module):
+    """A network as a linen module. Parameters and statistics are float32.
+
+    `dtype` is that of the convolutions; batch statistics, the residual sum's arithmetic
+    and the heads are float32. `batch_norm_axis` names the mapped axis over which
+    statistics are averaged, None for those of the array at hand.
+    """
+
+    network: Network
+    batch_norm_decay: float
+    dtype: jnp.dtype = jnp.float32
+    batch_norm_axis: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        residual_scale: jax.Array | float | None = None,
+        dropout_rate: jax.Array | float | None = None,
+        keys: jax.Array | None = None,
+    ) -> Outputs:
+        """Applies the network to images in its pixel range.
+
+        Args:
+          x: [batch, height, width, 3].
+          train: whether batch norm uses (and updates) the statistics of the batch.
+          residual_scale: one number, or one per residual block from the image on;
+          traced. dropout_rate: share of features to drop; traced. None means the
+          network's. keys: a key per example, [batch], for dropout; None means no
+          dropout.
+        """
+        own = residual_scales(self.network)
+        scale = jnp.asarray(own if residual_scale is None else residual_scale)
+        scales = iter(jnp.broadcast_to(scale, len(own)))
+        rate = self.network.dropout if dropout_rate is None else dropout_rate
+
+        norm = functools.partial(
+            nn.BatchNorm,
+            use_running_average=not train,
+            axis_name=self.batch_norm_axis,
+            momentum=self.batch_norm_decay,
+            epsilon=self.network.batch_norm_epsilon,
+            use_scale=self.network.batch_norm_gamma,
+            dtype=jnp.float32,
+        )
+        mode = _Mode(self.dtype, norm, train, keys, rate)
+
+        def block(name: str, op: Op, x: jax.Array) -> jax.Array:
+            here = [next(scales) for _ in residuals(op)]
+            return _Block(op, name=name)(x, here, mode)
+
+        x = x.astype(self.dtype)
+        grids = {}
+        for name, stage, op in trunk(self.network):
+            x = grids[stage] = block(name, op, x)
+        logits = block('logits', head(self.network), x)
+        auxiliary = None
+        if self.network.auxiliary:
+            grid = grids[self.network.auxiliary.after]
+            auxiliary = block('auxiliary', auxiliary_head(self.network), grid)
+        return Outputs(logits, auxiliary, x)
+
+
+class _Mode(NamedTuple):
+    """How the blocks of one call compute."""
+
+    dtype: jnp.dtype
+    norm: Callable[..., nn.BatchNorm]
+    train: bool
+    keys: jax.Array | None
+    dropout_rate: jax.Array | float
+
+
+class _Block(nn.Module):
+    """The scope of a block; its parameters stand at block/leaf."""
+
+    op: Op
+
+    @nn.compact
+    def __call__(self, x, scales, mode):
+        return interpret(self.op, x, _Arrays(mode, iter(scales)))
+
+
+class _Arrays(NamedTuple):
+    """The reading whose values are arrays [batch, height, width, channels]."""
+
+    mode: _Mode
+    scales: Iterator[jax.Array]
+
+    def width(self, x):
+        return x.shape[-1]
+
+    def concat(self, xs):
+        return jnp.concatenate(xs, axis=-1)
+
+    def add(self, op: Residual, x, branch):
+        # In float32, for a scale rounded to bfloat16 would be another experiment.
+        total = x.astype(jnp.float32) + next(self.scales) * branch.astype(jnp.float32)
+        total = total.astype(x.dtype)
+        return nn.relu(total) if op.relu else total
+
+    def leaf(self, name: str, op: Op, x):
+        match op:
+            case Conv():
+                return _Convolution(op, name=name)(x, self.mode)
+            case Pool():
+                return pool(op, x)
+            case Dropout():
+                return self.dropout(x)
+            case Dense():
+                return nn.Dense(op.units, kernel_init=_KERNEL_INIT, name=name)(
+                    x.reshape(x.shape[0], -1)
+                )
+            case Module():
+                return _call(op.make().clone(name=name), x, self.mode.train)
+
+    def dropout(self, x):
+        if self.mode.keys is None:
+            return x
+        keep = 1.0 - self.mode.dropout_rate
+
+        def draw(key):
+            return jax.random.bernoulli(key, keep, x.shape[1:])
+
+        return jnp.where(jax.vmap(draw)(self.mode.keys), x / keep, jnp.zeros_like(x))
+
+
+class _Convolution(nn.Module):
+    """A convolution with batch norm and ReLU, or with a bias alone if it is linear."""
+
+    op: Conv
+
+    @nn.compact
+    def __call__(self, x, mode):
+        op, dtype = self.op, mode.dtype
+        shape = (*window(op, x.shape[1:]), x.shape[-1], op.filters)
+        kernel = self.param('kernel', _KERNEL_INIT, shape)
+        x = jax.lax.conv_general_dilated(
+            x,
+            kernel.astype(dtype),
+            (op.stride, op.stride),
+            op.padding,
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )
+        if op.linear:
+            bias = self.param('bias', nn.initializers.zeros_init(), (op.filters,))
+            return x + bias.astype(dtype).reshape(1, 1, 1, -1)
+        x = mode.norm(name='bn')(x.astype(jnp.float32)).astype(dtype)
+        return nn.relu(x)
+
+
+def pool(op: Pool, x: jax.Array) -> jax.Array:
+    """Pools [batch, height, width, channels]; the mean of a whole grid is float32."""
+    if op.kernel is None:
+        return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
+    kernel, strides = window(op, x.shape[1:]), (op.stride, op.stride)
+    if op.kind == 'max':
+        return nn.max_pool(x, kernel, strides, op.padding)
+    return nn.avg_pool(x, kernel, strides, op.padding, count_include_pad=False)
+
+
+def _call(module: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+    if 'train' in inspect.signature(type(module).__call__).parameters:
+        return module(x, train=train)
+    return module(x)

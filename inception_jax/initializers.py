@@ -1,0 +1,98 @@
+"""Initial values of a network, drawn on the host: nothing is traced or compiled.
+
+Compiling the draws of a whole network takes longer than compiling some train steps.
+Here a variable's values are a function of the seed and its own path, so networks that
+share a layer start it with the same values.
+"""
+
+import math
+import zlib
+
+import jax
+import numpy as np
+
+from inception_jax.networks.network import Network
+from inception_jax.networks.ops import Conv, Dense, Module
+from inception_jax.networks.shapes import Leaf, measure
+
+# The standard deviation of a standard normal cut at two standard deviations.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+# TF-Slim: `he` for v3 and v4, `glorot` for -ResNet-v2; the authors' older trainer:
+# `truncated_normal` 0.1, with exceptions as `stddev` of ops (inception_model.py).
+SCHEMES = ('he', 'lecun', 'glorot', 'truncated_normal')
+
+
+def initial_kernel(
+    scheme: str,
+    op: Conv | Dense,
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Draws the kernel of a leaf: float32 [height, width, in, out] or [in, out]."""
+    fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
+    match scheme:
+        case 'he':
+            return _truncated(
+                generator, shape, math.sqrt(2 / fan_in) / TRUNCATED_STDDEV
+            )
+        case 'lecun':
+            return _truncated(
+                generator, shape, math.sqrt(1 / fan_in) / TRUNCATED_STDDEV
+            )
+        case 'glorot':
+            limit = math.sqrt(6 / (fan_in + fan_out))
+            return generator.uniform(-limit, limit, shape).astype(np.float32)
+        case 'truncated_normal':
+            return _truncated(generator, shape, op.stddev or 0.1)
+    raise ValueError(f'unknown initializer {scheme!r}; use one of {", ".join(SCHEMES)}')
+
+
+def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
+    """Returns `params` and `batch_stats` of a network as the classifier expects them.
+
+    Biases and shifts are zero, gammas and variances one. A module of the user's is
+    initialised by its own `init`.
+    """
+    variables = {'params': {}, 'batch_stats': {}}
+    for block in measure(network):
+        for leaf in block.leaves:
+            for collection, values in _leaf(network, block.name, leaf, seed, scheme):
+                variables[collection].setdefault(block.name, {})[leaf.name] = values
+    return variables
+
+
+def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
+    """Yields the (collection, values) of a leaf."""
+    path = zlib.crc32(f'{block}/{leaf.name}'.encode())
+    if isinstance(leaf.op, Module):
+        key = jax.random.fold_in(jax.random.key(seed), path)
+        x = np.zeros((1, *leaf.input), np.float32)
+        yield from jax.jit(leaf.op.make().init)(key, x).items()
+    elif isinstance(leaf.op, Conv | Dense):
+        window = leaf.window or ()
+        channels = leaf.output[2]
+        generator = np.random.default_rng([seed, path])
+        shape = (*window, leaf.input[2], channels)
+        kernel = {'kernel': initial_kernel(scheme, leaf.op, shape, generator)}
+        if not leaf.batch_norm_channels:
+            yield 'params', kernel | {'bias': _full(channels, 0)}
+            return
+        gamma = {'scale': _full(channels, 1)} if network.batch_norm_gamma else {}
+        yield 'params', kernel | {'bn': gamma | {'bias': _full(channels, 0)}}
+        yield (
+            'batch_stats',
+            {'bn': {'mean': _full(channels, 0), 'var': _full(channels, 1)}},
+        )
+
+
+def _full(channels: int, value: float) -> np.ndarray:
+    return np.full((channels,), value, np.float32)
+
+
+def _truncated(generator, shape, stddev):
+    """Draws normal values, those beyond two standard deviations anew."""
+    x = generator.standard_normal(shape, np.float32)
+    while (beyond := np.abs(x) > 2).any():
+        x[beyond] = generator.standard_normal(np.count_nonzero(beyond), np.float32)
+    return x * np.float32(stddev)

@@ -1,0 +1,32 @@
+"""Errors and signs of life, as arrays."""
+
+import jax
+import jax.numpy as jnp
+
+
+def outside_top(k: int, logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Tells for which examples the label is not among the `k` greatest logits.
+
+    A tie counts against the label, and so does a logit that is not a number, so a dead
+    or diverged network cannot score by chance.
+
+    Args:
+      logits: [batch, classes].
+      labels: [batch] integers.
+
+    Returns:
+      [batch] booleans.
+    """
+    own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
+    not_below = jnp.sum(~(logits < own), axis=-1)
+    return not_below > k
+
+
+def percent(wrong: jax.Array) -> jax.Array:
+    """Returns the share of true values, in percent."""
+    return 100.0 * jnp.mean(wrong.astype(jnp.float32))
+
+
+def zero_share(features: jax.Array) -> jax.Array:
+    """Returns the share of exact zeros in a grid; 1 is the death of section 3.3."""
+    return jnp.mean((features == 0).astype(jnp.float32))

@@ -1,0 +1,44 @@
+"""The state of a run: everything that a step changes, and the numbers that it reads."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from inception_jax.initializers import initial_variables
+from inception_jax.networks.network import Network
+from inception_jax.optimizers import optimizer
+from inception_jax.recipe import Hparams, Recipe
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """`step` counts the updates made, int32. `ema` holds averages of `params` and of
+    `batch_stats` under these names: the variables for evaluation. `key` is the run's
+    one source of randomness.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: dict[str, Any]
+    key: jax.Array
+    hparams: Hparams
+
+
+def initial_state(
+    network: Network, recipe: Recipe, hparams: Hparams, *, seed: int
+) -> TrainState:
+    """Returns the state before the first step; its variables are still on the host."""
+    variables = initial_variables(network, seed=seed, scheme=recipe.initializer)
+    return TrainState(
+        step=np.zeros((), np.int32),
+        **variables,
+        opt_state=optimizer(hparams, recipe, 0.0).init(variables['params']),
+        ema=variables,
+        key=jax.random.key(seed),
+        hparams=hparams,
+    )

@@ -1,0 +1,138 @@
+"""The train step and the evaluation step: pure functions of state and batch.
+
+A batch is a dict: `image` uint8 [batch, size, size, 3], `label` int32 [batch],
+`example` uint32 [batch], the number of the example in its source, and for evaluation
+`mask` bool [batch], False on padding.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from inception_jax.classifier import Classifier
+from inception_jax.losses import cross_entropy, objective
+from inception_jax.metrics import outside_top, percent, zero_share
+from inception_jax.optimizers import ema_decay, learning_rate, optimizer
+from inception_jax.recipe import Recipe
+from inception_jax.state import TrainState
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+Augment = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    classifier: Classifier,
+    recipe: Recipe,
+    augment: Augment,
+    mean: Callable[[Any], Any] = lambda tree: tree,
+) -> tuple[TrainState, Metrics]:
+    """Updates the state by one batch.
+
+    Args:
+      augment: maps keys [batch] and images uint8 to images in the network's range.
+      mean: averages a tree over the devices where each sees its own part of the batch.
+
+    Returns:
+      The next state, and float32 scalars: `loss`, `top_1_error` and `top_5_error` of
+      the batch in percent, `gradient_norm`, `learning_rate`, `zero_share` of the last
+      grid.
+    """
+    keys = example_keys(state.key, state.step, batch['example'])
+    images = augment(_purpose(keys, 0), batch['image'])
+
+    def loss_of(params):
+        outputs, updated = classifier.apply(
+            {'params': params, 'batch_stats': state.batch_stats},
+            images,
+            train=True,
+            residual_scale=state.hparams.residual_scale,
+            dropout_rate=state.hparams.dropout_rate,
+            keys=_purpose(keys, 1),
+            mutable=['batch_stats'],
+        )
+        loss = mean(objective(outputs, batch['label'], state.hparams).mean())
+        return loss, (outputs, updated['batch_stats'])
+
+    (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
+        loss_of, has_aux=True
+    )(state.params)
+    # Both the loss inside and the gradients outside are averaged: shard_map's and
+    # pmap's transposes differ, and only the two together are right under either.
+    gradients, batch_stats = mean((gradients, batch_stats))
+
+    rate = learning_rate(state.step, state.hparams, recipe.schedule)
+    updates, opt_state = optimizer(state.hparams, recipe, rate).update(
+        gradients, state.opt_state, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    variables = {'params': params, 'batch_stats': batch_stats}
+    decay = ema_decay(state.step + 1, state.hparams)
+    metrics = {
+        'loss': loss,
+        'gradient_norm': optax.global_norm(gradients),
+        'learning_rate': rate,
+        **mean(
+            {
+                'top_1_error': percent(outside_top(1, outputs.logits, batch['label'])),
+                'top_5_error': percent(outside_top(5, outputs.logits, batch['label'])),
+                'zero_share': zero_share(outputs.features),
+            }
+        ),
+    }
+    return dataclasses.replace(
+        state,
+        step=state.step + 1,
+        **variables,
+        opt_state=opt_state,
+        ema=optax.incremental_update(variables, state.ema, 1.0 - decay),
+    ), metrics
+
+
+def eval_step(
+    variables: dict[str, Any],
+    residual_scale: jax.Array,
+    batch: Batch,
+    *,
+    classifier: Classifier,
+    scale: Callable[[jax.Array], jax.Array],
+) -> Metrics:
+    """Returns sums over the real examples of a batch, and their number `examples`.
+
+    `scale` maps images uint8 to the network's range. `loss` is the cross-entropy
+    without smoothing; `top_1_errors` and `top_5_errors` are counts.
+    """
+    outputs = classifier.apply(
+        variables, scale(batch['image']), train=False, residual_scale=residual_scale
+    )
+    per_example = {
+        'loss': cross_entropy(outputs.logits, batch['label'], 0.0),
+        'top_1_errors': outside_top(1, outputs.logits, batch['label']),
+        'top_5_errors': outside_top(5, outputs.logits, batch['label']),
+        'examples': jnp.ones_like(batch['mask']),
+    }
+    return {
+        name: jnp.sum(jnp.where(batch['mask'], value.astype(jnp.float32), 0.0))
+        for name, value in per_example.items()
+    }
+
+
+def example_keys(key: jax.Array, step: jax.Array, examples: jax.Array) -> jax.Array:
+    """Returns a key per example: a function of (seed, step, example) and nothing else.
+
+    All randomness of a step comes from here, so it does not depend on how a batch lies
+    on devices.
+    """
+    step_key = jax.random.fold_in(key, step)
+    return jax.vmap(lambda example: jax.random.fold_in(step_key, example))(examples)
+
+
+def _purpose(keys: jax.Array, number: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
