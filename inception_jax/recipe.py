@@ -2,13 +2,14 @@
 
 import dataclasses
 import difflib
-from typing import Any
 
 import jax
 import numpy as np
 
 from inception_jax.initializers import SCHEMES
 from inception_jax.networks.network import Network, residual_scales
+
+Number = float | jax.Array | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,28 +51,31 @@ class Hparams:
     evaluation.
     """
 
-    learning_rate: Any
-    warmup_epochs: Any
-    decay_rate: Any
-    decay_epochs: Any
-    momentum: Any
-    rms_decay: Any
-    rms_epsilon: Any
-    clip_norm: Any
-    weight_decay: Any
-    label_smoothing: Any
-    auxiliary_weight: Any
-    dropout_rate: Any
-    residual_scale: Any
-    ema_decay: Any
-    epochs: Any
-    steps_per_epoch: Any
+    learning_rate: Number
+    warmup_epochs: Number
+    decay_rate: Number
+    decay_epochs: Number
+    momentum: Number
+    rms_decay: Number
+    rms_epsilon: Number
+    clip_norm: Number
+    weight_decay: Number
+    label_smoothing: Number
+    auxiliary_weight: Number
+    dropout_rate: Number | None
+    residual_scale: Number | tuple[float, ...] | None
+    ema_decay: Number
+    epochs: Number
+    steps_per_epoch: Number
 
 
-def hparams_for(network: Network, **values: float | None) -> Hparams:
+def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
     """Returns float32 leaves; None for residual scale or dropout means the network's.
 
     `residual_scale` may also be one number for all blocks.
+
+    Raises:
+      ValueError: there are neither one nor as many scales as residual blocks.
     """
     own = residual_scales(network)
     if values['residual_scale'] is None:
@@ -79,7 +83,13 @@ def hparams_for(network: Network, **values: float | None) -> Hparams:
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
     leaves = {name: np.asarray(value, np.float32) for name, value in values.items()}
-    leaves['residual_scale'] = np.broadcast_to(leaves['residual_scale'], len(own))
+    scale = leaves['residual_scale']
+    if scale.shape not in ((), (1,), (len(own),)):
+        raise ValueError(
+            f'{scale.size} residual scales for {network.name}; give one number, or one '
+            f'for each of its {len(own)} residual blocks'
+        )
+    leaves['residual_scale'] = np.broadcast_to(scale, len(own))
     return Hparams(**leaves)
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from inception_jax.classifier import Classifier
+from inception_jax.classifier import Classifier, Outputs
 from inception_jax.losses import cross_entropy, objective
 from inception_jax.metrics import outside_top, percent, zero_share
 from inception_jax.optimizers import ema_decay, learning_rate, optimizer
@@ -41,9 +41,9 @@ def train_step(
       mean: averages a tree over the devices where each sees its own part of the batch.
 
     Returns:
-      The next state, and float32 scalars: `loss`, `top_1_error` and `top_5_error` of
-      the batch in percent, `gradient_norm`, `learning_rate`, `zero_share` of the last
-      grid.
+      The next state, and float32 scalars: `loss`, the objective without its L2 term,
+      `cross_entropy` without smoothing, `top_1_error` and `top_5_error` in percent,
+      `gradient_norm`, `learning_rate`, and `zero_share` of the last grid.
     """
     keys = example_keys(state.key, state.step, batch['example'])
     images = augment(_purpose(keys, 0), batch['image'])
@@ -79,13 +79,7 @@ def train_step(
         'loss': loss,
         'gradient_norm': optax.global_norm(gradients),
         'learning_rate': rate,
-        **mean(
-            {
-                'top_1_error': percent(outside_top(1, outputs.logits, batch['label'])),
-                'top_5_error': percent(outside_top(5, outputs.logits, batch['label'])),
-                'zero_share': zero_share(outputs.features),
-            }
-        ),
+        **mean(batch_metrics(outputs, batch['label'])),
     }
     return dataclasses.replace(
         state,
@@ -94,6 +88,16 @@ def train_step(
         opt_state=opt_state,
         ema=optax.incremental_update(variables, state.ema, 1.0 - decay),
     ), metrics
+
+
+def batch_metrics(outputs: Outputs, labels: jax.Array) -> Metrics:
+    """Returns the metrics of a batch that do not depend on the objective."""
+    return {
+        'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
+        'top_1_error': percent(outside_top(1, outputs.logits, labels)),
+        'top_5_error': percent(outside_top(5, outputs.logits, labels)),
+        'zero_share': zero_share(outputs.features),
+    }
 
 
 def eval_step(
@@ -106,14 +110,14 @@ def eval_step(
 ) -> Metrics:
     """Returns sums over the real examples of a batch, and their number `examples`.
 
-    `scale` maps images uint8 to the network's range. `loss` is the cross-entropy
-    without smoothing; `top_1_errors` and `top_5_errors` are counts.
+    `scale` maps images uint8 to the network's range. `cross_entropy` is without
+    smoothing; `top_1_errors` and `top_5_errors` are counts.
     """
     outputs = classifier.apply(
         variables, scale(batch['image']), train=False, residual_scale=residual_scale
     )
     per_example = {
-        'loss': cross_entropy(outputs.logits, batch['label'], 0.0),
+        'cross_entropy': cross_entropy(outputs.logits, batch['label'], 0.0),
         'top_1_errors': outside_top(1, outputs.logits, batch['label']),
         'top_5_errors': outside_top(5, outputs.logits, batch['label']),
         'examples': jnp.ones_like(batch['mask']),

@@ -10,7 +10,6 @@ from inception_jax.networks.network import (
     one,
     scaled,
     stage,
-    with_scale,
 )
 from inception_jax.networks.ops import (
     avg_pool,
@@ -43,5 +42,4 @@ __all__ = [
     'residual',
     'scaled',
     'stage',
-    'with_scale',
 ]

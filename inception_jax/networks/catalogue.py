@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 
 from inception_jax.networks import paper, released
-from inception_jax.networks.network import Network, scaled, with_scale
+from inception_jax.networks.network import Network, scaled
 
 NETWORKS = {
     network.name: network
@@ -61,7 +61,6 @@ def choose(
     *,
     width: float | Mapping[str, float] = 1.0,
     depth: float | Mapping[str, float] = 1.0,
-    residual_scale: float | None = None,
     auxiliary: bool | None = None,
     **properties,
 ) -> Network:
@@ -75,8 +74,6 @@ def choose(
       ValueError: there is no such network or stage, or no auxiliary head to keep.
     """
     network = scaled(load(name), width=width, depth=depth)
-    if residual_scale is not None:
-        network = with_scale(network, residual_scale)
     if auxiliary and not network.auxiliary:
         raise ValueError(
             f'{name} has no auxiliary head to keep; drop auxiliary=True, or give the '

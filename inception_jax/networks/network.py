@@ -10,7 +10,6 @@ from inception_jax.networks.ops import (
     Dense,
     Dropout,
     Op,
-    Residual,
     chain,
     global_pool,
     map_ops,
@@ -143,15 +142,6 @@ def scaled(
     return dataclasses.replace(
         network, stages=tuple(map(resize, network.stages)), auxiliary=auxiliary
     )
-
-
-def with_scale(network: Network, scale: float) -> Network:
-    """Returns the network with one residual scale in all blocks."""
-
-    def rescale(op: Op) -> Op:
-        return dataclasses.replace(op, scale=scale) if isinstance(op, Residual) else op
-
-    return map_network(rescale, network)
 
 
 def fingerprint(network: Network) -> str:

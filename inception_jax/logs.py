@@ -1,0 +1,131 @@
+"""What a run writes and shows while it goes on."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+Record = dict[str, Any]
+
+
+class Log:
+    """The records of a run: lines of JSON in metrics.jsonl, and TensorBoard events.
+
+    Opened anew at `step`, it drops the records of later steps, which will come again.
+    """
+
+    def __init__(self, folder: Path, *, step: int):
+        self.path = folder / 'metrics.jsonl'
+        kept = [record for record in read(folder) if record['step'] <= step]
+        draft = self.path.with_suffix('.draft')
+        draft.write_text(''.join(map(_line, kept)))
+        draft.replace(self.path)
+        self._board = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def write(self, split: str, record: Record) -> str:
+        """Adds a record of `train` or `evaluation`, and returns it as text."""
+        with self.path.open('a') as file:
+            file.write(_line({'split': split} | record))
+        for name, value in record.items():
+            if name != 'step' and math.isfinite(value):
+                self._board.add_scalar(f'{split}/{name}', value, record['step'])
+        return text(split, record)
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def read(folder: Path, split: str | None = None) -> list[Record]:
+    """Returns the records of a run, of one split or of all, in their order."""
+    path = folder / 'metrics.jsonl'
+    lines = path.read_text().splitlines() if path.exists() else []
+    records = list(_parsed(lines))
+    return [r for r in records if split in (None, r['split'])]
+
+
+def _parsed(lines: list[str]) -> Iterator[Record]:
+    for number, line in enumerate(lines):
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            # The last line of a killed run may be cut short; its step comes again.
+            if number < len(lines) - 1:
+                raise
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + '\n'
+
+
+def text(split: str, record: Record) -> str:
+    """Returns a record as a line for people."""
+    parts = [f'step {record["step"]:>6,}', f'epoch {record["epoch"]:6.2f}']
+    if split == 'evaluation':
+        parts.append('evaluation')
+    parts += [
+        f'cross-entropy {record["cross_entropy"]:.3f}',
+        f'top-1 error {record["top_1_error"]:5.1f} %',
+    ]
+    if 'images_per_second' in record:
+        left = tqdm.format_interval(record['seconds_left'])
+        parts.append(f'{record["images_per_second"]:.0f} images/s')
+        parts.append(f'{left} left')
+    return '  '.join(parts)
+
+
+class Progress:
+    """A bar with rate and time left on a terminal, plain lines elsewhere.
+
+    Rates leave out the first step, which compiles, and all between a record and
+    `restart`.
+    """
+
+    def __init__(self, total: int, done: int, images_per_step: int):
+        self._bar = tqdm(
+            total=total * images_per_step,
+            initial=done * images_per_step,
+            unit=' images',
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._images, self._left = images_per_step, total - done
+        self._steps = 0
+        self._began = None
+
+    def advance(self, result: Any) -> None:
+        """Counts a step; waits for the first one only."""
+        self._bar.update(self._images)
+        self._left -= 1
+        if self._began is None:
+            jax.block_until_ready(result)
+            self.restart()
+        else:
+            self._steps += 1
+
+    def restart(self) -> None:
+        self._steps, self._began = 0, time.monotonic()
+
+    def rate(self) -> dict[str, float]:
+        """Returns images per second and seconds left, or nothing before two steps."""
+        if not self._steps:
+            return {}
+        each = (time.monotonic() - self._began) / self._steps
+        return {
+            'images_per_second': self._images / each,
+            'seconds_left': each * self._left,
+        }
+
+    def say(self, text: str) -> None:
+        """Prints a line without breaking the bar."""
+        self._bar.write(text)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,76 @@
+"""From an experiment to a run that can start, or one line that says why it cannot."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+from jax.sharding import Mesh
+
+from inception_jax import parallel, workdirs
+from inception_jax.data.sources import Source, open_source
+from inception_jax.networks.network import Network
+from inception_jax.networks.shapes import measure
+from inception_jax.recipe import Hparams, hparams_for
+from inception_jax.settings import Experiment
+
+
+class Prepared(NamedTuple):
+    """A run that can start: everything a user may have got wrong has been looked at."""
+
+    experiment: Experiment
+    workdir: Path
+    network: Network
+    hparams: Hparams
+    train_source: Source
+    evaluation_source: Source
+    mesh: Mesh
+    steps_per_epoch: float
+    steps: int
+
+
+def prepare(experiment: Experiment, workdir: Path) -> Prepared:
+    """Opens the data and claims the workdir; compiles nothing.
+
+    Raises:
+      ValueError: the data, the network, the devices and the workdir do not fit
+      together.
+    """
+    run, data = experiment.run, experiment.data
+    mesh = parallel.data_mesh()
+    parallel.check_batch_size(run.batch_size, mesh)
+    train_source, evaluation_source = (
+        open_source(data.source, split, data_dir=data.data_dir)
+        for split in (data.train_split, data.evaluation_split)
+    )
+    network = _with_classes(experiment, train_source)
+    measure(network)
+    steps_per_epoch = len(train_source) / run.batch_size
+    hparams = hparams_for(
+        network,
+        **experiment.hparams,
+        epochs=run.epochs,
+        steps_per_epoch=steps_per_epoch,
+    )
+    workdirs.claim(workdir, experiment.config, network)
+    return Prepared(
+        experiment,
+        workdir,
+        network,
+        hparams,
+        train_source,
+        evaluation_source,
+        mesh,
+        steps_per_epoch,
+        steps=max(1, round(run.epochs * steps_per_epoch)),
+    )
+
+
+def _with_classes(experiment: Experiment, source: Source) -> Network:
+    """Returns the network with the classes of the data."""
+    if experiment.classes not in (None, source.classes):
+        raise ValueError(
+            f'config.network.classes is {experiment.classes}, and '
+            f'{experiment.data.source} has {source.classes} classes; use '
+            f'{source.classes}, or leave it out'
+        )
+    return dataclasses.replace(experiment.network, classes=source.classes)

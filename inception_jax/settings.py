@@ -1,0 +1,166 @@
+"""From a config to typed values: a section is the keyword arguments of one of them."""
+
+import dataclasses
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from inception_jax.networks.catalogue import choose
+from inception_jax.networks.network import Network
+from inception_jax.recipe import Hparams, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where images come from and how much of each a training crop takes.
+
+    `area` is the range of the crop's share of the image, `aspect` that of its width
+    divided by its height. `data_dir` is the folder of TFDS, None for TFDS_DATA_DIR.
+    """
+
+    source: str
+    train_split: str
+    evaluation_split: str
+    area: tuple[float, float]
+    aspect: tuple[float, float]
+    data_dir: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How long a run is and what it leaves behind. `batch_size` is the global one."""
+
+    seed: int
+    batch_size: int
+    epochs: float
+    log_every_steps: int
+    evaluate_every_epochs: float
+    checkpoint_every_epochs: float
+    keep_checkpoints: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config, checked. `classes` is None where the data decides."""
+
+    network: Network
+    classes: int | None
+    recipe: Recipe
+    hparams: dict[str, Any]
+    data: Data
+    run: Run
+    config: dict[str, Any]
+
+
+def experiment(config: Mapping[str, Any]) -> Experiment:
+    """Checks a config of five sections and makes values of it.
+
+    Raises:
+      ValueError: a field is unknown, missing, of the wrong type or out of range.
+    """
+    config = {name: dict(section) for name, section in config.items()}
+    sections = ('network', 'recipe', 'hparams', 'data', 'run')
+    _check_names('', config, sections, required=sections)
+    network = _arguments('network', choose, config['network'])
+    hparams = _arguments(
+        'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')
+    )
+    run = Run(**_arguments('run', Run, config['run']))
+    for name, value in dataclasses.asdict(run).items():
+        if name != 'seed' and value <= 0:
+            raise ValueError(f'config.run.{name} is {value}; it must be greater than 0')
+    return Experiment(
+        network=choose(**network),
+        classes=network.get('classes'),
+        recipe=Recipe(**_arguments('recipe', Recipe, config['recipe'])),
+        hparams=hparams,
+        data=Data(**_arguments('data', Data, config['data'])),
+        run=run,
+        config=config,
+    )
+
+
+def check_overrides(config: Mapping[str, Any], overrides: list[str]) -> None:
+    """Raises ValueError if a dotted name, as in `run.epochs`, is not in the config."""
+    known = [f'{section}.{name}' for section in config for name in config[section]]
+    for name in overrides:
+        if name not in known:
+            raise ValueError(_unknown(f'config.{name}', f'config.{_near(name, known)}'))
+
+
+def _arguments(
+    section: str, target: Callable, given: Mapping[str, Any], filled: tuple = ()
+) -> dict[str, Any]:
+    """Returns `given` if it is a set of keyword arguments of `target`."""
+    parameters = _parameters(target)
+    names = [name for name in parameters if name not in filled]
+    required = [n for n in names if parameters[n].default is inspect.Parameter.empty]
+    _check_names(section, given, names, required)
+    hints = {n: parameters[n].annotation for n in names}
+    for name, value in given.items():
+        if not _fits(value, hints[name]):
+            raise ValueError(
+                f'config.{section}.{name} is {value!r}; expected {_spell(hints[name])}'
+            )
+    return dict(given)
+
+
+def _parameters(target: Callable) -> dict[str, inspect.Parameter]:
+    """Lists parameters; keywords that `choose` passes on are the fields of Network."""
+    parameters = dict(inspect.signature(target).parameters)
+    if target is choose:
+        del parameters['properties']
+        fields = inspect.signature(Network).parameters
+        skip = {'name', 'stages', 'auxiliary'}
+        parameters |= {
+            name: p.replace(annotation=p.annotation | None)
+            for name, p in fields.items()
+            if name not in skip
+        }
+    return parameters
+
+
+def _check_names(section, given, names, required) -> None:
+    prefix = f'config.{section}.' if section else 'config.'
+    for name in given:
+        if name not in names:
+            raise ValueError(_unknown(prefix + name, prefix + _near(name, names)))
+    missing = [prefix + name for name in required if name not in given]
+    if missing:
+        raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
+
+
+def _near(name: str, names) -> str:
+    return difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+
+
+def _unknown(name: str, near: str) -> str:
+    return f'unknown field {name}; did you mean {near}?'
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(annotation))
+    kind = typing.get_origin(annotation) or annotation
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is tuple:
+        return isinstance(value, list | tuple) and _fit_items(
+            value, typing.get_args(annotation)
+        )
+    return value is None if kind is types.NoneType else isinstance(value, kind)
+
+
+def _fit_items(values, annotations) -> bool:
+    if annotations[-1] is Ellipsis:
+        return all(_fits(value, annotations[0]) for value in values)
+    return len(values) == len(annotations) and all(map(_fits, values, annotations))
+
+
+def _spell(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

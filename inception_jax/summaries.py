@@ -1,0 +1,68 @@
+"""The end of a run: verdict.json, curves.png and one screen of text."""
+
+import dataclasses
+
+from inception_jax import logs, plots
+from inception_jax.networks.network import fingerprint
+from inception_jax.networks.shapes import measure
+from inception_jax.prepare import Prepared
+from inception_jax.train import Outcome
+from inception_jax.workdirs import write_json
+
+
+def finish(p: Prepared, outcome: Outcome) -> str:
+    """Writes verdict.json and curves.png into the workdir and returns a summary."""
+    records = logs.read(p.workdir)
+    evaluations = [r for r in records if r['split'] == 'evaluation']
+    last = evaluations[-1] if evaluations else None
+    plots.curves(records, p.workdir / 'curves.png', title=p.network.name)
+    write_json(
+        p.workdir / 'verdict.json',
+        {
+            **dataclasses.asdict(outcome.verdict),
+            'steps_done': outcome.step,
+            'steps': p.steps,
+            'network': p.network.name,
+            'fingerprint': fingerprint(p.network),
+            'last_evaluation': last,
+        },
+    )
+    return _screen(p, outcome, evaluations)
+
+
+def header(p: Prepared, done: int) -> str:
+    """Returns what is about to happen, in three lines."""
+    params = sum(block.total('params') for block in measure(p.network))
+    run, devices = p.experiment.run, p.mesh.devices.flat
+    going_on = f', going on from step {done:,}' if done else ''
+    return (
+        f'{p.network.name}, {params:,} parameters, {p.network.input_size} pixels\n'
+        f'{p.experiment.data.source}: {len(p.train_source):,} images to train on, '
+        f'{len(p.evaluation_source):,} to evaluate, {p.network.classes} classes\n'
+        f'{p.steps:,} steps of {run.batch_size} images ({run.epochs:g} epochs) on '
+        f'{p.mesh.size} x {devices[0].device_kind}{going_on}'
+    )
+
+
+def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> str:
+    lines = ['', f'{"run":<12}{p.workdir}']
+    lines += [f'{"network":<12}{p.network.name}']
+    lines += [f'{"steps":<12}{outcome.step:,} of {p.steps:,}']
+    if evaluations:
+        best = min(evaluations, key=lambda record: record['top_1_error'])
+        for name, record in (('last', evaluations[-1]), ('best', best)):
+            lines.append(
+                f'{name:<12}top-1 error {record["top_1_error"]:.2f} %, top-5 error '
+                f'{record["top_5_error"]:.2f} %, cross-entropy '
+                f'{record["cross_entropy"]:.3f}, epoch {record["epoch"]:.1f}'
+            )
+    lines += [f'{"verdict":<12}{_verdict(outcome)}']
+    lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
+    if outcome.signal is not None:
+        lines += [f'{"stopped":<12}run the same command again to go on']
+    return '\n'.join(lines)
+
+
+def _verdict(outcome: Outcome) -> str:
+    verdict, step = outcome.verdict.verdict, outcome.verdict.step
+    return verdict if step is None else f'{verdict} since step {step:,}'

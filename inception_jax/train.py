@@ -1,0 +1,215 @@
+"""Training, on one page: from a prepared run to a folder with a trained network."""
+
+import contextlib
+import dataclasses
+import functools
+import signal
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inception_jax import checkpoints, logs, parallel
+from inception_jax.classifier import Classifier
+from inception_jax.data import augment
+from inception_jax.data.pipeline import evaluation_batches, training_batches
+from inception_jax.evaluate import errors
+from inception_jax.networks.network import fingerprint
+from inception_jax.prepare import Prepared
+from inception_jax.state import TrainState, initial_state
+from inception_jax.steps import eval_step, train_step
+from inception_jax.verdicts import Verdict, judge
+
+
+class Seen(NamedTuple):
+    """What the steps so far tell: a verdict, and the metrics since the last record."""
+
+    verdict: Verdict
+    interval: list[dict[str, float]]
+
+
+class Outcome(NamedTuple):
+    """How a run ended: at its last step, by divergence, or by a signal (its number)."""
+
+    step: int
+    verdict: Verdict
+    signal: int | None
+
+
+def start(p: Prepared) -> tuple[TrainState, Seen]:
+    """Returns the newest checkpoint of the workdir, or the state before the first step.
+
+    Raises:
+      ValueError: there is a checkpoint, and it cannot be read.
+    """
+    state = initial_state(
+        p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
+    )
+    state = parallel.replicate(state, p.mesh)
+    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state)
+    if saved is None:
+        return state, Seen(Verdict(), [])
+    seen = Seen(Verdict(**saved.about['verdict']), saved.about['interval'])
+    return dataclasses.replace(saved.state, hparams=state.hparams), seen
+
+
+def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
+    """Trains to the last step. SIGINT and SIGTERM save the state and end the run.
+
+    The workdir gets metrics.jsonl, TensorBoard events and checkpoints.
+    """
+    run, first = p.experiment.run, int(state.step)
+    step, evaluate = compiled_steps(p)
+    due = cadence(p)
+    batches = stream(p, start=first)
+    running = []
+    with (
+        checkpoints.manager(p.workdir / 'checkpoints', run.keep_checkpoints) as manager,
+        contextlib.closing(logs.Log(p.workdir, step=first)) as log,
+        contextlib.closing(logs.Progress(p.steps, first, run.batch_size)) as progress,
+        signals() as caught,
+    ):
+        done = first
+        for done in range(first + 1, p.steps + 1):
+            state, metrics = step(state, parallel.place(next(batches), p.mesh))
+            running.append(metrics)
+            parallel.keep_pace(running)
+            progress.advance(running)
+            stop = caught()
+            if not (
+                stop or any(due(what, done) for what in ('log', 'evaluate', 'save'))
+            ):
+                continue
+            seen = observe(seen, done, running)
+            running = []
+            if due('log', done):
+                record = summarise(seen.interval) | progress.rate()
+                progress.say(log.write('train', place_in_run(p, done) | record))
+                seen = seen._replace(interval=[])
+            if seen.verdict.verdict == 'diverged':
+                progress.say(
+                    f'the loss is not finite at step {seen.verdict.step}: stop'
+                )
+                break
+            if due('evaluate', done):
+                progress.say(
+                    log.write('evaluation', place_in_run(p, done) | evaluate(state))
+                )
+            if due('save', done) or stop:
+                checkpoints.save(manager, state, about(p, done, seen))
+            progress.restart()
+            if stop:
+                break
+        return Outcome(done, seen.verdict, caught())
+
+
+def compiled_steps(p: Prepared) -> tuple[Callable, Callable]:
+    """Returns the train step, and the evaluation of a state's averages."""
+    recipe, run = p.experiment.recipe, p.experiment.run
+    pixels = {'pixel_range': p.network.pixel_range}
+    classifier = Classifier(
+        p.network, recipe.batch_norm_decay, dtype=jnp.dtype(recipe.dtype)
+    )
+    distort = functools.partial(
+        augment.augment, flip=recipe.flip, colour=recipe.colour, **pixels
+    )
+    step = functools.partial(
+        train_step, classifier=classifier, recipe=recipe, augment=distort
+    )
+    scale = functools.partial(augment.to_range, **pixels)
+    one_batch = parallel.compiled_eval_step(
+        functools.partial(eval_step, classifier=classifier, scale=scale), p.mesh
+    )
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        batches = evaluation_batches(
+            p.evaluation_source,
+            batch_size=run.batch_size,
+            size=p.network.input_size,
+            crop_fraction=p.network.crop_fraction,
+        )
+        scales = state.hparams.residual_scale
+        return errors(one_batch, state.ema, scales, batches, p.mesh)
+
+    return parallel.compiled_train_step(step, p.mesh), evaluate
+
+
+def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
+    """Returns the training batches from the number `start` on."""
+    run, data = p.experiment.run, p.experiment.data
+    return training_batches(
+        p.train_source,
+        batch_size=run.batch_size,
+        size=p.network.input_size,
+        seed=run.seed,
+        area=data.area,
+        aspect=data.aspect,
+        start=start,
+    )
+
+
+def cadence(p: Prepared) -> Callable[[str, int], bool]:
+    """Returns the test whether something is due after a step; all is after the last."""
+    run = p.experiment.run
+    every = {
+        'log': run.log_every_steps,
+        'evaluate': max(1, round(run.evaluate_every_epochs * p.steps_per_epoch)),
+        'save': max(1, round(run.checkpoint_every_epochs * p.steps_per_epoch)),
+    }
+    return lambda what, step: step % every[what] == 0 or step == p.steps
+
+
+def place_in_run(p: Prepared, step: int) -> dict[str, float]:
+    return {'step': step, 'epoch': step / p.steps_per_epoch}
+
+
+def observe(seen: Seen, last: int, running: list) -> Seen:
+    """Fetches the metrics of the steps up to `last` and judges them; waits for them."""
+    verdict = seen.verdict
+    fetched = [{n: float(v) for n, v in m.items()} for m in jax.device_get(running)]
+    for number, metrics in enumerate(fetched, last - len(fetched) + 1):
+        verdict = judge(
+            verdict, number, loss=metrics['loss'], zero_share=metrics['zero_share']
+        )
+    return Seen(verdict, seen.interval + fetched)
+
+
+def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the means over steps; batches are of one size, so these are of images."""
+    return {
+        name: float(np.mean([metrics[name] for metrics in interval]))
+        for name in interval[0]
+    }
+
+
+def about(p: Prepared, step: int, seen: Seen) -> dict:
+    """Returns what a checkpoint holds beside the state."""
+    return {
+        'fingerprint': fingerprint(p.network),
+        'config': p.experiment.config,
+        'next_batch': step,
+        'verdict': dataclasses.asdict(seen.verdict),
+        'interval': seen.interval,
+    }
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[Callable[[], int | None]]:
+    """Catches the first SIGINT or SIGTERM and tells its number; a second one kills."""
+    caught = []
+
+    def catch(number, frame):
+        caught.append(number)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    for one in before:
+        signal.signal(one, catch)
+    try:
+        yield lambda: caught[0] if caught else None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

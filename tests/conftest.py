@@ -1,0 +1,28 @@
+"""Strict settings for every test, and the networks that they share."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from inception_jax.networks import NETWORKS, load, scaled
+
+jax.config.update('jax_num_cpu_devices', 4)
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+jax.config.update('jax_numpy_dtype_promotion', 'strict')
+
+
+@pytest.fixture(scope='session')
+def networks():
+    return tuple(NETWORKS.values())
+
+
+@pytest.fixture(scope='session')
+def small():
+    """Returns a tenth of the width, a block a stage, 75 pixels and 10 classes."""
+
+    def shrink(name):
+        network = scaled(load(name), width=0.1, depth=0.01)
+        return dataclasses.replace(network, input_size=75, classes=10)
+
+    return shrink

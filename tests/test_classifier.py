@@ -1,0 +1,191 @@
+"""The linen reading: what it computes, and that it is the network it was given."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception_jax.classifier import Classifier, pool
+from inception_jax.initializers import initial_variables
+from inception_jax.networks import avg_pool, load, map_network
+from inception_jax.networks.network import residual_scales
+from inception_jax.networks.ops import Residual
+from inception_jax.networks.shapes import measure
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)
+
+
+def variables(network, scheme='he'):
+    return initial_variables(network, seed=0, scheme=scheme)
+
+
+def logits(network, *, train=False, **options):
+    outputs = Classifier(network, 0.9).apply(
+        variables(network),
+        IMAGES,
+        train=train,
+        mutable=['batch_stats'],
+        **options,
+    )[0]
+    return outputs.logits
+
+
+def shapes(tree):
+    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+
+def test_initial_variables_are_those_of_the_linen_module(networks):
+    for network in networks:
+        x = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
+        linen = jax.eval_shape(
+            lambda x, network=network: Classifier(network, 0.9).init(
+                jax.random.key(0), x, train=False
+            ),
+            x,
+        )
+        assert shapes(linen) == shapes(variables(network)), network.name
+
+
+def test_parameters_are_as_many_as_described(networks):
+    for network in networks:
+        network = dataclasses.replace(network, batch_norm_gamma=True, input_size=128)
+        params = jax.tree.leaves(variables(network)['params'])
+        blocks = measure(network)
+        described = [b.total('params') + b.total('batch_norm_channels') for b in blocks]
+        assert sum(x.size for x in params) == sum(described), network.name
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'inception_v3',
+        'inception_v4',
+        'inception_resnet_v1',
+        'inception_resnet_v2_slim',
+    ],
+)
+def test_shrunk_networks_have_finite_outputs_and_gradients(name, small):
+    network = small(name)
+    classifier = Classifier(network, 0.9)
+    start = variables(network)
+
+    @jax.jit
+    def loss(params):
+        outputs, _ = classifier.apply(
+            start | {'params': params}, IMAGES, train=True, mutable=['batch_stats']
+        )
+        heads = [outputs.logits, outputs.auxiliary_logits]
+        return sum(jnp.square(head).mean() for head in heads if head is not None)
+
+    gradients = jax.grad(loss)(start['params'])
+    norms = jax.tree.map(lambda g: float(jnp.linalg.norm(g.ravel())), gradients)
+    assert all(np.isfinite(norm) for norm in jax.tree.leaves(norms))
+    kernels = [
+        n for path, n in jax.tree.leaves_with_path(norms) if 'kernel' in str(path)
+    ]
+    assert min(kernels) > 0
+
+
+def test_residual_scale_zero_is_identity_up_to_relu(small):
+    network = small('inception_resnet_v1')
+    plain = map_network(
+        lambda op: (
+            dataclasses.replace(op, branch=avg_pool(1), scale=0.0)
+            if isinstance(op, Residual)
+            else op
+        ),
+        network,
+    )
+    np.testing.assert_array_equal(logits(network, residual_scale=0.0), logits(plain))
+
+
+def test_none_is_the_scale_of_the_network_and_a_number_is_for_all_blocks(small):
+    network = small('inception_resnet_v2')
+    own = logits(network, train=True)
+    given = logits(network, train=True, residual_scale=residual_scales(network))
+    np.testing.assert_array_equal(own, given)
+    one = logits(network, train=True, residual_scale=0.3)
+    vector = logits(network, train=True, residual_scale=(0.3, 0.3, 0.3))
+    np.testing.assert_array_equal(one, vector)
+    assert jnp.abs(one - own).max() > 1e-3
+
+
+def test_each_scale_acts_on_its_own_block(small):
+    network = small('inception_resnet_v2')
+    base = logits(network, train=True)
+    for block in range(3):
+        scales = np.array(residual_scales(network))
+        scales[block] += 0.5
+        changed = logits(network, train=True, residual_scale=scales)
+        assert jnp.abs(changed - base).max() > 1e-4, block
+
+
+def test_average_pooling_does_not_count_padding():
+    ramp = jnp.ones((1, 3, 3, 1))
+    np.testing.assert_allclose(pool(avg_pool(), ramp), ramp, rtol=1e-6)
+
+
+def test_the_released_last_block_has_no_relu(small):
+    outputs = [
+        Classifier(network, 0.9).apply(variables(network), IMAGES, train=False)
+        for network in (
+            small('inception_resnet_v1_facenet'),
+            small('inception_resnet_v1'),
+        )
+    ]
+    assert outputs[0].features.min() < 0 <= outputs[1].features.min()
+
+
+def test_batch_norm_only_shifts_and_the_expansion_has_a_bias(small):
+    block = variables(small('inception_resnet_v1'))['params']['a_1']
+    assert set(block['branch0_conv0']) == {'kernel', 'bn'}
+    assert set(block['branch0_conv0']['bn']) == {'bias'}
+    assert set(block['linear0']) == {'kernel', 'bias'}
+
+
+def test_statistics_follow_the_batch_with_the_decay_given(small):
+    network = small('inception_v4')
+    before = variables(network)
+    _, after = Classifier(network, 0.9).apply(
+        before, IMAGES, train=True, mutable=['batch_stats']
+    )
+    means = after['batch_stats']['stem']['conv0']['bn']['mean']
+    kernel = before['params']['stem']['conv0']['kernel']
+    grid = jax.lax.conv_general_dilated(
+        IMAGES, kernel, (2, 2), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+    np.testing.assert_allclose(means, 0.1 * grid.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_needs_keys_and_is_a_function_of_each_key(small):
+    network = small('inception_v4')
+    keys = jax.random.split(jax.random.key(1), 4)
+    none = logits(network, dropout_rate=0.5)
+    some = logits(network, dropout_rate=0.5, keys=keys)
+    swapped = logits(network, dropout_rate=0.5, keys=keys[jnp.array([0, 2, 1, 3])])
+    np.testing.assert_array_equal(none, logits(network))
+    assert jnp.abs(some - none).max() > 1e-3
+    np.testing.assert_allclose(some[0], swapped[0], rtol=1e-5)
+    assert jnp.abs(some[1] - swapped[1]).max() > 1e-3
+
+
+def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(small):
+    network = small('inception_resnet_v1')
+    outputs, stats = Classifier(network, 0.9, dtype=jnp.bfloat16).apply(
+        variables(network), IMAGES, train=True, mutable=['batch_stats']
+    )
+    assert outputs.features.dtype == jnp.bfloat16
+    assert outputs.logits.dtype == jnp.float32
+    assert {x.dtype for x in jax.tree.leaves(stats)} == {jnp.dtype('float32')}
+    exact = logits(network, train=True)
+    assert jnp.abs(outputs.logits - exact).max() < 0.2 * jnp.abs(exact).max()
+
+
+def test_the_auxiliary_head_is_clipped_to_small_grids(small):
+    network = small('inception_v3')
+    kernels = variables(network)['params']['auxiliary']
+    assert kernels['conv1']['kernel'].shape[:2] == (1, 1)
+    whole = variables(load('inception_v3'))['params']['auxiliary']
+    assert whole['conv1']['kernel'].shape == (5, 5, 128, 768)

@@ -1,0 +1,59 @@
+"""Distributions of initial values, and what they depend on."""
+
+import math
+
+import numpy as np
+import pytest
+
+from inception_jax.initializers import initial_kernel, initial_variables
+from inception_jax.networks import conv, load
+
+SHAPE = (3, 3, 128, 256)
+
+
+def kernel(scheme, op=None, shape=SHAPE):
+    op = op or conv(256, 3)
+    return initial_kernel(scheme, op, shape, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ('scheme', 'stddev'),
+    [
+        ('he', math.sqrt(2 / (9 * 128))),
+        ('lecun', math.sqrt(1 / (9 * 128))),
+        ('glorot', math.sqrt(2 / (9 * (128 + 256)))),
+        ('truncated_normal', 0.0879),
+    ],
+)
+def test_standard_deviations(scheme, stddev):
+    assert kernel(scheme).std() == pytest.approx(stddev, rel=0.01)
+    assert abs(kernel(scheme).mean()) < 0.01 * stddev
+
+
+def test_truncated_normals_are_cut_at_two_standard_deviations():
+    assert np.abs(kernel('truncated_normal')).max() <= 0.2
+    narrow = kernel('truncated_normal', conv(768, 5, stddev=0.01))
+    assert np.abs(narrow).max() <= 0.02
+
+
+def test_glorot_is_uniform():
+    limit = math.sqrt(6 / (9 * (128 + 256)))
+    drawn = kernel('glorot') / limit
+    assert np.abs(drawn).max() <= 1
+    assert np.mean(np.abs(drawn) < 0.5) == pytest.approx(0.5, abs=0.01)
+
+
+def test_values_depend_on_the_seed_and_on_the_path_alone():
+    one, other = load('inception_resnet_v1'), load('inception_resnet_v1_facenet')
+    first = initial_variables(one, seed=3, scheme='he')['params']
+    second = initial_variables(other, seed=3, scheme='he')['params']
+    np.testing.assert_array_equal(
+        first['c_5']['linear0']['kernel'], second['c_5']['linear0']['kernel']
+    )
+    third = initial_variables(one, seed=4, scheme='he')['params']
+    assert not np.allclose(
+        first['c_5']['linear0']['kernel'], third['c_5']['linear0']['kernel']
+    )
+    assert not np.allclose(
+        first['c_5']['linear0']['kernel'], first['c_4']['linear0']['kernel']
+    )

@@ -1,0 +1,164 @@
+"""The walk over ops, and the values that it walks over."""
+
+import dataclasses
+
+import pytest
+
+from inception_jax.networks import (
+    chain,
+    concat,
+    conv,
+    expand,
+    load,
+    map_network,
+    map_ops,
+    residual,
+    scaled,
+)
+from inception_jax.networks.network import fingerprint, residual_scales, trunk
+from inception_jax.networks.ops import Conv, Residual, interpret
+from inception_jax.networks.shapes import least_input_size, measure
+
+
+class Names:
+    """A reading that keeps the names of leaves; its values are all 0."""
+
+    def __init__(self):
+        self.names = []
+
+    def width(self, x):
+        return 1
+
+    def leaf(self, name, op, x):
+        self.names.append(name)
+        return 0
+
+    def concat(self, xs):
+        return 0
+
+    def add(self, op, x, branch):
+        return 0
+
+
+def names(op):
+    reading = Names()
+    interpret(op, 0, reading)
+    return reading.names
+
+
+def test_a_leaf_is_the_nth_of_its_kind_in_its_branch():
+    op = chain(conv(1), concat(conv(1), chain(conv(1), conv(1, 3))), conv(1))
+    assert names(op) == [
+        'conv0',
+        'branch0_conv0',
+        'branch1_conv0',
+        'branch1_conv1',
+        'conv1',
+    ]
+
+
+def test_wrapping_in_a_chain_or_a_residual_renames_nothing():
+    op = concat(conv(1), chain(conv(1), conv(1, 3)))
+    wrapped = Residual(chain(chain(op), expand()), scale=0.1)
+    assert names(wrapped) == [*names(op), 'linear0']
+
+
+def test_leaf_names_are_unique_in_every_block_of_every_network(networks):
+    for network in networks:
+        for block in measure(network):
+            leaves = [leaf.name for leaf in block.leaves]
+            assert len(set(leaves)) == len(leaves), (network.name, block.name)
+
+
+def test_the_expansion_takes_the_width_of_its_trunk():
+    widths = {
+        leaf.output[2]
+        for block in measure(load('inception_resnet_v2'))
+        for leaf in block.leaves
+        if isinstance(leaf.op, Conv) and leaf.op.linear
+    }
+    assert widths == {384, 1152, 2144}
+
+
+def test_an_expansion_outside_a_residual_is_refused():
+    with pytest.raises(ValueError, match='outside any residual branch'):
+        names(expand())
+
+
+def test_a_branch_that_does_not_fit_its_trunk_is_refused():
+    odd = map_network(
+        lambda op: Residual(conv(7), 0.1) if isinstance(op, Residual) else op,
+        load('inception_resnet_v1'),
+    )
+    with pytest.raises(ValueError, match='end it with expand'):
+        measure(odd)
+
+
+def test_map_ops_reaches_every_op_and_leaves_the_original():
+    op = residual(conv(4), chain(conv(4), conv(8, 3)), scale=0.1)
+    doubled = map_ops(
+        lambda o: (
+            dataclasses.replace(o, filters=2 * o.filters)
+            if isinstance(o, Conv) and o.filters
+            else o
+        ),
+        op,
+    )
+    assert doubled == residual(conv(8), chain(conv(8), conv(16, 3)), scale=0.1)
+    assert op == residual(conv(4), chain(conv(4), conv(8, 3)), scale=0.1)
+
+
+def test_scaled_changes_width_and_depth_by_stage():
+    network = scaled(load('inception_resnet_v1'), width={'c': 0.5}, depth={'b': 0.3})
+    names = [block.name for block in trunk(network) if block.stage == 'b']
+    assert names == ['b_1', 'b_2', 'b_3']
+    before, after = measure(load('inception_resnet_v1')), measure(network)
+    assert after[0] == before[0]
+    assert after[-2].leaves[0].output[2] == 96
+    assert after[-2].output == before[-2].output
+
+
+def test_scaled_refuses_a_stage_that_is_not_there():
+    with pytest.raises(ValueError, match="no stage 'd'"):
+        scaled(load('inception_v4'), width={'d': 2.0})
+
+
+def test_depth_beyond_one_repeats_the_last_block():
+    network = scaled(load('inception_v3'), depth=2)
+    blocks = {b.name: b.op for b in trunk(network)}
+    assert blocks['a_6'] == blocks['a_3'] != blocks['a_1']
+
+
+def test_least_input_size_is_75_for_all_and_is_named_when_missed(networks):
+    for network in networks:
+        assert least_input_size(network) == 75
+        with pytest.raises(ValueError, match='use at least 75'):
+            measure(dataclasses.replace(network, input_size=74))
+
+
+def test_fingerprints_tell_networks_apart(networks):
+    prints = [fingerprint(network) for network in networks]
+    assert len(set(prints)) == len(prints)
+    assert fingerprint(load('inception_v4')) == prints[1]
+
+
+def test_residual_scales_are_those_released():
+    assert residual_scales(load('inception_resnet_v2_slim')) == (
+        *10 * [0.17],
+        *20 * [0.10],
+        *9 * [0.20],
+        1.0,
+    )
+
+
+def test_an_unknown_network_names_near_ones():
+    with pytest.raises(ValueError, match='did you mean inception_v4'):
+        load('inception_v5')
+
+
+def test_an_import_path_must_lead_to_a_network():
+    assert load('inception_jax.networks.paper:INCEPTION_V4') == load('inception_v4')
+    with pytest.raises(ValueError, match='expected a Network'):
+        load('inception_jax.networks.paper:stem_v4')
+    with pytest.raises(ValueError, match='cannot load network'):
+        load('no_such_module:NET')
