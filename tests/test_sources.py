@@ -1,0 +1,219 @@
+"""Sources: what they hold, and what they say when there is nothing to hold."""
+
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+from array_record.python.array_record_module import ArrayRecordWriter
+from tensorflow_datasets.proto import tf_example_pb2
+
+from inception_jax.data.sources import open_source
+
+
+def test_the_digits_are_split_into_every_fifth_and_the_rest():
+    train, test = (open_source('digits', split) for split in ('train', 'test'))
+    ids = {source[i].id for source in (train, test) for i in range(len(source))}
+    assert ids == {f'digits/{i}' for i in range(1797)}
+    assert (len(train), len(test)) == (1438, 359)
+    assert [test[i].id for i in (0, 1)] == ['digits/4', 'digits/9']
+
+
+def test_a_digit_is_an_image_in_uint8_with_its_label():
+    source = open_source('digits', 'train')
+    image, label, _ = source[0]
+    assert (image.shape, image.dtype, label) == ((8, 8), np.uint8, 0)
+    assert (source.images.min(), source.images.max()) == (0, 255)
+    assert source.class_names == tuple('0123456789')
+
+
+def test_a_synthetic_image_is_a_function_of_split_and_index():
+    one, same = (open_source('synthetic:20/4', 'train') for _ in range(2))
+    other = open_source('synthetic:20/4', 'test')
+    assert (len(one), one.classes, one[7].label) == (20, 4, 3)
+    assert np.array_equal(one[7].image, same[7].image)
+    assert not np.array_equal(one[7].image, other[7].image)
+    assert not np.array_equal(one[7].image, one[11].image)
+
+
+def test_synthetic_classes_can_be_learnt_from_another_split():
+    train, test = (open_source('synthetic:40/10', split) for split in ('a', 'b'))
+    images, labels, _ = zip(*(train[i] for i in range(40)), strict=True)
+    means = [
+        np.mean([x for x, y in zip(images, labels, strict=True) if y == k], axis=0)
+        for k in range(10)
+    ]
+    for image, label, _ in (test[i] for i in range(40)):
+        assert np.argmin([np.square(image - mean).sum() for mean in means]) == label
+
+
+def test_a_folder_is_a_class_per_subfolder_in_the_order_of_names(tmp_path):
+    for name in ('cat/2.JPG', 'cat/deep/1.png', 'ant/b.ppm', 'ant/a.txt', '.git/c.png'):
+        file = tmp_path / 'train' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    source = open_source(f'folder:{tmp_path}', 'train')
+    assert source.class_names == ('ant', 'cat')
+    assert [source[i] for i in range(len(source))] == [
+        (b'ant/b.ppm', 0, 'ant/b.ppm'),
+        (b'cat/2.JPG', 1, 'cat/2.JPG'),
+        (b'cat/deep/1.png', 1, 'cat/deep/1.png'),
+    ]
+
+
+def test_a_folder_without_a_split_has_its_classes_at_once(tmp_path):
+    for name in 'dfabgce':
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '1.webp').write_bytes(b'x')
+    source = open_source(f'folder:{tmp_path}', None)
+    assert source.class_names == tuple('abcdefg')
+    assert (source[2].label, source[2].id) == (2, 'c/1.webp')
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Returns a function that lays out a set of two images as TFDS does."""
+
+    def write(name, *, file_format='array_record', features=('image', 'label')):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        # A record in TFDS is a tf.train.Example.
+        records = folder / f'tiny-train.{file_format}-00000-of-00001'
+        writer = ArrayRecordWriter(str(records), 'group_size:1')
+        for label in (1, 0):
+            example = tf_example_pb2.Example()
+            example.features.feature['label'].int64_list.value.append(label)
+            example.features.feature['image'].bytes_list.value.append(b'%d' % label)
+            writer.write(example.SerializeToString())
+        writer.close()
+        (folder / 'dataset_info.json').write_text(json.dumps(INFO(file_format)))
+        (folder / 'features.json').write_text(json.dumps(FEATURES(features)))
+        return folder
+
+    return write
+
+
+def INFO(file_format):
+    split = {
+        'name': 'train',
+        'shardLengths': ['2'],
+        'filepathTemplate': '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}',
+    }
+    return {
+        'name': 'tiny',
+        'version': '1.0.0',
+        'fileFormat': file_format,
+        'splits': [split],
+    }
+
+
+def FEATURES(names):
+    package = 'tensorflow_datasets.core.features'
+    shape = {'dimensions': ['-1', '-1', '3']}
+    known = {
+        'image': {
+            'pythonClassName': f'{package}.image_feature.Image',
+            'image': {'shape': shape, 'dtype': 'uint8'},
+        },
+        'label': {
+            'pythonClassName': f'{package}.class_label_feature.ClassLabel',
+            'classLabel': {'numClasses': '2'},
+        },
+    }
+    return {
+        'pythonClassName': f'{package}.features_dict.FeaturesDict',
+        'featuresDict': {'features': {name: known[name] for name in names}},
+    }
+
+
+def test_a_tfds_set_gives_bytes_and_labels_by_index(prepare, tmp_path):
+    prepare('tiny/1.0.0')
+    source = open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert [source[i] for i in range(len(source))] == [
+        (b'1', 1, 'tiny/train/0'),
+        (b'0', 0, 'tiny/train/1'),
+    ]
+    assert (source.classes, source.class_names) == (2, ('0', '1'))
+
+
+def test_the_newest_version_is_read_unless_one_is_given(prepare, tmp_path, monkeypatch):
+    prepare('tiny/1.9.0', file_format='tfrecord')
+    prepare('tiny/1.10.0')
+    monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
+    assert len(open_source('tfds:tiny', 'train')) == 2
+    for spec in ('tfds:tiny/1.9.0', 'tfds:tiny:1.9.0'):
+        with pytest.raises(ValueError, match='tfrecord'):
+            open_source(spec, 'train')
+
+
+def test_a_tfrecord_set_is_refused_with_the_command_that_converts_it(prepare, tmp_path):
+    folder = prepare('tiny/1.0.0', file_format='tfrecord')
+    with pytest.raises(ValueError, match='expected array_record') as error:
+        open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert str(error.value).endswith(
+        'python -m tensorflow_datasets.scripts.convert_format '
+        f'--dataset_version_dir={folder} --out_file_format=array_record'
+    )
+
+
+def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_path):
+    folder = prepare('tiny/1.0.0')
+    next(folder.glob('*.array_record-*')).unlink()
+    with pytest.raises(ValueError, match='00000-of-00001 is missing'):
+        open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('spec', 'split', 'message'),
+    [
+        (
+            'tfds:tiny/3.0.0',
+            'train',
+            'tiny/3.0.0 is not in .* there is plain/1.0.0, ti',
+        ),
+        ('tfds:tiny', 'test', "no split 'test'; its splits are train"),
+        ('tfds:tiny', None, 'no split None; its splits are train'),
+        ('tfds:tiny', 'train[:0]', 'it is empty'),
+        (
+            'tfds:plain',
+            'train',
+            'has the features image; expected an image and a label',
+        ),
+    ],
+)
+def test_what_is_not_in_a_tfds_folder_is_named(prepare, tmp_path, spec, split, message):
+    prepare('tiny/1.0.0')
+    prepare('plain/1.0.0', features=['image'])
+    with pytest.raises(ValueError, match=message):
+        open_source(spec, split, data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('spec', 'message'),
+    [
+        ('tdfs:cifar10', 'did you mean tfds:NAME.*forms are digits, tfds:.*synthetic'),
+        ('imagenet', "unknown source 'imagenet'; The forms are"),
+        ('tfds:', 'did you mean tfds:NAME'),
+        ('digits', "no split 'nope'; its splits are train, test"),
+        ('synthetic:5', 'write e.g. synthetic:1024/10'),
+        ('synthetic:0/1', 'write e.g. synthetic:1024/10'),
+        ('folder:{}/missing', 'nope is not a folder'),
+        ('folder:{}', 'no image in a class folder'),
+    ],
+)
+def test_a_source_that_is_not_there_is_refused_in_one_line(tmp_path, spec, message):
+    (tmp_path / 'nope' / 'cat').mkdir(parents=True)
+    with pytest.raises(ValueError, match=message) as error:
+        open_source(spec.format(tmp_path), 'nope')
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')
+def test_the_photos_of_imagenet_come_encoded_with_their_file_names():
+    source = open_source('tfds:imagenet2012', 'validation')
+    example = source[3]
+    assert source.classes == 1000
+    assert example.id.endswith('.JPEG')
+    pixels = cv2.imdecode(np.frombuffer(example.image, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels.shape[2] == 3
