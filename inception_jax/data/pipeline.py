@@ -1,0 +1,219 @@
+"""Batches of crops for training and evaluation (Grain and OpenCV).
+
+The host reads, decodes, crops and resizes to uint8; the rest is `augment`'s. A stream
+is a function of the number of the row, so that it starts anywhere and is the same for
+any number of threads and processes.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import cv2
+import grain
+import numpy as np
+
+from inception_jax.data.example import Example, Source
+from inception_jax.data.geometry import Box, central_crop, random_area_crop
+
+Batch = dict[str, np.ndarray]
+
+
+def training_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    size: int,
+    seed: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    start: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    threads: int | None = None,
+) -> Iterator[Batch]:
+    """Yields random crops for ever, in a new order every epoch, from batch `start` on.
+
+    Every example comes once an epoch; a batch may span two. The order is a function of
+    the seed and the epoch, a crop of the seed, the epoch and the example. `area` and
+    `aspect` are those of `random_area_crop`. Process i of n, `shard` (i, n), gets the
+    i-th part of every batch of the global `batch_size`. Without `threads` there is one
+    a core.
+
+    A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
+    `example` uint32 [batch], the index in the source.
+
+    Raises:
+      ValueError: batch_size does not divide over the processes, or a range is empty;
+        while iterating: an image cannot be decoded.
+    """
+    _check_range('area', area, 1)
+    _check_range('aspect', aspect, float('inf'))
+    rows = _Rows(batch_size, shard)
+    order = _order(len(source), seed)
+
+    def load(row: int) -> Batch:
+        place = rows.place(row)
+        index, epoch = order[place], place // len(source)
+        rng = np.random.default_rng(
+            np.random.SeedSequence(seed, spawn_key=(epoch, index))
+        )
+
+        def crop(height: int, width: int) -> Box:
+            return random_area_crop(rng, height, width, area=area, aspect=aspect)
+
+        return _load(source, index, crop, size)
+
+    return _batches(range(start * rows.local, sys.maxsize), load, rows.local, threads)
+
+
+def evaluation_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    size: int,
+    crop_fraction: float,
+    shard: tuple[int, int] = (0, 1),
+    threads: int | None = None,
+) -> Iterator[Batch]:
+    """Yields the central crop of every example once, in the order of the source.
+
+    Batches are those of `training_batches` and have a `mask` bool [batch], False for
+    the zeros that fill the last one. Every process gets the same number of batches.
+
+    Raises:
+      ValueError: batch_size does not divide over the processes, or crop_fraction is not
+        in (0, 1]; while iterating: an image cannot be decoded.
+    """
+    if not 0 < crop_fraction <= 1:
+        raise ValueError(
+            f'crop_fraction is {crop_fraction}; expected the share of each side that '
+            'is kept, above 0 and up to 1, e.g. 0.875'
+        )
+    rows = _Rows(batch_size, shard)
+
+    def crop(height: int, width: int) -> Box:
+        return central_crop(height, width, crop_fraction)
+
+    def load(row: int) -> Batch:
+        index = rows.place(row)
+        if index >= len(source):
+            return _padding(size)
+        return {**_load(source, index, crop, size), 'mask': np.bool_(True)}
+
+    batches = -(-len(source) // batch_size)
+    return _batches(range(batches * rows.local), load, rows.local, threads)
+
+
+def decode(image: bytes | np.ndarray) -> np.ndarray:
+    """Returns the pixels as uint8 [height, width, 3], RGB, not turned by EXIF.
+
+    Raises:
+      ValueError: it is neither an image file nor pixels in uint8.
+    """
+    if isinstance(image, bytes):
+        return _decode_file(image)
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (1,), (3,)):
+        raise ValueError(
+            f'pixels of shape {image.shape} and type {image.dtype}; expected uint8 '
+            '[height, width] or [height, width, 3]'
+        )
+    grey = image.ndim == 2 or image.shape[2] == 1
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
+
+
+def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
+    top, left, height, width = box
+    crop = image[top : top + height, left : left + width]
+    # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
+    # corners at whole coordinates (no half-pixel centres).
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _decode_file(image: bytes) -> np.ndarray:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    # OpenCV raises on no bytes and returns None for other than images.
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None
+    if pixels is None:
+        raise ValueError(f'{len(image)} bytes that are not an image OpenCV can decode')
+    return pixels
+
+
+class _Rows:
+    """The rows of a process: its part of every global batch, batch after batch."""
+
+    def __init__(self, batch_size: int, shard: tuple[int, int]):
+        self.index, count = shard
+        self.batch_size = batch_size
+        self.local, rest = divmod(batch_size, count)
+        if rest or not self.local:
+            raise ValueError(
+                f'batch_size {batch_size} does not divide over {count} processes; use '
+                f'a multiple of {count}, e.g. {max(1, self.local) * count}'
+            )
+
+    def place(self, row: int) -> int:
+        """Returns the place of a row of this process in the stream of all."""
+        batch, row = divmod(row, self.local)
+        return batch * self.batch_size + self.index * self.local + row
+
+
+def _order(examples: int, seed: int) -> grain.MapDataset:
+    """Returns an endless sequence of indices, of which every epoch is a permutation."""
+    # Grain's seed of an epoch is the seed plus the epoch; without a hash the second
+    # epoch of one seed would be the first of the next.
+    (hashed,) = np.random.SeedSequence(seed).generate_state(1)
+    return grain.MapDataset.range(examples).shuffle(seed=int(hashed))
+
+
+def _load(
+    source: Source, index: int, crop: Callable[[int, int], Box], size: int
+) -> Batch:
+    example = source[index]
+    image = _decode(example)
+    box = crop(*image.shape[:2])
+    return {
+        'image': crop_and_resize(image, box, size),
+        'label': np.int32(example.label),
+        'example': np.uint32(index),
+    }
+
+
+def _decode(example: Example) -> np.ndarray:
+    try:
+        return decode(example.image)
+    except ValueError as error:
+        raise ValueError(f'cannot decode image {example.id}: {error}') from error
+
+
+def _padding(size: int) -> Batch:
+    return {
+        'image': np.zeros((size, size, 3), np.uint8),
+        'label': np.int32(0),
+        'example': np.uint32(0),
+        'mask': np.bool_(False),
+    }
+
+
+def _batches(
+    rows: range, load: Callable[[int], Batch], batch: int, threads: int | None
+) -> Iterator[Batch]:
+    # The threads are Grain's; OpenCV's own would fight with them for the cores.
+    cv2.setNumThreads(0)
+    threads = threads or os.cpu_count() or 1
+    # Grain refills its buffer only when asked for a row: with two batches, it prepares
+    # the next one while the step works on this one.
+    options = grain.ReadOptions(
+        num_threads=threads, prefetch_buffer_size=max(2 * batch, threads)
+    )
+    rows = grain.MapDataset.range(rows.start, rows.stop).map(load)
+    return iter(rows.to_iter_dataset(options).batch(batch))
+
+
+def _check_range(name: str, limits: tuple[float, float], most: float) -> None:
+    low, high = limits
+    if not 0 < low <= high <= most:
+        raise ValueError(
+            f'{name} is {low} to {high}; expected a range above 0'
+            f'{" and up to 1" if most == 1 else ""}, the smaller number first'
+        )

@@ -1,0 +1,237 @@
+"""Streams of batches: complete, repeatable, and the same however they are read."""
+
+import dataclasses
+import itertools
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from inception_jax.data.geometry import Box
+from inception_jax.data.pipeline import (
+    crop_and_resize,
+    decode,
+    evaluation_batches,
+    training_batches,
+)
+from inception_jax.data.sources import Arrays, open_source
+
+EXAMPLES = 10
+
+
+@pytest.fixture
+def source():
+    """Returns ten images of noise, whose labels are their indices."""
+    images = np.random.default_rng(0).integers(256, size=(EXAMPLES, 20, 30, 3))
+    names = tuple(map(str, range(EXAMPLES)))
+    return Arrays(images.astype(np.uint8), np.arange(EXAMPLES), names, names)
+
+
+def train(source, steps, *, batch_size=4, seed=0, **options):
+    """Returns so many batches as one, a row per step and batch."""
+    stream = training_batches(
+        source,
+        batch_size=batch_size,
+        size=16,
+        seed=seed,
+        area=(0.05, 1),
+        aspect=(3 / 4, 4 / 3),
+        **options,
+    )
+    batches = list(itertools.islice(stream, steps))
+    stream.close()
+    return {key: np.stack([b[key] for b in batches]) for key in batches[0]}
+
+
+def evaluate(source, *, batch_size=4, crop_fraction=0.875, **options):
+    return list(
+        evaluation_batches(
+            source,
+            batch_size=batch_size,
+            size=16,
+            crop_fraction=crop_fraction,
+            **options,
+        )
+    )
+
+
+def assert_same(one, other):
+    for key in one:
+        assert np.array_equal(one[key], other[key]), key
+
+
+def test_a_batch_has_the_announced_types(source):
+    batch = {key: value[0] for key, value in train(source, 1).items()}
+    kinds = {key: (value.dtype.name, value.shape) for key, value in batch.items()}
+    assert kinds == {
+        'image': ('uint8', (4, 16, 16, 3)),
+        'label': ('int32', (4,)),
+        'example': ('uint32', (4,)),
+    }
+    assert np.array_equal(batch['label'], batch['example'])
+
+
+def test_every_example_comes_once_an_epoch_across_batch_borders(source):
+    seen = train(source, 15, batch_size=4)['example'].reshape(6, EXAMPLES)
+    assert (np.sort(seen) == np.arange(EXAMPLES)).all()
+
+
+def test_the_order_and_the_crops_change_from_epoch_to_epoch(source):
+    epochs = train(source, 6, batch_size=EXAMPLES)
+    assert len(set(map(tuple, epochs['example']))) == 6
+    crops = [
+        images[order.argsort()[0]]
+        for order, images in zip(epochs['example'], epochs['image'], strict=True)
+    ]
+    assert len({crop.tobytes() for crop in crops}) == 6
+
+
+def test_the_stream_is_the_same_for_one_and_four_threads(source):
+    assert_same(train(source, 9, threads=1), train(source, 9, threads=4))
+
+
+def test_a_resumed_stream_is_the_tail_of_an_uninterrupted_one(source):
+    whole = train(source, 9)
+    tail = {key: value[5:] for key, value in whole.items()}
+    assert_same(train(source, 4, start=5), tail)
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_the_parts_of_all_processes_make_up_the_global_batch(source, count):
+    parts = [train(source, 6, shard=(i, count)) for i in range(count)]
+    joined = {key: np.concatenate([p[key] for p in parts], 1) for key in parts[0]}
+    assert_same(joined, train(source, 6))
+
+
+def test_another_batch_size_sees_the_same_examples_and_crops(source):
+    one, other = train(source, 10, batch_size=3), train(source, 3, batch_size=10)
+    flat = (
+        {k: v.reshape(30, *v.shape[2:]) for k, v in b.items()} for b in (one, other)
+    )
+    assert_same(*flat)
+
+
+def test_seeds_have_different_orders_in_all_epochs(source):
+    orders = [
+        order
+        for seed in range(8)
+        for order in train(source, 4, batch_size=EXAMPLES, seed=seed)['example']
+    ]
+    assert len(set(map(tuple, orders))) == len(orders)
+
+
+def test_seeds_have_different_crops(source):
+    one, other = (train(source, 1, batch_size=EXAMPLES, seed=s) for s in (0, 1))
+    places = [batch['example'][0].argsort()[0] for batch in (one, other)]
+    first, second = (
+        b['image'][0][p] for b, p in zip((one, other), places, strict=True)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_equal_images_have_different_crops(source):
+    twins = dataclasses.replace(source, images=source.images[:1].repeat(10, axis=0))
+    crops = train(twins, 1, batch_size=EXAMPLES)['image'][0]
+    assert len({crop.tobytes() for crop in crops}) == EXAMPLES
+
+
+def test_evaluation_sees_every_example_once_and_fills_with_zeros(source):
+    batches = evaluate(source, batch_size=4)
+    joined = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+    assert np.array_equal(joined['mask'], [True] * 10 + [False] * 2)
+    assert np.array_equal(joined['example'], [*range(10), 0, 0])
+    assert np.array_equal(joined['label'], [*range(10), 0, 0])
+    assert not joined['image'][10:].any()
+    assert joined['image'][:10].any((1, 2, 3)).all()
+
+
+def test_evaluation_does_not_fill_a_full_batch(source):
+    batches = evaluate(source, batch_size=5)
+    assert [batch['mask'].all() for batch in batches] == [True, True]
+
+
+def test_all_processes_evaluate_the_same_number_of_batches(source):
+    parts = [evaluate(source, shard=(i, 4)) for i in range(4)]
+    whole = evaluate(source)
+    assert [len(part) for part in parts] == 4 * [len(whole)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        joined = {key: np.concatenate([s[key] for s in shares]) for key in batch}
+        assert_same(joined, batch)
+
+
+def test_evaluation_takes_the_central_crop(source):
+    image = evaluate(source, crop_fraction=0.5)[0]['image'][2]
+    assert np.array_equal(
+        image, crop_and_resize(source[2].image, Box(5, 7, 10, 16), 16)
+    )
+
+
+def test_a_training_crop_is_a_part_of_its_image():
+    ramp = np.indices((64, 64)).sum(0).astype(np.uint8)
+    source = Arrays(ramp[None], np.zeros(1, int), ('ramp',), ('0',))
+    images = train(source, 50)['image'].reshape(-1, 16, 16, 3)
+    assert (np.diff(images[..., 0].astype(int), axis=2) >= 0).all()
+    assert (images[..., 0] == images[..., 2]).all()
+    assert len(np.unique(images[:, 0, 0, 0])) > 20
+
+
+def test_resizing_is_bilinear_and_not_smoothed():
+    board = np.indices((8, 8)).sum(0)[..., None].repeat(3, axis=2) % 2
+    board = (255 * board).astype(np.uint8)
+    assert set(np.unique(crop_and_resize(board, Box(0, 0, 8, 8), 4))) <= {127, 128}
+    image = np.array([[0, 100]], np.uint8)[..., None].repeat(3, axis=2)
+    rows = crop_and_resize(image, Box(0, 0, 1, 2), 4)[..., 0]
+    assert np.array_equal(rows, 4 * [[0, 25, 75, 100]])
+
+
+@pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1)])
+def test_grey_pixels_become_three_equal_channels(shape):
+    grey = np.arange(20, dtype=np.uint8).reshape(shape)
+    assert np.array_equal(decode(grey), np.stack(3 * [grey.reshape(4, 5)], -1))
+
+
+def test_a_file_is_decoded_in_the_order_red_green_blue():
+    red = np.zeros((2, 3, 3), np.uint8)
+    red[..., 0] = 200
+    _, file = cv2.imencode('.png', red[..., ::-1])
+    assert np.array_equal(decode(file.tobytes()), red)
+
+
+@pytest.mark.parametrize('image', [b'', b'not an image', np.zeros((2, 2), np.float32)])
+def test_what_cannot_be_decoded_is_named_by_its_id(image):
+    source = Arrays([image], np.zeros(1), ('photo/7',), ('0',))
+    with pytest.raises(ValueError, match='cannot decode image photo/7'):
+        evaluate(source)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'shard': (0, 3)}, 'batch_size 4 does not divide over 3 processes.* e.g. 3'),
+        ({'batch_size': 1, 'shard': (0, 2)}, 'use a multiple of 2, e.g. 2'),
+        ({'crop_fraction': 0}, 'crop_fraction is 0; expected'),
+    ],
+)
+def test_an_impossible_stream_is_refused_at_once(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(source, **options)
+
+
+@pytest.mark.parametrize('area', [(0, 1), (0.5, 0.1), (0.5, 1.5)])
+def test_an_impossible_area_is_refused_at_once(source, area):
+    with pytest.raises(ValueError, match='expected a range above 0 and up to 1'):
+        training_batches(
+            source, batch_size=4, size=16, seed=0, area=area, aspect=(1, 1)
+        )
+
+
+@pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')
+def test_photos_are_decoded_and_evaluated_in_order():
+    source = open_source('tfds:imagenet2012', 'validation')
+    batches = evaluate(source, batch_size=64)
+    mask = np.concatenate([batch['mask'] for batch in batches])
+    labels = np.concatenate([batch['label'] for batch in batches])[mask]
+    assert np.array_equal(labels, [source[i].label for i in range(len(source))])
+    spread = np.concatenate([batch['image'] for batch in batches])[mask].std((1, 2, 3))
+    assert spread.min() > 5
