@@ -11,11 +11,11 @@ Expected  top-1 error of at most 5 % on the 359 held-out digits
 from ml_collections import ConfigDict, config_dict
 
 
-def get_config(arg=None):
+def get_config(network='inception_resnet_v1'):
     return ConfigDict(
         {
             'network': {
-                'name': 'inception_resnet_v1',
+                'name': network,
                 'width': 0.25,
                 'depth': 0.2,
                 'input_size': 75,

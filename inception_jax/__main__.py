@@ -5,6 +5,7 @@ it needs.
 """
 
 import argparse
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -134,20 +135,31 @@ def _config(path: str, overrides: list[str]) -> dict:
 
     from inception_jax.settings import check_overrides
 
-    def parse(arguments: list[str]) -> dict:
-        values = flags.FlagValues()
-        argv = ['train', f'--config={path}', *arguments]
-        config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
-        values(argv)
-        return values.config.to_dict()
-
-    names = [argument[len('--config.') :].partition('=')[0] for argument in overrides]
+    config = _get_config(path)
+    check_overrides(
+        config.to_dict(), [a.removeprefix('--config.').split('=')[0] for a in overrides]
+    )
+    values, argv = flags.FlagValues(), ['train', *overrides]
+    config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=argv)
     try:
-        check_overrides(parse([]), names)
-        return parse(overrides)
-    except (OSError, ImportError, TypeError, flags.Error) as error:
-        reason = ' '.join(str(error).split())
-        raise ValueError(f'--config {path}: {reason}') from error
+        values(argv)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise ValueError(' '.join(str(error).split())) from error
+    return values.config.to_dict()
+
+
+def _get_config(path: str):
+    """Calls `get_config` of FILE, with ARG if the path is FILE:ARG."""
+    file, *argument = path.split(':', 1)
+    spec = importlib.util.spec_from_file_location('config', file)
+    if spec is None or not Path(file).is_file():
+        raise ValueError(f'--config {file} is not a Python file; see configs/')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        return module.get_config(*argument)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f'--config {path}: {error}') from error
 
 
 def _refuse(rest: list[str]) -> None:

@@ -33,7 +33,7 @@ def curves(records: list[Record], path: Path, *, title: str) -> None:
             )
         panel.set_xlabel('epoch')
         panel.set_ylabel(label)
-        panel.set_ylim(bottom=0)
+        panel.set_yscale('log') if name == 'cross_entropy' else panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)

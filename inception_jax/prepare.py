@@ -42,6 +42,7 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
     )
+    _check_same_classes(train_source, evaluation_source)
     network = _with_classes(experiment, train_source)
     measure(network)
     steps_per_epoch = len(train_source) / run.batch_size
@@ -63,6 +64,15 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
         steps_per_epoch,
         steps=max(1, round(run.epochs * steps_per_epoch)),
     )
+
+
+def _check_same_classes(train: Source, evaluation: Source) -> None:
+    if train.class_names != evaluation.class_names:
+        odd = sorted(set(train.class_names) ^ set(evaluation.class_names))
+        raise ValueError(
+            f'the classes of the two splits differ ({", ".join(odd[:3])}, '
+            f'{len(odd)} in all); both must hold every class'
+        )
 
 
 def _with_classes(experiment: Experiment, source: Source) -> Network:

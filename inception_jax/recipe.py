@@ -75,13 +75,16 @@ def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
     `residual_scale` may also be one number for all blocks.
 
     Raises:
-      ValueError: there are neither one nor as many scales as residual blocks.
+      ValueError: a number is out of its range, or there are neither one nor as many
+        scales as residual blocks.
     """
     own = residual_scales(network)
     if values['residual_scale'] is None:
         values['residual_scale'] = own
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
+    for name, value in values.items():
+        _check_range(name, value)
     leaves = {name: np.asarray(value, np.float32) for name, value in values.items()}
     scale = leaves['residual_scale']
     if scale.shape not in ((), (1,), (len(own),)):
@@ -91,6 +94,24 @@ def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
         )
     leaves['residual_scale'] = np.broadcast_to(scale, len(own))
     return Hparams(**leaves)
+
+
+def _check_range(name: str, value: float | tuple) -> None:
+    """Raises ValueError where a number makes no sense; any residual scale does."""
+    if name in (
+        'momentum',
+        'rms_decay',
+        'label_smoothing',
+        'dropout_rate',
+        'ema_decay',
+    ):
+        if not 0 <= value < 1:
+            raise ValueError(f'{name} is {value}; expected a share from 0 to below 1')
+    elif name in ('decay_epochs', 'decay_rate', 'clip_norm', 'rms_epsilon'):
+        if not value > 0:
+            raise ValueError(f'{name} is {value}; expected a number above 0')
+    elif name != 'residual_scale' and not value >= 0:
+        raise ValueError(f'{name} is {value}; expected 0 or more')
 
 
 def _check_choice(field: str, given: str, choices: tuple[str, ...]) -> None:

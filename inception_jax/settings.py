@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -27,6 +28,10 @@ class Data:
     area: tuple[float, float]
     aspect: tuple[float, float]
     data_dir: str | None = None
+
+    def __post_init__(self):
+        _check_range('area', self.area, 1.0)
+        _check_range('aspect', self.aspect, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +136,15 @@ def _check_names(section, given, names, required) -> None:
     missing = [prefix + name for name in required if name not in given]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
+
+
+def _check_range(name: str, limits: tuple[float, float], most: float) -> None:
+    low, high = limits
+    if not 0 < low <= high <= most:
+        raise ValueError(
+            f'config.data.{name} is {low} to {high}; expected a range above 0'
+            f'{" and up to 1" if most == 1 else ""}, the smaller number first'
+        )
 
 
 def _near(name: str, names) -> str:

@@ -77,7 +77,7 @@ def train_step(
     decay = ema_decay(state.step + 1, state.hparams)
     metrics = {
         'loss': loss,
-        'gradient_norm': optax.global_norm(gradients),
+        'gradient_norm': optax.tree.norm(gradients),
         'learning_rate': rate,
         **mean(batch_metrics(outputs, batch['label'])),
     }

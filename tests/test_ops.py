@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from inception_jax.networks import (
+    Auxiliary,
     chain,
     concat,
     conv,
@@ -12,6 +13,8 @@ from inception_jax.networks import (
     load,
     map_network,
     map_ops,
+    network,
+    one,
     residual,
     scaled,
 )
@@ -64,10 +67,10 @@ def test_wrapping_in_a_chain_or_a_residual_renames_nothing():
 
 
 def test_leaf_names_are_unique_in_every_block_of_every_network(networks):
-    for network in networks:
-        for block in measure(network):
+    for net in networks:
+        for block in measure(net):
             leaves = [leaf.name for leaf in block.leaves]
-            assert len(set(leaves)) == len(leaves), (network.name, block.name)
+            assert len(set(leaves)) == len(leaves), (net.name, block.name)
 
 
 def test_the_expansion_takes_the_width_of_its_trunk():
@@ -109,10 +112,10 @@ def test_map_ops_reaches_every_op_and_leaves_the_original():
 
 
 def test_scaled_changes_width_and_depth_by_stage():
-    network = scaled(load('inception_resnet_v1'), width={'c': 0.5}, depth={'b': 0.3})
-    names = [block.name for block in trunk(network) if block.stage == 'b']
+    smaller = scaled(load('inception_resnet_v1'), width={'c': 0.5}, depth={'b': 0.3})
+    names = [block.name for block in trunk(smaller) if block.stage == 'b']
     assert names == ['b_1', 'b_2', 'b_3']
-    before, after = measure(load('inception_resnet_v1')), measure(network)
+    before, after = measure(load('inception_resnet_v1')), measure(smaller)
     assert after[0] == before[0]
     assert after[-2].leaves[0].output[2] == 96
     assert after[-2].output == before[-2].output
@@ -124,20 +127,30 @@ def test_scaled_refuses_a_stage_that_is_not_there():
 
 
 def test_depth_beyond_one_repeats_the_last_block():
-    network = scaled(load('inception_v3'), depth=2)
-    blocks = {b.name: b.op for b in trunk(network)}
+    deeper = scaled(load('inception_v3'), depth=2)
+    blocks = {b.name: b.op for b in trunk(deeper)}
     assert blocks['a_6'] == blocks['a_3'] != blocks['a_1']
 
 
+def test_names_that_clash_or_lead_nowhere_are_refused():
+    stages = load('inception_v4').stages
+    with pytest.raises(ValueError, match='two parts called stem'):
+        network('twice', *stages, stages[0])
+    with pytest.raises(ValueError, match='two parts called logits'):
+        network('logits', one('logits', conv(8)))
+    with pytest.raises(ValueError, match='after d; expected one of stem, a'):
+        network('lost', *stages, auxiliary=Auxiliary('d', conv(8)))
+
+
 def test_least_input_size_is_75_for_all_and_is_named_when_missed(networks):
-    for network in networks:
-        assert least_input_size(network) == 75
+    for net in networks:
+        assert least_input_size(net) == 75
         with pytest.raises(ValueError, match='use at least 75'):
-            measure(dataclasses.replace(network, input_size=74))
+            measure(dataclasses.replace(net, input_size=74))
 
 
 def test_fingerprints_tell_networks_apart(networks):
-    prints = [fingerprint(network) for network in networks]
+    prints = [fingerprint(net) for net in networks]
     assert len(set(prints)) == len(prints)
     assert fingerprint(load('inception_v4')) == prints[1]
 

@@ -12,6 +12,12 @@ from inception_jax.networks.network import (
     stage,
 )
 from inception_jax.networks.ops import (
+    Chain,
+    Concat,
+    Conv,
+    Module,
+    Pool,
+    Residual,
     avg_pool,
     chain,
     concat,
@@ -25,7 +31,13 @@ from inception_jax.networks.ops import (
 __all__ = [
     'NETWORKS',
     'Auxiliary',
+    'Chain',
+    'Concat',
+    'Conv',
+    'Module',
     'Network',
+    'Pool',
+    'Residual',
     'Stage',
     'avg_pool',
     'chain',

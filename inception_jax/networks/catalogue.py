@@ -82,4 +82,10 @@ def choose(
     if auxiliary is False:
         network = dataclasses.replace(network, auxiliary=None)
     given = {key: value for key, value in properties.items() if value is not None}
-    return dataclasses.replace(network, **given)
+    network = dataclasses.replace(network, **given)
+    if not 0 < network.crop_fraction <= 1:
+        raise ValueError(
+            f'crop_fraction is {network.crop_fraction}; expected the share of each '
+            'side that evaluation sees, above 0 and up to 1, e.g. 0.875'
+        )
+    return network

@@ -54,6 +54,20 @@ class Network:
     batch_norm_gamma: bool = False
     batch_norm_epsilon: float = 0.001
 
+    def __post_init__(self):
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1 or name in ('logits', 'auxiliary'):
+                raise ValueError(
+                    f'{self.name} has two parts called {name}; give its stages names '
+                    'of their own, and none of logits and auxiliary'
+                )
+        if self.auxiliary and self.auxiliary.after not in names:
+            raise ValueError(
+                f'the auxiliary head of {self.name} stands after '
+                f'{self.auxiliary.after}; expected one of {", ".join(names)}'
+            )
+
 
 class Block(NamedTuple):
     name: str

@@ -1,0 +1,94 @@
+"""From config files to values, and what is said where they are wrong."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from inception_jax.settings import check_overrides, experiment
+
+CONFIGS = Path(__file__).parent.parent / 'configs'
+
+
+def config(name='quickstart', **sections):
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = module.get_config().to_dict()
+    for section, fields in sections.items():
+        given[section] = given[section] | fields
+    return given
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+def test_every_config_is_an_experiment_with_a_head(path):
+    assert experiment(config(path.stem)).network.name.startswith('inception')
+    head = path.read_text().split('"""')[1]
+    for word in ('Source', 'Command', 'Cost', 'Expected'):
+        assert f'\n{word} ' in head
+    assert f'configs/{path.name}' in head
+
+
+@pytest.mark.parametrize(
+    ('name', 'epochs'),
+    [
+        ('inception_v3', 200),
+        ('inception_v4', 160),
+        ('inception_resnet_v1', 200),
+        ('inception_resnet_v2', 160),
+    ],
+)
+def test_the_papers_recipe(name, epochs):
+    chosen = experiment(config(f'imagenet_{name}'))
+    assert chosen.network.name == name
+    assert (chosen.run.batch_size, chosen.run.epochs) == (20 * 32, epochs)
+    assert chosen.recipe.optimizer == 'rmsprop'
+    expected = {
+        'learning_rate': 0.045,
+        'decay_rate': 0.94,
+        'decay_epochs': 2.0,
+        'rms_decay': 0.9,
+        'rms_epsilon': 1.0,
+        'ema_decay': 0.9999,
+    }
+    assert expected.items() <= chosen.hparams.items()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'run': {'epoch': 3}}, 'did you mean config.run.epochs?'),
+        ({'recipe': {'optimiser': 'x'}}, 'did you mean config.recipe.optimizer?'),
+        ({'network': {'input_sise': 75}}, 'did you mean config.network.input_size?'),
+        ({'run': {'epochs': 'ten'}}, "config.run.epochs is 'ten'; expected float"),
+        ({'run': {'batch_size': 3.5}}, 'config.run.batch_size is 3.5; expected int'),
+        ({'run': {'batch_size': 0}}, 'must be greater than 0'),
+        ({'recipe': {'clip': 1}}, 'config.recipe.clip is 1; expected bool'),
+        ({'data': {'area': (0.5,)}}, 'config.data.area is (0.5,); expected tuple'),
+        ({'data': {'area': (0.9, 0.5)}}, 'the smaller number first'),
+        ({'network': {'crop_fraction': 1.5}}, 'crop_fraction is 1.5'),
+        ({'network': {'width': {'d': 2.0}}}, "no stage 'd'"),
+        ({'network': {'auxiliary': True}}, 'no auxiliary head to keep'),
+    ],
+)
+def test_a_mistake_is_named_with_its_repair(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        experiment(config(**changes))
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_field_and_a_missing_section_are_named():
+    given = config()
+    del given['hparams']['momentum']
+    with pytest.raises(ValueError, match=r'lacks config\.hparams\.momentum'):
+        experiment(given)
+    del given['hparams']
+    with pytest.raises(ValueError, match=r'lacks config\.hparams;'):
+        experiment(given)
+
+
+def test_an_unknown_override_names_the_nearest_field():
+    check_overrides(config(), ['run.epochs'])
+    with pytest.raises(ValueError, match=r'did you mean config\.hparams\.momentum\?'):
+        check_overrides(config(), ['hparams.momntum'])

@@ -1,0 +1,240 @@
+"""The train step and the evaluation step."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_optimizers import RECIPE
+from tiny import NET
+
+from inception_jax.classifier import Classifier
+from inception_jax.data import augment
+from inception_jax.recipe import hparams_for
+from inception_jax.state import initial_state
+from inception_jax.steps import eval_step, example_keys, train_step
+
+NUMBERS = {
+    'learning_rate': 0.01,
+    'warmup_epochs': 0.0,
+    'decay_rate': 0.94,
+    'decay_epochs': 2.0,
+    'momentum': 0.9,
+    'rms_decay': 0.9,
+    'rms_epsilon': 1.0,
+    'clip_norm': 2.0,
+    'weight_decay': 4e-5,
+    'label_smoothing': 0.1,
+    'auxiliary_weight': 0.4,
+    'dropout_rate': 0.2,
+    'residual_scale': None,
+    'ema_decay': 0.99,
+    'epochs': 10.0,
+    'steps_per_epoch': 100.0,
+}
+
+DISTORT = functools.partial(
+    augment.augment, flip=True, colour='none', pixel_range=(-1.0, 1.0)
+)
+
+
+def batch(examples=16, seed=0):
+    generator = np.random.default_rng(seed)
+    return {
+        'image': generator.integers(0, 256, (examples, 16, 16, 3), np.uint8),
+        'label': generator.integers(0, 10, examples, np.int32),
+        'example': np.arange(examples, dtype=np.uint32),
+    }
+
+
+def begin(**changes):
+    hparams = hparams_for(NET, **(NUMBERS | changes))
+    state = initial_state(NET, RECIPE, hparams, seed=0)
+    return jax.tree.map(jnp.asarray, state)
+
+
+def stepper(recipe=RECIPE, **options):
+    return functools.partial(
+        train_step,
+        classifier=Classifier(NET, recipe.batch_norm_decay),
+        recipe=recipe,
+        augment=DISTORT,
+        **options,
+    )
+
+
+@pytest.fixture(scope='module')
+def step():
+    return jax.jit(stepper())
+
+
+def test_one_compilation_serves_scales_rates_and_every_number():
+    chex.clear_trace_counter()
+
+    def step(state, batch):
+        return stepper()(state, batch)
+
+    traced_once = jax.jit(chex.assert_max_traces(step, n=1))
+    losses = set()
+    for scale in (0.0, 0.1, 0.3, 1.0, 2.0):
+        for rate in (0.001, 0.01, 0.1):
+            state, _ = traced_once(
+                begin(residual_scale=scale, learning_rate=rate), batch()
+            )
+            _, metrics = traced_once(state, batch(seed=1))
+            losses.add(float(metrics['loss']))
+    assert len(losses) == 15
+    traced_once(begin(weight_decay=0.1, dropout_rate=0.5, label_smoothing=0.2), batch())
+
+
+def test_training_lowers_the_loss(step):
+    state, losses = begin(dropout_rate=0.0, learning_rate=0.1), []
+    for _ in range(100):
+        state, metrics = step(state, batch())
+        losses.append(float(metrics['loss']))
+    assert losses[-1] < 0.5 * losses[0]
+    assert int(state.step) == 100
+
+
+def test_a_step_is_a_function_of_its_state_and_batch(step):
+    (first, _), (again, _) = step(begin(), batch()), step(begin(), batch())
+    chex.assert_trees_all_equal(first.params, again.params)
+
+
+def test_a_step_is_what_its_parts_say():
+    hparams = {'dropout_rate': 0.0, 'weight_decay': 0.0, 'label_smoothing': 0.0}
+    recipe = dataclasses.replace(RECIPE, optimizer='momentum')
+    state = jax.tree.map(
+        jnp.asarray,
+        initial_state(NET, recipe, hparams_for(NET, **(NUMBERS | hparams)), seed=0),
+    )
+    plain = functools.partial(
+        augment.augment, flip=False, colour='none', pixel_range=(-1.0, 1.0)
+    )
+    step = functools.partial(
+        train_step, classifier=Classifier(NET, 0.9), recipe=recipe, augment=plain
+    )
+    after, metrics = jax.jit(step)(state, batch())
+
+    def loss(params):
+        outputs, _ = Classifier(NET, 0.9).apply(
+            {'params': params, 'batch_stats': state.batch_stats},
+            batch()['image'].astype(np.float32) / 127.5 - 1.0,
+            train=True,
+            mutable=['batch_stats'],
+        )
+        return optax.softmax_cross_entropy_with_integer_labels(
+            outputs.logits, batch()['label']
+        ).mean()
+
+    value, gradients = jax.jit(jax.value_and_grad(loss))(state.params)
+    expected = jax.tree.map(lambda w, g: w - 0.01 * g, state.params, gradients)
+    chex.assert_trees_all_close(after.params, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics['loss'], value, rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics['gradient_norm'], optax.tree.norm(gradients), rtol=1e-4
+    )
+
+
+def test_averages_follow_parameters_and_statistics(step):
+    state = begin()
+    after, _ = step(state, batch())
+    decay = (1 + 1) / (10 + 1)
+    for name in ('params', 'batch_stats'):
+        expected = jax.tree.map(
+            lambda old, new: decay * old + (1 - decay) * new,
+            state.ema[name],
+            getattr(after, name),
+        )
+        chex.assert_trees_all_close(after.ema[name], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_two_halves_averaged_by_shard_map_have_the_gradient_of_the_whole():
+    recipe = dataclasses.replace(RECIPE, optimizer='momentum')
+    axis_types = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((2,), ('data',), axis_types, devices=jax.devices()[:2])
+    spec = jax.sharding.PartitionSpec
+    halves = jax.shard_map(
+        stepper(recipe, mean=functools.partial(jax.lax.pmean, axis_name='data')),
+        mesh=mesh,
+        in_specs=(spec(), spec('data')),
+        out_specs=spec(),
+        check_vma=False,
+    )
+    same = batch(8)
+    twice = jax.tree.map(lambda x: np.concatenate([x, x]), same)
+    hparams = hparams_for(NET, **NUMBERS)
+    state = jax.tree.map(jnp.asarray, initial_state(NET, recipe, hparams, seed=0))
+    split, split_metrics = jax.jit(halves)(state, twice)
+    whole, metrics = jax.jit(stepper(recipe))(state, same)
+    chex.assert_trees_all_close(split.params, whole.params, rtol=1e-5, atol=1e-6)
+    for name in metrics:
+        np.testing.assert_allclose(split_metrics[name], metrics[name], rtol=1e-5)
+
+
+def test_keys_are_a_function_of_seed_step_and_example():
+    key = jax.random.key(0)
+    some = example_keys(key, jnp.int32(3), jnp.arange(8, dtype=jnp.uint32))
+    other = example_keys(key, jnp.int32(3), jnp.array([5, 2], jnp.uint32))
+    assert (other == some[jnp.array([5, 2])]).all()
+    later = example_keys(key, jnp.int32(4), jnp.arange(8, dtype=jnp.uint32))
+    assert not (later == some).any()
+
+
+def evaluate(variables, examples):
+    return eval_step(
+        variables,
+        jnp.array([0.2, 0.2]),
+        examples,
+        classifier=Classifier(NET, 0.9),
+        scale=functools.partial(augment.to_range, pixel_range=(-1.0, 1.0)),
+    )
+
+
+def test_evaluation_sums_over_real_examples_only():
+    variables = begin().ema
+    whole = batch(8) | {'mask': np.ones(8, bool)}
+    padded = batch(12) | {'mask': np.arange(12) < 8}
+    padded['image'][:8], padded['label'][:8] = whole['image'], whole['label']
+    first, second = evaluate(variables, whole), evaluate(variables, padded)
+    assert float(second['examples']) == 8
+    chex.assert_trees_all_close(first, second, rtol=1e-5)
+
+
+def test_a_dead_network_is_all_zeros_and_all_wrong():
+    state = begin(label_smoothing=0.0)
+    dead = jax.tree_util.tree_map_with_path(
+        lambda path, x: x - 1e3 if path[-1].key == 'bias' else 0 * x, state.params
+    )
+    dead['logits']['dense0']['bias'] = jnp.zeros(10)
+    _, metrics = stepper()(dataclasses.replace(state, params=dead), batch())
+    assert float(metrics['zero_share']) == 1.0
+    assert float(metrics['top_1_error']) == 100.0
+    np.testing.assert_allclose(metrics['cross_entropy'], np.log(10), rtol=1e-6)
+
+
+def test_the_auxiliary_loss_has_its_weight():
+    from inception_jax.classifier import Outputs
+    from inception_jax.losses import cross_entropy, objective
+
+    logits = jax.random.normal(jax.random.key(0), (2, 4, 10))
+    labels = jnp.arange(4)
+    hparams = hparams_for(NET, **NUMBERS)
+    both = objective(Outputs(*logits, None), labels, hparams)
+    main, side = (cross_entropy(x, labels, 0.1) for x in logits)
+    np.testing.assert_allclose(both, main + 0.4 * side, rtol=1e-6)
+    alone = objective(Outputs(logits[0], None, None), labels, hparams)
+    np.testing.assert_allclose(alone, main, rtol=1e-6)
+
+
+def test_label_smoothing_spreads_over_all_classes():
+    from inception_jax.losses import cross_entropy
+
+    logits = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
+    expected = -(0.9 + 0.1 / 3) * np.log(0.7) - 0.1 / 3 * (np.log(0.2) + np.log(0.1))
+    loss = cross_entropy(logits, jnp.array([0]), 0.1)
+    np.testing.assert_allclose(loss, [expected], rtol=1e-6)

@@ -1,0 +1,216 @@
+"""Runs as a user starts them: from the command line to the files in the workdir."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from inception_jax.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / 'configs' / 'quickstart.py'
+TINY = {
+    'network.name': 'tiny:NET',
+    'network.input_size': 16,
+    'network.width': 1.0,
+    'network.depth': 1.0,
+    'data.source': 'synthetic:64/4',
+    'run.batch_size': 8,
+    'run.epochs': 12,
+    'run.log_every_steps': 5,
+    'run.evaluate_every_epochs': 4,
+    'run.checkpoint_every_epochs': 2,
+}
+
+
+def arguments(workdir, config=QUICKSTART, **changes):
+    fields = TINY | {name.replace('__', '.'): value for name, value in changes.items()}
+    return [
+        'train',
+        f'--config={config}',
+        f'--workdir={workdir}',
+        *(f'--config.{name}={value}' for name, value in fields.items()),
+    ]
+
+
+def records(workdir):
+    """Returns the records of a run without what a clock says."""
+    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+    clocks = ('images_per_second', 'seconds_left')
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in clocks} for line in lines
+    ]
+
+
+def last_state(workdir):
+    """Returns the arrays of the newest checkpoint, by path."""
+    with ocp.CheckpointManager((workdir / 'checkpoints').absolute()) as manager:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore())
+        state = manager.restore(manager.latest_step(), args=args).state
+
+    def bits(x):
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(x) if is_key else x)
+
+    return jax.tree.map(bits, state)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('runs') / 'whole'
+    assert main(arguments(workdir)) == 0
+    return workdir
+
+
+def test_a_run_leaves_its_files_behind(finished):
+    verdict = json.loads((finished / 'verdict.json').read_text())
+    assert verdict['verdict'] == 'alive'
+    assert verdict['steps_done'] == verdict['steps'] == 96
+    assert verdict['last_evaluation']['examples'] == 64
+    assert (finished / 'curves.png').read_bytes().startswith(b'\x89PNG')
+    assert json.loads((finished / 'config.json').read_text())['network'] == 'tiny'
+    assert list(finished.glob('events.out.tfevents*'))
+    assert {p.name for p in (finished / 'checkpoints').iterdir()} == {'80', '96'}
+
+
+def test_records_come_when_they_are_due(finished):
+    steps = {'train': [], 'evaluation': []}
+    for record in records(finished):
+        steps[record['split']].append(record['step'])
+    assert steps == {'train': [*range(5, 96, 5), 96], 'evaluation': [32, 64, 96]}
+
+
+def test_a_run_learns(finished):
+    errors = [r['top_1_error'] for r in records(finished) if r['split'] == 'evaluation']
+    assert errors[-1] < 40.0
+
+
+def test_the_same_command_gives_the_same_numbers(finished, tmp_path, capsys):
+    assert main(arguments(tmp_path)) == 0
+    assert records(tmp_path) == records(finished)
+    assert 'top-1 error' in capsys.readouterr().out
+
+
+def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
+    before = records(finished)
+    assert main(arguments(finished)) == 0
+    assert records(finished) == before
+    assert '96 of 96' in capsys.readouterr().out
+
+
+def test_a_longer_run_goes_on_from_a_finished_one(tmp_path):
+    assert main(arguments(tmp_path / 'a', run__epochs=4)) == 0
+    assert main(arguments(tmp_path / 'a', run__epochs=8)) == 0
+    assert main(arguments(tmp_path / 'b', run__epochs=8)) == 0
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        last_state(tmp_path / 'a')['params'],
+        last_state(tmp_path / 'b')['params'],
+    )
+
+
+def apart(command, line=None, number=None):
+    """Runs a command in a process of its own; sends a signal when a line comes."""
+    environment = os.environ | {
+        'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
+        'PYTHONUNBUFFERED': '1',
+        'JAX_NUM_CPU_DEVICES': '4',
+    }
+    with subprocess.Popen(
+        [sys.executable, '-m', 'inception_jax', *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        seen = []
+        for text in process.stdout:
+            seen.append(text)
+            if line and text.startswith(line):
+                process.send_signal(number)
+    return process.returncode, ''.join(seen)
+
+
+def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tmp_path):
+    status, text = apart(arguments(tmp_path), 'step      5', signal.SIGINT)
+    assert status == 128 + signal.SIGINT
+    assert 'run the same command again' in text
+    status, text = apart(arguments(tmp_path), 'step     45', signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    assert 'going on from step' in text
+    assert main(arguments(tmp_path)) == 0
+    assert records(tmp_path) == records(finished)
+    jax.tree.map(
+        np.testing.assert_array_equal, last_state(tmp_path), last_state(finished)
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'network__name': 'inception_v5'}, 'did you mean inception_v4'),
+        ({'run__epoch': 3}, 'did you mean config.run.epochs'),
+        ({'run__batch_size': 'many'}, 'config.run.batch_size=many'),
+        ({'run__batch_size': 30}, 'use a multiple of 4, e.g. 28 or 32'),
+        ({'data__source': 'folder:/no/such'}, '/no/such'),
+        ({'data__source': 'digit'}, 'did you mean digits'),
+        ({'network__classes': 7}, 'has 4 classes'),
+        ({'network__name': 'inception_v4', 'network__input_size': 74}, 'at least 75'),
+        ({'network__name': 'tiny:NOT'}, "cannot load network 'tiny:NOT'"),
+        ({'hparams__dropout_rate': 1.0}, 'dropout_rate is 1.0'),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(changes, message, tmp_path, capsys):
+    assert main(arguments(tmp_path / 'run', **changes)) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count('\n') == 1
+    assert printed.out == ''
+    assert not (tmp_path / 'run').exists()
+
+
+def test_an_empty_folder_is_refused(tmp_path, capsys):
+    (tmp_path / 'images' / 'train').mkdir(parents=True)
+    source = f'folder:{tmp_path / "images"}'
+    assert main(arguments(tmp_path / 'run', data__source=source)) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_a_missing_config_is_refused(tmp_path, capsys):
+    assert main(arguments(tmp_path / 'run', config='configs/none.py')) == 2
+    assert 'configs/none.py' in capsys.readouterr().err
+
+
+def test_a_workdir_of_another_network_or_config_is_refused(finished, capsys):
+    before = (finished / 'config.json').read_text()
+    other = {'network__name': 'inception_resnet_v1', 'network__input_size': 75}
+    assert main(arguments(finished, **other)) == 2
+    assert 'holds a run of tiny' in capsys.readouterr().err
+    assert main(arguments(finished, hparams__learning_rate=0.1)) == 2
+    assert 'config.hparams.learning_rate=0.045' in capsys.readouterr().err
+    assert (finished / 'config.json').read_text() == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_not_begun_anew(tmp_path):
+    assert main(arguments(tmp_path, run__epochs=2)) == 0
+    for path in (tmp_path / 'checkpoints').rglob('*'):
+        if path.is_file() and path.parent.name == 'd':
+            path.write_bytes(path.read_bytes()[:100])
+    status, text = apart(arguments(tmp_path, run__epochs=4))
+    assert status == 2
+    assert 'cannot be read' in text
+    assert 'images/s' not in text
+
+
+def test_divergence_is_a_verdict(tmp_path):
+    assert main(arguments(tmp_path, hparams__learning_rate=1e30)) == 0
+    verdict = json.loads((tmp_path / 'verdict.json').read_text())
+    assert verdict['verdict'] == 'diverged'
+    assert 1 < verdict['step'] <= verdict['steps_done'] < 96
