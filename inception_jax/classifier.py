@@ -131,12 +131,13 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, scales, mode):
-        return interpret(self.op, x, _Arrays(mode, iter(scales)))
+        return interpret(self.op, x, _Arrays(self, mode, iter(scales)))
 
 
 class _Arrays(NamedTuple):
     """The reading whose values are arrays [batch, height, width, channels]."""
 
+    block: nn.Module
     mode: _Mode
     scales: Iterator[jax.Array]
 
@@ -165,7 +166,8 @@ class _Arrays(NamedTuple):
                     x.reshape(x.shape[0], -1)
                 )
             case Module():
-                return _call(op.make().clone(name=name), x, self.mode.train)
+                module = op.make().clone(parent=self.block, name=name)
+                return _call(module, x, self.mode.train)
 
     def dropout(self, x):
         if self.mode.keys is None:

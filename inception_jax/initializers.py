@@ -5,6 +5,7 @@ Here a variable's values are a function of the seed and its own path, so network
 share a layer start it with the same values.
 """
 
+import functools
 import math
 import zlib
 
@@ -68,7 +69,7 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
     if isinstance(leaf.op, Module):
         key = jax.random.fold_in(jax.random.key(seed), path)
         x = np.zeros((1, *leaf.input), np.float32)
-        yield from jax.jit(leaf.op.make().init)(key, x).items()
+        yield from _compiled_init(leaf.op)(key, x).items()
     elif isinstance(leaf.op, Conv | Dense):
         window = leaf.window or ()
         channels = leaf.output[2]
@@ -84,6 +85,12 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
             'batch_stats',
             {'bn': {'mean': _full(channels, 0), 'var': _full(channels, 1)}},
         )
+
+
+@functools.cache
+def _compiled_init(op: Module):
+    # Kept, so that a module in every block compiles once for each shape.
+    return jax.jit(op.make().init)
 
 
 def _full(channels: int, value: float) -> np.ndarray:
