@@ -7,6 +7,7 @@ it needs.
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f'inception-jax {options.name}: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return work() if work else 0
 
 
@@ -155,11 +158,14 @@ def _get_config(path: str):
     if spec is None or not Path(file).is_file():
         raise ValueError(f'--config {file} is not a Python file; see configs/')
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     try:
+        spec.loader.exec_module(module)
         return module.get_config(*argument)
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f'--config {path}: {error}') from error
+    except Exception as error:
+        kind = type(error).__name__
+        raise ValueError(
+            f'--config {path} cannot be loaded: {kind}: {error}'
+        ) from error
 
 
 def _refuse(rest: list[str]) -> None:

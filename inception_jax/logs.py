@@ -61,7 +61,12 @@ def _parsed(lines: list[str]) -> Iterator[Record]:
 
 
 def _line(record: Record) -> str:
-    return json.dumps(record) + '\n'
+    """Returns a line of strict JSON: null for what is not finite."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(finite) + '\n'
 
 
 def text(split: str, record: Record) -> str:
@@ -97,15 +102,17 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
         self._images, self._left = images_per_step, total - done
-        self._steps = 0
-        self._began = None
+        self._compiled = False
+        self.restart()
 
     def advance(self, result: Any) -> None:
         """Counts a step; waits for the first one only."""
         self._bar.update(self._images)
         self._left -= 1
-        if self._began is None:
+        if not self._compiled:
             jax.block_until_ready(result)
+            self.say(f'first step after {time.monotonic() - self._began:.0f} s')
+            self._compiled = True
             self.restart()
         else:
             self._steps += 1

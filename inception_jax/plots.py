@@ -1,5 +1,6 @@
 """Pictures of runs."""
 
+import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ def curves(records: list[Record], path: Path, *, title: str) -> None:
             rows = [r for r in records if r['split'] == split]
             panel.plot(
                 [row['epoch'] for row in rows],
-                [row[name] for row in rows],
+                [math.nan if row[name] is None else row[name] for row in rows],
                 color=COLOURS[split],
                 linewidth=2 if split == 'evaluation' else 1,
                 marker='o' if split == 'evaluation' and len(rows) <= 40 else None,

@@ -62,47 +62,39 @@ def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
     """
     run, first = p.experiment.run, int(state.step)
     step, evaluate = compiled_steps(p)
-    due = cadence(p)
     batches = stream(p, start=first)
-    running = []
+    done, running = first, []
     with (
         checkpoints.manager(p.workdir / 'checkpoints', run.keep_checkpoints) as manager,
         contextlib.closing(logs.Log(p.workdir, step=first)) as log,
         contextlib.closing(logs.Progress(p.steps, first, run.batch_size)) as progress,
         signals() as caught,
     ):
-        done = first
         for done in range(first + 1, p.steps + 1):
             state, metrics = step(state, parallel.place(next(batches), p.mesh))
             running.append(metrics)
             parallel.keep_pace(running)
             progress.advance(running)
-            stop = caught()
-            if not (
-                stop or any(due(what, done) for what in ('log', 'evaluate', 'save'))
-            ):
+            due, stop = due_after(p, done), caught()
+            if not (due or stop):
                 continue
-            seen = observe(seen, done, running)
-            running = []
-            if due('log', done):
-                record = summarise(seen.interval) | progress.rate()
-                progress.say(log.write('train', place_in_run(p, done) | record))
+            seen, running = observe(seen, done, running), []
+            where = {'step': done, 'epoch': done / p.steps_per_epoch}
+            if 'log' in due:
+                record = where | summarise(seen.interval) | progress.rate()
+                progress.say(log.write('train', record))
                 seen = seen._replace(interval=[])
             if seen.verdict.verdict == 'diverged':
-                progress.say(
-                    f'the loss is not finite at step {seen.verdict.step}: stop'
-                )
+                progress.say(f'the loss is not finite since step {seen.verdict.step}')
                 break
-            if due('evaluate', done):
-                progress.say(
-                    log.write('evaluation', place_in_run(p, done) | evaluate(state))
-                )
-            if due('save', done) or stop:
+            if 'evaluate' in due:
+                progress.say(log.write('evaluation', where | evaluate(state)))
+            if 'save' in due or stop:
                 checkpoints.save(manager, state, about(p, done, seen))
-            progress.restart()
             if stop:
                 break
-        return Outcome(done, seen.verdict, caught())
+            progress.restart()
+    return Outcome(done, seen.verdict, caught() if done < p.steps else None)
 
 
 def compiled_steps(p: Prepared) -> tuple[Callable, Callable]:
@@ -150,19 +142,15 @@ def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
     )
 
 
-def cadence(p: Prepared) -> Callable[[str, int], bool]:
-    """Returns the test whether something is due after a step; all is after the last."""
+def due_after(p: Prepared, step: int) -> set[str]:
+    """Returns which of log, evaluate and save are due; all are after the last step."""
     run = p.experiment.run
     every = {
         'log': run.log_every_steps,
         'evaluate': max(1, round(run.evaluate_every_epochs * p.steps_per_epoch)),
         'save': max(1, round(run.checkpoint_every_epochs * p.steps_per_epoch)),
     }
-    return lambda what, step: step % every[what] == 0 or step == p.steps
-
-
-def place_in_run(p: Prepared, step: int) -> dict[str, float]:
-    return {'step': step, 'epoch': step / p.steps_per_epoch}
+    return {what for what in every if step % every[what] == 0 or step == p.steps}
 
 
 def observe(seen: Seen, last: int, running: list) -> Seen:

@@ -83,6 +83,8 @@ def choose(
         network = dataclasses.replace(network, auxiliary=None)
     given = {key: value for key, value in properties.items() if value is not None}
     network = dataclasses.replace(network, **given)
+    if network.classes < 1:
+        raise ValueError(f'{network.classes} classes; expected 1 or more')
     if not 0 < network.crop_fraction <= 1:
         raise ValueError(
             f'crop_fraction is {network.crop_fraction}; expected the share of each '

@@ -147,8 +147,8 @@ def scaled(
             stage, blocks=tuple(map_ops(widen, block) for block in blocks)
         )
 
-    for by_stage in (width, depth):
-        _check_stages(network, by_stage)
+    _check_sizes(network, width)
+    _check_sizes(network, depth)
     auxiliary = network.auxiliary
     if auxiliary:
         widen = _widen(_of(width, auxiliary.after))
@@ -167,14 +167,17 @@ def _of(number: float | Mapping[str, float], stage: str) -> float:
     return number.get(stage, 1.0) if isinstance(number, Mapping) else number
 
 
-def _check_stages(network: Network, by_stage: float | Mapping[str, float]) -> None:
+def _check_sizes(network: Network, size: float | Mapping[str, float]) -> None:
     names = [stage.name for stage in network.stages]
-    for name in by_stage if isinstance(by_stage, Mapping) else ():
+    by_stage = size if isinstance(size, Mapping) else dict.fromkeys(names, size)
+    for name, number in by_stage.items():
         if name not in names:
             raise ValueError(
                 f'{network.name} has no stage {name!r}; its stages are '
                 f'{", ".join(names)}'
             )
+        if not number > 0:
+            raise ValueError(f'a width or depth of {number}; expected one above 0')
 
 
 def _widen(width: float) -> Callable[[Op], Op]:
