@@ -3,8 +3,7 @@
 Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR
           (tfds build cifar10 --file_format=array_record makes it)
 Network   Inception-ResNet-v1 at a quarter of its width, blocks 1/2/1, 32 -> 75 pixels
-Command   python -m inception_jax train --config configs/cifar10.py \\
-              --workdir runs/cifar10
+Command   python -m inception_jax train --config configs/cifar10.py --workdir runs/cifar10
 Cost      16 minutes on 2 CPU cores
 Expected  top-1 error of about 31 % on the 10,000 test images (seed 0: 31.3 %)
 """
