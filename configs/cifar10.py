@@ -1,7 +1,7 @@
 """A narrow Inception-ResNet on CIFAR-10: a real image set in a quarter of an hour.
 
-Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR
-          (tfds build cifar10 --file_format=array_record makes it)
+Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR (made once by
+          `tfds build cifar10 --file_format=array_record` where TensorFlow is installed)
 Network   Inception-ResNet-v1 at a quarter of its width, blocks 1/2/1, 32 -> 75 pixels
 Command   python -m inception_jax train --config configs/cifar10.py --workdir runs/cifar10
 Cost      16 minutes on 2 CPU cores

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -57,3 +58,20 @@ def test_values_depend_on_the_seed_and_on_the_path_alone():
     assert not np.allclose(
         first['c_5']['linear0']['kernel'], first['c_4']['linear0']['kernel']
     )
+
+
+def test_drawing_compiles_nothing():
+    compilations = []
+
+    def listen(event, duration, **details):
+        if 'compile' in event:
+            compilations.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        initial_variables(load('inception_resnet_v2_slim'), seed=0, scheme='he')
+        assert compilations == []
+        jax.jit(lambda x: x + 1)(np.ones(3, np.float32))
+        assert compilations
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
