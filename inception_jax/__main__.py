@@ -9,7 +9,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import inception_jax
@@ -33,12 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     sys.path.append(os.getcwd())
     try:
         work = options.command(options, rest)
+    except BrokenPipeError:
+        # The reader of a table has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
-        print(f'inception-jax {options.name}: {error}', file=sys.stderr)
+        line = ' '.join(str(error).split())
+        print(f'inception-jax {options.name}: {line}', file=sys.stderr)
         return 2
+    try:
+        return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return work() if work else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +81,10 @@ def describe(options: argparse.Namespace, rest: list[str]) -> None:
     from inception_jax.networks.shapes import measure
 
     _refuse(rest)
+    if options.block and options.format != 'svg':
+        raise ValueError('--block goes with --format svg')
+    if options.against and options.format != 'table':
+        raise ValueError('--against prints text; leave --format out')
     changes = {'input_size': options.input_size, 'classes': options.classes}
     network = choose(options.network, **changes)
     measure(network)
@@ -97,9 +107,9 @@ def describe(options: argparse.Namespace, rest: list[str]) -> None:
 
         text = table(network)
     if options.output:
-        options.output.write_text(text + '\n')
+        options.output.write_text(text.rstrip() + '\n')
     else:
-        print(text)
+        print(text.rstrip(), flush=True)
 
 
 def train(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -146,13 +156,15 @@ def _config(path: str, overrides: list[str]) -> dict:
     config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=argv)
     try:
         values(argv)
-    except (flags.Error, TypeError, ValueError) as error:
-        raise ValueError(' '.join(str(error).split())) from error
+    except (flags.Error, TypeError) as error:
+        raise ValueError(error) from error
     return values.config.to_dict()
 
 
 def _get_config(path: str):
     """Calls `get_config` of FILE, with ARG if the path is FILE:ARG."""
+    from ml_collections import ConfigDict
+
     file, *argument = path.split(':', 1)
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
@@ -160,12 +172,18 @@ def _get_config(path: str):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        return module.get_config(*argument)
+        config = module.get_config(*argument)
     except Exception as error:
         kind = type(error).__name__
         raise ValueError(
             f'--config {path} cannot be loaded: {kind}: {error}'
         ) from error
+    if not isinstance(config, Mapping | ConfigDict):
+        raise ValueError(
+            f'get_config of {file} returns a {type(config).__name__}; expected a '
+            'ConfigDict'
+        )
+    return ConfigDict(config)
 
 
 def _refuse(rest: list[str]) -> None:

@@ -10,7 +10,7 @@ from inception_jax.state import TrainState
 
 
 class Saved(NamedTuple):
-    """A checkpoint. `about` is JSON: verdict, fingerprint, position in the data."""
+    """A checkpoint. `about` is JSON: whose it is, the verdict, the last metrics."""
 
     state: TrainState
     about: dict[str, Any]
@@ -57,6 +57,12 @@ def restore(folder: Path, like: TrainState) -> Saved | None:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f'the checkpoint {folder / str(step)} cannot be read ({reason}); '
-                'remove it to go on from the one before'
+                + _repair(manager.all_steps())
             ) from error
     return Saved(saved.state, saved.about)
+
+
+def _repair(steps: list[int]) -> str:
+    if len(steps) > 1:
+        return f'remove it to go on from step {sorted(steps)[-2]}'
+    return 'there is none before it, so use another --workdir to begin anew'

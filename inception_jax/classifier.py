@@ -1,7 +1,6 @@
 """The linen reading of a network: the one interpreter of its ops."""
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from inception_jax.initializers import training
 from inception_jax.networks.network import (
     Network,
     auxiliary_head,
@@ -167,7 +167,7 @@ class _Arrays(NamedTuple):
                 )
             case Module():
                 module = op.make().clone(parent=self.block, name=name)
-                return _call(module, x, self.mode.train)
+                return module(x, **training(module, self.mode.train))
 
     def dropout(self, x):
         if self.mode.keys is None:
@@ -212,9 +212,3 @@ def pool(op: Pool, x: jax.Array) -> jax.Array:
     if op.kind == 'max':
         return nn.max_pool(x, kernel, strides, op.padding)
     return nn.avg_pool(x, kernel, strides, op.padding, count_include_pad=False)
-
-
-def _call(module: nn.Module, x: jax.Array, train: bool) -> jax.Array:
-    if 'train' in inspect.signature(type(module).__call__).parameters:
-        return module(x, train=train)
-    return module(x)

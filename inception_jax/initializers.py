@@ -6,8 +6,10 @@ share a layer start it with the same values.
 """
 
 import functools
+import inspect
 import math
 import zlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,7 +71,13 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
     if isinstance(leaf.op, Module):
         key = jax.random.fold_in(jax.random.key(seed), path)
         x = np.zeros((1, *leaf.input), np.float32)
-        yield from _compiled_init(leaf.op)(key, x).items()
+        values = _compiled_init(leaf.op)(key, x)
+        if odd := set(values) - {'params', 'batch_stats'}:
+            raise ValueError(
+                f'the module {block}/{leaf.name} has {", ".join(odd)}; only params and '
+                'batch_stats are carried from step to step'
+            )
+        yield from values.items()
     elif isinstance(leaf.op, Conv | Dense):
         window = leaf.window or ()
         channels = leaf.output[2]
@@ -90,7 +98,14 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
 @functools.cache
 def _compiled_init(op: Module):
     # Kept, so that a module in every block compiles once for each shape.
-    return jax.jit(op.make().init)
+    module = op.make()
+    return jax.jit(functools.partial(module.init, **training(module, False)))
+
+
+def training(module: Any, train: bool) -> dict[str, bool]:
+    """Returns `train` as a keyword argument for the modules that take it."""
+    takes = 'train' in inspect.signature(type(module).__call__).parameters
+    return {'train': train} if takes else {}
 
 
 def _full(channels: int, value: float) -> np.ndarray:

@@ -43,7 +43,11 @@ class Log:
 
 
 def read(folder: Path, split: str | None = None) -> list[Record]:
-    """Returns the records of a run, of one split or of all, in their order."""
+    """Returns the records of a run, of one split or of all, in their order.
+
+    Raises:
+      ValueError: a line other than the last is not a record.
+    """
     path = folder / 'metrics.jsonl'
     lines = path.read_text().splitlines() if path.exists() else []
     records = list(_parsed(lines))
@@ -51,13 +55,16 @@ def read(folder: Path, split: str | None = None) -> list[Record]:
 
 
 def _parsed(lines: list[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, 1):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            record = json.loads(line)
+            yield record | {'split': record['split'], 'step': record['step']}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
             # The last line of a killed run may be cut short; its step comes again.
-            if number < len(lines) - 1:
-                raise
+            if number < len(lines):
+                raise ValueError(
+                    f'line {number} of metrics.jsonl is not a record; remove the line'
+                ) from error
 
 
 def _line(record: Record) -> str:

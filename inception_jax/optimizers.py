@@ -22,8 +22,10 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
         case 'cosine':
             done = jnp.clip(epoch / hparams.epochs, 0.0, 1.0)
             decay = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
-        case _:
+        case 'constant':
             decay = jnp.ones_like(epoch)
+        case _:
+            raise ValueError(f'unknown schedule {schedule!r}')
     warm = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
     warmup = jnp.minimum(1.0, warm / jnp.maximum(hparams.warmup_epochs, 1e-12))
     return hparams.learning_rate * decay * warmup

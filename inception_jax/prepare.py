@@ -1,6 +1,7 @@
 """From an experiment to a run that can start, or one line that says why it cannot."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,11 @@ class Prepared(NamedTuple):
     mesh: Mesh
     steps_per_epoch: float
     steps: int
+    identity: dict
 
 
 def prepare(experiment: Experiment, workdir: Path) -> Prepared:
-    """Opens the data and claims the workdir; compiles nothing.
+    """Opens the data and looks into the workdir; compiles and writes nothing.
 
     Raises:
       ValueError: the data, the network, the devices and the workdir do not fit
@@ -52,7 +54,16 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
         epochs=run.epochs,
         steps_per_epoch=steps_per_epoch,
     )
-    workdirs.claim(workdir, experiment.config, network)
+    steps = round(run.epochs * steps_per_epoch)
+    if steps < 1:
+        raise ValueError(
+            f'{run.epochs:g} epochs of {len(train_source)} images are less than one '
+            f'batch of {run.batch_size}; raise config.run.epochs or lower '
+            'config.run.batch_size'
+        )
+    data_seen = {'train': _about(train_source), 'evaluation': _about(evaluation_source)}
+    identity = workdirs.identity(network, experiment.config, data_seen)
+    workdirs.check(workdir, identity)
     return Prepared(
         experiment,
         workdir,
@@ -62,8 +73,16 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
         evaluation_source,
         mesh,
         steps_per_epoch,
-        steps=max(1, round(run.epochs * steps_per_epoch)),
+        steps,
+        identity,
     )
+
+
+def _about(source: Source) -> dict:
+    """Returns what a run must find again: how many images, and of which classes."""
+    names = '\n'.join(source.class_names)
+    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    return {'images': len(source), 'classes': source.classes, 'class_names': digest}
 
 
 def _check_same_classes(train: Source, evaluation: Source) -> None:

@@ -31,6 +31,11 @@ class Recipe:
     colour: str
 
     def __post_init__(self):
+        if not 0 <= self.batch_norm_decay < 1:
+            raise ValueError(
+                f'batch_norm_decay is {self.batch_norm_decay}; expected a share from 0 '
+                'to below 1'
+            )
         _check_choice('optimizer', self.optimizer, ('rmsprop', 'momentum'))
         _check_choice('schedule', self.schedule, ('exponential', 'cosine', 'constant'))
         _check_choice('initializer', self.initializer, SCHEMES)
@@ -45,10 +50,10 @@ class Hparams:
     compilation.
 
     Lengths are in epochs. `residual_scale` is one number per residual block, from the
-    image on. `weight_decay` is the coefficient of half the sum of squares of the
-    kernels, `label_smoothing` the share spread over all classes, `clip_norm` the
-    greatest norm of the gradient (Recipe.clip), `ema_decay` that of the averages for
-    evaluation.
+    image on, and one that is not used where there are none. `weight_decay` is the
+    coefficient of half the sum of squares of the kernels, `label_smoothing` the share
+    spread over all classes, `clip_norm` the greatest norm of the gradient
+    (Recipe.clip), `ema_decay` that of the averages for evaluation.
     """
 
     learning_rate: Number
@@ -78,7 +83,8 @@ def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
       ValueError: a number is out of its range, or there are neither one nor as many
         scales as residual blocks.
     """
-    own = residual_scales(network)
+    # Without residual blocks one unused number: Orbax saves no empty arrays.
+    own = residual_scales(network) or (1.0,)
     if values['residual_scale'] is None:
         values['residual_scale'] = own
     if values['dropout_rate'] is None:
@@ -97,7 +103,9 @@ def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
 
 
 def _check_range(name: str, value: float | tuple) -> None:
-    """Raises ValueError where a number makes no sense; any residual scale does."""
+    """Raises ValueError where a number makes no sense; any finite scale does."""
+    if not np.isfinite(value).all():
+        raise ValueError(f'{name} is {value}; expected a finite number')
     if name in (
         'momentum',
         'rms_decay',

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.recipe import Hparams, Recipe
@@ -30,8 +31,8 @@ class Data:
     data_dir: str | None = None
 
     def __post_init__(self):
-        _check_range('area', self.area, 1.0)
-        _check_range('aspect', self.aspect, math.inf)
+        check_range('config.data.area', self.area, most=1.0)
+        check_range('config.data.aspect', self.aspect)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,16 @@ class Run:
     evaluate_every_epochs: float
     checkpoint_every_epochs: float
     keep_checkpoints: int
+
+    def __post_init__(self):
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f'config.run.seed is {self.seed}; expected 0 to 2**32 - 1')
+        for name, value in dataclasses.asdict(self).items():
+            if name != 'seed' and not 0 < value < math.inf:
+                raise ValueError(
+                    f'config.run.{name} is {value}; it must be finite and '
+                    'greater than 0'
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +77,11 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     Raises:
       ValueError: a field is unknown, missing, of the wrong type or out of range.
     """
+    for name, section in config.items():
+        if not isinstance(section, Mapping):
+            raise ValueError(
+                f'config.{name} is {section!r}; expected a section of fields'
+            )
     config = {name: dict(section) for name, section in config.items()}
     sections = ('network', 'recipe', 'hparams', 'data', 'run')
     _check_names('', config, sections, required=sections)
@@ -73,24 +89,25 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     hparams = _arguments(
         'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')
     )
-    run = Run(**_arguments('run', Run, config['run']))
-    for name, value in dataclasses.asdict(run).items():
-        if name != 'seed' and value <= 0:
-            raise ValueError(f'config.run.{name} is {value}; it must be greater than 0')
     return Experiment(
         network=choose(**network),
         classes=network.get('classes'),
         recipe=Recipe(**_arguments('recipe', Recipe, config['recipe'])),
         hparams=hparams,
         data=Data(**_arguments('data', Data, config['data'])),
-        run=run,
+        run=Run(**_arguments('run', Run, config['run'])),
         config=config,
     )
 
 
 def check_overrides(config: Mapping[str, Any], overrides: list[str]) -> None:
     """Raises ValueError if a dotted name, as in `run.epochs`, is not in the config."""
-    known = [f'{section}.{name}' for section in config for name in config[section]]
+    known = [
+        f'{section}.{name}'
+        for section, fields in config.items()
+        if isinstance(fields, Mapping)
+        for name in fields
+    ]
     for name in overrides:
         if name not in known:
             raise ValueError(_unknown(f'config.{name}', f'config.{_near(name, known)}'))
@@ -138,17 +155,10 @@ def _check_names(section, given, names, required) -> None:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
 
 
-def _check_range(name: str, limits: tuple[float, float], most: float) -> None:
-    low, high = limits
-    if not 0 < low <= high <= most:
-        raise ValueError(
-            f'config.data.{name} is {low} to {high}; expected a range above 0'
-            f'{" and up to 1" if most == 1 else ""}, the smaller number first'
-        )
-
-
 def _near(name: str, names) -> str:
-    return difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+    return next(
+        iter(difflib.get_close_matches(name, names, n=1, cutoff=0.0)), 'nothing'
+    )
 
 
 def _unknown(name: str, near: str) -> str:

@@ -54,13 +54,17 @@ def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> st
             lines.append(
                 f'{name:<12}top-1 error {record["top_1_error"]:.2f} %, top-5 error '
                 f'{record["top_5_error"]:.2f} %, cross-entropy '
-                f'{record["cross_entropy"]:.3f}, epoch {record["epoch"]:.1f}'
+                f'{_number(record["cross_entropy"])}, epoch {record["epoch"]:.1f}'
             )
     lines += [f'{"verdict":<12}{_verdict(outcome)}']
     lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
     if outcome.signal is not None:
         lines += [f'{"stopped":<12}run the same command again to go on']
     return '\n'.join(lines)
+
+
+def _number(value: float | None) -> str:
+    return 'not finite' if value is None else f'{value:.3f}'
 
 
 def _verdict(outcome: Outcome) -> str:

@@ -11,16 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inception_jax import checkpoints, logs, parallel
+from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.evaluate import errors
-from inception_jax.networks.network import fingerprint
 from inception_jax.prepare import Prepared
 from inception_jax.state import TrainState, initial_state
 from inception_jax.steps import eval_step, train_step
-from inception_jax.verdicts import Verdict, judge
+from inception_jax.verdicts import Verdict, judge, judge_evaluation
 
 
 class Seen(NamedTuple):
@@ -39,18 +38,29 @@ class Outcome(NamedTuple):
 
 
 def start(p: Prepared) -> tuple[TrainState, Seen]:
-    """Returns the newest checkpoint of the workdir, or the state before the first step.
+    """Claims the workdir and returns its newest checkpoint, or the state before step 1.
 
     Raises:
-      ValueError: there is a checkpoint, and it cannot be read.
+      ValueError: the checkpoint cannot be read or is another run's, the records cannot
+      be
+        read, or the workdir cannot be written.
     """
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
     state = parallel.replicate(state, p.mesh)
     saved = checkpoints.restore(p.workdir / 'checkpoints', like=state)
+    logs.read(p.workdir)
     if saved is None:
+        workdirs.claim(p.workdir, p.identity)
         return state, Seen(Verdict(), [])
+    workdirs.check_same(p.workdir, saved.about['run'], p.identity)
+    if int(saved.state.step) > p.steps:
+        raise ValueError(
+            f'the run in {p.workdir} is at step {int(saved.state.step)}, beyond the '
+            f'{p.steps} steps of config.run.epochs; raise it'
+        )
+    workdirs.claim(p.workdir, p.identity)
     seen = Seen(Verdict(**saved.about['verdict']), saved.about['interval'])
     return dataclasses.replace(saved.state, hparams=state.hparams), seen
 
@@ -88,9 +98,11 @@ def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
                 progress.say(f'the loss is not finite since step {seen.verdict.step}')
                 break
             if 'evaluate' in due:
-                progress.say(log.write('evaluation', where | evaluate(state)))
+                record = where | evaluate(state)
+                progress.say(log.write('evaluation', record))
+                seen = seen._replace(verdict=judge_evaluation(seen.verdict, record))
             if 'save' in due or stop:
-                checkpoints.save(manager, state, about(p, done, seen))
+                checkpoints.save(manager, state, about(p, seen))
             if stop:
                 break
             progress.restart()
@@ -172,12 +184,13 @@ def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def about(p: Prepared, step: int, seen: Seen) -> dict:
-    """Returns what a checkpoint holds beside the state."""
+def about(p: Prepared, seen: Seen) -> dict:
+    """Returns what a checkpoint holds beside the state.
+
+    The position in the data is the state's step: the stream is a function of it.
+    """
     return {
-        'fingerprint': fingerprint(p.network),
-        'config': p.experiment.config,
-        'next_batch': step,
+        'run': p.identity,
         'verdict': dataclasses.asdict(seen.verdict),
         'interval': seen.interval,
     }

@@ -25,3 +25,10 @@ def judge(before: Verdict, step: int, *, loss: float, zero_share: float) -> Verd
     if zero_share < 1.0:
         return Verdict()
     return before if before.verdict == 'dead' else Verdict('dead', step)
+
+
+def judge_evaluation(before: Verdict, record: dict[str, float]) -> Verdict:
+    """Returns the verdict after an evaluation, which sees the last update."""
+    if before.verdict == 'diverged' or math.isfinite(record['cross_entropy']):
+        return before
+    return Verdict('diverged', record['step'])

@@ -21,24 +21,41 @@ FREE = frozenset(
 )
 
 
-def claim(folder: Path, config: Mapping[str, Any], network: Network) -> None:
-    """Makes the folder that of this run, or sees that it is.
+def identity(network: Network, config: Mapping[str, Any], data: Mapping) -> dict:
+    """Returns what makes a run this run and no other, as JSON."""
+    about = {
+        'inception_jax': VERSION,
+        'network': network.name,
+        'fingerprint': fingerprint(network),
+        'data': data,
+        'config': config,
+    }
+    return json.loads(json.dumps(about))
+
+
+def check(folder: Path, run: Mapping[str, Any]) -> None:
+    """Raises ValueError if the folder holds another run than the identity `run`."""
+    path = folder / 'config.json'
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text())
+        check_same(folder, before, run)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path} is not that of a run, or is damaged; use another --workdir'
+        ) from error
+
+
+def claim(folder: Path, run: Mapping[str, Any]) -> None:
+    """Makes the folder that of a run.
 
     Raises:
-      ValueError: it holds another run, or it cannot be written.
+      ValueError: it cannot be written.
     """
-    path = folder / 'config.json'
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _check_same(folder, json.loads(path.read_text()), config, network)
-        about = {
-            'inception_jax': VERSION,
-            'network': network.name,
-            'fingerprint': fingerprint(network),
-            'config': config,
-        }
-        write_json(path, about)
+        (folder / 'checkpoints').mkdir(parents=True, exist_ok=True)
+        write_json(folder / 'config.json', run)
     except OSError as error:
         raise ValueError(
             f'cannot write to workdir {folder} ({error.strerror}); name another one'
@@ -52,14 +69,15 @@ def write_json(path: Path, value: Any) -> None:
     draft.replace(path)
 
 
-def _check_same(folder, before, config, network) -> None:
-    if before['fingerprint'] != fingerprint(network):
+def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
+    """Raises ValueError unless two identities differ in nothing but `FREE` fields."""
+    if before['fingerprint'] != run['fingerprint']:
         raise ValueError(
             f'workdir {folder} holds a run of {before["network"]} '
-            f'({before["fingerprint"]}), and this config names {network.name} '
-            f'({fingerprint(network)}); use another --workdir'
+            f'({before["fingerprint"]}), and this config names {run["network"]} '
+            f'({run["fingerprint"]}); use another --workdir'
         )
-    old, new = _flat(before['config']), _flat(json.loads(json.dumps(config)))
+    old, new = _flat(before['config']), _flat(run['config'])
     free = FREE - {'run.epochs'} if new['recipe.schedule'] == 'cosine' else FREE
     changed = [
         n for n in sorted(old | new) if n not in free and old.get(n) != new.get(n)
@@ -71,6 +89,13 @@ def _check_same(folder, before, config, network) -> None:
             f'this config has {new.get(first)!r} ({len(changed)} such fields); use '
             'another --workdir, or the config of the run'
         )
+    for split in run['data']:
+        if before['data'][split] != run['data'][split]:
+            raise ValueError(
+                f'the data of the {split} split have changed since the run in {folder} '
+                f'began: {before["data"][split]} then, {run["data"][split]} now; '
+                'restore them, or use another --workdir'
+            )
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from inception_jax.networks import (
 )
 from inception_jax.networks.drawing import draw, sheet
 from inception_jax.networks.layout import FAN, Box, Line, Text, text_width
-from inception_jax.networks.ops import Conv, Dropout, Module, Residual
+from inception_jax.networks.ops import Conv, Module, Residual
 from inception_jax.networks.shapes import measure
 
 
@@ -45,7 +45,7 @@ ODD = network(
         Residual(Residual(chain(conv(8), expand()), 0.5), 0.1),
     ),
     one('forks', concat(chain(), chain(concat(conv(1), conv(2)), conv(9)), conv(40))),
-    one('mix_x', chain(Dropout(0.3), GATE, max_pool(3, 1, 'SAME'))),
+    one('mix_x', chain(GATE, max_pool(3, 1, 'SAME'))),
     one('nothing', chain()),
     auxiliary=Auxiliary('a', concat(conv(7), conv(8))),
     input_size=65,

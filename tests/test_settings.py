@@ -63,7 +63,7 @@ def test_the_papers_recipe(name, epochs):
         ({'network': {'input_sise': 75}}, 'did you mean config.network.input_size?'),
         ({'run': {'epochs': 'ten'}}, "config.run.epochs is 'ten'; expected float"),
         ({'run': {'batch_size': 3.5}}, 'config.run.batch_size is 3.5; expected int'),
-        ({'run': {'batch_size': 0}}, 'must be greater than 0'),
+        ({'run': {'batch_size': 0}}, 'must be finite and greater than 0'),
         ({'recipe': {'clip': 1}}, 'config.recipe.clip is 1; expected bool'),
         ({'data': {'area': (0.5,)}}, 'config.data.area is (0.5,); expected tuple'),
         ({'data': {'area': (0.9, 0.5)}}, 'the smaller number first'),

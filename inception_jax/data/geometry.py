@@ -57,3 +57,23 @@ def central_crop(height: int, width: int, fraction: float) -> Box:
     """
     top, left = (int((side - side * fraction) / 2) for side in (height, width))
     return Box(top, left, height - 2 * top, width - 2 * left)
+
+
+def check_range(name: str, limits: tuple[float, float], most: float = math.inf) -> None:
+    """Raises ValueError unless `limits` are finite, above 0 and in order."""
+    low, high = limits
+    if not 0 < low <= high <= most or high == math.inf:
+        raise ValueError(
+            f'{name} is {low} to {high}; expected a range above 0'
+            f'{f" and up to {most:g}" if most < math.inf else ""}, '
+            'the smaller number first'
+        )
+
+
+def check_fraction(crop_fraction: float) -> None:
+    """Raises ValueError unless it is a share of a side."""
+    if not 0 < crop_fraction <= 1:
+        raise ValueError(
+            f'crop_fraction is {crop_fraction}; expected the share of each side that '
+            'is kept, above 0 and up to 1, e.g. 0.875'
+        )

@@ -14,7 +14,13 @@ import grain
 import numpy as np
 
 from inception_jax.data.example import Example, Source
-from inception_jax.data.geometry import Box, central_crop, random_area_crop
+from inception_jax.data.geometry import (
+    Box,
+    central_crop,
+    check_fraction,
+    check_range,
+    random_area_crop,
+)
 
 Batch = dict[str, np.ndarray]
 
@@ -46,8 +52,8 @@ def training_batches(
       ValueError: batch_size does not divide over the processes, or a range is empty;
         while iterating: an image cannot be decoded.
     """
-    _check_range('area', area, 1)
-    _check_range('aspect', aspect, float('inf'))
+    check_range('area', area, most=1.0)
+    check_range('aspect', aspect)
     rows = _Rows(batch_size, shard)
     order = _order(len(source), seed)
 
@@ -84,11 +90,7 @@ def evaluation_batches(
       ValueError: batch_size does not divide over the processes, or crop_fraction is not
         in (0, 1]; while iterating: an image cannot be decoded.
     """
-    if not 0 < crop_fraction <= 1:
-        raise ValueError(
-            f'crop_fraction is {crop_fraction}; expected the share of each side that '
-            'is kept, above 0 and up to 1, e.g. 0.875'
-        )
+    check_fraction(crop_fraction)
     rows = _Rows(batch_size, shard)
 
     def crop(height: int, width: int) -> Box:
@@ -208,12 +210,3 @@ def _batches(
     )
     rows = grain.MapDataset.range(rows.start, rows.stop).map(load)
     return iter(rows.to_iter_dataset(options).batch(batch))
-
-
-def _check_range(name: str, limits: tuple[float, float], most: float) -> None:
-    low, high = limits
-    if not 0 < low <= high <= most:
-        raise ValueError(
-            f'{name} is {low} to {high}; expected a range above 0'
-            f'{" and up to 1" if most == 1 else ""}, the smaller number first'
-        )

@@ -44,10 +44,10 @@ def _imported(path: str) -> Network:
     module, _, attribute = path.partition(':')
     try:
         value = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise ValueError(
-            f'cannot load network {path!r}: {error}; expected package.module:NAME that '
-            'Python can import from here'
+            f'cannot load network {path!r}: {type(error).__name__}: {error}; expected '
+            'package.module:NAME that Python can import from here'
         ) from error
     if not isinstance(value, Network):
         raise ValueError(
@@ -82,12 +82,4 @@ def choose(
     if auxiliary is False:
         network = dataclasses.replace(network, auxiliary=None)
     given = {key: value for key, value in properties.items() if value is not None}
-    network = dataclasses.replace(network, **given)
-    if network.classes < 1:
-        raise ValueError(f'{network.classes} classes; expected 1 or more')
-    if not 0 < network.crop_fraction <= 1:
-        raise ValueError(
-            f'crop_fraction is {network.crop_fraction}; expected the share of each '
-            'side that evaluation sees, above 0 and up to 1, e.g. 0.875'
-        )
-    return network
+    return dataclasses.replace(network, **given)

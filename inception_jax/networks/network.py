@@ -1,9 +1,11 @@
 """A network as a value: named stages of blocks, its heads, its images."""
 
 import dataclasses
+import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inception_jax.networks.ops import (
     Conv,
@@ -55,27 +57,37 @@ class Network:
     batch_norm_epsilon: float = 0.001
 
     def __post_init__(self):
-        names = [stage.name for stage in self.stages]
-        for name in names:
-            if names.count(name) > 1 or name in ('logits', 'auxiliary'):
+        for size in ('classes', 'input_size'):
+            number = getattr(self, size)
+            if not isinstance(number, int) or number < 1:
                 raise ValueError(
-                    f'{self.name} has two parts called {name}; give its stages names '
-                    'of their own, and none of logits and auxiliary'
+                    f'{size} of {self.name} is {number!r}; expected a whole number '
+                    'above 0'
                 )
-        if self.auxiliary and self.auxiliary.after not in names:
+        if not 0 < self.crop_fraction <= 1:
             raise ValueError(
-                f'the auxiliary head of {self.name} stands after '
-                f'{self.auxiliary.after}; expected one of {", ".join(names)}'
+                f'crop_fraction is {self.crop_fraction}; expected the share of each '
+                'side that evaluation sees, above 0 and up to 1, e.g. 0.875'
             )
+        _check_names(self)
+        for block in trunk(self):
+            map_ops(_refuse_dropout, block.op)
 
 
 class Block(NamedTuple):
+    """A block of a trunk: its name, that of its stage, and what it computes."""
+
     name: str
     stage: str
     op: Op
 
 
 def network(name: str, *stages: Stage, **properties) -> Network:
+    """Returns a network of these stages; `properties` are the fields of `Network`.
+
+    Raises:
+      ValueError: names clash or lead nowhere, or a number is out of its range.
+    """
     return Network(name, stages, **properties)
 
 
@@ -160,7 +172,51 @@ def scaled(
 
 def fingerprint(network: Network) -> str:
     """Returns 12 hexadecimal digits that two networks share only if they are equal."""
-    return hashlib.sha256(repr(network).encode()).hexdigest()[:12]
+    return hashlib.sha256(_canonical(network).encode()).hexdigest()[:12]
+
+
+def _canonical(value: Any) -> str:
+    """Returns a text that is the same in every process, unlike `repr` of a function."""
+    if isinstance(value, functools.partial):
+        parts = (value.func, *value.args, *sorted(value.keywords.items()))
+        return f'partial{_canonical(parts)}'
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [getattr(value, f.name) for f in dataclasses.fields(value)]
+        return type(value).__name__ + _canonical(tuple(fields))
+    if isinstance(value, tuple):
+        return f'({", ".join(map(_canonical, value))})'
+    if callable(value):
+        named = value if hasattr(value, '__qualname__') else type(value)
+        return f'{named.__module__}:{named.__qualname__}'
+    return repr(value)
+
+
+def _check_names(network: Network) -> None:
+    stages = [stage.name for stage in network.stages]
+    blocks = [block.name for block in trunk(network)]
+    if not blocks or not all(stage.blocks for stage in network.stages):
+        raise ValueError(f'{network.name} has no stages, or one without blocks')
+    for name in blocks:
+        if not name.isidentifier():
+            raise ValueError(f'{name!r} cannot name a block; use letters, digits and _')
+        if blocks.count(name) > 1 or name in ('logits', 'auxiliary'):
+            raise ValueError(
+                f'{network.name} has two parts called {name}; give its stages names of '
+                'their own, and none of logits and auxiliary'
+            )
+    if network.auxiliary and network.auxiliary.after not in stages:
+        raise ValueError(
+            f'the auxiliary head of {network.name} stands after '
+            f'{network.auxiliary.after}; expected one of {", ".join(stages)}'
+        )
+
+
+def _refuse_dropout(op: Op) -> Op:
+    if isinstance(op, Dropout):
+        raise ValueError(
+            'Dropout in the trunk; only the head has it, see Network.dropout'
+        )
+    return op
 
 
 def _of(number: float | Mapping[str, float], stage: str) -> float:
@@ -176,8 +232,8 @@ def _check_sizes(network: Network, size: float | Mapping[str, float]) -> None:
                 f'{network.name} has no stage {name!r}; its stages are '
                 f'{", ".join(names)}'
             )
-        if not number > 0:
-            raise ValueError(f'a width or depth of {number}; expected one above 0')
+        if not isinstance(number, int | float) or not 0 < number < math.inf:
+            raise ValueError(f'a width or depth of {number!r}; expected one above 0')
 
 
 def _widen(width: float) -> Callable[[Op], Op]:

@@ -32,6 +32,11 @@ class Conv:
     clip: bool = False
     stddev: float | None = None
 
+    def __post_init__(self):
+        _check_window(self)
+        if self.filters is not None:
+            _check_positive('filters', self.filters)
+
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
@@ -45,6 +50,11 @@ class Pool:
     stride: int
     padding: str
     clip: bool = False
+
+    def __post_init__(self):
+        _check_window(self)
+        if self.kind not in ('max', 'avg'):
+            raise ValueError(f'a pool of kind {self.kind!r}; expected max or avg')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +101,10 @@ class Concat:
 
     branches: tuple['Op', ...]
 
+    def __post_init__(self):
+        if not self.branches:
+            raise ValueError('concat() has no branches; give it one or more')
+
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
@@ -115,10 +129,12 @@ def expand() -> Conv:
 
 
 def max_pool(kernel=3, stride=2, padding='VALID') -> Pool:
+    """Returns a maximum over windows; `kernel` is a side or (height, width)."""
     return Pool('max', _window(kernel), stride, padding)
 
 
 def avg_pool(kernel=3, stride=1, padding='SAME', *, clip=False) -> Pool:
+    """Returns an average over windows; `kernel` is a side or (height, width)."""
     return Pool('avg', _window(kernel), stride, padding, clip)
 
 
@@ -128,10 +144,12 @@ def global_pool() -> Pool:
 
 
 def chain(*ops: Op) -> Chain:
+    """Returns ops one after another."""
     return Chain(ops)
 
 
 def concat(*branches: Op) -> Concat:
+    """Returns branches on one input, concatenated along the channels in this order."""
     return Concat(branches)
 
 
@@ -142,6 +160,23 @@ def residual(*branches: Op, scale: float, relu: bool = True) -> Residual:
 
 def _window(kernel) -> tuple[int, int]:
     return (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+
+
+def _check_window(op: Conv | Pool) -> None:
+    _check_positive('stride', op.stride)
+    if op.padding not in ('SAME', 'VALID'):
+        raise ValueError(f'padding {op.padding!r}; expected SAME or VALID')
+    if op.kernel is None and isinstance(op, Pool):
+        return
+    if not isinstance(op.kernel, tuple) or len(op.kernel) != 2:
+        raise ValueError(f'kernel {op.kernel!r}; expected a side or (height, width)')
+    for side in op.kernel:
+        _check_positive('kernel', side)
+
+
+def _check_positive(name: str, number: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(f'{name} {number!r}; expected a whole number above 0')
 
 
 def map_ops(function: Callable[[Op], Op], op: Op) -> Op:

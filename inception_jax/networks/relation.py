@@ -57,6 +57,6 @@ _CHANGES = {
     _ORDER: _sort,
     'kernels transposed': _lay_flat,
     'another scale': _forget(Residual, scale=0.0),
-    'other widths': _forget(Conv, filters=0),
-    'other kernels': _forget(Conv, kernel=(0, 0)),
+    'other widths': _forget(Conv, filters=1),
+    'other kernels': _forget(Conv, kernel=(1, 1)),
 }
