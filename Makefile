@@ -1,7 +1,7 @@
 # Each target makes the environment it needs; only Python 3.11+ and make must be there.
-#   make quickstart                  train on handwritten digits, in about a minute
+#   make quickstart                  train on handwritten digits
 #   make test                        lint and the tests (PYTHON=python3.13 for another Python)
-#   make test-all                    the slow tests too
+#   make test-all                    the slow tests too (full-size networks)
 
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')

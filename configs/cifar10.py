@@ -1,4 +1,4 @@
-"""A narrow Inception-ResNet on CIFAR-10: a real image set in a quarter of an hour.
+"""A narrow Inception-ResNet on CIFAR-10: a real image set on a laptop.
 
 Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR (made once by
           `tfds build cifar10 --file_format=array_record` where TensorFlow is installed)

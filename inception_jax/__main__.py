@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import inception_jax
+from inception_jax.networks import NETWORKS
+from inception_jax.version import VERSION
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,16 +51,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog='inception-jax', description=inception_jax.__doc__)
+    parser.add_argument('--version', action='version', version=VERSION)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
     one = commands.add_parser(
         'describe', allow_abbrev=False, help='print, draw or compare networks'
     )
     one.set_defaults(command=describe, name='describe')
-    one.add_argument('network', help='a name, or my_lab.nets:NET')
+    one.add_argument(
+        'network',
+        help=f'one of {", ".join(NETWORKS)}; or yours, as in my_lab.nets:NET',
+    )
     one.add_argument('--against', metavar='OTHER', help='print the difference')
     one.add_argument('--input-size', type=int, metavar='N', help='side of the image')
-    one.add_argument('--classes', type=int, metavar='N')
+    one.add_argument('--classes', type=int, metavar='N', help='number of classes')
     one.add_argument('--format', choices=('table', 'json', 'svg'), default='table')
     one.add_argument('--block', metavar='NAME', help='draw one block or stage (svg)')
     one.add_argument('--output', type=Path, metavar='FILE', help='write to a file')
@@ -70,8 +76,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog='Any field of the config can be set: --config.run.epochs=20',
     )
     one.set_defaults(command=train, name='train')
-    one.add_argument('--config', required=True, metavar='FILE[:ARG]')
-    one.add_argument('--workdir', required=True, type=Path, metavar='DIR')
+    one.add_argument(
+        '--config',
+        required=True,
+        metavar='FILE[:NETWORK]',
+        help='a config, and the network if not its own',
+    )
+    one.add_argument(
+        '--workdir',
+        required=True,
+        type=Path,
+        metavar='DIR',
+        help='where the run lives; a run that is there goes on',
+    )
     return parser
 
 
@@ -168,7 +185,7 @@ def _get_config(path: str):
     file, *argument = path.split(':', 1)
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
-        raise ValueError(f'--config {file} is not a Python file; see configs/')
+        raise ValueError(f'--config {file}: there is no such Python file; see configs/')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -38,9 +38,8 @@ _KERNEL_INIT = nn.initializers.he_normal()
 class Outputs(NamedTuple):
     """What a classifier returns.
 
-    `logits` and `auxiliary_logits` are float32 [batch, classes], the latter None
-    without
-    an auxiliary head. `features` is the last grid, before the average pool:
+    `logits` and `auxiliary_logits` are float32 [batch, classes], the latter None where
+    there is no auxiliary head. `features` is the last grid, before the average pool:
     [batch, height, width, channels].
     """
 
@@ -78,9 +77,9 @@ class Classifier(nn.Module):
           x: [batch, height, width, 3].
           train: whether batch norm uses (and updates) the statistics of the batch.
           residual_scale: one number, or one per residual block from the image on;
-          traced. dropout_rate: share of features to drop; traced. None means the
-          network's. keys: a key per example, [batch], for dropout; None means no
-          dropout.
+            traced. None means the network's.
+          dropout_rate: the share of features to drop; traced. None means the network's.
+          keys: a key per example, [batch], for dropout; None means no dropout.
         """
         own = residual_scales(self.network)
         scale = jnp.asarray(own if residual_scale is None else residual_scale)

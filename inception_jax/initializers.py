@@ -77,6 +77,7 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
                 f'the module {block}/{leaf.name} has {", ".join(odd)}; only params and '
                 'batch_stats are carried from step to step'
             )
+        _check_count(block, leaf, values)
         yield from values.items()
     elif isinstance(leaf.op, Conv | Dense):
         window = leaf.window or ()
@@ -92,6 +93,15 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
         yield (
             'batch_stats',
             {'bn': {'mean': _full(channels, 0), 'var': _full(channels, 1)}},
+        )
+
+
+def _check_count(block: str, leaf: Leaf, values: dict) -> None:
+    count = sum(x.size for x in jax.tree.leaves(values.get('params', {})))
+    if count != leaf.params:
+        raise ValueError(
+            f'the module {block}/{leaf.name} has {count} parameters, and its params '
+            f'gives {leaf.params} for the input {leaf.input}; correct Module(params=)'
         )
 
 

@@ -25,10 +25,12 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the place of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
+    """Returns the place of an array that is split along its first axis."""
     return NamedSharding(mesh, PartitionSpec('data'))
 
 

@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from inception_jax.data.geometry import check_range
@@ -110,7 +110,7 @@ def check_overrides(config: Mapping[str, Any], overrides: list[str]) -> None:
     ]
     for name in overrides:
         if name not in known:
-            raise ValueError(_unknown(f'config.{name}', f'config.{_near(name, known)}'))
+            raise ValueError(_unknown('config.', name, known))
 
 
 def _arguments(
@@ -149,20 +149,16 @@ def _check_names(section, given, names, required) -> None:
     prefix = f'config.{section}.' if section else 'config.'
     for name in given:
         if name not in names:
-            raise ValueError(_unknown(prefix + name, prefix + _near(name, names)))
+            raise ValueError(_unknown(prefix, name, names))
     missing = [prefix + name for name in required if name not in given]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
 
 
-def _near(name: str, names) -> str:
-    return next(
-        iter(difflib.get_close_matches(name, names, n=1, cutoff=0.0)), 'nothing'
-    )
-
-
-def _unknown(name: str, near: str) -> str:
-    return f'unknown field {name}; did you mean {near}?'
+def _unknown(prefix: str, name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    hint = f'; did you mean {prefix}{near[0]}?' if near else ''
+    return f'unknown field {prefix}{name}{hint}'
 
 
 def _fits(value: Any, annotation: Any) -> bool:

@@ -33,10 +33,13 @@ def finish(p: Prepared, outcome: Outcome) -> str:
 def header(p: Prepared, done: int) -> str:
     """Returns what is about to happen, in three lines."""
     params = sum(block.total('params') for block in measure(p.network))
+    given = p.experiment.config['network']
+    sizes = [f'{name} x {given[name]}' for name in ('width', 'depth') if name in given]
     run, devices = p.experiment.run, p.mesh.devices.flat
     going_on = f', going on from step {done:,}' if done else ''
     return (
-        f'{p.network.name}, {params:,} parameters, {p.network.input_size} pixels\n'
+        f'{", ".join([p.network.name, *sizes])}, {params:,} parameters, '
+        f'{p.network.input_size} pixels\n'
         f'{p.experiment.data.source}: {len(p.train_source):,} images to train on, '
         f'{len(p.evaluation_source):,} to evaluate, {p.network.classes} classes\n'
         f'{p.steps:,} steps of {run.batch_size} images ({run.epochs:g} epochs) on '
@@ -56,7 +59,7 @@ def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> st
                 f'{record["top_5_error"]:.2f} %, cross-entropy '
                 f'{_number(record["cross_entropy"])}, epoch {record["epoch"]:.1f}'
             )
-    lines += [f'{"verdict":<12}{_verdict(outcome)}']
+    lines += [f'{"verdict":<12}{outcome.verdict!s}']
     lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
     if outcome.signal is not None:
         lines += [f'{"stopped":<12}run the same command again to go on']
@@ -65,8 +68,3 @@ def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> st
 
 def _number(value: float | None) -> str:
     return 'not finite' if value is None else f'{value:.3f}'
-
-
-def _verdict(outcome: Outcome) -> str:
-    verdict, step = outcome.verdict.verdict, outcome.verdict.step
-    return verdict if step is None else f'{verdict} since step {step:,}'

@@ -88,14 +88,16 @@ def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
             due, stop = due_after(p, done), caught()
             if not (due or stop):
                 continue
-            seen, running = observe(seen, done, running), []
+            before, seen = seen.verdict, observe(seen, done, running)
+            running = []
+            if seen.verdict != before:
+                progress.say(str(seen.verdict))
             where = {'step': done, 'epoch': done / p.steps_per_epoch}
             if 'log' in due:
                 record = where | summarise(seen.interval) | progress.rate()
                 progress.say(log.write('train', record))
                 seen = seen._replace(interval=[])
             if seen.verdict.verdict == 'diverged':
-                progress.say(f'the loss is not finite since step {seen.verdict.step}')
                 break
             if 'evaluate' in due:
                 record = where | evaluate(state)

@@ -15,6 +15,10 @@ class Verdict:
     verdict: str = 'alive'
     step: int | None = None
 
+    def __str__(self):
+        since = '' if self.step is None else f' since step {self.step:,}'
+        return self.verdict + since
+
 
 def judge(before: Verdict, step: int, *, loss: float, zero_share: float) -> Verdict:
     """Returns the verdict after the step number `step`, given that before it."""

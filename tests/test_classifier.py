@@ -6,14 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from inception_jax.classifier import Classifier, pool
 from inception_jax.initializers import initial_variables
-from inception_jax.networks import avg_pool, load, map_network
+from inception_jax.networks import (
+    Module,
+    avg_pool,
+    chain,
+    conv,
+    load,
+    map_network,
+    one,
+)
+from inception_jax.networks import network as make_network
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.ops import Residual
 from inception_jax.networks.shapes import measure
 
+KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)
 
 
@@ -157,6 +168,8 @@ def test_statistics_follow_the_batch_with_the_decay_given(small):
         IMAGES, kernel, (2, 2), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
     )
     np.testing.assert_allclose(means, 0.1 * grid.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    variances = after['batch_stats']['stem']['conv0']['bn']['var']
+    np.testing.assert_allclose(variances, 0.9 + 0.1 * grid.var((0, 1, 2)), rtol=1e-4)
 
 
 def test_dropout_needs_keys_and_is_a_function_of_each_key(small):
@@ -169,6 +182,64 @@ def test_dropout_needs_keys_and_is_a_function_of_each_key(small):
     assert jnp.abs(some - none).max() > 1e-3
     np.testing.assert_allclose(some[0], swapped[0], rtol=1e-5)
     assert jnp.abs(some[1] - swapped[1]).max() > 1e-3
+
+
+def test_dropout_zeroes_its_rate_and_scales_the_rest():
+    net = make_network('drop', one('only', conv(4096)), classes=4096, input_size=1)
+    values = variables(net)
+    values['params']['logits']['dense0']['kernel'] = np.eye(4096, dtype=np.float32)
+    values['params']['only']['conv0']['bn']['bias'] = np.ones(4096, np.float32)
+    values['params']['only']['conv0']['kernel'] *= 0
+    images = np.ones((2, 1, 1, 3), np.float32)
+    outputs = Classifier(net, 0.9).apply(
+        values, images, train=False, dropout_rate=0.2, keys=jax.random.split(KEY)
+    )
+    kept = outputs.logits != 0
+    assert 0.18 < 1 - kept.mean() < 0.22
+    np.testing.assert_allclose(outputs.logits[kept], 1.25, rtol=1e-6)
+    assert (kept[0] != kept[1]).any()
+
+
+class Norm(nn.Module):
+    """A module of a user's with statistics, which has to be told whether it trains."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
+
+
+def test_a_module_of_a_users_is_told_to_train_and_keeps_its_statistics():
+    module = Module(Norm, params=lambda shape: 2 * shape[2], macs=lambda shape: 0)
+    net = make_network(
+        'own', one('only', chain(conv(4), module)), classes=3, input_size=4
+    )
+    before = variables(net)
+    images = IMAGES[:, :4, :4]
+    _, after = Classifier(net, 0.9).apply(
+        before, images, train=True, mutable=['batch_stats']
+    )
+    old, new = (
+        tree['batch_stats']['only']['module0']['BatchNorm_0']['mean']
+        for tree in (before, after)
+    )
+    assert (old == 0).all()
+    assert (new != 0).any()
+    np.testing.assert_array_equal(
+        Classifier(net, 0.9).apply(before, images, train=False).features.shape,
+        (4, 4, 4, 4),
+    )
+
+
+@pytest.mark.slow
+def test_every_network_classifies_an_image_of_its_own_size(networks):
+    image = np.random.default_rng(1).uniform(-1, 1, (1, 299, 299, 3))
+    for network in networks:
+        outputs = Classifier(network, 0.9).apply(
+            variables(network), image.astype(np.float32), train=False
+        )
+        assert outputs.features.shape[1:3] == (8, 8), network.name
+        assert outputs.logits.shape == (1, 1000)
+        assert np.isfinite(outputs.logits).all(), network.name
 
 
 def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(small):

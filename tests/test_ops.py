@@ -1,11 +1,14 @@
 """The walk over ops, and the values that it walks over."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
 from inception_jax.networks import (
     Auxiliary,
+    Pool,
     chain,
     concat,
     conv,
@@ -17,9 +20,10 @@ from inception_jax.networks import (
     one,
     residual,
     scaled,
+    stage,
 )
 from inception_jax.networks.network import fingerprint, residual_scales, trunk
-from inception_jax.networks.ops import Conv, Residual, interpret
+from inception_jax.networks.ops import Conv, Dropout, Residual, interpret
 from inception_jax.networks.shapes import least_input_size, measure
 
 
@@ -153,6 +157,51 @@ def test_fingerprints_tell_networks_apart(networks):
     prints = [fingerprint(net) for net in networks]
     assert len(set(prints)) == len(prints)
     assert fingerprint(load('inception_v4')) == prints[1]
+
+
+def test_a_fingerprint_is_the_same_in_every_process():
+    program = (
+        'import math; from inception_jax.networks import *;'
+        'from inception_jax.networks.network import fingerprint, network;'
+        'module = Module(math.floor, params=math.ceil, macs=lambda shape: 1);'
+        'print(fingerprint(network("net", one("stem", chain(conv(4), module)))))'
+    )
+    prints = {
+        subprocess.run(
+            [sys.executable, '-c', program], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(prints) == 1
+    assert len(prints.pop().strip()) == 12
+
+
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: conv(0), 'filters 0'),
+        (lambda: conv(8, 3, 1, 'same'), "padding 'same'"),
+        (lambda: conv(8, 3, 0), 'stride 0'),
+        (lambda: conv(8, (3, 3, 3)), 'expected a side or'),
+        (lambda: Pool('median', (3, 3), 1, 'SAME'), "kind 'median'"),
+        (lambda: concat(), 'has no branches'),
+        (lambda: network('none'), 'has no stages'),
+        (lambda: network('slash', one('a/b', conv(8))), "'a/b' cannot name"),
+        (
+            lambda: network('x', one('a_1', conv(8)), stage('a', 1, conv(8))),
+            'two parts',
+        ),
+        (lambda: network('x', one('a', Dropout(0.5))), 'Dropout in the trunk'),
+        (
+            lambda: network('x', one('a', conv(8)), classes='ten'),
+            "classes of x is 'ten'",
+        ),
+        (lambda: scaled(load('inception_v4'), width=float('inf')), 'of inf'),
+    ],
+)
+def test_ops_and_networks_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_residual_scales_are_those_released():

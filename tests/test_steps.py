@@ -14,6 +14,7 @@ from tiny import NET
 
 from inception_jax.classifier import Classifier
 from inception_jax.data import augment
+from inception_jax.initializers import initial_variables
 from inception_jax.recipe import hparams_for
 from inception_jax.state import initial_state
 from inception_jax.steps import eval_step, example_keys, train_step
@@ -185,10 +186,10 @@ def test_keys_are_a_function_of_seed_step_and_example():
     assert not (later == some).any()
 
 
-def evaluate(variables, examples):
+def evaluate(variables, examples, scale=(0.2, 0.2)):
     return eval_step(
         variables,
-        jnp.array([0.2, 0.2]),
+        jnp.array(scale),
         examples,
         classifier=Classifier(NET, 0.9),
         scale=functools.partial(augment.to_range, pixel_range=(-1.0, 1.0)),
@@ -203,6 +204,34 @@ def test_evaluation_sums_over_real_examples_only():
     first, second = evaluate(variables, whole), evaluate(variables, padded)
     assert float(second['examples']) == 8
     chex.assert_trees_all_close(first, second, rtol=1e-5)
+
+
+def test_evaluation_is_at_the_scale_given_and_counts_as_numpy_does():
+    variables, examples = begin().ema, batch(8) | {'mask': np.ones(8, bool)}
+    images = examples['image'].astype(np.float32) / 127.5 - 1.0
+    for scale in ((0.2, 0.2), (1.0, 0.5)):
+        outputs = Classifier(NET, 0.9).apply(
+            variables, images, train=False, residual_scale=jnp.array(scale)
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(
+            outputs.logits, examples['label']
+        )
+        wrong = np.argmax(np.asarray(outputs.logits), -1) != examples['label']
+        sums = evaluate(variables, examples, scale)
+        np.testing.assert_allclose(sums['cross_entropy'], losses.sum(), rtol=1e-5)
+        assert float(sums['top_1_errors']) == wrong.sum()
+    first, second = (evaluate(variables, examples, s) for s in ((0.2, 0.2), (1.0, 0.2)))
+    assert float(first['cross_entropy']) != float(second['cross_entropy'])
+
+
+@pytest.mark.parametrize('scheme', ['glorot', 'truncated_normal', 'lecun'])
+def test_the_initializer_is_that_of_the_recipe(scheme):
+    recipe = dataclasses.replace(RECIPE, initializer=scheme)
+    state = initial_state(NET, recipe, hparams_for(NET, **NUMBERS), seed=0)
+    drawn = initial_variables(NET, seed=0, scheme=scheme)['params']
+    chex.assert_trees_all_equal(state.params, drawn)
+    kernel = state.params['stem']['conv0']['kernel']
+    assert not np.allclose(kernel, begin().params['stem']['conv0']['kernel'])
 
 
 def test_a_dead_network_is_all_zeros_and_all_wrong():

@@ -1,5 +1,6 @@
 """Runs as a user starts them: from the command line to the files in the workdir."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
 from inception_jax.__main__ import main
+from inception_jax.prepare import prepare
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / 'configs' / 'quickstart.py'
@@ -207,6 +210,80 @@ def test_a_damaged_checkpoint_is_refused_and_not_begun_anew(tmp_path):
     assert status == 2
     assert 'cannot be read' in text
     assert 'images/s' not in text
+
+
+def test_a_run_whose_last_update_diverges_is_not_alive(tmp_path):
+    changes = {'hparams__learning_rate': 1e38, 'run__epochs': 0.125}
+    assert main(arguments(tmp_path, **changes)) == 0
+    verdict = json.loads((tmp_path / 'verdict.json').read_text())
+    assert (verdict['verdict'], verdict['steps_done']) == ('diverged', 1)
+
+
+def test_a_network_without_residual_blocks_is_saved_and_goes_on(tmp_path, capsys):
+    plain = {'network__name': 'tiny:PLAIN'}
+    assert main(arguments(tmp_path, run__epochs=2, **plain)) == 0
+    assert main(arguments(tmp_path, run__epochs=4, **plain)) == 0
+    assert 'going on from step 16' in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
+    assert main(arguments(tmp_path, run__epochs=2)) == 0
+    (tmp_path / 'config.json').unlink()
+    other = {'run__epochs': 4, 'hparams__learning_rate': 0.01}
+    assert main(arguments(tmp_path, **other)) == 2
+    assert 'config.hparams.learning_rate=0.045' in capsys.readouterr().err
+    assert not (tmp_path / 'config.json').exists()
+
+
+def test_changed_data_are_refused(tmp_path, capsys):
+    def images(folder, classes):
+        for split in ('train', 'test'):
+            for name in classes:
+                (folder / split / name).mkdir(parents=True, exist_ok=True)
+                for i in range(8):
+                    pixels = np.full((16, 16, 3), 20 * i, np.uint8)
+                    cv2.imwrite(str(folder / split / name / f'{i}.png'), pixels)
+
+    data, run = tmp_path / 'data', tmp_path / 'run'
+    images(data, ('a', 'b'))
+    changes = {'data__source': f'folder:{data}', 'run__epochs': 2}
+    assert main(arguments(run, **changes)) == 0
+    (data / 'train' / 'a').rename(data / 'train' / 'z')
+    (data / 'test' / 'a').rename(data / 'test' / 'z')
+    assert main(arguments(run, **changes)) == 2
+    assert 'the data of the train split have changed' in capsys.readouterr().err
+
+
+def test_splits_of_other_classes_are_refused(tmp_path, capsys):
+    for split, name in (('train', 'a'), ('test', 'b')):
+        (tmp_path / split / name).mkdir(parents=True)
+        cv2.imwrite(
+            str(tmp_path / split / name / '0.png'), np.zeros((8, 8, 3), np.uint8)
+        )
+    source = f'folder:{tmp_path}'
+    assert main(arguments(tmp_path / 'run', data__source=source)) == 2
+    assert 'the classes of the two splits differ' in capsys.readouterr().err
+
+
+def test_a_mistake_does_not_claim_the_workdir(tmp_path):
+    assert main(arguments(tmp_path, run__seed=-1)) == 2
+    assert main(arguments(tmp_path, run__seed=1, run__epochs=1)) == 0
+
+
+def test_evaluation_is_of_the_averages(finished, monkeypatch):
+    from inception_jax import train as training
+    from inception_jax.settings import experiment
+
+    config = json.loads((finished / 'config.json').read_text())['config']
+    p = prepare(experiment(config), finished)
+    state, _ = training.start(p)
+    _, evaluate = training.compiled_steps(p)
+    recorded = [r for r in records(finished) if r['split'] == 'evaluation'][-1]
+    of_averages = evaluate(state)
+    raw = {'params': state.params, 'batch_stats': state.batch_stats}
+    of_raw = evaluate(dataclasses.replace(state, ema=raw))
+    assert of_averages.items() <= recorded.items()
+    assert of_raw['cross_entropy'] != of_averages['cross_entropy']
 
 
 def test_divergence_is_a_verdict(tmp_path):

@@ -9,3 +9,10 @@ NET = network(
     classes=10,
     input_size=16,
 )
+
+PLAIN = network(
+    'plain',
+    one('stem', chain(conv(8, 3, 2), conv(16, 3))),
+    classes=10,
+    input_size=16,
+)

@@ -41,8 +41,10 @@ def open_folder(path: str, split: str | None) -> Folder:
     """
     root = Path(path).expanduser() / (split or '')
     if not root.is_dir():
+        there = sorted(p.name for p in root.parent.glob('*/')) if split else []
+        hint = f'; there are {", ".join(there[:5])} for the splits' if there else ''
         raise ValueError(
-            f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE'
+            f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
         )
     names = tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
     found = [

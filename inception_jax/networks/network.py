@@ -233,7 +233,10 @@ def _check_sizes(network: Network, size: float | Mapping[str, float]) -> None:
                 f'{", ".join(names)}'
             )
         if not isinstance(number, int | float) or not 0 < number < math.inf:
-            raise ValueError(f'a width or depth of {number!r}; expected one above 0')
+            raise ValueError(
+                f'a width or depth of {number!r}; expected a number above 0, or '
+                "numbers by stage as in {'a': 0.5}"
+            )
 
 
 def _widen(width: float) -> Callable[[Op], Op]:
