@@ -193,6 +193,6 @@ def _total_row(name: str, blocks: Sequence[Measured]) -> tuple[str, ...]:
 def _footer(network: Network) -> str:
     least = least_input_size(network)
     return (
-        f'least input {least}x{least}; s2 is stride 2, V is VALID, [a; b] are branches\n'
+        f'least input {least}x{least}; s2 is stride 2, V is VALID, [a; b] branches\n'
         'macs are the multiply-adds of convolutions and dense layers for one image'
     )
