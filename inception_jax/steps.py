@@ -69,25 +69,30 @@ def train_step(
     gradients, batch_stats = mean((gradients, batch_stats))
 
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
-    updates, opt_state = optimizer(state.hparams, recipe, rate).update(
-        gradients, state.opt_state, state.params
-    )
-    params = optax.apply_updates(state.params, updates)
-    variables = {'params': params, 'batch_stats': batch_stats}
-    decay = ema_decay(state.step + 1, state.hparams)
     metrics = {
         'loss': loss,
         'gradient_norm': optax.tree.norm(gradients),
         'learning_rate': rate,
         **mean(batch_metrics(outputs, batch['label'])),
     }
+    return _updated(state, gradients, batch_stats, rate, recipe), metrics
+
+
+def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
+    """Returns the state after a step of the optimizer and of the averages."""
+    updates, opt_state = optimizer(state.hparams, recipe, rate).update(
+        gradients, state.opt_state, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    variables = {'params': params, 'batch_stats': batch_stats}
+    decay = ema_decay(state.step + 1, state.hparams)
     return dataclasses.replace(
         state,
         step=state.step + 1,
         **variables,
         opt_state=opt_state,
         ema=optax.incremental_update(variables, state.ema, 1.0 - decay),
-    ), metrics
+    )
 
 
 def batch_metrics(outputs: Outputs, labels: jax.Array) -> Metrics:

@@ -55,6 +55,16 @@ def test_the_papers_recipe(name, epochs):
     assert expected.items() <= chosen.hparams.items()
 
 
+def test_the_four_networks_have_one_recipe():
+    names = ('inception_v3', 'inception_v4', 'inception_resnet_v1')
+    expected = config('imagenet_inception_resnet_v2')
+    for name in names:
+        given = config(f'imagenet_{name}')
+        given['network']['name'] = expected['network']['name']
+        given['run']['epochs'] = expected['run']['epochs']
+        assert given == expected, name
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
