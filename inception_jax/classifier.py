@@ -54,6 +54,10 @@ class Classifier(nn.Module):
     `dtype` is that of the convolutions; batch statistics, the residual sum's arithmetic
     and the heads are float32. `batch_norm_axis` names the mapped axis over which
     statistics are averaged, None for those of the array at hand.
+
+    With the collection `intermediates` mutable, a block leaves its `output` there and,
+    for each of its residual sums, the `trunk` x and the `branch` F(x) before the scale:
+    tuples of arrays by block.
     """
 
     network: Network
@@ -130,7 +134,9 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, scales, mode):
-        return interpret(self.op, x, _Arrays(self, mode, iter(scales)))
+        x = interpret(self.op, x, _Arrays(self, mode, iter(scales)))
+        self.sow('intermediates', 'output', x)
+        return x
 
 
 class _Arrays(NamedTuple):
@@ -147,6 +153,8 @@ class _Arrays(NamedTuple):
         return jnp.concatenate(xs, axis=-1)
 
     def add(self, op: Residual, x, branch):
+        self.block.sow('intermediates', 'trunk', x)
+        self.block.sow('intermediates', 'branch', branch)
         # In float32, for a scale rounded to bfloat16 would be another experiment.
         total = x.astype(jnp.float32) + next(self.scales) * branch.astype(jnp.float32)
         total = total.astype(x.dtype)
