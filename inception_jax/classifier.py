@@ -1,8 +1,8 @@
 """The linen reading of a network: the one interpreter of its ops."""
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from inception_jax.initializers import training
 from inception_jax.networks.network import (
+    Block,
     Network,
     auxiliary_head,
     head,
@@ -90,16 +91,7 @@ class Classifier(nn.Module):
         scales = iter(jnp.broadcast_to(scale, len(own)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
 
-        norm = functools.partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            axis_name=self.batch_norm_axis,
-            momentum=self.batch_norm_decay,
-            epsilon=self.network.batch_norm_epsilon,
-            use_scale=self.network.batch_norm_gamma,
-            dtype=jnp.float32,
-        )
-        mode = _Mode(self.dtype, norm, train, keys, rate)
+        mode = _mode(self, train, keys, rate)
 
         def block(name: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
@@ -127,6 +119,20 @@ class _Mode(NamedTuple):
     dropout_rate: jax.Array | float
 
 
+def _mode(classifier: Classifier, train, keys, dropout_rate) -> _Mode:
+    network = classifier.network
+    norm = functools.partial(
+        nn.BatchNorm,
+        use_running_average=not train,
+        axis_name=classifier.batch_norm_axis,
+        momentum=classifier.batch_norm_decay,
+        epsilon=network.batch_norm_epsilon,
+        use_scale=network.batch_norm_gamma,
+        dtype=jnp.float32,
+    )
+    return _Mode(classifier.dtype, norm, train, keys, dropout_rate)
+
+
 class _Block(nn.Module):
     """The scope of a block; its parameters stand at block/leaf."""
 
@@ -137,6 +143,30 @@ class _Block(nn.Module):
         x = interpret(self.op, x, _Arrays(self, mode, iter(scales)))
         self.sow('intermediates', 'output', x)
         return x
+
+
+def apply_block(
+    classifier: Classifier,
+    variables: dict[str, Any],
+    block: Block,
+    x: jax.Array,
+    scales: Sequence[jax.Array],
+) -> tuple[jax.Array, dict[str, tuple[jax.Array, ...]]]:
+    """Applies one block of the trunk as in training: with the statistics of the batch.
+
+    Args:
+      variables: those of the whole classifier.
+      x: the block's input, in the classifier's dtype.
+      scales: one per residual sum of the block.
+
+    Returns:
+      The block's output, and what it leaves in `intermediates`.
+    """
+    own = {name: tree.get(block.name, {}) for name, tree in variables.items()}
+    mode = _mode(classifier, True, None, 0.0)
+    collections = ['batch_stats', 'intermediates']
+    output, left = _Block(block.op).apply(own, x, scales, mode, mutable=collections)
+    return output, left['intermediates']
 
 
 class _Arrays(NamedTuple):
