@@ -19,6 +19,8 @@ LAYERS = {
     'metrics': 2,
     'state': 2,
     'steps': 2,
+    'probes': 2,
+    'curvature': 2,
     'verdicts': 2,
     'parallel': 3,
     'checkpoints': 3,
