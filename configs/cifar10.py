@@ -45,7 +45,9 @@ def get_config(network='inception_resnet_v1'):
                 'label_smoothing': 0.1,
                 'auxiliary_weight': 0.4,
                 'dropout_rate': config_dict.placeholder(float),
-                'residual_scale': config_dict.placeholder(float),
+                'residual_scale': config_dict.placeholder(object),
+                'residual_scale_start': config_dict.placeholder(object),
+                'residual_scale_epochs': 0.0,
                 'ema_decay': 0.998,
             },
             'data': {
@@ -64,6 +66,8 @@ def get_config(network='inception_resnet_v1'):
                 'evaluate_every_epochs': 1.0,
                 'checkpoint_every_epochs': 0.5,
                 'keep_checkpoints': 2,
+                'diagnose_every_steps': 100,
             },
+            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
         }
     )

@@ -53,7 +53,9 @@ def get_config(network='inception_resnet_v2'):
                 'label_smoothing': 0.1,
                 'auxiliary_weight': 0.4,
                 'dropout_rate': config_dict.placeholder(float),
-                'residual_scale': config_dict.placeholder(float),
+                'residual_scale': config_dict.placeholder(object),
+                'residual_scale_start': config_dict.placeholder(object),
+                'residual_scale_epochs': 0.0,
                 'ema_decay': 0.9999,
             },
             'data': {
@@ -74,6 +76,8 @@ def get_config(network='inception_resnet_v2'):
                 'evaluate_every_epochs': 1.0,
                 'checkpoint_every_epochs': 0.25,
                 'keep_checkpoints': 3,
+                'diagnose_every_steps': 50,
             },
+            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
         }
     )

@@ -51,7 +51,9 @@ def get_config(network='inception_v4'):
                 'label_smoothing': 0.1,
                 'auxiliary_weight': 0.4,
                 'dropout_rate': config_dict.placeholder(float),
-                'residual_scale': config_dict.placeholder(float),
+                'residual_scale': config_dict.placeholder(object),
+                'residual_scale_start': config_dict.placeholder(object),
+                'residual_scale_epochs': 0.0,
                 'ema_decay': 0.9999,
             },
             'data': {
@@ -72,6 +74,8 @@ def get_config(network='inception_v4'):
                 'evaluate_every_epochs': 1.0,
                 'checkpoint_every_epochs': 0.25,
                 'keep_checkpoints': 3,
+                'diagnose_every_steps': 50,
             },
+            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
         }
     )

@@ -1,12 +1,16 @@
 """Checkpoints of a run: the whole state and what else is needed to go on exactly."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
 from inception_jax.state import TrainState
+
+Manager = ocp.CheckpointManager
 
 
 class Saved(NamedTuple):
@@ -16,16 +20,20 @@ class Saved(NamedTuple):
     about: dict[str, Any]
 
 
-def manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+def manager(folder: Path, keep: int, always: Sequence[int] = ()) -> Manager:
     """Returns Orbax's manager of a folder: asynchronous, with the last `keep` kept.
 
-    Use it in a `with` statement; at its end what is being written is waited for.
+    The steps `always` are kept as well. Use it in a `with` statement; at its end what
+    is being written is waited for.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+    policy = keeping.AnyPreservationPolicy(
+        [keeping.LatestN(keep), keeping.CustomSteps(always)]
+    )
+    options = ocp.CheckpointManagerOptions(preservation_policy=policy)
+    return Manager(folder.absolute(), options=options)
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState, about: dict) -> None:
+def save(manager: Manager, state: TrainState, about: dict) -> None:
     """Starts to save the state under its step."""
     manager.save(
         int(state.step),
@@ -35,10 +43,10 @@ def save(manager: ocp.CheckpointManager, state: TrainState, about: dict) -> None
     )
 
 
-def restore(folder: Path, like: TrainState) -> Saved | None:
+def restore(folder: Path, like: TrainState, at: int | None = None) -> Saved | None:
     """Returns the newest checkpoint, with the shapes and places of `like`.
 
-    Returns None where nothing has been saved.
+    With `at` it is the newest one up to that step. Returns None where there is none.
 
     Raises:
       ValueError: the newest checkpoint cannot be read as such a state.
@@ -47,17 +55,18 @@ def restore(folder: Path, like: TrainState) -> Saved | None:
     wanted = ocp.args.Composite(
         state=ocp.args.StandardRestore(abstract), about=ocp.args.JsonRestore()
     )
-    with ocp.CheckpointManager(folder.absolute()) as manager:
-        step = manager.latest_step()
-        if step is None:
+    with Manager(folder.absolute()) as manager:
+        steps = [s for s in manager.all_steps() if at is None or s <= at]
+        if not steps:
             return None
+        step = max(steps)
         try:
             saved = manager.restore(step, args=wanted)
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f'the checkpoint {folder / str(step)} cannot be read ({reason}); '
-                + _repair(manager.all_steps())
+                + _repair(steps)
             ) from error
     return Saved(saved.state, saved.about)
 

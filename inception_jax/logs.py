@@ -29,14 +29,13 @@ class Log:
         draft.replace(self.path)
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
 
-    def write(self, split: str, record: Record) -> str:
-        """Adds a record of `train` or `evaluation`, and returns it as text."""
+    def write(self, split: str, record: Record) -> None:
+        """Adds a record of `train`, `evaluation` or `diagnostics`."""
         with self.path.open('a') as file:
             file.write(_line({'split': split} | record))
-        for name, value in record.items():
+        for name, value in _scalars(record):
             if name != 'step' and math.isfinite(value):
                 self._board.add_scalar(f'{split}/{name}', value, record['step'])
-        return text(split, record)
 
     def close(self) -> None:
         self._board.close()
@@ -69,11 +68,23 @@ def _parsed(lines: list[str]) -> Iterator[Record]:
 
 def _line(record: Record) -> str:
     """Returns a line of strict JSON: null for what is not finite."""
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in record.items()
-    }
-    return json.dumps(finite) + '\n'
+    return json.dumps({name: _finite(value) for name, value in record.items()}) + '\n'
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _scalars(record: Record) -> Iterator[tuple[str, float]]:
+    """Yields the numbers of a record; lists are by block, in the order of `blocks`."""
+    for name, value in record.items():
+        if isinstance(value, list) and name != 'blocks':
+            pairs = zip(record['blocks'], value, strict=True)
+            yield from ((f'{name}/{block}', number) for block, number in pairs)
+        elif name != 'blocks':
+            yield name, value
 
 
 def text(split: str, record: Record) -> str:
@@ -96,10 +107,10 @@ class Progress:
     """A bar with rate and time left on a terminal, plain lines elsewhere.
 
     Rates leave out the first step, which compiles, and all between a record and
-    `restart`.
+    `restart`. Without `lines` only the bar is shown.
     """
 
-    def __init__(self, total: int, done: int, images_per_step: int):
+    def __init__(self, total: int, done: int, images_per_step: int, *, lines: bool):
         self._bar = tqdm(
             total=total * images_per_step,
             initial=done * images_per_step,
@@ -109,6 +120,7 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
         self._images, self._left = images_per_step, total - done
+        self._lines = lines
         self._compiled = False
         self.restart()
 
@@ -139,7 +151,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Prints a line without breaking the bar."""
-        self._bar.write(text)
+        if self._lines:
+            self._bar.write(text)
 
     def close(self) -> None:
         self._bar.close()

@@ -35,3 +35,13 @@ def zero_share(features: jax.Array) -> jax.Array:
     zero = features == 0
     share = jnp.mean(zero.astype(jnp.float32))
     return jnp.where(jnp.all(zero), 1.0, jnp.minimum(share, 1.0 - 1e-6))
+
+
+def dead_channels(features: jax.Array) -> jax.Array:
+    """Returns the share of the channels that are zero for the whole batch.
+
+    Args:
+      features: [batch, height, width, channels].
+    """
+    silent = jnp.all(features == 0, axis=tuple(range(features.ndim - 1)))
+    return jnp.mean(silent.astype(jnp.float32))

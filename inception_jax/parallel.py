@@ -1,9 +1,11 @@
 """Where arrays live and how a step is compiled: jit over a mesh of all devices."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
@@ -36,7 +38,12 @@ def split(mesh: Mesh) -> NamedSharding:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree on every device, in buffers of its own that a step may donate."""
-    return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
+    return _copier(mesh)(tree)
+
+
+@functools.cache
+def _copier(mesh: Mesh) -> Callable:
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
 
 
 def place(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
@@ -67,6 +74,61 @@ def compiled_train_step(step: Callable, mesh: Mesh) -> Callable:
         in_shardings=(replicated(mesh), split(mesh)),
         out_shardings=replicated(mesh),
         donate_argnums=0,
+    )
+
+
+def member_mesh(members: int) -> Mesh:
+    """Returns a mesh of as many devices as there are members, along `member`."""
+    devices = jax.devices()[:members]
+    return jax.make_mesh(
+        (len(devices),), ('member',), axis_types=(AxisType.Auto,), devices=devices
+    )
+
+
+def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
+    """Stacks the trees of members along a first axis.
+
+    It is split over a mesh, or on the first device.
+    """
+    place = jax.devices()[0]
+    if mesh is not None:
+        place = NamedSharding(mesh, PartitionSpec('member'))
+    stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
+    return jax.device_put(stacked, place)
+
+
+def move(tree: Any, mesh: Mesh) -> Any:
+    """Puts a tree from other devices on every device of a mesh."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def compiled_for_members(
+    function: Callable, mesh: Mesh | None, donate: bool = False
+) -> Callable:
+    """Compiles a function of trees for stacks of them along a first axis.
+
+    With a mesh of as many devices as members, each device computes one member;
+    without, the function is mapped on one device.
+    """
+    if mesh is None:
+        mapped = jax.vmap(function)
+    else:
+        spec = PartitionSpec('member')
+
+        def alone(*trees):
+            result = function(*jax.tree.map(lambda x: x[0], trees))
+            return jax.tree.map(lambda x: x[None], result)
+
+        mapped = jax.shard_map(alone, mesh=mesh, in_specs=spec, out_specs=spec)
+    return jax.jit(mapped, donate_argnums=0 if donate else ())
+
+
+def compiled_look(look: Callable, mesh: Mesh) -> Callable:
+    """Compiles `look(state, batch)`, which leaves the state alone."""
+    return jax.jit(
+        look,
+        in_shardings=(replicated(mesh), split(mesh)),
+        out_shardings=replicated(mesh),
     )
 
 

@@ -2,19 +2,23 @@
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from inception_jax.initializers import SCHEMES
-from inception_jax.networks.network import Network, residual_scales
+from inception_jax.networks.network import Network, residual_scales, trunk
+from inception_jax.networks.ops import residuals
 
 Number = float | jax.Array | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The choices that change the compiled program.
+    """The choices that change the compiled program, and the initialiser.
+
+    That does not change it, so recipes that differ in nothing else are equal.
 
     `optimizer` is rmsprop or momentum, `schedule` exponential, cosine or constant,
     `clip` whether gradients are clipped to `Hparams.clip_norm`, `dtype` that of the
@@ -24,7 +28,7 @@ class Recipe:
     optimizer: str
     schedule: str
     clip: bool
-    initializer: str
+    initializer: str = dataclasses.field(compare=False)
     batch_norm_decay: float
     dtype: str
     flip: bool
@@ -50,10 +54,11 @@ class Hparams:
     compilation.
 
     Lengths are in epochs. `residual_scale` is one number per residual block, from the
-    image on, and one that is not used where there are none. `weight_decay` is the
-    coefficient of half the sum of squares of the kernels, `label_smoothing` the share
-    spread over all classes, `clip_norm` the greatest norm of the gradient
-    (Recipe.clip), `ema_decay` that of the averages for evaluation.
+    image on, and one that is not used where there are none; it is reached from
+    `residual_scale_start` on a straight line of `residual_scale_epochs`.
+    `weight_decay` is the coefficient of half the sum of squares of the kernels,
+    `label_smoothing` the share spread over all classes, `clip_norm` the greatest norm
+    of the gradient (Recipe.clip), `ema_decay` that of the averages for evaluation.
     """
 
     learning_rate: Number
@@ -68,38 +73,58 @@ class Hparams:
     label_smoothing: Number
     auxiliary_weight: Number
     dropout_rate: Number | None
-    residual_scale: Number | tuple[float, ...] | None
+    residual_scale: Number | tuple[float, ...] | Mapping[str, float] | None
+    residual_scale_start: Number | tuple[float, ...] | Mapping[str, float] | None
+    residual_scale_epochs: Number
     ema_decay: Number
     epochs: Number
     steps_per_epoch: Number
 
 
-def hparams_for(network: Network, **values: float | tuple | None) -> Hparams:
+def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> Hparams:
     """Returns float32 leaves; None for residual scale or dropout means the network's.
 
-    `residual_scale` may also be one number for all blocks.
+    A residual scale may also be one number for all blocks, or numbers by stage; blocks
+    of other stages keep the network's. Without a start it is constant.
 
     Raises:
-      ValueError: a number is out of its range, or there are neither one nor as many
-        scales as residual blocks.
+      ValueError: a number is out of its range, there are neither one nor as many scales
+        as residual blocks, or a stage has none.
     """
-    # Without residual blocks one unused number: Orbax saves no empty arrays.
-    own = residual_scales(network) or (1.0,)
-    if values['residual_scale'] is None:
-        values['residual_scale'] = own
+    scales = _scales(network, values['residual_scale'], residual_scales(network))
+    start = _scales(network, values['residual_scale_start'], scales)
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
+    values |= {'residual_scale': scales, 'residual_scale_start': start}
     for name, value in values.items():
         _check_range(name, value)
-    leaves = {name: np.asarray(value, np.float32) for name, value in values.items()}
-    scale = leaves['residual_scale']
-    if scale.shape not in ((), (1,), (len(own),)):
+    return Hparams(**{n: np.asarray(v, np.float32) for n, v in values.items()})
+
+
+def _scales(network: Network, given, otherwise: tuple) -> tuple[float, ...]:
+    """Returns a number per residual block; `otherwise` are those of blocks not given.
+
+    Without residual blocks it is one unused number: Orbax saves no empty arrays.
+    """
+    stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
+    if given is None:
+        return tuple(otherwise) or (1.0,)
+    if isinstance(given, Mapping):
+        for stage in given:
+            if stage not in stages:
+                raise ValueError(
+                    f'no stage {stage!r} of {network.name} has residual blocks; those '
+                    f'that have are {", ".join(dict.fromkeys(stages)) or "none"}'
+                )
+        pairs = zip(stages, otherwise, strict=True)
+        return tuple(given.get(stage, own) for stage, own in pairs) or (1.0,)
+    given = np.ravel(given).tolist()
+    if len(given) not in (1, len(stages)):
         raise ValueError(
-            f'{scale.size} residual scales for {network.name}; give one number, or one '
-            f'for each of its {len(own)} residual blocks'
+            f'{len(given)} residual scales for {network.name}; give one number, or one '
+            f'for each of its {len(stages)} residual blocks'
         )
-    leaves['residual_scale'] = np.broadcast_to(scale, len(own))
-    return Hparams(**leaves)
+    return tuple(given * max(1, len(stages)) if len(given) == 1 else given)
 
 
 def _check_range(name: str, value: float | tuple) -> None:
@@ -118,7 +143,7 @@ def _check_range(name: str, value: float | tuple) -> None:
     elif name in ('decay_epochs', 'decay_rate', 'clip_norm', 'rms_epsilon'):
         if not value > 0:
             raise ValueError(f'{name} is {value}; expected a number above 0')
-    elif name != 'residual_scale' and not value >= 0:
+    elif name not in ('residual_scale', 'residual_scale_start') and not value >= 0:
         raise ValueError(f'{name} is {value}; expected 0 or more')
 
 

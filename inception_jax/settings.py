@@ -1,18 +1,19 @@
 """From a config to typed values: a section is the keyword arguments of one of them."""
 
 import dataclasses
-import difflib
 import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
+from inception_jax.overrides import unknown
 from inception_jax.recipe import Hparams, Recipe
+from inception_jax.verdicts import Thresholds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """How long a run is and what it leaves behind. `batch_size` is the global one."""
+    """How long a run is and what it leaves behind.
+
+    `batch_size` is the global one. 0 for `diagnose_every_steps` means never.
+    """
 
     seed: int
     batch_size: int
@@ -46,16 +50,24 @@ class Run:
     evaluate_every_epochs: float
     checkpoint_every_epochs: float
     keep_checkpoints: int
+    diagnose_every_steps: int
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'config.run.seed is {self.seed}; expected 0 to 2**32 - 1')
         for name, value in dataclasses.asdict(self).items():
-            if name != 'seed' and not 0 < value < math.inf:
+            if name in ('seed', 'diagnose_every_steps'):
+                continue
+            if not 0 < value < math.inf:
                 raise ValueError(
                     f'config.run.{name} is {value}; it must be finite and '
                     'greater than 0'
                 )
+        if self.diagnose_every_steps < 0:
+            raise ValueError(
+                f'config.run.diagnose_every_steps is {self.diagnose_every_steps}; '
+                'expected a number of steps, or 0 for never'
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +80,12 @@ class Experiment:
     hparams: dict[str, Any]
     data: Data
     run: Run
+    verdicts: Thresholds
     config: dict[str, Any]
 
 
 def experiment(config: Mapping[str, Any]) -> Experiment:
-    """Checks a config of five sections and makes values of it.
+    """Checks a config of six sections and makes values of it.
 
     Raises:
       ValueError: a field is unknown, missing, of the wrong type or out of range.
@@ -83,7 +96,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
                 f'config.{name} is {section!r}; expected a section of fields'
             )
     config = {name: dict(section) for name, section in config.items()}
-    sections = ('network', 'recipe', 'hparams', 'data', 'run')
+    sections = ('network', 'recipe', 'hparams', 'data', 'run', 'verdicts')
     _check_names('', config, sections, required=sections)
     network = _arguments('network', choose, config['network'])
     hparams = _arguments(
@@ -96,21 +109,9 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
         hparams=hparams,
         data=Data(**_arguments('data', Data, config['data'])),
         run=Run(**_arguments('run', Run, config['run'])),
+        verdicts=Thresholds(**_arguments('verdicts', Thresholds, config['verdicts'])),
         config=config,
     )
-
-
-def check_overrides(config: Mapping[str, Any], overrides: list[str]) -> None:
-    """Raises ValueError if a dotted name, as in `run.epochs`, is not in the config."""
-    known = [
-        f'{section}.{name}'
-        for section, fields in config.items()
-        if isinstance(fields, Mapping)
-        for name in fields
-    ]
-    for name in overrides:
-        if name not in known:
-            raise ValueError(_unknown('config.', name, known))
 
 
 def _arguments(
@@ -149,16 +150,10 @@ def _check_names(section, given, names, required) -> None:
     prefix = f'config.{section}.' if section else 'config.'
     for name in given:
         if name not in names:
-            raise ValueError(_unknown(prefix, name, names))
+            raise ValueError(unknown(prefix, name, names))
     missing = [prefix + name for name in required if name not in given]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
-
-
-def _unknown(prefix: str, name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f'; did you mean {prefix}{near[0]}?' if near else ''
-    return f'unknown field {prefix}{name}{hint}'
 
 
 def _fits(value: Any, annotation: Any) -> bool:

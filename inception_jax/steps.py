@@ -13,11 +13,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from inception_jax.by_block import finite, names, norms
 from inception_jax.classifier import Classifier, Outputs
 from inception_jax.losses import cross_entropy, objective
-from inception_jax.metrics import outside_top, percent, zero_share
-from inception_jax.optimizers import ema_decay, learning_rate, optimizer
+from inception_jax.metrics import dead_channels, outside_top, percent, zero_share
+from inception_jax.optimizers import optimizer
 from inception_jax.recipe import Recipe
+from inception_jax.schedules import ema_decay, learning_rate, residual_scale
 from inception_jax.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -43,20 +45,14 @@ def train_step(
     Returns:
       The next state, and float32 scalars: `loss`, the objective without its L2 term,
       `cross_entropy` without smoothing, `top_1_error` and `top_5_error` in percent,
-      `gradient_norm`, `learning_rate`, and `zero_share` of the last grid.
+      `gradient_norm`, `learning_rate`, `zero_share` and `dead_channels` of the last
+      grid; and in `blocks`, [blocks] in the order of `by_block.names`, `gradient_norm`
+      and `finite`, whether the batch statistics are.
     """
-    keys = example_keys(state.key, state.step, batch['example'])
-    images = augment(_purpose(keys, 0), batch['image'])
 
     def loss_of(params):
-        outputs, updated = classifier.apply(
-            {'params': params, 'batch_stats': state.batch_stats},
-            images,
-            train=True,
-            residual_scale=state.hparams.residual_scale,
-            dropout_rate=state.hparams.dropout_rate,
-            keys=_purpose(keys, 1),
-            mutable=['batch_stats'],
+        outputs, updated = forward(
+            state, params, batch, classifier=classifier, augment=augment
         )
         loss = mean(objective(outputs, batch['label'], state.hparams).mean())
         return loss, (outputs, updated['batch_stats'])
@@ -69,13 +65,44 @@ def train_step(
     gradients, batch_stats = mean((gradients, batch_stats))
 
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
+    blocks = names(classifier.network)
+    gradient_norms = norms(gradients, blocks)
     metrics = {
         'loss': loss,
-        'gradient_norm': optax.tree.norm(gradients),
+        'gradient_norm': jnp.sqrt(jnp.sum(gradient_norms**2)),
         'learning_rate': rate,
         **mean(batch_metrics(outputs, batch['label'])),
+        'blocks': {
+            'gradient_norm': gradient_norms,
+            'finite': finite(batch_stats, blocks),
+        },
     }
     return _updated(state, gradients, batch_stats, rate, recipe), metrics
+
+
+def forward(
+    state: TrainState,
+    params: Any,
+    batch: Batch,
+    *,
+    classifier: Classifier,
+    augment: Augment,
+    mutable: tuple[str, ...] = ('batch_stats',),
+) -> tuple[Outputs, dict[str, Any]]:
+    """Returns what the network makes of a batch in the step after this state.
+
+    `mutable` names the collections that come back beside the outputs.
+    """
+    keys = example_keys(state.key, state.step, batch['example'])
+    return classifier.apply(
+        {'params': params, 'batch_stats': state.batch_stats},
+        augment(_purpose(keys, 0), batch['image']),
+        train=True,
+        residual_scale=residual_scale(state.step, state.hparams),
+        dropout_rate=state.hparams.dropout_rate,
+        keys=_purpose(keys, 1),
+        mutable=list(mutable),
+    )
 
 
 def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
@@ -102,6 +129,7 @@ def batch_metrics(outputs: Outputs, labels: jax.Array) -> Metrics:
         'top_1_error': percent(outside_top(1, outputs.logits, labels)),
         'top_5_error': percent(outside_top(5, outputs.logits, labels)),
         'zero_share': zero_share(outputs.features),
+        'dead_channels': dead_channels(outputs.features),
     }
 
 

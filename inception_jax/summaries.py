@@ -7,12 +7,14 @@ from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.prepare import Prepared
 from inception_jax.train import Outcome
+from inception_jax.verdicts import Verdict, first_silent
 from inception_jax.workdirs import write_json
 
 
 def finish(p: Prepared, outcome: Outcome) -> str:
     """Writes verdict.json and curves.png into the workdir and returns a summary."""
     records = logs.read(p.workdir)
+    outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
     plots.curves(records, p.workdir / 'curves.png', title=p.network.name)
@@ -45,6 +47,15 @@ def header(p: Prepared, done: int) -> str:
         f'{p.steps:,} steps of {run.batch_size} images ({run.epochs:g} epochs) on '
         f'{p.mesh.size} x {devices[0].device_kind}{going_on}'
     )
+
+
+def _located(p: Prepared, verdict: Verdict, records: list[logs.Record]) -> Verdict:
+    """Returns the verdict with the block that went silent first, if any did."""
+    if verdict.verdict not in ('dying', 'dead'):
+        return verdict
+    diagnoses = [r for r in records if r['split'] == 'diagnostics']
+    layer = first_silent(diagnoses, p.experiment.verdicts)
+    return dataclasses.replace(verdict, layer=layer)
 
 
 def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> str:

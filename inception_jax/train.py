@@ -2,30 +2,26 @@
 
 import contextlib
 import dataclasses
-import functools
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, workdirs
-from inception_jax.classifier import Classifier
-from inception_jax.data import augment
+from inception_jax.by_block import names
 from inception_jax.data.pipeline import evaluation_batches, training_batches
-from inception_jax.evaluate import errors
 from inception_jax.prepare import Prepared
+from inception_jax.programs import programs
+from inception_jax.signals import signals
 from inception_jax.state import TrainState, initial_state
-from inception_jax.steps import eval_step, train_step
-from inception_jax.verdicts import Verdict, judge, judge_evaluation
+from inception_jax.verdicts import Signs, Verdict, Watch, diverged, judge, not_finite
 
 
 class Seen(NamedTuple):
     """What the steps so far tell: a verdict, and the metrics since the last record."""
 
-    verdict: Verdict
+    watch: Watch
     interval: list[dict[str, float]]
 
 
@@ -37,50 +33,71 @@ class Outcome(NamedTuple):
     signal: int | None
 
 
+class Desk(NamedTuple):
+    """Where a run writes: checkpoints, records, and what people see."""
+
+    manager: checkpoints.Manager
+    log: logs.Log
+    progress: logs.Progress
+
+
 def start(p: Prepared) -> tuple[TrainState, Seen]:
     """Claims the workdir and returns its newest checkpoint, or the state before step 1.
 
     Raises:
       ValueError: the checkpoint cannot be read or is another run's, the records cannot
-      be
-        read, or the workdir cannot be written.
+        be read, or the workdir cannot be written.
+    """
+    logs.read(p.workdir)
+    state, seen = newest(p)
+    if int(state.step) > p.steps:
+        raise ValueError(
+            f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
+            f'{p.steps} steps of config.run.epochs; raise it'
+        )
+    workdirs.claim(p.workdir, p.identity)
+    return state, seen
+
+
+def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
+    """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
+
+    Raises:
+      ValueError: the checkpoint cannot be read or is another run's.
     """
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
     state = parallel.replicate(state, p.mesh)
-    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state)
-    logs.read(p.workdir)
+    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=at)
     if saved is None:
-        workdirs.claim(p.workdir, p.identity)
-        return state, Seen(Verdict(), [])
+        return state, Seen(Watch(), [])
     workdirs.check_same(p.workdir, saved.about['run'], p.identity)
-    if int(saved.state.step) > p.steps:
-        raise ValueError(
-            f'the run in {p.workdir} is at step {int(saved.state.step)}, beyond the '
-            f'{p.steps} steps of config.run.epochs; raise it'
-        )
-    workdirs.claim(p.workdir, p.identity)
-    seen = Seen(Verdict(**saved.about['verdict']), saved.about['interval'])
-    return dataclasses.replace(saved.state, hparams=state.hparams), seen
+    watch = saved.about['watch']
+    watch = Watch(Verdict(**watch['verdict']), tuple(watch['shares']))
+    state = dataclasses.replace(saved.state, hparams=state.hparams)
+    return state, Seen(watch, saved.about['interval'])
 
 
-def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
+def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> Outcome:
     """Trains to the last step. SIGINT and SIGTERM save the state and end the run.
 
-    The workdir gets metrics.jsonl, TensorBoard events and checkpoints.
+    The workdir gets metrics.jsonl, TensorBoard events and checkpoints; with `lines`,
+    people see the records.
     """
-    run, first = p.experiment.run, int(state.step)
-    step, evaluate = compiled_steps(p)
-    batches = stream(p, start=first)
+    first, run = int(state.step), p.experiment.run
+    steps, batches = programs(p).steps, stream(p, start=first)
     done, running = first, []
     with (
-        checkpoints.manager(p.workdir / 'checkpoints', run.keep_checkpoints) as manager,
-        contextlib.closing(logs.Log(p.workdir, step=first)) as log,
-        contextlib.closing(logs.Progress(p.steps, first, run.batch_size)) as progress,
+        contextlib.closing(
+            logs.Progress(p.steps, first, run.batch_size, lines=lines)
+        ) as progress,
+        desk(p, first, progress) as at,
         signals() as caught,
     ):
         for done in range(first + 1, p.steps + 1):
+            diagnosed = is_due(run.diagnose_every_steps, done)
+            step = steps.diagnosed_step if diagnosed else steps.step
             state, metrics = step(state, parallel.place(next(batches), p.mesh))
             running.append(metrics)
             parallel.keep_pace(running)
@@ -88,58 +105,77 @@ def train(p: Prepared, state: TrainState, seen: Seen) -> Outcome:
             due, stop = due_after(p, done), caught()
             if not (due or stop):
                 continue
-            before, seen = seen.verdict, observe(seen, done, running)
+            due |= {'save'} if stop else set()
+            seen = attend(p, at, done, state, seen, running, due)
             running = []
-            if seen.verdict != before:
-                progress.say(str(seen.verdict))
-            where = {'step': done, 'epoch': done / p.steps_per_epoch}
-            if 'log' in due:
-                record = where | summarise(seen.interval) | progress.rate()
-                progress.say(log.write('train', record))
-                seen = seen._replace(interval=[])
-            if seen.verdict.verdict == 'diverged':
-                break
-            if 'evaluate' in due:
-                record = where | evaluate(state)
-                progress.say(log.write('evaluation', record))
-                seen = seen._replace(verdict=judge_evaluation(seen.verdict, record))
-            if 'save' in due or stop:
-                checkpoints.save(manager, state, about(p, seen))
-            if stop:
+            if stop or seen.watch.verdict.verdict == 'diverged':
                 break
             progress.restart()
-    return Outcome(done, seen.verdict, caught() if done < p.steps else None)
+    return Outcome(done, seen.watch.verdict, caught() if done < p.steps else None)
 
 
-def compiled_steps(p: Prepared) -> tuple[Callable, Callable]:
-    """Returns the train step, and the evaluation of a state's averages."""
-    recipe, run = p.experiment.recipe, p.experiment.run
-    pixels = {'pixel_range': p.network.pixel_range}
-    classifier = Classifier(
-        p.network, recipe.batch_norm_decay, dtype=jnp.dtype(recipe.dtype)
-    )
-    distort = functools.partial(
-        augment.augment, flip=recipe.flip, colour=recipe.colour, **pixels
-    )
-    step = functools.partial(
-        train_step, classifier=classifier, recipe=recipe, augment=distort
-    )
-    scale = functools.partial(augment.to_range, **pixels)
-    one_batch = parallel.compiled_eval_step(
-        functools.partial(eval_step, classifier=classifier, scale=scale), p.mesh
-    )
+@contextlib.contextmanager
+def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
+    """Opens what a run writes to, from the step `first` on."""
+    keep = p.experiment.run.keep_checkpoints
+    with (
+        checkpoints.manager(
+            p.workdir / 'checkpoints', keep, always=workdirs.origin(p.workdir)
+        ) as manager,
+        contextlib.closing(logs.Log(p.workdir, step=first)) as log,
+    ):
+        yield Desk(manager, log, progress)
 
-    def evaluate(state: TrainState) -> dict[str, float]:
-        batches = evaluation_batches(
-            p.evaluation_source,
-            batch_size=run.batch_size,
-            size=p.network.input_size,
-            crop_fraction=p.network.crop_fraction,
-        )
-        scales = state.hparams.residual_scale
-        return errors(one_batch, state.ema, scales, batches, p.mesh)
 
-    return parallel.compiled_train_step(step, p.mesh), evaluate
+def attend(
+    p: Prepared,
+    at: Desk,
+    step: int,
+    state: TrainState | None,
+    seen: Seen,
+    running: list,
+    due: set[str],
+) -> Seen:
+    """Judges the steps since the last time, and does what is due; waits for them.
+
+    `running` holds the metrics of the steps up to number `step`, `due` is of log,
+    evaluate and save; only the last two need the state.
+    """
+    before = seen.watch.verdict
+    where = {'step': step, 'epoch': step / p.steps_per_epoch}
+    numbered = list(enumerate(jax.device_get(running), step - len(running) + 1))
+    seen = observe(p, seen, numbered)
+    for record in diagnoses(p, numbered):
+        at.log.write('diagnostics', record)
+    if seen.watch.verdict.since != before.since:
+        at.progress.say(str(seen.watch.verdict))
+    if 'log' in due:
+        record = where | summarise(seen.interval) | at.progress.rate()
+        at.log.write('train', record)
+        at.progress.say(logs.text('train', record))
+        seen = seen._replace(interval=[])
+    if seen.watch.verdict.verdict == 'diverged':
+        return seen
+    if 'evaluate' in due:
+        record = where | evaluation(p, state)
+        at.log.write('evaluation', record)
+        at.progress.say(logs.text('evaluation', record))
+        if not np.isfinite(record['cross_entropy']):
+            seen = seen._replace(watch=Watch(diverged(step, 'evaluation')))
+    if 'save' in due:
+        checkpoints.save(at.manager, state, about(p, seen))
+    return seen
+
+
+def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
+    """Returns the errors of the averages on the evaluation split."""
+    batches = evaluation_batches(
+        p.evaluation_source,
+        batch_size=p.experiment.run.batch_size,
+        size=p.network.input_size,
+        crop_fraction=p.network.crop_fraction,
+    )
+    return programs(p).evaluate(state, batches)
 
 
 def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
@@ -164,18 +200,36 @@ def due_after(p: Prepared, step: int) -> set[str]:
         'evaluate': max(1, round(run.evaluate_every_epochs * p.steps_per_epoch)),
         'save': max(1, round(run.checkpoint_every_epochs * p.steps_per_epoch)),
     }
-    return {what for what in every if step % every[what] == 0 or step == p.steps}
+    return {what for what in every if is_due(every[what], step) or step == p.steps}
 
 
-def observe(seen: Seen, last: int, running: list) -> Seen:
-    """Fetches the metrics of the steps up to `last` and judges them; waits for them."""
-    verdict = seen.verdict
-    fetched = [{n: float(v) for n, v in m.items()} for m in jax.device_get(running)]
-    for number, metrics in enumerate(fetched, last - len(fetched) + 1):
-        verdict = judge(
-            verdict, number, loss=metrics['loss'], zero_share=metrics['zero_share']
-        )
-    return Seen(verdict, seen.interval + fetched)
+def is_due(every: int, step: int) -> bool:
+    """Tells whether something that comes every so many steps comes now; 0 is never."""
+    return every > 0 and step % every == 0
+
+
+def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
+    """Judges the metrics of steps, given with their numbers."""
+    blocks, watch, interval = names(p.network), seen.watch, [*seen.interval]
+    for number, metrics in numbered:
+        scalars = {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
+        bad = not_finite(blocks, **metrics['blocks'])
+        signs = Signs(scalars['loss'], scalars['dead_channels'], bad)
+        watch = judge(watch, number, signs, p.experiment.verdicts)
+        interval.append(scalars)
+    return Seen(watch, interval)
+
+
+def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Record]:
+    """Yields a record for each of the steps that was diagnosed."""
+    for number, metrics in numbered:
+        if 'diagnosis' in metrics:
+            yield {
+                'step': number,
+                'epoch': number / p.steps_per_epoch,
+                'blocks': list(names(p.network)),
+                **{name: x.tolist() for name, x in metrics['diagnosis'].items()},
+            }
 
 
 def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
@@ -193,26 +247,6 @@ def about(p: Prepared, seen: Seen) -> dict:
     """
     return {
         'run': p.identity,
-        'verdict': dataclasses.asdict(seen.verdict),
+        'watch': dataclasses.asdict(seen.watch),
         'interval': seen.interval,
     }
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[Callable[[], int | None]]:
-    """Catches the first SIGINT or SIGTERM and tells its number; a second one kills."""
-    caught = []
-
-    def catch(number, frame):
-        caught.append(number)
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    for one in before:
-        signal.signal(one, catch)
-    try:
-        yield lambda: caught[0] if caught else None
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -1,38 +1,172 @@
-"""Whether a run lives: a result of a stability study, never an exception."""
+"""Whether a run lives: a result of a stability study, never an exception.
+
+Section 3.3: "the last layer before the average pooling started to produce only zeros".
+A channel of that grid is silent in a step if it is zero for the whole batch.
+
+  alive      none of the following
+  dying      the mean share of silent channels over the last `window` steps is at least
+             `dying_share`
+  dead       in each of the last `window` steps it was at least `dead_share`; 1.0 asks
+             for zeros only
+  diverged   the loss, a gradient or a batch statistic is not finite; for good
+
+The step of a verdict is the first step of the stretch that it is about. A network that
+comes back to life is alive again.
+"""
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Where a verdict turns: shares of channels from 0 to 1, and a number of steps."""
+
+    dead_share: float
+    dying_share: float
+    window: int
+
+    def __post_init__(self):
+        if not 0 < self.dying_share <= self.dead_share <= 1:
+            raise ValueError(
+                f'config.verdicts has dying_share {self.dying_share} and dead_share '
+                f'{self.dead_share}; expected 0 < dying_share <= dead_share <= 1'
+            )
+        if self.window < 1:
+            raise ValueError(
+                f'config.verdicts.window is {self.window}; expected 1 step or more'
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """`alive`, `dead` or `diverged`, and the first step at which it was so.
+    """A verdict, since which step, and where.
 
-    Dead: every value of the last grid before the average pool is zero for the whole
-    batch (section 3.3), from that step on. Diverged: the loss is not finite.
+    `trend` is the slope of the share of silent channels over the window, in percentage
+    points per 100 steps, None before two steps. `layer` is the first tensor that was
+    not finite, or the block that went silent first.
     """
 
     verdict: str = 'alive'
     step: int | None = None
+    trend: float | None = None
+    layer: str | None = None
+
+    @property
+    def since(self) -> tuple[str, int | None]:
+        """What a run says once: the verdict and its step, without the trend."""
+        return self.verdict, self.step
 
     def __str__(self):
-        since = '' if self.step is None else f' since step {self.step:,}'
-        return self.verdict + since
+        words = [self.verdict]
+        if self.step is not None:
+            words.append(f'since step {self.step:,}')
+        if self.layer:
+            words.append(f'(first: {self.layer})')
+        if self.verdict == 'dying' and self.trend is not None:
+            words.append(f'({self.trend:+.1f} points of silent channels per 100 steps)')
+        return ' '.join(words)
 
 
-def judge(before: Verdict, step: int, *, loss: float, zero_share: float) -> Verdict:
-    """Returns the verdict after the step number `step`, given that before it."""
-    if before.verdict == 'diverged':
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """The verdict so far, and the shares of silent channels of the last steps."""
+
+    verdict: Verdict = Verdict()
+    shares: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """What one step tells: its loss, the share of silent channels of the last grid, and
+    the first tensor that is not finite, None if all are.
+    """
+
+    loss: float
+    dead_channels: float
+    not_finite: str | None = None
+
+
+def judge(before: Watch, step: int, signs: Signs, thresholds: Thresholds) -> Watch:
+    """Returns the watch after the step number `step`."""
+    if before.verdict.verdict == 'diverged':
         return before
-    if not math.isfinite(loss):
-        return Verdict('diverged', step)
-    if zero_share < 1.0:
-        return Verdict()
-    return before if before.verdict == 'dead' else Verdict('dead', step)
+    if signs.not_finite or not math.isfinite(signs.loss):
+        return Watch(diverged(step, signs.not_finite or 'loss'))
+    shares = (*before.shares, signs.dead_channels)[-thresholds.window :]
+    verdict = _verdict(shares, thresholds)
+    since = None
+    if verdict != 'alive':
+        same = verdict == before.verdict.verdict
+        since = before.verdict.step if same else step - len(shares) + 1
+    return Watch(Verdict(verdict, since, _trend(shares)), shares)
 
 
-def judge_evaluation(before: Verdict, record: dict[str, float]) -> Verdict:
-    """Returns the verdict after an evaluation, which sees the last update."""
-    if before.verdict == 'diverged' or math.isfinite(record['cross_entropy']):
-        return before
-    return Verdict('diverged', record['step'])
+def diverged(step: int, layer: str) -> Verdict:
+    """Returns the verdict that no later step revokes."""
+    return Verdict('diverged', step, layer=layer)
+
+
+def not_finite(
+    blocks: Sequence[str], *, finite: Sequence[bool], gradient_norm: Sequence[float]
+) -> str | None:
+    """Names the first tensor of a step that is not finite, None if all are.
+
+    The forward pass comes first: the first block whose batch statistics are not finite.
+    Then the backward pass: the block nearest to the loss whose gradient is not.
+    """
+    for name, good in zip(blocks, finite, strict=True):
+        if not good:
+            return f'batch statistics of {name}'
+    for name, norm in reversed(list(zip(blocks, gradient_norm, strict=True))):
+        if not math.isfinite(norm):
+            return f'gradient of {name}'
+    return None
+
+
+def first_silent(
+    records: Sequence[Mapping[str, Any]], thresholds: Thresholds
+) -> str | None:
+    """Names the block that went silent first, by the diagnostics of a run.
+
+    Of the blocks that are dead in the last record, it is that whose last stretch of
+    dead records began first, and of several the nearest to the image.
+    """
+    if not records:
+        return None
+
+    def since(place: int) -> int:
+        count = 0
+        for record in reversed(records):
+            share = record['dead_channels'][place]
+            if share is None or share < thresholds.dead_share:
+                break
+            count += 1
+        return len(records) - count
+
+    blocks = records[-1]['blocks']
+    begun = [(since(place), place) for place in range(len(blocks))]
+    first, place = min(begun)
+    return blocks[place] if first < len(records) else None
+
+
+def _verdict(shares: tuple[float, ...], thresholds: Thresholds) -> str:
+    if len(shares) < thresholds.window:
+        return 'alive'
+    if min(shares) >= thresholds.dead_share:
+        return 'dead'
+    mean = math.fsum(shares) / len(shares)
+    return 'dying' if mean >= thresholds.dying_share else 'alive'
+
+
+def _trend(shares: tuple[float, ...]) -> float | None:
+    """Returns the slope of the line of least squares, in points per 100 steps."""
+    middle = (len(shares) - 1) / 2
+    squares = math.fsum((i - middle) ** 2 for i in range(len(shares)))
+    if not squares:
+        return None
+    mean = math.fsum(shares) / len(shares)
+    slope = math.fsum((i - middle) * (x - mean) for i, x in enumerate(shares)) / squares
+    return 100.0 * 100.0 * slope

@@ -1,6 +1,10 @@
 """The folder of a run: whose it is, and what it ends with."""
 
+import datetime
 import json
+import os
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,11 +66,42 @@ def claim(folder: Path, run: Mapping[str, Any]) -> None:
         ) from error
 
 
+def lineage(folder: Path) -> dict[str, Any] | None:
+    """Returns where a forked run comes from, None for a run from the beginning."""
+    path = folder / 'lineage.json'
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def origin(folder: Path) -> tuple[int, ...]:
+    """Returns the step at which a forked run begins, or nothing."""
+    begun = lineage(folder)
+    return (begun['step'],) if begun else ()
+
+
+def note_command(folder: Path) -> None:
+    """Adds the command of this process to commands.log, with the time."""
+    now = datetime.datetime.now().isoformat(timespec='seconds')
+    with (folder / 'commands.log').open('a') as file:
+        file.write(f'{now} {shlex.join(sys.orig_argv)}\n')
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
-    draft = path.with_suffix('.draft')
-    draft.write_text(json.dumps(value, indent=2) + '\n')
-    draft.replace(path)
+    text = json.dumps(value, indent=2) + '\n'
+    place = draft(path)
+    place.write_text(text)
+    place.replace(path)
+
+
+def draft(path: Path) -> Path:
+    """Returns where to write what is to replace a file: a place of this process."""
+    return path.with_name(f'{path.name}.{os.getpid()}.draft')
+
+
+def is_finished(verdict: Mapping[str, Any]) -> bool:
+    """Tells of the content of a verdict.json whether the run has come to its end."""
+    diverged = verdict['verdict'] == 'diverged'
+    return diverged or verdict['steps_done'] >= verdict['steps']
 
 
 def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
@@ -77,7 +112,7 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'({before["fingerprint"]}), and this config names {run["network"]} '
             f'({run["fingerprint"]}); use another --workdir'
         )
-    old, new = _flat(before['config']), _flat(run['config'])
+    old, new = flat(before['config']), flat(run['config'])
     free = FREE - {'run.epochs'} if new['recipe.schedule'] == 'cosine' else FREE
     changed = [
         n for n in sorted(old | new) if n not in free and old.get(n) != new.get(n)
@@ -98,7 +133,8 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             )
 
 
-def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a config by their dotted names."""
     return {
         f'{s}.{name}': v for s, fields in config.items() for name, v in fields.items()
     }

@@ -1,10 +1,9 @@
-"""Errors, signs of life and verdicts."""
+"""Errors and signs of life."""
 
 import jax.numpy as jnp
 import numpy as np
 
-from inception_jax.metrics import outside_top, percent, zero_share
-from inception_jax.verdicts import Verdict, judge, judge_evaluation
+from inception_jax.metrics import dead_channels, outside_top, percent, zero_share
 
 LOGITS = jnp.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
 
@@ -36,27 +35,8 @@ def test_percent_and_zero_share():
     assert float(zero_share(jnp.array([0.0, 1.0, -1.0, 0.0]))) == 0.5
 
 
-def verdicts(losses, zeros):
-    verdict = Verdict()
-    for step, (loss, zero) in enumerate(zip(losses, zeros, strict=True), 1):
-        verdict = judge(verdict, step, loss=loss, zero_share=zero)
-    return verdict
-
-
-def test_a_run_that_only_faints_is_alive():
-    assert verdicts([2.3] * 4, [0.5, 1.0, 1.0, 0.9]) == Verdict('alive', None)
-
-
-def test_death_is_dated_from_the_first_step_of_the_last_zeros():
-    assert verdicts([2.3] * 5, [1.0, 0.5, 1.0, 1.0, 1.0]) == Verdict('dead', 3)
-
-
-def test_an_evaluation_that_is_not_finite_is_divergence():
-    record = {'step': 7, 'cross_entropy': float('nan')}
-    assert judge_evaluation(Verdict(), record) == Verdict('diverged', 7)
-    assert judge_evaluation(Verdict(), record | {'cross_entropy': 2.0}) == Verdict()
-
-
-def test_divergence_is_the_first_loss_that_is_not_finite_and_stays():
-    losses = [2.0, np.inf, 2.0, np.nan]
-    assert verdicts(losses, [0.5, 0.5, 0.5, 1.0]) == Verdict('diverged', 2)
+def test_a_channel_is_dead_if_it_is_zero_for_the_whole_batch():
+    features = np.zeros((2, 3, 3, 4), np.float32)
+    features[1, 2, 0, 1] = features[0, 0, 0, 3] = 0.5
+    assert float(dead_channels(jnp.asarray(features))) == 0.5
+    assert float(dead_channels(jnp.zeros((2, 3, 3, 2144)))) == 1.0

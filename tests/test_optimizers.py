@@ -10,8 +10,9 @@ import optax
 import pytest
 
 from inception_jax.networks import load
-from inception_jax.optimizers import ema_decay, kernels, learning_rate, optimizer
+from inception_jax.optimizers import kernels, optimizer
 from inception_jax.recipe import Recipe, hparams_for
+from inception_jax.schedules import ema_decay, learning_rate, residual_scale
 
 RECIPE = Recipe(
     optimizer='rmsprop',
@@ -40,6 +41,8 @@ def hparams(**changes):
         'auxiliary_weight': 0.4,
         'dropout_rate': None,
         'residual_scale': None,
+        'residual_scale_start': None,
+        'residual_scale_epochs': 0.0,
         'ema_decay': 0.9999,
         'epochs': 200.0,
         'steps_per_epoch': 2002.0,
@@ -163,6 +166,36 @@ def test_hparams_are_float32_leaves_with_a_scale_for_every_block():
     chex.assert_shape(numbers.residual_scale, (20,))
     with pytest.raises(ValueError, match='one for each of its 20'):
         hparams(residual_scale=(0.1, 0.2))
+
+
+def test_scales_may_come_by_stage_and_the_rest_is_the_networks():
+    own = hparams().residual_scale
+    numbers = hparams(residual_scale={'c': 0.05})
+    np.testing.assert_array_equal(numbers.residual_scale[:15], own[:15])
+    np.testing.assert_array_equal(numbers.residual_scale[15:], np.float32(0.05))
+    with pytest.raises(ValueError, match=r"no stage 'd'.*a, b, c"):
+        hparams(residual_scale={'d': 0.1})
+
+
+def test_a_scale_rises_on_a_line_and_is_exact_at_its_end_and_without_one():
+    line = hparams(
+        residual_scale=0.3,
+        residual_scale_start=0.1,
+        residual_scale_epochs=2.0,
+        steps_per_epoch=10.0,
+    )
+    scales = [float(residual_scale(jnp.int32(i), line)[0]) for i in range(30)]
+    np.testing.assert_allclose(scales[:20], 0.1 + 0.2 * np.arange(1, 21) / 20, 1e-6)
+    assert set(scales[19:]) == {float(np.float32(0.3))}
+    constant = hparams(residual_scale=0.3)
+    np.testing.assert_array_equal(
+        residual_scale(jnp.int32(0), constant), constant.residual_scale
+    )
+
+
+def test_recipes_of_other_initialisers_share_a_program():
+    assert dataclasses.replace(RECIPE, initializer='lecun') == RECIPE
+    assert dataclasses.replace(RECIPE, clip=True) != RECIPE
 
 
 def test_a_recipe_refuses_unknown_choices():

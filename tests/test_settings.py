@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inception_jax.settings import check_overrides, experiment
+from inception_jax.settings import experiment
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
@@ -96,9 +96,3 @@ def test_a_missing_field_and_a_missing_section_are_named():
     del given['hparams']
     with pytest.raises(ValueError, match=r'lacks config\.hparams;'):
         experiment(given)
-
-
-def test_an_unknown_override_names_the_nearest_field():
-    check_overrides(config(), ['run.epochs'])
-    with pytest.raises(ValueError, match=r'did you mean config\.hparams\.momentum\?'):
-        check_overrides(config(), ['hparams.momntum'])

@@ -33,6 +33,8 @@ NUMBERS = {
     'auxiliary_weight': 0.4,
     'dropout_rate': 0.2,
     'residual_scale': None,
+    'residual_scale_start': None,
+    'residual_scale_epochs': 0.0,
     'ema_decay': 0.99,
     'epochs': 10.0,
     'steps_per_epoch': 100.0,
@@ -173,8 +175,8 @@ def test_two_halves_averaged_by_shard_map_have_the_gradient_of_the_whole():
     split, split_metrics = jax.jit(halves)(state, twice)
     whole, metrics = jax.jit(stepper(recipe))(state, same)
     chex.assert_trees_all_close(split.params, whole.params, rtol=1e-5, atol=1e-6)
-    for name in metrics:
-        np.testing.assert_allclose(split_metrics[name], metrics[name], rtol=1e-5)
+    equal = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+    jax.tree.map(equal, split_metrics, metrics)
 
 
 def test_keys_are_a_function_of_seed_step_and_example():

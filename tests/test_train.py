@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import cv2
 import jax
 import numpy as np
@@ -30,6 +31,7 @@ TINY = {
     'run.log_every_steps': 5,
     'run.evaluate_every_epochs': 4,
     'run.checkpoint_every_epochs': 2,
+    'run.diagnose_every_steps': 10,
 }
 
 
@@ -84,10 +86,12 @@ def test_a_run_leaves_its_files_behind(finished):
 
 
 def test_records_come_when_they_are_due(finished):
-    steps = {'train': [], 'evaluation': []}
+    steps = {'train': [], 'evaluation': [], 'diagnostics': []}
     for record in records(finished):
         steps[record['split']].append(record['step'])
-    assert steps == {'train': [*range(5, 96, 5), 96], 'evaluation': [32, 64, 96]}
+    assert steps['train'] == [*range(5, 96, 5), 96]
+    assert steps['evaluation'] == [32, 64, 96]
+    assert steps['diagnostics'] == [*range(10, 97, 10)]
 
 
 def test_a_run_learns(finished):
@@ -119,19 +123,23 @@ def test_a_longer_run_goes_on_from_a_finished_one(tmp_path):
     )
 
 
-def apart(command, line=None, number=None):
-    """Runs a command in a process of its own; sends a signal when a line comes."""
-    environment = os.environ | {
+def environment():
+    """Returns the environment of a process of its own."""
+    return os.environ | {
         'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
         'PYTHONUNBUFFERED': '1',
         'JAX_NUM_CPU_DEVICES': '4',
     }
+
+
+def apart(command, line=None, number=None):
+    """Runs a command in a process of its own; sends a signal when a line comes."""
     with subprocess.Popen(
         [sys.executable, '-m', 'inception_jax', *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=environment(),
     ) as process:
         seen = []
         for text in process.stdout:
@@ -160,7 +168,7 @@ def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tm
     [
         ({'network__name': 'inception_v5'}, 'did you mean inception_v4'),
         ({'run__epoch': 3}, 'did you mean config.run.epochs'),
-        ({'run__batch_size': 'many'}, 'config.run.batch_size=many'),
+        ({'run__batch_size': 'many'}, "config.run.batch_size is 'many'; expected int"),
         ({'run__batch_size': 30}, 'use a multiple of 4, e.g. 28 or 32'),
         ({'data__source': 'folder:/no/such'}, '/no/such'),
         ({'data__source': 'digit'}, 'did you mean digits'),
@@ -270,6 +278,13 @@ def test_a_mistake_does_not_claim_the_workdir(tmp_path):
     assert main(arguments(tmp_path, run__seed=1, run__epochs=1)) == 0
 
 
+def test_a_run_has_the_same_bits_with_diagnostics_and_without(finished, tmp_path):
+    assert main(arguments(tmp_path, run__diagnose_every_steps=0)) == 0
+    seen = [r for r in records(finished) if r['split'] != 'diagnostics']
+    assert records(tmp_path) == seen
+    chex.assert_trees_all_equal(last_state(tmp_path), last_state(finished))
+
+
 def test_evaluation_is_of_the_averages(finished, monkeypatch):
     from inception_jax import train as training
     from inception_jax.settings import experiment
@@ -277,11 +292,10 @@ def test_evaluation_is_of_the_averages(finished, monkeypatch):
     config = json.loads((finished / 'config.json').read_text())['config']
     p = prepare(experiment(config), finished)
     state, _ = training.start(p)
-    _, evaluate = training.compiled_steps(p)
     recorded = [r for r in records(finished) if r['split'] == 'evaluation'][-1]
-    of_averages = evaluate(state)
+    of_averages = training.evaluation(p, state)
     raw = {'params': state.params, 'batch_stats': state.batch_stats}
-    of_raw = evaluate(dataclasses.replace(state, ema=raw))
+    of_raw = training.evaluation(p, dataclasses.replace(state, ema=raw))
     assert of_averages.items() <= recorded.items()
     assert of_raw['cross_entropy'] != of_averages['cross_entropy']
 
@@ -291,3 +305,4 @@ def test_divergence_is_a_verdict(tmp_path):
     verdict = json.loads((tmp_path / 'verdict.json').read_text())
     assert verdict['verdict'] == 'diverged'
     assert 1 < verdict['step'] <= verdict['steps_done'] < 96
+    assert verdict['layer'].startswith(('batch statistics of', 'gradient of'))
