@@ -1,0 +1,59 @@
+"""describe: print, draw or compare networks."""
+
+import argparse
+from pathlib import Path
+
+from inception_jax.commands.configs import refuse
+from inception_jax.networks import NETWORKS
+
+HELP = 'print, draw or compare networks'
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'network',
+        help=f'one of {", ".join(NETWORKS)}; or yours, as in my_lab.nets:NET',
+    )
+    parser.add_argument('--against', metavar='OTHER', help='print the difference')
+    parser.add_argument('--input-size', type=int, metavar='N', help='side of the image')
+    parser.add_argument('--classes', type=int, metavar='N', help='number of classes')
+    parser.add_argument('--format', choices=('table', 'json', 'svg'), default='table')
+    parser.add_argument('--block', metavar='NAME', help='draw one block or stage (svg)')
+    parser.add_argument('--output', type=Path, metavar='FILE', help='write to a file')
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> None:
+    """Prints a network as a table, as JSON or as a drawing, or two as a difference."""
+    from inception_jax.networks import choose
+    from inception_jax.networks.shapes import measure
+
+    refuse(rest)
+    if options.block and options.format != 'svg':
+        raise ValueError('--block goes with --format svg')
+    if options.against and options.format != 'table':
+        raise ValueError('--against prints text; leave --format out')
+    changes = {'input_size': options.input_size, 'classes': options.classes}
+    network = choose(options.network, **changes)
+    measure(network)
+    if options.against:
+        from inception_jax.networks.diff import diff
+
+        text = diff(network, choose(options.against, **changes))
+    elif options.format == 'svg':
+        from inception_jax.networks.drawing import draw
+
+        text = draw(network, options.block)
+    elif options.format == 'json':
+        import json
+
+        from inception_jax.networks.table import summary
+
+        text = json.dumps(summary(network), indent=2)
+    else:
+        from inception_jax.networks.table import table
+
+        text = table(network)
+    if options.output:
+        options.output.write_text(text.rstrip() + '\n')
+    else:
+        print(text.rstrip(), flush=True)

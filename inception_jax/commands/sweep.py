@@ -1,0 +1,82 @@
+"""sweep: run all members of a grid."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import config, keep_compiled_programs, refuse
+
+HELP = 'run a config with many values of some fields'
+EPILOG = (
+    "Grids multiply inside and add up: --grid 'residual_scale=0.1,1;seed=0,1' "
+    "--grid 'learning_rate=0.0045;residual_scale=1'. The same command goes on with a "
+    'sweep that was stopped; a larger grid adds members to it.'
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--config',
+        metavar='FILE[:NETWORK]',
+        help="what members share; a sweep's own goes without",
+    )
+    parser.add_argument(
+        '--workdir', required=True, type=Path, metavar='DIR', help='where it lives'
+    )
+    parser.add_argument(
+        '--grid', action='append', default=[], metavar='GRID', help='NAME=VALUES;...'
+    )
+    parser.add_argument(
+        '--list', type=Path, metavar='FILE', help='members as a JSON list of objects'
+    )
+    parser.add_argument(
+        '--engine',
+        choices=('sequential', 'devices', 'vmap'),
+        default='sequential',
+        help='one member after another, one on each device, or all at once on one',
+    )
+    parser.add_argument(
+        '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Runs the members of a grid, and writes their table."""
+    from inception_jax import members
+
+    shard = members.shard(options.shard)
+    if options.config:
+        base = config(options.config, rest)
+    else:
+        refuse(rest)
+        base = members.read(options.workdir).config
+    changes = [c for grid in options.grid for c in members.product(base, grid)]
+    if options.list:
+        changes += members.listed(base, options.list)
+    found = members.opened(options.workdir, base, members.named(changes))
+    if not found.members:
+        raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
+    keep_compiled_programs()
+    from inception_jax import sweep
+
+    prepared = sweep.prepared(found)
+    return lambda: _work(found, prepared, options.engine, shard)
+
+
+def _work(found, prepared, engine, shard) -> int:
+    from inception_jax import sweep, tables, workdirs
+
+    print(f'{len(prepared)} members in {found.folder}, part {shard[0]} of {shard[1]}')
+    found.folder.mkdir(parents=True, exist_ok=True)
+    workdirs.note_command(found.folder)
+    summary = sweep.run(found, prepared, engine=engine, shard=shard)
+    print(
+        f'{summary.finished} of {summary.members} members of this part are done '
+        f'({summary.failed} failed), {summary.programs} train steps compiled, '
+        f'{summary.seconds:.0f} s\n'
+        f'all: {tables.text(tables.rows(found))}\n'
+        f'{found.folder / "table.csv"}'
+    )
+    if summary.signal:
+        return 128 + summary.signal
+    return 1 if summary.failed else 0

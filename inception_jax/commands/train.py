@@ -1,0 +1,63 @@
+"""train: train a network, or go on with a run."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import config, keep_compiled_programs, refuse
+
+HELP = 'train a network, or go on with a run'
+EPILOG = 'Any field of the config can be set: --config.run.epochs=20'
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--config',
+        metavar='FILE[:NETWORK]',
+        help="a config, and the network if not its own; a run's own goes without",
+    )
+    parser.add_argument(
+        '--workdir',
+        required=True,
+        type=Path,
+        metavar='DIR',
+        help='where the run lives; a run that is there goes on',
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Trains the network of a config in a workdir, or goes on with the run in it."""
+    from inception_jax.settings import experiment
+
+    if options.config:
+        chosen = experiment(config(options.config, rest))
+    else:
+        refuse(rest)
+        chosen = experiment(_config_of(options.workdir))
+    keep_compiled_programs()
+    from inception_jax.prepare import prepare
+    from inception_jax.train import start
+
+    prepared = prepare(chosen, options.workdir)
+    state, seen = start(prepared)
+    return lambda: work(prepared, state, seen)
+
+
+def work(prepared, state, seen) -> int:
+    """Trains to the end, says what came of it, and returns the exit status."""
+    from inception_jax import summaries, workdirs
+    from inception_jax.train import train
+
+    workdirs.note_command(prepared.workdir)
+    print(summaries.header(prepared, int(state.step)), flush=True)
+    outcome = train(prepared, state, seen)
+    print(summaries.finish(prepared, outcome))
+    return 128 + outcome.signal if outcome.signal else 0
+
+
+def _config_of(workdir: Path) -> dict:
+    path = workdir / 'config.json'
+    if not path.exists():
+        raise ValueError(f'{workdir} holds no run; name a --config to begin one')
+    return json.loads(path.read_text())['config']

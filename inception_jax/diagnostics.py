@@ -1,0 +1,102 @@
+"""What goes on inside a network during a step: numbers for every block.
+
+They come from passes of their own that leave the state alone: a run has the same bits
+with them and without. Blocks are those of `by_block.names`; what has no meaning for a
+block is NaN.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from inception_jax.by_block import names, norms
+from inception_jax.classifier import Classifier
+from inception_jax.losses import cross_entropy
+from inception_jax.metrics import dead_channels, zero_share
+from inception_jax.networks.network import Network, trunk
+from inception_jax.networks.ops import residuals
+from inception_jax.schedules import residual_scale
+from inception_jax.state import TrainState
+from inception_jax.steps import Augment, Batch, Metrics, forward
+
+
+def diagnose(
+    state: TrainState, batch: Batch, *, classifier: Classifier, augment: Augment
+) -> Metrics:
+    """Looks into the forward pass of the step that comes after this state.
+
+    Returns:
+      By block, [blocks]: `output_rms`, and of the output `zero_share` and
+      `dead_channels`; for residual blocks `trunk_rms` of x, `branch_rms` of F(x) before
+      the scale, and `branch_ratio`, that of the scaled branch to the trunk (of the last
+      residual sum in the block). And `nats_learned`, by how much the cross-entropy of
+      the batch is below ln(classes): a dead network stays near 0.
+    """
+    network = classifier.network
+    outputs, seen = forward(
+        state,
+        state.params,
+        batch,
+        classifier=classifier,
+        augment=augment,
+        mutable=('batch_stats', 'intermediates'),
+    )
+    scales = _last_scales(network, residual_scale(state.step, state.hparams))
+    rows = [
+        _block(seen['intermediates'][name], scales.get(name)) for name in names(network)
+    ]
+    losses = cross_entropy(outputs.logits, batch['label'], 0.0)
+    return {
+        **{
+            quantity: jnp.stack([row[quantity] for row in rows]) for quantity in rows[0]
+        },
+        'nats_learned': jnp.log(float(network.classes)) - losses.mean(),
+    }
+
+
+def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
+    """Returns how far a step moved the weights of each block, over their norm.
+
+    Args:
+      before: the parameters before the step.
+      after: those after it.
+
+    Returns:
+      [blocks].
+    """
+    blocks = names(network)
+    moved = jax.tree.map(jnp.subtract, after, before)
+    return norms(moved, blocks) / norms(before, blocks)
+
+
+def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:
+    """Returns the scale of the last residual sum of each block that has one."""
+    found, count = {}, 0
+    for block in trunk(network):
+        count += len(residuals(block.op))
+        if residuals(block.op):
+            found[block.name] = scales[count - 1]
+    return found
+
+
+def _block(seen: dict[str, Any], scale: jax.Array | None) -> Metrics:
+    """Returns the numbers of one block; `scale` is None if it is not residual."""
+    (output,) = seen['output']
+    unknown = jnp.array(jnp.nan, jnp.float32)
+    trunk_rms, branch_rms, ratio = unknown, unknown, unknown
+    if scale is not None:
+        trunk_rms, branch_rms = _rms(seen['trunk'][-1]), _rms(seen['branch'][-1])
+        ratio = jnp.abs(scale) * branch_rms / trunk_rms
+    return {
+        'output_rms': _rms(output),
+        'zero_share': zero_share(output),
+        'dead_channels': dead_channels(output),
+        'trunk_rms': trunk_rms,
+        'branch_rms': branch_rms,
+        'branch_ratio': ratio,
+    }
+
+
+def _rms(x: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.mean(jnp.square(x.astype(jnp.float32))))

@@ -1,0 +1,137 @@
+"""Several runs at the same time, a step of all of them in one call.
+
+Their states are one state with a leading axis `member`. On one device the step is
+mapped over it; on many, each device has a member of its own. What a member leaves
+behind is what it would have left alone, equal up to rounding.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from inception_jax import logs, parallel
+from inception_jax.diagnostics import update_ratio
+from inception_jax.networks.network import Network, program
+from inception_jax.prepare import Prepared
+from inception_jax.programs import Steps, parts, with_diagnosis
+from inception_jax.recipe import Recipe
+from inception_jax.signals import signals
+from inception_jax.state import TrainState
+from inception_jax.train import (
+    Outcome,
+    Seen,
+    attend,
+    desk,
+    due_after,
+    is_due,
+    stream,
+)
+
+
+def pace(p: Prepared) -> tuple:
+    """Returns what members must share to go in step: lengths, and what is due when."""
+    return dataclasses.replace(p.experiment.run, seed=0), p.steps, p.steps_per_epoch
+
+
+def made() -> int:
+    """Returns how often a step of members was made that was not there before."""
+    return _steps.cache_info().misses
+
+
+def train_together(
+    group: Sequence[Prepared], begun: Sequence[tuple[TrainState, Seen]], engine: str
+) -> list[Outcome]:
+    """Trains members from their states to the last step, as `train` does each.
+
+    Members must agree in program and `pace`. Those that were stopped at other steps
+    than the rest go on by themselves.
+    """
+    outcomes: list[Outcome | None] = [None] * len(group)
+    for step in sorted({int(state.step) for state, _ in begun}):
+        places = [i for i, (state, _) in enumerate(begun) if int(state.step) == step]
+        some = _train([group[i] for i in places], [begun[i] for i in places], engine)
+        for place, outcome in zip(places, some, strict=True):
+            outcomes[place] = outcome
+    return outcomes
+
+
+def _train(group, begun, engine: str) -> list[Outcome]:
+    p, first = group[0], int(begun[0][0].step)
+    run = p.experiment.run
+    mesh = parallel.member_mesh(len(group)) if engine == 'devices' else None
+    steps = _steps(program(p.network), p.experiment.recipe, mesh)
+    states = parallel.place_members([state for state, _ in begun], mesh)
+    seens, ends = [seen for _, seen in begun], [p.steps] * len(group)
+    streams = [stream(q, start=first) for q in group]
+    done, running = first, []
+    with contextlib.ExitStack() as stack:
+        images = run.batch_size * len(group)
+        progress = logs.Progress(p.steps, first, images, lines=False)
+        stack.enter_context(contextlib.closing(progress))
+        desks = [stack.enter_context(desk(q, first, progress)) for q in group]
+        caught = stack.enter_context(signals())
+        for done in range(first + 1, p.steps + 1):
+            diagnosed = is_due(run.diagnose_every_steps, done)
+            step = steps.diagnosed_step if diagnosed else steps.step
+            batch = parallel.place_members([next(s) for s in streams], mesh)
+            states, metrics = step(states, batch)
+            running.append(metrics)
+            parallel.keep_pace(running)
+            progress.advance(running)
+            due, stop = due_after(p, done), caught()
+            if not (due or stop):
+                continue
+            due |= {'save'} if stop else set()
+            seens = _attend(group, desks, done, states, seens, running, due)
+            ends = [
+                min(end, done) if _diverged(s) else end
+                for s, end in zip(seens, ends, strict=True)
+            ]
+            running = []
+            if stop or all(map(_diverged, seens)):
+                break
+            progress.restart()
+    stopped = caught() if done < p.steps else None
+    return [
+        Outcome(min(end, done), seen.watch.verdict, stopped)
+        for seen, end in zip(seens, ends, strict=True)
+    ]
+
+
+def _attend(group, desks, done, states, seens, running, due) -> list[Seen]:
+    """Does for each member that has not diverged what `train.attend` does for a run."""
+    fetched = jax.device_get(running)
+    after = []
+    for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
+        if not _diverged(seen):
+            state = None
+            if due & {'evaluate', 'save'}:
+                state = parallel.move(_member(states, i), p.mesh)
+            mine = [_member(metrics, i) for metrics in fetched]
+            seen = attend(p, at, done, state, seen, mine, due)
+        after.append(seen)
+    return after
+
+
+def _member(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def _diverged(seen: Seen) -> bool:
+    return seen.watch.verdict.verdict == 'diverged'
+
+
+@functools.lru_cache(maxsize=4)
+def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> Steps:
+    """Compiles the steps of members: each on its device of a mesh, or mapped on one."""
+    compiled = functools.partial(parallel.compiled_for_members, mesh=mesh)
+    pure = parts(network, recipe)
+    moved = functools.partial(update_ratio, network=network)
+    return with_diagnosis(
+        compiled(pure.step, donate=True), compiled(pure.look), compiled(moved)
+    )

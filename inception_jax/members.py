@@ -1,0 +1,158 @@
+"""The members of a sweep: what each changes in the config, and where it lives."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inception_jax import workdirs
+from inception_jax.overrides import Config, literals, override, resolve
+
+Changes = dict[str, Any]
+LONGEST_NAME = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A base config and what each member changes in it, by the name of the member."""
+
+    folder: Path
+    config: Config
+    members: dict[str, Changes]
+
+    def workdir(self, member: str) -> Path:
+        return self.folder / 'members' / member
+
+    def config_of(self, member: str) -> Config:
+        return override(self.config, self.members[member])
+
+    @property
+    def varied(self) -> dict[str, str]:
+        """The fields in which members differ, dotted, and what tables call them."""
+        fields = list(dict.fromkeys(itertools.chain(*self.members.values())))
+        last = [field.rsplit('.', 1)[-1] for field in fields]
+        return {
+            field: short if last.count(short) == 1 else field
+            for field, short in zip(fields, last, strict=True)
+        }
+
+
+def product(config: Config, grid: str) -> list[Changes]:
+    """Returns the combinations of a grid such as `residual_scale=0.1,1;seed=0,1,2`.
+
+    Raises:
+      ValueError: a part is not NAME=VALUES, or there is no such field.
+    """
+    axes = {}
+    for part in filter(None, map(str.strip, grid.split(';'))):
+        name, equals, values = part.partition('=')
+        if not equals or not literals(values):
+            raise ValueError(
+                f'{part!r} in a grid; expected NAME=VALUE,VALUE,... with ; between '
+                'fields, e.g. residual_scale=0.1,1;seed=0,1,2'
+            )
+        axes[resolve(config, name.strip())] = literals(values)
+    combinations = itertools.product(*axes.values())
+    return [dict(zip(axes, values, strict=True)) for values in combinations]
+
+
+def listed(config: Config, path: Path) -> list[Changes]:
+    """Reads members from a file of JSON: a list of objects, values by name of field.
+
+    Raises:
+      ValueError: it is something else, or there is no such field.
+    """
+    try:
+        rows = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from error
+    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise ValueError(
+            f'{path} holds something else than a list of objects such as '
+            '[{"residual_scale": 0.1, "seed": 1}]'
+        )
+    return [{resolve(config, n): value for n, value in row.items()} for row in rows]
+
+
+def named(members: Iterable[Changes]) -> dict[str, Changes]:
+    """Returns members by their names, each once."""
+    return {_name(changes): changes for changes in members}
+
+
+def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
+    """Returns the sweep of a folder with these members besides those it has.
+
+    Raises:
+      ValueError: the folder holds a sweep of another config.
+    """
+    sweep = Sweep(folder, json.loads(json.dumps(config)), dict(members))
+    if not (folder / 'sweep.json').exists():
+        return sweep
+    before = read(folder)
+    if before.config != sweep.config:
+        old, new = workdirs.flat(before.config), workdirs.flat(sweep.config)
+        field = next(n for n in sorted(old | new) if old.get(n) != new.get(n))
+        raise ValueError(
+            f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '
+            f'config has {new.get(field)!r}; use another --workdir'
+        )
+    return dataclasses.replace(sweep, members=before.members | sweep.members)
+
+
+def read(folder: Path) -> Sweep:
+    """Returns the sweep of a folder.
+
+    Raises:
+      ValueError: there is none.
+    """
+    path = folder / 'sweep.json'
+    try:
+        content = json.loads(path.read_text())
+        return Sweep(folder, content['config'], content['members'])
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f'{path} cannot be read as that of a sweep') from error
+
+
+def claim(sweep: Sweep) -> None:
+    """Writes the sweep into its folder."""
+    (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
+    content = {'config': sweep.config, 'members': sweep.members}
+    workdirs.write_json(sweep.folder / 'sweep.json', content)
+
+
+def part(members: Sequence[str], shard: tuple[int, int]) -> list[str]:
+    """Returns the members of part i of n, neighbours together."""
+    index, count = shard
+    bounds = [len(members) * i // count for i in (index, index + 1)]
+    return list(members[slice(*bounds)])
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Reads `i/n`, part i of n, counted from 0.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    found = re.fullmatch(r'(\d+)/(\d+)', text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise ValueError(
+            f'--shard {text}; expected i/n with i from 0 to n - 1, e.g. 0/4'
+        )
+    return int(found[1]), int(found[2])
+
+
+def _name(changes: Changes) -> str:
+    """Returns a name that is also one of a folder: the same for the same changes."""
+    short = {field: field.rsplit('.', 1)[-1] for field in changes}
+    if len(set(short.values())) < len(short):
+        short = {field: field for field in changes}
+    text = ','.join(f'{short[field]}={value}' for field, value in changes.items())
+    name = re.sub(r'[^\w.=,+-]+', '_', text)
+    if name == text and len(name) <= LONGEST_NAME:
+        return name or 'base'
+    digest = hashlib.sha256(json.dumps(changes).encode()).hexdigest()[:8]
+    return f'{name[: LONGEST_NAME - 9]}-{digest}'

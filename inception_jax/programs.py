@@ -1,0 +1,125 @@
+"""The compiled functions of a run. Runs that differ in traced numbers alone share them.
+
+Which they are is said by `program`, `Recipe` and the mesh; a sweep of many scales,
+rates and seeds compiles once.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from inception_jax import parallel
+from inception_jax.classifier import Classifier
+from inception_jax.data import augment
+from inception_jax.diagnostics import diagnose, update_ratio
+from inception_jax.evaluate import errors
+from inception_jax.networks.network import Network, program
+from inception_jax.prepare import Prepared
+from inception_jax.recipe import Recipe
+from inception_jax.schedules import residual_scale
+from inception_jax.state import TrainState
+from inception_jax.steps import eval_step, train_step
+
+
+class Parts(NamedTuple):
+    """The pure functions of a run, not compiled.
+
+    `classifier` and `distort` are what the others are made of; `step` and `look` map
+    (state, batch) to (state, metrics) and to a diagnosis.
+    """
+
+    classifier: Classifier
+    distort: Callable
+    step: Callable
+    look: Callable
+
+
+class Steps(NamedTuple):
+    """Compiled steps: (state, batch) to (state, metrics); they donate the state.
+
+    The metrics of the second hold a `diagnosis`.
+    """
+
+    step: Callable
+    diagnosed_step: Callable
+
+
+class Programs(NamedTuple):
+    """The compiled functions of a run.
+
+    `evaluate` maps (state, batches) to the errors of the averages.
+    """
+
+    steps: Steps
+    evaluate: Callable
+
+
+def programs(p: Prepared) -> Programs:
+    """Returns the compiled functions of a run; they compile when first called."""
+    return _programs(program(p.network), p.experiment.recipe, p.mesh)
+
+
+def made() -> int:
+    """Returns how often programs were made that were not there before."""
+    return _programs.cache_info().misses
+
+
+def parts(network: Network, recipe: Recipe) -> Parts:
+    """Returns the pure functions that a network and a recipe name."""
+    classifier = Classifier(
+        network, recipe.batch_norm_decay, dtype=jnp.dtype(recipe.dtype)
+    )
+    distort = functools.partial(
+        augment.augment,
+        flip=recipe.flip,
+        colour=recipe.colour,
+        pixel_range=network.pixel_range,
+    )
+    common = {'classifier': classifier, 'augment': distort}
+    return Parts(
+        classifier,
+        distort,
+        functools.partial(train_step, recipe=recipe, **common),
+        functools.partial(diagnose, **common),
+    )
+
+
+def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
+    """Returns the steps made of a compiled step and the compiled diagnostics."""
+    copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+
+    def diagnosed_step(state: TrainState, batch: dict) -> tuple[TrainState, dict]:
+        before, seen = copy(state.params), look(state, batch)
+        state, metrics = step(state, batch)
+        seen['gradient_norm'] = metrics['blocks']['gradient_norm']
+        seen['update_ratio'] = moved(before, state.params)
+        return state, metrics | {'diagnosis': seen}
+
+    return Steps(step, diagnosed_step)
+
+
+# A few are enough, since members of a sweep come in the order of their programs; what
+# is dropped frees its executables.
+@functools.lru_cache(maxsize=4)
+def _programs(network: Network, recipe: Recipe, mesh: Mesh) -> Programs:
+    classifier, _, step, look = parts(network, recipe)
+    steps = with_diagnosis(
+        parallel.compiled_train_step(step, mesh),
+        parallel.compiled_look(look, mesh),
+        jax.jit(functools.partial(update_ratio, network=network)),
+    )
+    scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
+    one_batch = parallel.compiled_eval_step(
+        functools.partial(eval_step, classifier=classifier, scale=scale), mesh
+    )
+    scales_of = jax.jit(residual_scale)
+
+    def evaluate(state: TrainState, batches: Iterable[dict]) -> dict[str, float]:
+        scales = scales_of(state.step, state.hparams)
+        return errors(one_batch, state.ema, scales, batches, mesh)
+
+    return Programs(steps, evaluate)

@@ -1,0 +1,47 @@
+"""Numbers that change from step to step, as functions of the updates made."""
+
+import jax
+import jax.numpy as jnp
+
+from inception_jax.recipe import Hparams
+
+
+def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array:
+    """Returns the rate of the step after `step` updates.
+
+    `exponential` multiplies by `decay_rate` once every `decay_epochs`, as a staircase
+    (section 4: 0.94 every two epochs); `cosine` falls to 0 at `epochs`. The rate rises
+    linearly over `warmup_epochs` first, as a factor on either.
+    """
+    epoch = step.astype(jnp.float32) / hparams.steps_per_epoch
+    match schedule:
+        case 'exponential':
+            periods = jnp.floor(epoch / hparams.decay_epochs)
+            decay = hparams.decay_rate**periods
+        case 'cosine':
+            done = jnp.clip(epoch / hparams.epochs, 0.0, 1.0)
+            decay = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        case 'constant':
+            decay = jnp.ones_like(epoch)
+        case _:
+            raise ValueError(f'unknown schedule {schedule!r}')
+    warm = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
+    warmup = jnp.minimum(1.0, warm / jnp.maximum(hparams.warmup_epochs, 1e-12))
+    return hparams.learning_rate * decay * warmup
+
+
+def residual_scale(step: jax.Array, hparams: Hparams) -> jax.Array:
+    """Returns the scale of every residual block in the step after `step` updates."""
+    epoch = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
+    done = jnp.minimum(1.0, epoch / jnp.maximum(hparams.residual_scale_epochs, 1e-12))
+    # Exactly the final scale at the end of the line, and all along without one.
+    return done * hparams.residual_scale + (1.0 - done) * hparams.residual_scale_start
+
+
+def ema_decay(step: jax.Array, hparams: Hparams) -> jax.Array:
+    """Returns the decay of the averages after `step` updates, smaller at the start.
+
+    TensorFlow 1, ExponentialMovingAverage with num_updates.
+    """
+    step = step.astype(jnp.float32)
+    return jnp.minimum(hparams.ema_decay, (1.0 + step) / (10.0 + step))

@@ -1,0 +1,156 @@
+"""Many runs that differ in some fields of one config, on as few programs as can be.
+
+A member is a run in a folder of its own, as `train` would make it, so it can be stopped
+at any moment and goes on with the same command; the table is a function of these
+folders.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+
+from inception_jax import lockstep, members, programs, summaries, tables, workdirs
+from inception_jax.members import Sweep
+from inception_jax.networks.network import program
+from inception_jax.prepare import Prepared, prepare
+from inception_jax.settings import experiment
+from inception_jax.train import Outcome, start, train
+
+# One member after another; one on each device; all of a program at once on one device.
+ENGINES = ('sequential', 'devices', 'vmap')
+
+
+class Summary(NamedTuple):
+    """What a call did: members finished by it and before it, of those of its shard,
+    how many train steps were compiled, and the signal that ended it, if one did.
+    """
+
+    members: int
+    finished: int
+    failed: int
+    programs: int
+    seconds: float
+    signal: int | None
+
+
+def prepared(sweep: Sweep) -> dict[str, Prepared]:
+    """Prepares all members; compiles and writes nothing.
+
+    Raises:
+      ValueError: a member cannot run; the message names it.
+    """
+    found = {}
+    for member in sweep.members:
+        try:
+            chosen = experiment(sweep.config_of(member))
+            found[member] = prepare(chosen, sweep.workdir(member))
+        except ValueError as error:
+            raise ValueError(f'member {member}: {error}') from error
+    return found
+
+
+def run(
+    sweep: Sweep,
+    runs: dict[str, Prepared],
+    *,
+    engine: str,
+    shard: tuple[int, int] = (0, 1),
+    say: Callable[[str], None] = print,
+) -> Summary:
+    """Runs the members of a shard that are not finished; a failed one stops no other.
+
+    SIGINT and SIGTERM save the state of the members at work and end the sweep.
+    """
+    members.claim(sweep)
+    mine = members.part(_in_order(runs), shard)
+    left = [member for member in mine if not _is_finished(runs[member])]
+    begun, made = time.monotonic(), programs.made() + lockstep.made()
+    signal = None
+    for group in _groups(left, runs, engine):
+        signal = _attempt({member: runs[member] for member in group}, engine, say)
+        tables.write(sweep)
+        if signal:
+            break
+    tables.write(sweep)
+    done = [_is_finished(runs[member]) for member in mine]
+    failed = [(runs[member].workdir / 'error.txt').exists() for member in mine]
+    return Summary(
+        members=len(mine),
+        finished=sum(done),
+        failed=sum(failed),
+        programs=programs.made() + lockstep.made() - made,
+        seconds=time.monotonic() - begun,
+        signal=signal,
+    )
+
+
+def _in_order(runs: dict[str, Prepared]) -> list[str]:
+    """Returns the members, those of one program together."""
+    by_program: dict[tuple, list[str]] = {}
+    for member, p in runs.items():
+        by_program.setdefault(_program(p), []).append(member)
+    return [member for together in by_program.values() for member in together]
+
+
+def _program(p: Prepared) -> tuple:
+    return program(p.network), p.experiment.recipe, p.experiment.run.batch_size
+
+
+def _groups(
+    left: Sequence[str], runs: dict[str, Prepared], engine: str
+) -> Iterator[list[str]]:
+    """Yields members that run at the same time: alike but for traced numbers."""
+    most = {'sequential': 1, 'devices': jax.device_count(), 'vmap': len(left)}[engine]
+    alike: dict[tuple, list[str]] = {}
+    for member in left:
+        key = (_program(runs[member]), lockstep.pace(runs[member]))
+        alike.setdefault(key, []).append(member)
+    for some in alike.values():
+        for first in range(0, len(some), most):
+            yield some[first : first + most]
+
+
+def _attempt(
+    group: dict[str, Prepared], engine: str, say: Callable[[str], None]
+) -> int | None:
+    """Runs some members, alone if together they fail; returns the signal that came."""
+    try:
+        outcomes = _outcomes(list(group.values()), engine)
+    except Exception:
+        if len(group) > 1:
+            say(f'{len(group)} members failed together; trying each alone')
+            for member, p in group.items():
+                if signal := _attempt({member: p}, 'sequential', say):
+                    return signal
+            return None
+        ((member, p),) = group.items()
+        p.workdir.mkdir(parents=True, exist_ok=True)
+        (p.workdir / 'error.txt').write_text(traceback.format_exc())
+        say(f'{member}: failed, see {p.workdir / "error.txt"}')
+        return None
+    for (member, p), outcome in zip(group.items(), outcomes, strict=True):
+        (p.workdir / 'error.txt').unlink(missing_ok=True)
+        summaries.finish(p, outcome)
+        say(f'{member}: {outcome.verdict}, step {outcome.step:,} of {p.steps:,}')
+    return next((o.signal for o in outcomes if o.signal), None)
+
+
+def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
+    begun = [start(p) for p in group]
+    for p in group:
+        workdirs.note_command(p.workdir)
+    if engine == 'sequential':
+        return [
+            train(p, state, seen, lines=False)
+            for p, (state, seen) in zip(group, begun, strict=True)
+        ]
+    return lockstep.train_together(group, begun, engine)
+
+
+def _is_finished(p: Prepared) -> bool:
+    path = p.workdir / 'verdict.json'
+    return path.exists() and workdirs.is_finished(json.loads(path.read_text()))

@@ -1,0 +1,100 @@
+"""The results of a sweep as one tidy table: a row a member."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from inception_jax import logs, workdirs
+from inception_jax.members import Sweep
+
+Row = dict[str, Any]
+
+# What a row says about a member beside the fields that vary.
+RESULTS = (
+    'verdict',
+    'step',
+    'layer',
+    'trend',
+    'steps_done',
+    'steps',
+    'top_1_error',
+    'top_5_error',
+    'cross_entropy',
+    'best_top_1_error',
+    'train_cross_entropy',
+    'train_top_1_error',
+    'dead_channels',
+)
+
+
+def rows(sweep: Sweep) -> list[Row]:
+    """Returns the rows of all members, as far as they have come; None is unknown."""
+    return [_row(sweep, member) for member in sweep.members]
+
+
+def write(sweep: Sweep) -> list[Row]:
+    """Writes table.csv into the folder of a sweep, in one piece; returns the rows."""
+    table, path = rows(sweep), sweep.folder / 'table.csv'
+    draft = workdirs.draft(path)
+    with draft.open('w', newline='') as file:
+        writer = csv.writer(file)
+        columns = ['member', *sweep.varied.values(), *RESULTS]
+        writer.writerow(columns)
+        writer.writerows([_cell(row[column]) for column in columns] for row in table)
+    draft.replace(path)
+    return table
+
+
+def text(table: list[Row]) -> str:
+    """Returns how many members have which verdict."""
+    counts = Counter(row['verdict'] for row in table)
+    return ', '.join(f'{count} {verdict}' for verdict, count in counts.most_common())
+
+
+def _row(sweep: Sweep, member: str) -> Row:
+    config = workdirs.flat(sweep.config_of(member))
+    varied = {short: _at(config, field) for field, short in sweep.varied.items()}
+    folder = sweep.workdir(member)
+    return {'member': member, **varied, **_results(folder)}
+
+
+def _results(folder: Path) -> Row:
+    row: Row = dict.fromkeys(RESULTS)
+    try:
+        verdict = json.loads((folder / 'verdict.json').read_text())
+    except FileNotFoundError:
+        failed = (folder / 'error.txt').exists()
+        return row | {'verdict': 'failed' if failed else 'unfinished'}
+    records = logs.read(folder)
+    evaluations = [r for r in records if r['split'] == 'evaluation']
+    trained = [r for r in records if r['split'] == 'train']
+    if evaluations:
+        last = evaluations[-1]
+        row |= {name: last[name] for name in row.keys() & last.keys() - {'step'}}
+        row['best_top_1_error'] = min(r['top_1_error'] for r in evaluations)
+    if trained:
+        last = trained[-1]
+        row |= {
+            'train_cross_entropy': last['cross_entropy'],
+            'train_top_1_error': last['top_1_error'],
+            'dead_channels': last['dead_channels'],
+        }
+    row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
+    if not workdirs.is_finished(verdict):
+        row['verdict'] = 'failed' if (folder / 'error.txt').exists() else 'unfinished'
+    return row
+
+
+def _at(config: dict[str, Any], field: str) -> Any:
+    """Returns the value of a field, which may be an entry of another's."""
+    if field in config:
+        return config[field]
+    parent, _, key = field.rpartition('.')
+    inside = _at(config, parent) if parent else None
+    return inside.get(key) if isinstance(inside, dict) else None
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value

@@ -1,0 +1,247 @@
+"""Sweeps: members are runs, whichever way and however often they are started."""
+
+import csv
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from test_train import QUICKSTART, TINY, environment, last_state, records
+
+from inception_jax import lockstep, members, programs, sweep, tables
+from inception_jax.__main__ import main
+
+GRID = 'residual_scale=0.1,1;seed=0,1'
+SHORT = TINY | {'run.epochs': 3, 'run.checkpoint_every_epochs': 1}
+
+
+def arguments(folder, *options, command='sweep', **changes):
+    fields = SHORT | {name.replace('__', '.'): v for name, v in changes.items()}
+    return [
+        command,
+        f'--config={QUICKSTART}',
+        f'--workdir={folder}',
+        *options,
+        *(f'--config.{name}={value}' for name, value in fields.items()),
+    ]
+
+
+def table(folder):
+    with (folder / 'table.csv').open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope='module')
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('sweep')
+    assert main(arguments(folder, f'--grid={GRID}')) == 0
+    return folder
+
+
+def test_a_table_has_a_row_for_every_member(swept):
+    rows = table(swept)
+    assert [(r['residual_scale'], r['seed']) for r in rows] == [
+        ('0.1', '0'),
+        ('0.1', '1'),
+        ('1', '0'),
+        ('1', '1'),
+    ]
+    assert {r['verdict'] for r in rows} == {'alive'}
+    assert all(float(r['top_1_error']) >= 0 for r in rows)
+    assert len({r['train_cross_entropy'] for r in rows}) == 4
+
+
+def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path):
+    compilations = []
+
+    def listen(name, *_, **__):
+        if name == '/jax/core/compile/backend_compile_duration':
+            compilations.append(name)
+
+    grid = 'residual_scale=0.1,0.3;learning_rate=0.01,0.02;initializer=he,lecun'
+    programs._programs.cache_clear()
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        assert main(arguments(tmp_path / 'one', '--grid=residual_scale=0.1')) == 0
+        one = len(compilations)
+        assert main(arguments(tmp_path / 'all', f'--grid={grid}')) == 0
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert one > 0
+    assert len(compilations) == one
+    assert programs.made() == 1
+    assert len(table(tmp_path / 'all')) == 8
+
+
+def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
+    changes = {'hparams__residual_scale': 1, 'run__seed': 1}
+    assert main(arguments(tmp_path, command='train', **changes)) == 0
+    member = swept / 'members' / 'residual_scale=1,seed=1'
+    assert records(tmp_path) == records(member)
+    jax.tree.map(
+        np.testing.assert_array_equal, last_state(tmp_path), last_state(member)
+    )
+
+
+@pytest.mark.parametrize('engine', ['devices', 'vmap'])
+def test_engines_agree_to_rounding(swept, tmp_path, engine):
+    made = lockstep.made()
+    options = (f'--grid={GRID}', f'--engine={engine}')
+    assert main(arguments(tmp_path, *options)) == 0
+    assert lockstep.made() - made == 1
+    for member in (swept / 'members').iterdir():
+        alone, together = records(member), records(tmp_path / 'members' / member.name)
+        assert [(r['split'], r['step']) for r in alone] == [
+            (r['split'], r['step']) for r in together
+        ]
+        # Later steps part company: rounding grows from step to step.
+        for name, value in alone[0].items():
+            if isinstance(value, float):
+                assert together[0][name] == pytest.approx(value, rel=1e-4, abs=1e-6)
+
+
+def test_the_parts_of_a_sweep_make_the_whole(swept, tmp_path):
+    assert main(arguments(tmp_path, f'--grid={GRID}', '--shard=0/2')) == 0
+    verdicts = [row['verdict'] for row in table(tmp_path)]
+    assert sorted(verdicts) == ['alive', 'alive', 'unfinished', 'unfinished']
+    assert main(['sweep', f'--workdir={tmp_path}', '--shard=1/2']) == 0
+    assert table(tmp_path) == table(swept)
+    written = [json.loads((f / 'sweep.json').read_text()) for f in (tmp_path, swept)]
+    assert written[0] == written[1]
+
+
+def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
+    command = arguments(tmp_path, f'--grid={GRID}')
+    moments = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'inception_jax', *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        deadline = time.monotonic() + moments.uniform(6, 14)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert main(command) == 0
+    assert table(tmp_path) == table(swept)
+
+
+def test_a_failed_member_stops_no_other_and_is_tried_again(
+    swept, tmp_path, monkeypatch
+):
+    train = sweep.train
+
+    def fails(p, *arguments, **options):
+        if p.experiment.run.seed == 1:
+            raise RuntimeError('out of luck')
+        return train(p, *arguments, **options)
+
+    monkeypatch.setattr(sweep, 'train', fails)
+    assert main(arguments(tmp_path, f'--grid={GRID}')) == 1
+    assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'failed'] * 2
+    failed = tmp_path / 'members' / 'residual_scale=1,seed=1' / 'error.txt'
+    assert 'out of luck' in failed.read_text()
+    monkeypatch.undo()
+    assert main(arguments(tmp_path, f'--grid={GRID}')) == 0
+    assert table(tmp_path) == table(swept)
+    assert not failed.exists()
+
+
+def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError('too large')
+
+    monkeypatch.setattr(lockstep, 'train_together', fails)
+    options = ('--grid=residual_scale=0.1,1', '--engine=vmap')
+    assert main(arguments(tmp_path, *options)) == 0
+    assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'alive']
+
+
+@pytest.mark.parametrize('engine', sweep.ENGINES)
+def test_a_diverged_member_is_a_row(engine, tmp_path):
+    options = ('--grid=learning_rate=0.01,1e30', f'--engine={engine}')
+    assert main(arguments(tmp_path, *options)) == 0
+    alive, diverged = table(tmp_path)
+    assert (alive['verdict'], diverged['verdict']) == ('alive', 'diverged')
+    assert diverged['layer']
+    assert int(diverged['steps_done']) < int(diverged['steps'])
+    assert alive['steps_done'] == alive['steps']
+
+
+CONFIG = {
+    'network': {'width': {'a': 1.0}},
+    'hparams': {'rate': 1, 'scale': None},
+    'run': {'seed': 0},
+}
+
+
+def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
+    rows = members.product(CONFIG, 'scale=0.1,1; seed=0')
+    rows += members.product(CONFIG, 'rate=2')
+    found = members.opened(tmp_path, CONFIG, members.named(rows))
+    assert list(found.members) == ['scale=0.1,seed=0', 'scale=1,seed=0', 'rate=2']
+    members.claim(found)
+    more = members.named(members.product(CONFIG, 'scale=1,2;seed=0'))
+    assert len(members.opened(tmp_path, CONFIG, more).members) == 4
+    first = tables.rows(found)[0]
+    assert (first['scale'], first['seed'], first['rate']) == (0.1, 0, 1)
+    assert first['verdict'] == 'unfinished'
+    with pytest.raises(ValueError, match=r'config\.run\.seed=0.* has 1'):
+        members.opened(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
+
+
+def test_members_may_come_from_a_file(tmp_path):
+    path = tmp_path / 'members.json'
+    path.write_text('[{"scale": 0.1, "seed": 3}, {"scale": {"a": 0.2}}]')
+    assert members.listed(CONFIG, path) == [
+        {'hparams.scale': 0.1, 'run.seed': 3},
+        {'hparams.scale': {'a': 0.2}},
+    ]
+    path.write_text('{"scale": 0.1}')
+    with pytest.raises(ValueError, match='a list of objects'):
+        members.listed(CONFIG, path)
+
+
+def test_names_are_folders_and_differ_where_members_do():
+    rows = members.product(CONFIG, "scale={'a': 0.1},{'a': 0.2};width.a=0.5")
+    names = members.named(rows)
+    assert len(names) == 2
+    assert not any(set(name) & set('/:{} ') for name in names)
+    long = members.named([{'hparams.scale': [x] * 100} for x in (0.1, 0.2)])
+    assert len(long) == 2
+    assert max(map(len, long)) <= members.LONGEST_NAME
+
+
+def test_parts_are_all_members_once():
+    names = [str(i) for i in range(7)]
+    parts = [members.part(names, (i, 3)) for i in range(3)]
+    assert list(itertools.chain(*parts)) == names
+    assert {len(part) for part in parts} == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--grid=residual_scal=0.1'], 'did you mean config.hparams.residual_scale?'),
+        (['--grid=residual_scale'], 'expected NAME=VALUE'),
+        (['--grid=seed=0,-1'], 'member seed=-1: config.run.seed is -1'),
+        (['--grid=seed=0', '--shard=2/2'], 'i from 0 to n - 1'),
+        ([], "no members; name some, e.g. --grid 'residual_scale=0.1,1'"),
+        (['--list=/no/such.json'], '/no/such.json'),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(options, message, tmp_path, capsys):
+    assert main(arguments(tmp_path / 'run', *options)) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count('\n') == 1
+    assert not (tmp_path / 'run').exists()

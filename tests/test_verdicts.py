@@ -1,0 +1,106 @@
+"""Verdicts on made-up traces."""
+
+import math
+
+import pytest
+
+from inception_jax.verdicts import (
+    Signs,
+    Thresholds,
+    Verdict,
+    Watch,
+    first_silent,
+    judge,
+    not_finite,
+)
+
+LIMITS = Thresholds(dead_share=0.99, dying_share=0.5, window=4)
+
+
+def verdict(shares, losses=None, limits=LIMITS):
+    watch = Watch()
+    for step, share in enumerate(shares, 1):
+        loss = losses[step - 1] if losses else 2.3
+        watch = judge(watch, step, Signs(loss, share), limits)
+    return watch.verdict
+
+
+def test_a_run_without_silent_channels_is_alive():
+    assert verdict([0.0] * 10) == Verdict('alive', trend=0.0)
+
+
+def test_death_is_dated_from_the_first_step_of_the_stretch():
+    dead = verdict([0.2, 0.995, 0.5, 0.99, 1.0, 1.0, 1.0, 0.999, 1.0])
+    assert (dead.verdict, dead.step) == ('dead', 4)
+
+
+def test_a_stretch_shorter_than_the_window_is_no_death():
+    assert verdict([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).verdict == 'dying'
+    assert verdict([1.0, 1.0, 1.0]).verdict == 'alive'
+
+
+def test_who_comes_back_to_life_is_alive():
+    assert verdict([1.0] * 6).verdict == 'dead'
+    assert verdict([1.0] * 6 + [0.0] * 4) == Verdict('alive', trend=0.0)
+
+
+def test_dying_has_a_trend_in_points_per_100_steps():
+    dying = verdict([0.0, 0.3, 0.4, 0.5, 0.6, 0.7])
+    assert dying.verdict == 'dying'
+    assert dying.step == 3
+    assert dying.trend == pytest.approx(1000.0)
+    assert '+1000.0 points' in str(dying)
+    assert verdict([0.9, 0.8, 0.7, 0.6]).trend == pytest.approx(-1000.0)
+
+
+def test_all_zeros_for_a_step_is_a_threshold_too():
+    strict = Thresholds(dead_share=1.0, dying_share=1.0, window=1)
+    assert verdict([0.5, 0.999], limits=strict).verdict == 'alive'
+    assert verdict([0.5, 1.0], limits=strict) == Verdict('dead', 2)
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf])
+def test_divergence_is_the_first_step_that_is_not_finite_and_stays(bad):
+    losses = [2.0, bad, 2.0, 2.0]
+    assert verdict([0.0] * 4, losses) == Verdict('diverged', 2, layer='loss')
+
+
+def test_divergence_names_the_first_tensor():
+    watch = judge(Watch(), 7, Signs(2.0, 0.0, 'gradient of c_1'), LIMITS)
+    assert watch.verdict == Verdict('diverged', 7, layer='gradient of c_1')
+
+
+def test_the_first_tensor_is_forward_then_backward():
+    def bad(finite, norms):
+        blocks = ('stem', 'a', 'logits')
+        return not_finite(blocks, finite=finite, gradient_norm=norms)
+
+    yes = (True, True, True)
+    assert bad(yes, (1.0, 2.0, 0.0)) is None
+    assert bad((True, False, False), (math.nan,) * 3) == ('batch statistics of a')
+    assert bad(yes, (math.inf, math.nan, 1.0)) == 'gradient of a'
+
+
+def diagnosis(*shares):
+    return {'blocks': ['stem', 'a', 'b', 'logits'], 'dead_channels': [*shares, None]}
+
+
+def test_the_block_that_went_silent_first_and_stayed_so_is_named():
+    records = [
+        diagnosis(0.99, 0.0, 0.0),
+        diagnosis(0.0, 0.0, 1.0),
+        diagnosis(0.0, 1.0, 1.0),
+    ]
+    assert first_silent(records, LIMITS) == 'b'
+    assert first_silent(records[:1] + records[2:], LIMITS) == 'a'
+    assert first_silent(records[:1] * 2 + [diagnosis(0.0, 0.0, 0.0)], LIMITS) is None
+    assert first_silent([], LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ('dead', 'dying', 'window'),
+    [(0.5, 0.9, 5), (1.1, 0.5, 5), (0.9, 0.0, 5), (1, 1, 0)],
+)
+def test_thresholds_that_make_no_sense_are_refused(dead, dying, window):
+    with pytest.raises(ValueError, match=r'config\.verdicts'):
+        Thresholds(dead, dying, window)
