@@ -6,13 +6,15 @@ import signal
 import sys
 
 import inception_jax
-from inception_jax.commands import describe, sweep, train
+from inception_jax.commands import describe, fork, replay, sweep, train
 from inception_jax.version import VERSION
 
 COMMANDS = {
     'describe': describe,
     'train': train,
     'sweep': sweep,
+    'fork': fork,
+    'replay': replay,
 }
 
 

@@ -23,22 +23,26 @@ class Log:
 
     def __init__(self, folder: Path, *, step: int):
         self.path = folder / 'metrics.jsonl'
-        kept = [record for record in read(folder) if record['step'] <= step]
-        draft = self.path.with_suffix('.draft')
-        draft.write_text(''.join(map(_line, kept)))
-        draft.replace(self.path)
+        save(self.path, [r for r in read(folder) if r['step'] <= step])
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, split: str, record: Record) -> None:
         """Adds a record of `train`, `evaluation` or `diagnostics`."""
         with self.path.open('a') as file:
-            file.write(_line({'split': split} | record))
+            file.write(line({'split': split} | record))
         for name, value in _scalars(record):
             if name != 'step' and math.isfinite(value):
                 self._board.add_scalar(f'{split}/{name}', value, record['step'])
 
     def close(self) -> None:
         self._board.close()
+
+
+def save(path: Path, records: list[Record]) -> None:
+    """Writes records into a file in one piece."""
+    draft = path.with_suffix('.draft')
+    draft.write_text(''.join(map(line, records)))
+    draft.replace(path)
 
 
 def read(folder: Path, split: str | None = None) -> list[Record]:
@@ -54,9 +58,9 @@ def read(folder: Path, split: str | None = None) -> list[Record]:
 
 
 def _parsed(lines: list[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, 1):
+    for number, one in enumerate(lines, 1):
         try:
-            record = json.loads(line)
+            record = json.loads(one)
             yield record | {'split': record['split'], 'step': record['step']}
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             # The last line of a killed run may be cut short; its step comes again.
@@ -66,7 +70,7 @@ def _parsed(lines: list[str]) -> Iterator[Record]:
                 ) from error
 
 
-def _line(record: Record) -> str:
+def line(record: Record) -> str:
     """Returns a line of strict JSON: null for what is not finite."""
     return json.dumps({name: _finite(value) for name, value in record.items()}) + '\n'
 

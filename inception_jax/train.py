@@ -212,12 +212,17 @@ def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
     """Judges the metrics of steps, given with their numbers."""
     blocks, watch, interval = names(p.network), seen.watch, [*seen.interval]
     for number, metrics in numbered:
-        scalars = {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
+        numbers = scalars(metrics)
         bad = not_finite(blocks, **metrics['blocks'])
-        signs = Signs(scalars['loss'], scalars['dead_channels'], bad)
+        signs = Signs(numbers['loss'], numbers['dead_channels'], bad)
         watch = judge(watch, number, signs, p.experiment.verdicts)
-        interval.append(scalars)
+        interval.append(numbers)
     return Seen(watch, interval)
+
+
+def scalars(metrics: dict) -> dict[str, float]:
+    """Returns the metrics of a step that are one number."""
+    return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
 
 
 def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Record]:

@@ -21,6 +21,7 @@ FREE = frozenset(
         'run.evaluate_every_epochs',
         'run.checkpoint_every_epochs',
         'run.keep_checkpoints',
+        'run.diagnose_every_steps',
     }
 )
 
@@ -64,6 +65,22 @@ def claim(folder: Path, run: Mapping[str, Any]) -> None:
         raise ValueError(
             f'cannot write to workdir {folder} ({error.strerror}); name another one'
         ) from error
+
+
+def config(folder: Path) -> dict[str, Any]:
+    """Returns the config of the run in a folder.
+
+    Raises:
+      ValueError: there is none.
+    """
+    try:
+        return json.loads((folder / 'config.json').read_text())['config']
+    except FileNotFoundError as error:
+        raise ValueError(
+            f'{folder} holds no run; begin one with train --config'
+        ) from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f'{folder / "config.json"} is not that of a run') from error
 
 
 def lineage(folder: Path) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """train: train a network, or go on with a run."""
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,13 +27,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Trains the network of a config in a workdir, or goes on with the run in it."""
+    from inception_jax import workdirs
     from inception_jax.settings import experiment
 
     if options.config:
         chosen = experiment(config(options.config, rest))
     else:
         refuse(rest)
-        chosen = experiment(_config_of(options.workdir))
+        chosen = experiment(workdirs.config(options.workdir))
     keep_compiled_programs()
     from inception_jax.prepare import prepare
     from inception_jax.train import start
@@ -54,10 +54,3 @@ def work(prepared, state, seen) -> int:
     outcome = train(prepared, state, seen)
     print(summaries.finish(prepared, outcome))
     return 128 + outcome.signal if outcome.signal else 0
-
-
-def _config_of(workdir: Path) -> dict:
-    path = workdir / 'config.json'
-    if not path.exists():
-        raise ValueError(f'{workdir} holds no run; name a --config to begin one')
-    return json.loads(path.read_text())['config']

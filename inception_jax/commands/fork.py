@@ -1,0 +1,54 @@
+"""fork: go on from a step of a run with other numbers."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import keep_compiled_programs, refuse
+
+HELP = 'go on from a step of a run with other numbers'
+EPILOG = (
+    'Numbers are those of the hparams of the config, and run.epochs: '
+    '--hparam residual_scale=0.1. The same command goes on with a fork that was '
+    'stopped.'
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
+    )
+    parser.add_argument(
+        '--step', required=True, type=int, metavar='N', help='after how many steps'
+    )
+    parser.add_argument(
+        '--into', required=True, type=Path, metavar='DIR', help='where the fork lives'
+    )
+    parser.add_argument(
+        '--hparam',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='a number that changes',
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Makes a run of its own that goes on from a step of another, and trains it."""
+    from inception_jax.overrides import literal
+
+    refuse(rest)
+    changes = {}
+    for text in options.hparam:
+        name, equals, value = text.partition('=')
+        if not equals:
+            raise ValueError(f'--hparam {text}; expected NAME=VALUE')
+        changes[name] = literal(value)
+    keep_compiled_programs()
+    from inception_jax import history
+    from inception_jax.commands.train import work
+    from inception_jax.train import start
+
+    parent = history.opened(options.workdir)
+    child = history.fork(parent, options.step, changes, options.into)
+    return lambda: work(child, *start(child))

@@ -1,0 +1,61 @@
+"""replay: make steps of a run again, with diagnostics on each."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import keep_compiled_programs, refuse
+
+HELP = 'make steps of a run again and look at each'
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
+    )
+    parser.add_argument(
+        '--from', required=True, type=int, metavar='N', dest='first', help='after step'
+    )
+    parser.add_argument(
+        '--to', required=True, type=int, metavar='M', dest='last', help='up to step'
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Makes the steps of a run again and compares them with what it recorded."""
+    refuse(rest)
+    if options.first >= options.last:
+        raise ValueError(
+            f'--from {options.first} --to {options.last}; the second step must be later'
+        )
+    keep_compiled_programs()
+    from inception_jax import history
+
+    prepared = history.opened(options.workdir)
+    history.check_step(prepared, options.first)
+    history.check_step(prepared, options.last)
+    return lambda: _work(prepared, options.first, options.last)
+
+
+def _work(prepared, first: int, last: int) -> int:
+    from inception_jax import history
+
+    found = history.replay(prepared, first, last)
+    same = found.records - len(found.different)
+    state = {
+        None: 'no checkpoint to compare the state with',
+        True: 'the state is that of the checkpoint, bit for bit',
+        False: 'the state differs from that of the checkpoint',
+    }[found.same_state]
+    print(
+        f'{last - first} steps, {found.path}\n'
+        f'{same} of {found.records} records of these steps are equal; {state}'
+    )
+    if found.different or found.same_state is False:
+        steps = ', '.join(str(record['step']) for record in found.different[:5])
+        print(
+            f'not the same run (records of steps {steps or "none"}): another machine, '
+            'number of devices or version?'
+        )
+        return 1
+    return 0

@@ -1,0 +1,222 @@
+"""What a run was at any of its steps: exact, since a step is a function of its state.
+
+From any step one can go on otherwise (`fork`), or look closely again (`replay`).
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from inception_jax import checkpoints, logs, parallel, workdirs
+from inception_jax.overrides import override, resolve
+from inception_jax.prepare import Prepared, prepare
+from inception_jax.programs import programs
+from inception_jax.settings import experiment
+from inception_jax.state import TrainState
+from inception_jax.train import (
+    Seen,
+    about,
+    diagnoses,
+    due_after,
+    newest,
+    observe,
+    scalars,
+    stream,
+    summarise,
+)
+
+# What a clock says differs from run to run.
+CLOCKS = frozenset({'images_per_second', 'seconds_left'})
+
+
+class Replay(NamedTuple):
+    """What a replay found: where it wrote, how many records of the run lie in its
+    steps, those that it did not meet again, and whether its last state is that of the
+    checkpoint, None without one.
+    """
+
+    path: Path
+    records: int
+    different: list[logs.Record]
+    same_state: bool | None
+
+
+def opened(workdir: Path) -> Prepared:
+    """Prepares the run of a folder, by its own config.
+
+    Raises:
+      ValueError: there is no run.
+    """
+    return prepare(experiment(workdirs.config(workdir)), workdir)
+
+
+def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
+    """Returns the state after `step` updates, and what was seen by then.
+
+    It comes from the newest checkpoint up to that step, or from the beginning, by the
+    run's own steps.
+
+    Raises:
+      ValueError: the run has not come so far, or began later as a fork.
+    """
+    check_step(p, step)
+    state, seen = newest(p, at=step)
+    for done, after, metrics in steps_after(p, state, step):
+        state, seen = after, observe(p, seen, [(done, metrics)])
+        if 'log' in due_after(p, done):
+            seen = seen._replace(interval=[])
+    return state, seen
+
+
+def steps_after(
+    p: Prepared, state: TrainState, last: int, *, diagnosed: bool = False
+) -> Iterator[tuple[int, TrainState, dict[str, Any]]]:
+    """Yields (step, state, metrics) of the steps up to `last`; each takes the state."""
+    steps = programs(p).steps
+    step = steps.diagnosed_step if diagnosed else steps.step
+    first = int(state.step)
+    batches = stream(p, start=first)
+    for done in range(first + 1, last + 1):
+        state, metrics = step(state, parallel.place(next(batches), p.mesh))
+        yield done, state, jax.device_get(metrics)
+
+
+def fork(
+    parent: Prepared, step: int, changes: Mapping[str, Any], into: Path
+) -> Prepared:
+    """Makes a run that goes on from a step of another one with other numbers.
+
+    Its folder begins with the records of the parent up to that step and the state at
+    it. A fork that is there already is only returned.
+
+    Raises:
+      ValueError: the step is not one of the parent's, a change is not of a number in
+        `hparams` or of `run.epochs`, or the folder holds something else.
+    """
+    check_step(parent, step)
+    config = parent.experiment.config
+    changes = {resolve(config, name): value for name, value in changes.items()}
+    for name in changes:
+        if not name.startswith('hparams.') and name != 'run.epochs':
+            raise ValueError(
+                f'config.{name} cannot change in a fork; only numbers of '
+                'config.hparams and config.run.epochs can'
+            )
+    child = prepare(experiment(override(config, changes)), into)
+    flat = workdirs.flat(config)
+    lineage = {
+        'parent': str(parent.workdir.resolve()),
+        'step': step,
+        'changes': {name: [flat.get(name), new] for name, new in changes.items()},
+        'lineage': workdirs.lineage(parent.workdir),
+    }
+    if into.exists():
+        if workdirs.lineage(into) != json.loads(json.dumps(lineage)):
+            raise ValueError(
+                f'{into} is there and is not this fork; name another folder --into'
+            )
+        return child
+    if step >= child.steps:
+        raise ValueError(
+            f'step {step} leaves nothing of the {child.steps} steps; fork earlier, or '
+            'raise run.epochs with --hparam run.epochs=...'
+        )
+    state, seen = state_at(parent, step)
+    state = dataclasses.replace(
+        state, hparams=parallel.replicate(child.hparams, child.mesh)
+    )
+    _write(child, lineage, logs.read(parent.workdir), state, seen)
+    return child
+
+
+def _write(child, lineage, records, state, seen) -> None:
+    """Makes the folder of a fork beside its place, then moves it there."""
+    draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
+    shutil.rmtree(draft, ignore_errors=True)
+    workdirs.claim(draft, child.identity)
+    workdirs.write_json(draft / 'lineage.json', lineage)
+    kept = [r for r in records if r['step'] <= int(state.step)]
+    logs.save(draft / 'metrics.jsonl', kept)
+    with checkpoints.manager(draft / 'checkpoints', 1) as manager:
+        checkpoints.save(manager, state, about(child, seen))
+    draft.rename(child.workdir)
+
+
+def replay(p: Prepared, first: int, last: int) -> Replay:
+    """Makes the steps after `first` up to `last` again, with diagnostics on each.
+
+    They are written to replay-first-last.jsonl, and what the run recorded in these
+    steps is compared.
+
+    Raises:
+      ValueError: the steps are not ones of the run.
+    """
+    check_step(p, last)
+    state, _ = state_at(p, first)
+    recorded = [r for r in logs.read(p.workdir) if first < r['step'] <= last]
+    logged = {r['step'] for r in recorded if r['split'] == 'train'}
+    looked, made = [], {}
+    interval, whole = [], _begins_interval(p, first)
+    for done, after, metrics in steps_after(p, state, last, diagnosed=True):
+        state = after
+        looked += [
+            {'split': 'diagnostics', **r} for r in diagnoses(p, [(done, metrics)])
+        ]
+        made['diagnostics', done] = looked[-1]
+        interval.append(scalars(metrics))
+        if done in logged:
+            if whole:
+                where = {'step': done, 'epoch': done / p.steps_per_epoch}
+                made['train', done] = {'split': 'train', **where, **summarise(interval)}
+            interval, whole = [], True
+    path = p.workdir / f'replay-{first}-{last}.jsonl'
+    logs.save(path, looked)
+    pairs = [(r, made.get((r['split'], r['step']))) for r in recorded]
+    found = [(record, again) for record, again in pairs if again]
+    different = [record for record, again in found if not _same(record, again)]
+    return Replay(path, len(found), different, _same_state(p, state))
+
+
+def _same(record: logs.Record, again: logs.Record) -> bool:
+    again = json.loads(logs.line(again))
+    return {n: x for n, x in record.items() if n not in CLOCKS} == again
+
+
+def _begins_interval(p: Prepared, step: int) -> bool:
+    """Tells whether a record of training was written after the step."""
+    return step == 0 or any(
+        record['step'] == step for record in logs.read(p.workdir, 'train')
+    )
+
+
+def _same_state(p: Prepared, state: TrainState) -> bool | None:
+    step = int(state.step)
+    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=step)
+    if saved is None or int(saved.state.step) != step:
+        return None
+
+    def bits(x):
+        typed = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(x) if typed else x)
+
+    def equal(x, y):
+        return bits(x).tobytes() == bits(y).tobytes()
+
+    return all(jax.tree.leaves(jax.tree.map(equal, saved.state, state)))
+
+
+def check_step(p: Prepared, step: int) -> None:
+    """Raises ValueError unless the run in its folder has come to the step."""
+    done = max((r['step'] for r in logs.read(p.workdir)), default=0)
+    (begun,) = workdirs.origin(p.workdir) or (0,)
+    if not begun <= step <= done:
+        raise ValueError(
+            f'step {step} is not one of the run in {p.workdir}, which has steps '
+            f'{begun} to {done}'
+        )
