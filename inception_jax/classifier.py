@@ -22,13 +22,15 @@ from inception_jax.networks.ops import (
     Dense,
     Dropout,
     Module,
+    Norm,
     Op,
     Pool,
     Residual,
+    Scale,
     interpret,
     residuals,
 )
-from inception_jax.networks.shapes import window
+from inception_jax.networks.shapes import scale_shape, window
 
 # Linen wants an initialiser beside every parameter. The project draws initial values
 # with `initializers.initial_variables`; this one serves those who call
@@ -196,6 +198,10 @@ class _Arrays(NamedTuple):
                 return _Convolution(op, name=name)(x, self.mode)
             case Pool():
                 return pool(op, x)
+            case Norm():
+                return _Norm(op, name=name)(x, self.mode)
+            case Scale():
+                return _Scale(op, name=name)(x)
             case Dropout():
                 return self.dropout(x)
             case Dense():
@@ -237,8 +243,37 @@ class _Convolution(nn.Module):
         if op.linear:
             bias = self.param('bias', nn.initializers.zeros_init(), (op.filters,))
             return x + bias.astype(dtype).reshape(1, 1, 1, -1)
-        x = mode.norm(name='bn')(x.astype(jnp.float32)).astype(dtype)
-        return nn.relu(x)
+        return _normalised(x, mode, relu=True)
+
+
+class _Norm(nn.Module):
+    """Batch norm, and ReLU if asked for."""
+
+    op: Norm
+
+    @nn.compact
+    def __call__(self, x, mode):
+        return _normalised(x, mode, relu=self.op.relu)
+
+
+def _normalised(x, mode: _Mode, *, relu: bool):
+    """Applies the batch norm of the module that calls, its parameters at `bn`."""
+    x = mode.norm(name='bn')(x.astype(jnp.float32)).astype(mode.dtype)
+    return nn.relu(x) if relu else x
+
+
+class _Scale(nn.Module):
+    """A product with learned numbers."""
+
+    op: Scale
+
+    @nn.compact
+    def __call__(self, x):
+        initial = nn.initializers.constant(self.op.initial)
+        shape = scale_shape(self.op, x.shape[-1])
+        scale = self.param('scale', initial, shape).reshape(1, 1, 1, -1)
+        # In float32 like the residual sum.
+        return (x.astype(jnp.float32) * scale).astype(x.dtype)
 
 
 def pool(op: Pool, x: jax.Array) -> jax.Array:

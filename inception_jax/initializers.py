@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from inception_jax.networks.network import Network
-from inception_jax.networks.ops import Conv, Dense, Module
-from inception_jax.networks.shapes import Leaf, measure
+from inception_jax.networks.ops import Conv, Dense, Module, Norm, Scale
+from inception_jax.networks.shapes import Leaf, measure, scale_shape
 
 # The standard deviation of a standard normal cut at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
@@ -33,6 +33,8 @@ def initial_kernel(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Draws the kernel of a leaf: float32 [height, width, in, out] or [in, out]."""
+    if op.stddev == 0:
+        return np.zeros(shape, np.float32)
     fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
     match scheme:
         case 'he':
@@ -54,7 +56,8 @@ def initial_kernel(
 def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
     """Returns `params` and `batch_stats` of a network as the classifier expects them.
 
-    Biases and shifts are zero, gammas and variances one. A module of the user's is
+    Biases and shifts are zero, gammas and variances one, learned scales what they start
+    at. A module of the user's is
     initialised by its own `init`.
     """
     variables = {'params': {}, 'batch_stats': {}}
@@ -88,12 +91,23 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
         if not leaf.batch_norm_channels:
             yield 'params', kernel | {'bias': _full(channels, 0)}
             return
-        gamma = {'scale': _full(channels, 1)} if network.batch_norm_gamma else {}
-        yield 'params', kernel | {'bn': gamma | {'bias': _full(channels, 0)}}
-        yield (
-            'batch_stats',
-            {'bn': {'mean': _full(channels, 0), 'var': _full(channels, 1)}},
-        )
+        shift, statistics = _batch_norm(network, channels)
+        yield 'params', kernel | shift
+        yield 'batch_stats', statistics
+    elif isinstance(leaf.op, Norm):
+        shift, statistics = _batch_norm(network, leaf.output[2])
+        yield 'params', shift
+        yield 'batch_stats', statistics
+    elif isinstance(leaf.op, Scale):
+        shape = scale_shape(leaf.op, leaf.input[2])
+        yield 'params', {'scale': _full(shape, leaf.op.initial)}
+
+
+def _batch_norm(network: Network, channels: int) -> tuple[dict, dict]:
+    """Returns parameters and statistics of a batch norm."""
+    gamma = {'scale': _full(channels, 1)} if network.batch_norm_gamma else {}
+    statistics = {'mean': _full(channels, 0), 'var': _full(channels, 1)}
+    return {'bn': gamma | {'bias': _full(channels, 0)}}, {'bn': statistics}
 
 
 def _check_count(block: str, leaf: Leaf, values: dict) -> None:
@@ -118,8 +132,8 @@ def training(module: Any, train: bool) -> dict[str, bool]:
     return {'train': train} if takes else {}
 
 
-def _full(channels: int, value: float) -> np.ndarray:
-    return np.full((channels,), value, np.float32)
+def _full(shape: int | tuple[int, ...], value: float) -> np.ndarray:
+    return np.full(shape, value, np.float32)
 
 
 def _truncated(generator, shape, stddev):

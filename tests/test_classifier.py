@@ -133,6 +133,25 @@ def test_each_scale_acts_on_its_own_block(small):
         assert jnp.abs(changed - base).max() > 1e-4, block
 
 
+def test_blocks_leave_what_their_outputs_are_made_of(small):
+    network = small('inception_resnet_v1')
+    outputs, left = Classifier(network, 0.9).apply(
+        variables(network), IMAGES, train=True, mutable=['batch_stats', 'intermediates']
+    )
+    seen = left['intermediates']
+    assert set(seen) == {block.name for block in measure(network)}
+    residual = [name for name in seen if 'trunk' in seen[name]]
+    assert residual == ['a_1', 'b_1', 'c_1']
+    for name, scale in zip(residual, residual_scales(network), strict=True):
+        (output,), (x,), (branch,) = (
+            seen[name][key] for key in ('output', 'trunk', 'branch')
+        )
+        total = x + jnp.float32(scale) * branch
+        np.testing.assert_array_equal(output, jnp.maximum(total, 0))
+    np.testing.assert_array_equal(seen['c_1']['output'][0], outputs.features)
+    np.testing.assert_array_equal(seen['logits']['output'][0], outputs.logits)
+
+
 def test_average_pooling_does_not_count_padding():
     ramp = jnp.ones((1, 3, 3, 1))
     np.testing.assert_allclose(pool(avg_pool(), ramp), ramp, rtol=1e-6)

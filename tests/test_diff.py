@@ -17,7 +17,7 @@ from inception_jax.networks import (
     stage,
 )
 from inception_jax.networks.diff import diff
-from inception_jax.networks.ops import Residual
+from inception_jax.networks.ops import Residual, Scale, expand
 from inception_jax.networks.relation import relation
 
 
@@ -165,6 +165,9 @@ def test_blocks_of_a_stage_beyond_the_other_side_are_shown():
         (conv(1), conv(2, 3), 'other widths, other kernels'),
         (concat(conv(1), conv(2)), concat(conv(2), conv(1)), None),
         (conv(1), conv(1), ''),
+        (Scale(0.0, True), Scale(0.1, True), 'other initial values'),
+        (Scale(0.0, True), Scale(0.0, False), ''),
+        (expand(), expand(stddev=0.0), 'other initial values'),
         (conv(1), chain(conv(1), conv(1)), ''),
         (conv(1, 3, 2), conv(1, 3), ''),
     ],

@@ -23,7 +23,7 @@ from inception_jax.networks import (
 )
 from inception_jax.networks.drawing import draw, sheet
 from inception_jax.networks.layout import FAN, Box, Line, Text, text_width
-from inception_jax.networks.ops import Conv, Module, Residual
+from inception_jax.networks.ops import Conv, Module, Norm, Residual, Scale
 from inception_jax.networks.shapes import measure
 
 
@@ -42,11 +42,13 @@ ODD = network(
         2,
         chain(residual(conv(16), chain(conv(16), GATE), scale=0.3), conv(64)),
         residual(chain(), concat(conv(3), conv(4)), scale=1.0, relu=False),
-        Residual(Residual(chain(conv(8), expand()), 0.5), 0.1),
+        Residual(Residual(chain(conv(8), expand(), Scale(0.1, True)), 0.5), 0.1),
     ),
     one('forks', concat(chain(), chain(concat(conv(1), conv(2)), conv(9)), conv(40))),
     one('mix_x', chain(GATE, max_pool(3, 1, 'SAME'))),
     one('nothing', chain()),
+    one('norm', chain(Norm(relu=False))),
+    one('last', chain(residual(conv(8), scale=0.1, relu=False), Norm(relu=True))),
     auxiliary=Auxiliary('a', concat(conv(7), conv(8))),
     input_size=65,
 )

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from inception_jax.initializers import initial_kernel, initial_variables
-from inception_jax.networks import conv, load
+from inception_jax.initializers import SCHEMES, initial_kernel, initial_variables
+from inception_jax.networks import conv, expand, load
 
 SHAPE = (3, 3, 128, 256)
 
@@ -35,6 +35,12 @@ def test_truncated_normals_are_cut_at_two_standard_deviations():
     assert np.abs(kernel('truncated_normal')).max() <= 0.2
     narrow = kernel('truncated_normal', conv(768, 5, stddev=0.01))
     assert np.abs(narrow).max() <= 0.02
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+def test_a_standard_deviation_of_zero_is_zero_under_every_scheme(scheme):
+    assert not kernel(scheme, expand(stddev=0.0)).any()
+    assert kernel(scheme, expand()).any()
 
 
 def test_glorot_is_uniform():

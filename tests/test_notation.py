@@ -19,7 +19,9 @@ from inception_jax.networks.ops import (
     Dense,
     Dropout,
     Module,
+    Norm,
     Residual,
+    Scale,
     global_pool,
 )
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
@@ -53,6 +55,11 @@ def own(make):
         (Dense(1000), 'dense/1000'),
         (Dropout(0.2), 'dropout 0.2'),
         (chain(), 'identity'),
+        (Norm(relu=False), 'batch norm'),
+        (chain(conv(4), Norm(relu=True)), '1x1/4 -> batch norm relu'),
+        (Scale(0.0, per_channel=False), 'learned 0.0'),
+        (Scale(1e-5, per_channel=True), 'learned 1e-05 per channel'),
+        (expand(stddev=0.0), '1x1/linear std 0.0'),
     ],
 )
 def test_notation_is_that_of_the_specification(op, text):
@@ -64,6 +71,10 @@ def test_residual_is_written_as_its_formula():
     inside = '0.17 * ([1x1/32; 1x1/32 -> 3x3/32] -> 1x1/linear)'
     assert notation(block) == f'relu(x + {inside})'
     assert notation(Residual(block.branch, 0.17, relu=False)) == f'(x + {inside})'
+
+
+def test_scales_are_written_with_four_digits():
+    assert notation(residual(conv(1), scale=5**-0.5)).startswith('relu(x + 0.4472 * ')
 
 
 @pytest.mark.parametrize(

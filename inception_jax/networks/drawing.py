@@ -17,16 +17,18 @@ from inception_jax.networks.layout import (
     summed,
 )
 from inception_jax.networks.network import Network
-from inception_jax.networks.notation import callable_name, span, times
+from inception_jax.networks.notation import callable_name, short, span, times
 from inception_jax.networks.ops import (
     Chain,
     Concat,
     Conv,
     Dense,
     Dropout,
+    Norm,
     Op,
     Pool,
     Residual,
+    Scale,
     Shape,
     interpret,
     residuals,
@@ -109,7 +111,7 @@ class _Figures:
 
     def add(self, op: Residual, x: _Column, branch: _Column) -> _Column:
         inside = _stack(branch.parts[len(x.parts) :])
-        return x.topped(x.shape, summed(inside, f'x {op.scale}', op.relu))
+        return x.topped(x.shape, summed(inside, f'x {short(op.scale)}', op.relu))
 
 
 def _shared(columns: Sequence[Sequence]) -> int:
@@ -137,6 +139,12 @@ def _leaf(op: Op, shape: Shape) -> Part:
             kind = {'max': 'MaxPool', 'avg': 'AvgPool'}.get(op.kind, op.kind)
             steps = _steps(op).strip()
             return box('pool', f'{kind} {kernel}', *([f'({steps})'] if steps else []))
+        case Norm():
+            relu = [box('relu', 'Relu activation')] if op.relu else []
+            return stacked([box('norm', 'Batch norm'), *relu])
+        case Scale():
+            each = ' per channel' if op.per_channel else ''
+            return box('scale', 'Learned scale', f'(from {short(op.initial)}{each})')
         case Dropout():
             return box('dropout', 'Dropout', f'(keep {round(1 - op.rate, 6):g})')
         case Dense():
@@ -169,7 +177,7 @@ def _source(measured: Sequence[Measured], block: Measured) -> Part:
     if not before:
         return box('input', 'Input', f'({times(block.input)})')
     rectified = functools.reduce(_rectified, [other.op for other in before], False)
-    if rectified and isinstance(block.op, Residual):
+    if rectified and isinstance(_first(block.op), Residual):
         return box('relu', 'Relu activation')
     return dot()
 
@@ -179,6 +187,8 @@ def _rectified(before: bool, op: Op) -> bool:
     match op:
         case Conv():
             return not op.linear
+        case Norm():
+            return op.relu
         case Pool() | Dropout():
             return before
         case Chain():
@@ -226,11 +236,15 @@ def _title(blocks: Sequence[Measured]) -> str:
     name, op = blocks[0].stage, blocks[0].op
     if len(name) == 1 and residuals(op):
         return f'Inception-resnet-{name.upper()}'
-    if len(name) == 1 and isinstance(op, Concat):
+    if len(name) == 1 and isinstance(_first(op), Concat):
         return f'Inception-{name.upper()}'
     first, *others = name.split('_')
     others = [word.upper() if len(word) == 1 else word for word in others]
     return '-'.join([first.capitalize(), *others])
+
+
+def _first(op: Op) -> Op:
+    return _first(op.ops[0]) if isinstance(op, Chain) and op.ops else op
 
 
 def _head_boxes(logits: Measured) -> list[tuple[str, Part]]:

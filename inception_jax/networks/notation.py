@@ -12,9 +12,11 @@ from inception_jax.networks.ops import (
     Dense,
     Dropout,
     Module,
+    Norm,
     Op,
     Pool,
     Residual,
+    Scale,
 )
 
 
@@ -23,7 +25,8 @@ def notation(op: Op) -> str:
 
     A convolution is height x width / filters; `s2V` is stride 2 with VALID padding, `V`
     stride 1 with VALID. `[a; b]` are concatenated branches, `clip` is a window that
-    shrinks to its grid, `std` an initialisation of its own.
+    shrinks to its grid, `std` an initialisation of its own, `learned 0.1` a product
+    with a number that is learned from 0.1 on.
     """
     match op:
         case Chain():
@@ -32,7 +35,12 @@ def notation(op: Op) -> str:
             return f'[{"; ".join(map(notation, op.branches))}]'
         case Residual():
             relu = 'relu' if op.relu else ''
-            return f'{relu}(x + {op.scale} * ({notation(op.branch)}))'
+            return f'{relu}(x + {short(op.scale)} * ({notation(op.branch)}))'
+        case Norm():
+            return 'batch norm' + (' relu' if op.relu else '')
+        case Scale():
+            each = ' per channel' if op.per_channel else ''
+            return f'learned {short(op.initial)}{each}'
         case Dropout():
             return f'dropout {op.rate}'
         case Module():
@@ -78,6 +86,11 @@ def callable_name(function: Callable) -> str:
         return name
     module = inspect.getmodule(function)
     return name.replace('<lambda>', f'lambda in {module.__name__ if module else "?"}')
+
+
+def short(number: float) -> str:
+    """Writes a number with at most four digits that count: `0.4472`, `1.0`, `1e-05`."""
+    return str(float(f'{number:.4g}'))
 
 
 def times(sides: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ concatenations and residual sums, handed to `interpret`.
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import reduce
@@ -21,7 +22,8 @@ class Conv:
 
     `filters` None means the width of the trunk of the residual block that it stands in.
     `clip` shrinks a window that is larger than its grid to the grid. `stddev` is the
-    standard deviation that the `truncated_normal` initialiser uses instead of 0.1.
+    standard deviation that the `truncated_normal` initialiser uses instead of 0.1; 0
+    starts the kernel at zero under every initialiser.
     """
 
     filters: int | None
@@ -55,6 +57,33 @@ class Pool:
         _check_window(self)
         if self.kind not in ('max', 'avg'):
             raise ValueError(f'a pool of kind {self.kind!r}; expected max or avg')
+
+
+@dataclasses.dataclass(frozen=True)
+class Norm:
+    """Batch norm as after a convolution, then ReLU where `relu`."""
+
+    relu: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """A product with one learned number, or with one per channel.
+
+    They start at `initial` and are no part of the weight decay, which is of kernels.
+    At the end of a residual branch: SkipInit (arXiv:2002.10444), ReZero (2003.04887);
+    per channel LayerScale (2103.17239).
+    """
+
+    initial: float
+    per_channel: bool
+
+    def __post_init__(self):
+        if not math.isfinite(self.initial):
+            raise ValueError(
+                f'a learned scale that starts at {self.initial}; expected a finite '
+                'number'
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +144,7 @@ class Residual:
     relu: bool = True
 
 
-Op = Conv | Pool | Dropout | Dense | Module | Chain | Concat | Residual
+Op = Conv | Pool | Norm | Scale | Dropout | Dense | Module | Chain | Concat | Residual
 
 
 def conv(filters, kernel=1, stride=1, padding='SAME', **options) -> Conv:
@@ -123,9 +152,9 @@ def conv(filters, kernel=1, stride=1, padding='SAME', **options) -> Conv:
     return Conv(filters, _window(kernel), stride, padding, **options)
 
 
-def expand() -> Conv:
+def expand(*, stddev: float | None = None) -> Conv:
     """Returns the linear 1x1 that ends a residual branch, as wide as the trunk."""
-    return Conv(None, linear=True)
+    return Conv(None, linear=True, stddev=stddev)
 
 
 def max_pool(kernel=3, stride=2, padding='VALID') -> Pool:

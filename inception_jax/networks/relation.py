@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from inception_jax.networks.notation import notation
-from inception_jax.networks.ops import Concat, Conv, Op, Pool, Residual, map_ops
+from inception_jax.networks.ops import (
+    Concat,
+    Conv,
+    Op,
+    Pool,
+    Residual,
+    Scale,
+    map_ops,
+)
 
 SAME_BRANCHES = 'the same branches in another order'
 _ORDER = 'branches in another order'
@@ -40,6 +48,12 @@ def _forget(kind: type, **values) -> Callable[[Op], Op]:
     return forget
 
 
+def _forget_start(op: Op) -> Op:
+    if isinstance(op, Scale):
+        return dataclasses.replace(op, initial=0.0)
+    return dataclasses.replace(op, stddev=None) if isinstance(op, Conv) else op
+
+
 def _lay_flat(op: Op) -> Op:
     if isinstance(op, Conv | Pool) and op.kernel is not None:
         return dataclasses.replace(op, kernel=tuple(sorted(op.kernel)))
@@ -57,6 +71,7 @@ _CHANGES = {
     _ORDER: _sort,
     'kernels transposed': _lay_flat,
     'another scale': _forget(Residual, scale=0.0),
+    'other initial values': _forget_start,
     'other widths': _forget(Conv, filters=1),
     'other kernels': _forget(Conv, kernel=(1, 1)),
 }

@@ -1,6 +1,7 @@
 """The reading of a network as shapes: grids, widths, parameters and multiply-adds."""
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 from inception_jax.networks.network import Network, auxiliary_head, head, trunk
@@ -8,9 +9,11 @@ from inception_jax.networks.ops import (
     Conv,
     Dense,
     Module,
+    Norm,
     Op,
     Pool,
     Residual,
+    Scale,
     Shape,
     interpret,
 )
@@ -39,6 +42,10 @@ class Leaf:
                 return (height * width * self.input[2] + 1) * self.output[2]
             case Dense():
                 return (self.input[2] + 1) * self.output[2]
+            case Norm():
+                return self.input[2]
+            case Scale():
+                return math.prod(scale_shape(self.op, self.input[2]))
             case Module():
                 return self.op.params(self.input)
         return 0
@@ -46,7 +53,10 @@ class Leaf:
     @property
     def batch_norm_channels(self) -> int:
         """The channels that batch norm sees; each could have a gamma."""
-        return self.output[2] if isinstance(self.op, Conv) and not self.op.linear else 0
+        match self.op:
+            case Conv(linear=False) | Norm():
+                return self.output[2]
+        return 0
 
     @property
     def macs(self) -> int:
@@ -128,6 +138,11 @@ def output_shape(op: Op, shape: Shape) -> Shape:
         case Module():
             return op.output(shape)
     return shape
+
+
+def scale_shape(op: Scale, channels: int) -> tuple[int, ...]:
+    """Returns the shape of the numbers that a learned scale has for such an input."""
+    return (channels,) if op.per_channel else ()
 
 
 def window(op: Op, shape: Shape) -> tuple[int, int] | None:

@@ -17,6 +17,8 @@ _COLOURS = {
     'relu': ('#f9dfdc', '#cc8f88'),
     'sum': ('#ffffff', _INK),
     'dot': (_INK, _INK),
+    'norm': ('#e3e9d6', '#98a876'),
+    'scale': ('#f4e1ee', '#bd88ab'),
     'module': ('#d9efee', '#77aaa7'),
     'dense': ('#f1f1f1', '#8a8a8a'),
     'input': ('#f1f1f1', '#8a8a8a'),

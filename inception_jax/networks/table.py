@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from inception_jax.networks.network import Network
-from inception_jax.networks.notation import notation, span, times, wrapped
+from inception_jax.networks.notation import notation, short, span, times, wrapped
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import Measured, least_input_size, measure
 
@@ -139,8 +139,8 @@ def _row(network: Network, run: Sequence[Measured]) -> tuple[str, ...]:
 def scale_text(scales: Sequence[float]) -> str:
     """Writes residual scales: nothing, the one that all have, or their range."""
     if len(set(scales)) > 1:
-        return f'{min(scales)}..{max(scales)}'
-    return str(scales[0]) if scales else ''
+        return f'{short(min(scales))}..{short(max(scales))}'
+    return short(scales[0]) if scales else ''
 
 
 def millions(macs: int) -> str:
