@@ -23,7 +23,14 @@ from inception_jax.networks import (
     stage,
 )
 from inception_jax.networks.network import fingerprint, residual_scales, trunk
-from inception_jax.networks.ops import Conv, Dropout, Residual, interpret
+from inception_jax.networks.ops import (
+    Conv,
+    Dropout,
+    Norm,
+    Residual,
+    Scale,
+    interpret,
+)
 from inception_jax.networks.shapes import least_input_size, measure
 
 
@@ -68,6 +75,24 @@ def test_wrapping_in_a_chain_or_a_residual_renames_nothing():
     op = concat(conv(1), chain(conv(1), conv(1, 3)))
     wrapped = Residual(chain(chain(op), expand()), scale=0.1)
     assert names(wrapped) == [*names(op), 'linear0']
+
+
+def test_learned_scales_and_norms_are_leaves_of_their_own_kind():
+    op = Residual(chain(conv(1), expand(), Scale(0.0, per_channel=False)), 1.0)
+    assert names(chain(op, Norm(relu=True), op, Norm(relu=False))) == [
+        *('conv0', 'linear0', 'scale0', 'norm0'),
+        *('conv1', 'linear1', 'scale1', 'norm1'),
+    ]
+
+
+def test_learned_scales_and_norms_are_counted():
+    value = network(
+        'n', one('a', chain(conv(8), Scale(0.0, True), Scale(1, False), Norm(True)))
+    )
+    leaves = measure(value)[0].leaves[1:]
+    assert [leaf.params for leaf in leaves] == [8, 1, 8]
+    assert [leaf.batch_norm_channels for leaf in leaves] == [0, 0, 8]
+    assert {(leaf.macs, leaf.layers, leaf.output[2]) for leaf in leaves} == {(0, 0, 8)}
 
 
 def test_leaf_names_are_unique_in_every_block_of_every_network(networks):
@@ -159,6 +184,17 @@ def test_fingerprints_tell_networks_apart(networks):
     assert fingerprint(load('inception_v4')) == prints[1]
 
 
+def test_a_field_at_its_default_does_not_change_a_fingerprint():
+    value = load('inception_v4')
+    fields = [(f.name, f.type, f) for f in dataclasses.fields(value)]
+    later = dataclasses.make_dataclass(
+        'Network', [*fields, ('dilation', int, dataclasses.field(default=1))]
+    )
+    values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    assert fingerprint(later(**values)) == fingerprint(value)
+    assert fingerprint(later(**values, dilation=2)) != fingerprint(value)
+
+
 def test_a_fingerprint_is_the_same_in_every_process():
     program = (
         'import math; from inception_jax.networks import *;'
@@ -185,6 +221,7 @@ def test_a_fingerprint_is_the_same_in_every_process():
         (lambda: conv(8, (3, 3, 3)), 'expected a side or'),
         (lambda: Pool('median', (3, 3), 1, 'SAME'), "kind 'median'"),
         (lambda: concat(), 'has no branches'),
+        (lambda: Scale(float('nan'), per_channel=True), 'starts at nan'),
         (lambda: network('none'), 'has no stages'),
         (lambda: network('slash', one('a/b', conv(8))), "'a/b' cannot name"),
         (

@@ -12,6 +12,8 @@ from inception_jax.networks.ops import (
     Dense,
     Dropout,
     Op,
+    Residual,
+    Scale,
     chain,
     global_pool,
     map_ops,
@@ -170,6 +172,35 @@ def scaled(
     )
 
 
+def program(network: Network) -> Network:
+    """Returns what of a network its compiled step depends on.
+
+    The name, the crop, and the numbers that a step takes as arguments or that only
+    initial values depend on, are the same in all: relatives that differ in nothing else
+    are equal, and a step that is compiled for one serves the others. Who applies it
+    gives the residual scales and the dropout.
+    """
+
+    def forget(op: Op) -> Op:
+        match op:
+            case Residual():
+                return dataclasses.replace(op, scale=0.0)
+            case Scale():
+                return dataclasses.replace(op, initial=0.0)
+            case Conv() | Dense():
+                return dataclasses.replace(op, stddev=None)
+        return op
+
+    network = map_network(forget, network)
+    auxiliary = network.auxiliary
+    if auxiliary:
+        op = map_ops(forget, auxiliary.op)
+        auxiliary = dataclasses.replace(auxiliary, op=op)
+    return dataclasses.replace(
+        network, name='', crop_fraction=1.0, dropout=0.0, auxiliary=auxiliary
+    )
+
+
 def fingerprint(network: Network) -> str:
     """Returns 12 hexadecimal digits that two networks share only if they are equal."""
     return hashlib.sha256(_canonical(network).encode()).hexdigest()[:12]
@@ -181,8 +212,11 @@ def _canonical(value: Any) -> str:
         parts = (value.func, *value.args, *sorted(value.keywords.items()))
         return f'partial{_canonical(parts)}'
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [getattr(value, f.name) for f in dataclasses.fields(value)]
-        return type(value).__name__ + _canonical(tuple(fields))
+        # Without what stands at its default, so that a new field changes no text.
+        fields = dataclasses.fields(value)
+        pairs = [(f.name, getattr(value, f.name), f.default) for f in fields]
+        given = tuple((name, x) for name, x, default in pairs if x != default)
+        return type(value).__name__ + _canonical(given)
     if isinstance(value, tuple):
         return f'({", ".join(map(_canonical, value))})'
     if callable(value):
