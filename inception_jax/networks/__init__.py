@@ -16,8 +16,10 @@ from inception_jax.networks.ops import (
     Concat,
     Conv,
     Module,
+    Norm,
     Pool,
     Residual,
+    Scale,
     avg_pool,
     chain,
     concat,
@@ -27,17 +29,21 @@ from inception_jax.networks.ops import (
     max_pool,
     residual,
 )
+from inception_jax.networks.rules import RULES
 
 __all__ = [
     'NETWORKS',
+    'RULES',
     'Auxiliary',
     'Chain',
     'Concat',
     'Conv',
     'Module',
     'Network',
+    'Norm',
     'Pool',
     'Residual',
+    'Scale',
     'Stage',
     'avg_pool',
     'chain',

@@ -5,7 +5,7 @@ import difflib
 import importlib
 from collections.abc import Mapping
 
-from inception_jax.networks import paper, released
+from inception_jax.networks import paper, released, rules
 from inception_jax.networks.network import Network, scaled
 
 NETWORKS = {
@@ -62,16 +62,20 @@ def choose(
     width: float | Mapping[str, float] = 1.0,
     depth: float | Mapping[str, float] = 1.0,
     auxiliary: bool | None = None,
+    rule: str | None = None,
+    extra_batch_norm: bool = False,
     **properties,
 ) -> Network:
     """Loads a network and changes it; the arguments are a config's `network` section.
 
     `width` and `depth` are those of `scaled`, `properties` the fields of `Network`,
     such as `input_size` and `classes`. None leaves what the network has. `auxiliary`
-    False drops the auxiliary head.
+    False drops the auxiliary head. `rule` is one of `rules.RULES` and
+    `extra_batch_norm` the control of section 3.3, both applied last.
 
     Raises:
-      ValueError: there is no such network or stage, or no auxiliary head to keep.
+      ValueError: there is no such network, stage or rule, no auxiliary head to keep, or
+        no residual block where one is needed.
     """
     network = scaled(load(name), width=width, depth=depth)
     if auxiliary and not network.auxiliary:
@@ -82,4 +86,7 @@ def choose(
     if auxiliary is False:
         network = dataclasses.replace(network, auxiliary=None)
     given = {key: value for key, value in properties.items() if value is not None}
-    return dataclasses.replace(network, **given)
+    network = dataclasses.replace(network, **given)
+    if rule is not None:
+        network = rules.apply_rule(rule, network)
+    return rules.extra_batch_norm(network) if extra_batch_norm else network
