@@ -35,6 +35,7 @@ def get_config(network='inception_resnet_v1'):
             'hparams': {
                 'learning_rate': 0.045,
                 'warmup_epochs': 0.0,
+                'warmup_learning_rate': config_dict.placeholder(float),
                 'decay_rate': 0.94,
                 'decay_epochs': 0.2,
                 'momentum': 0.9,

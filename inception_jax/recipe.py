@@ -13,6 +13,12 @@ from inception_jax.networks.ops import residuals
 
 Number = float | jax.Array | np.ndarray
 
+# In place of a constant rate of the warm-up: the rate rises on a straight line.
+LINEAR = -1.0
+
+# Numbers that may be negative.
+ANY_SIGN = ('residual_scale', 'residual_scale_start', 'warmup_learning_rate')
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -53,9 +59,11 @@ class Hparams:
     """The numbers that an experiment varies: float32 leaves, so none costs a
     compilation.
 
-    Lengths are in epochs. `residual_scale` is one number per residual block, from the
-    image on, and one that is not used where there are none; it is reached from
-    `residual_scale_start` on a straight line of `residual_scale_epochs`.
+    Lengths are in epochs. In the first `warmup_epochs` the rate is
+    `warmup_learning_rate`, or rises linearly where that is below 0. `residual_scale` is
+    one number per residual block, from the image on, and one that is not used where
+    there are none; it is reached from `residual_scale_start` on a straight line of
+    `residual_scale_epochs`.
     `weight_decay` is the coefficient of half the sum of squares of the kernels,
     `label_smoothing` the share spread over all classes, `clip_norm` the greatest norm
     of the gradient (Recipe.clip), `ema_decay` that of the averages for evaluation.
@@ -63,6 +71,7 @@ class Hparams:
 
     learning_rate: Number
     warmup_epochs: Number
+    warmup_learning_rate: Number | None
     decay_rate: Number
     decay_epochs: Number
     momentum: Number
@@ -85,7 +94,8 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     """Returns float32 leaves; None for residual scale or dropout means the network's.
 
     A residual scale may also be one number for all blocks, or numbers by stage; blocks
-    of other stages keep the network's. Without a start it is constant.
+    of other stages keep the network's. Without a start it is constant. Without a rate
+    for the warm-up the rate rises linearly.
 
     Raises:
       ValueError: a number is out of its range, there are neither one nor as many scales
@@ -93,6 +103,8 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     """
     scales = _scales(network, values['residual_scale'], residual_scales(network))
     start = _scales(network, values['residual_scale_start'], scales)
+    if values['warmup_learning_rate'] is None:
+        values['warmup_learning_rate'] = LINEAR
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
     values |= {'residual_scale': scales, 'residual_scale_start': start}
@@ -143,7 +155,7 @@ def _check_range(name: str, value: float | tuple) -> None:
     elif name in ('decay_epochs', 'decay_rate', 'clip_norm', 'rms_epsilon'):
         if not value > 0:
             raise ValueError(f'{name} is {value}; expected a number above 0')
-    elif name not in ('residual_scale', 'residual_scale_start') and not value >= 0:
+    elif name not in ANY_SIGN and not value >= 0:
         raise ValueError(f'{name} is {value}; expected 0 or more')
 
 

@@ -10,8 +10,9 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
     """Returns the rate of the step after `step` updates.
 
     `exponential` multiplies by `decay_rate` once every `decay_epochs`, as a staircase
-    (section 4: 0.94 every two epochs); `cosine` falls to 0 at `epochs`. The rate rises
-    linearly over `warmup_epochs` first, as a factor on either.
+    (section 4: 0.94 every two epochs); `cosine` falls to 0 at `epochs`. Over the first
+    `warmup_epochs` the rate rises linearly, as a factor on either, or it is constant,
+    as in the two phases of He et al. that section 3.3 tells of.
     """
     epoch = step.astype(jnp.float32) / hparams.steps_per_epoch
     match schedule:
@@ -26,8 +27,10 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
         case _:
             raise ValueError(f'unknown schedule {schedule!r}')
     warm = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
-    warmup = jnp.minimum(1.0, warm / jnp.maximum(hparams.warmup_epochs, 1e-12))
-    return hparams.learning_rate * decay * warmup
+    rising = jnp.minimum(1.0, warm / jnp.maximum(hparams.warmup_epochs, 1e-12))
+    rate = hparams.learning_rate * decay
+    first = jnp.where(warm <= hparams.warmup_epochs, hparams.warmup_learning_rate, rate)
+    return jnp.where(hparams.warmup_learning_rate < 0, rate * rising, first)
 
 
 def residual_scale(step: jax.Array, hparams: Hparams) -> jax.Array:

@@ -39,6 +39,11 @@ LAYERS = {
     'plots': 4,
     'train': 4,
     'summaries': 4,
+    'members': 4,
+    'tables': 4,
+    'lockstep': 4,
+    'sweep': 4,
+    'history': 4,
     'commands': 5,
     '__main__': 5,
 }

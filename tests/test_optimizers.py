@@ -30,6 +30,7 @@ def hparams(**changes):
     values = {
         'learning_rate': 0.045,
         'warmup_epochs': 0.0,
+        'warmup_learning_rate': None,
         'decay_rate': 0.94,
         'decay_epochs': 2.0,
         'momentum': 0.9,
@@ -152,6 +153,17 @@ def test_warmup_and_cosine():
     assert rates[39] < 1e-4
     constant = learning_rate(jnp.int32(39), numbers, 'constant')
     assert float(constant) == pytest.approx(0.045)
+
+
+def test_a_constant_warm_up_is_two_phases():
+    numbers = hparams(
+        warmup_epochs=1.5,
+        warmup_learning_rate=1e-5,
+        steps_per_epoch=10.0,
+        learning_rate=0.1,
+    )
+    rates = [float(learning_rate(jnp.int32(i), numbers, 'constant')) for i in range(20)]
+    np.testing.assert_allclose(rates, [1e-5] * 15 + [0.1] * 5, rtol=1e-6)
 
 
 def test_averages_warm_up_as_tensorflows():

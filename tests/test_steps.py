@@ -22,6 +22,7 @@ from inception_jax.steps import eval_step, example_keys, train_step
 NUMBERS = {
     'learning_rate': 0.01,
     'warmup_epochs': 0.0,
+    'warmup_learning_rate': None,
     'decay_rate': 0.94,
     'decay_epochs': 2.0,
     'momentum': 0.9,
