@@ -24,6 +24,8 @@ def get_config(network='inception_v4'):
         {
             'network': {
                 'name': network,
+                'rule': config_dict.placeholder(str),
+                'extra_batch_norm': False,
                 'input_size': 299,
                 'crop_fraction': 0.875,
                 'classes': config_dict.placeholder(int),
@@ -77,6 +79,6 @@ def get_config(network='inception_v4'):
                 'keep_checkpoints': 3,
                 'diagnose_every_steps': 50,
             },
-            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
+            'verdicts': {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50},
         }
     )

@@ -18,6 +18,8 @@ def get_config(network='inception_resnet_v1'):
                 'name': network,
                 'width': 0.25,
                 'depth': 0.2,
+                'rule': config_dict.placeholder(str),
+                'extra_batch_norm': False,
                 'input_size': 75,
                 'crop_fraction': 1.0,
                 'classes': config_dict.placeholder(int),
@@ -69,6 +71,6 @@ def get_config(network='inception_resnet_v1'):
                 'keep_checkpoints': 2,
                 'diagnose_every_steps': 45,
             },
-            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
+            'verdicts': {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50},
         }
     )

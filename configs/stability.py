@@ -82,6 +82,6 @@ def get_config(network='inception_resnet_v2'):
                 'keep_checkpoints': 1,
                 'diagnose_every_steps': 10,
             },
-            'verdicts': {'dead_share': 0.99, 'dying_share': 0.5, 'window': 50},
+            'verdicts': {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50},
         }
     )

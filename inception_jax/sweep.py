@@ -37,6 +37,15 @@ class Summary(NamedTuple):
     signal: int | None
 
 
+def text(summary: Summary) -> str:
+    """Returns what a call did, in words."""
+    return (
+        f'{summary.finished} of {summary.members} members of this part are done '
+        f'({summary.failed} failed); {summary.programs} train steps compiled, '
+        f'{summary.seconds:.0f} s'
+    )
+
+
 def prepared(sweep: Sweep) -> dict[str, Prepared]:
     """Prepares all members; compiles and writes nothing.
 

@@ -8,11 +8,15 @@ from typing import Any
 
 from inception_jax import logs, workdirs
 from inception_jax.members import Sweep
+from inception_jax.networks.shapes import measure
+from inception_jax.overrides import Config
+from inception_jax.settings import experiment
 
 Row = dict[str, Any]
 
 # What a row says about a member beside the fields that vary.
 RESULTS = (
+    'filters',
     'verdict',
     'step',
     'layer',
@@ -57,7 +61,12 @@ def _row(sweep: Sweep, member: str) -> Row:
     config = workdirs.flat(sweep.config_of(member))
     varied = {short: _at(config, field) for field, short in sweep.varied.items()}
     folder = sweep.workdir(member)
-    return {'member': member, **varied, **_results(folder)}
+    return {
+        'member': member,
+        **varied,
+        **_results(folder),
+        'filters': _filters(sweep.config_of(member)),
+    }
 
 
 def _results(folder: Path) -> Row:
@@ -85,6 +94,13 @@ def _results(folder: Path) -> Row:
     if not workdirs.is_finished(verdict):
         row['verdict'] = 'failed' if (folder / 'error.txt').exists() else 'unfinished'
     return row
+
+
+def _filters(config: Config) -> int:
+    """Returns the channels of the last grid: the number that section 3.3 is about."""
+    heads = ('logits', 'auxiliary')
+    blocks = measure(experiment(config).network)
+    return [block for block in blocks if block.name not in heads][-1].output[2]
 
 
 def _at(config: dict[str, Any], field: str) -> Any:

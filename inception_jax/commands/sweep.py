@@ -70,13 +70,9 @@ def _work(found, prepared, engine, shard) -> int:
     found.folder.mkdir(parents=True, exist_ok=True)
     workdirs.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=engine, shard=shard)
-    print(
-        f'{summary.finished} of {summary.members} members of this part are done '
-        f'({summary.failed} failed), {summary.programs} train steps compiled, '
-        f'{summary.seconds:.0f} s\n'
-        f'all: {tables.text(tables.rows(found))}\n'
-        f'{found.folder / "table.csv"}'
-    )
+    print(sweep.text(summary))
+    print(f'all: {tables.text(tables.rows(found))}')
+    print(found.folder / 'table.csv')
     if summary.signal:
         return 128 + summary.signal
     return 1 if summary.failed else 0
