@@ -1,0 +1,59 @@
+"""The table of a study: a row for each member, and what its columns are called."""
+
+from typing import Any
+
+from inception_jax.reports.cells import scalar
+from inception_jax.reports.quantities import Quantity
+from inception_jax.reports.study import Member, Study
+
+COLUMNS = {
+    'filters': Quantity('filters of the last grid'),
+    'verdict': Quantity('verdict'),
+    'step': Quantity('since step'),
+    'layer': Quantity('where first'),
+    'trend': Quantity('trend', 'points/100 steps'),
+    'steps_done': Quantity('steps done'),
+    'steps': Quantity('steps'),
+    'top_1_error': Quantity('top-1 error', '%'),
+    'top_5_error': Quantity('top-5 error', '%'),
+    'cross_entropy': Quantity('cross-entropy', 'nats'),
+    'best_top_1_error': Quantity('best top-1 error', '%'),
+    'train_cross_entropy': Quantity('training cross-entropy', 'nats'),
+    'train_top_1_error': Quantity('training top-1 error', '%'),
+    'dead_channels': Quantity('dead channels', '%', factor=100.0),
+}
+
+
+def rows(study: Study) -> list[dict[str, Any]]:
+    """Returns the members' fields, verdicts and last records, None where there is none.
+
+    It is read from the members' folders, so a sweep that goes on is seen as it stands.
+    """
+    return [_row(member) for member in study.members]
+
+
+def filled(table: list[dict[str, Any]]) -> list[str]:
+    """Returns the columns of `COLUMNS` in which any row has a value."""
+    return [name for name in COLUMNS if any(row[name] is not None for row in table)]
+
+
+def _row(member: Member) -> dict[str, Any]:
+    evaluations = [r for r in member.records if r['split'] == 'evaluation']
+    training = [r for r in member.records if r['split'] == 'train']
+    last = member.outcome.get('last_evaluation') or (evaluations or [{}])[-1]
+    train = training[-1] if training else {}
+    errors = [r['top_1_error'] for r in evaluations if r['top_1_error'] is not None]
+    return {
+        'member': member.name,
+        **{name: scalar(value) for name, value in member.fields.items()},
+        'filters': member.filters,
+        'verdict': member.verdict,
+        **{name: member.outcome.get(name) for name in ('step', 'layer', 'trend')},
+        'steps_done': member.steps_done,
+        'steps': member.outcome.get('steps'),
+        **{n: last.get(n) for n in ('top_1_error', 'top_5_error', 'cross_entropy')},
+        'best_top_1_error': min(errors, default=None),
+        'train_cross_entropy': train.get('cross_entropy'),
+        'train_top_1_error': train.get('top_1_error'),
+        'dead_channels': train.get('dead_channels'),
+    }

@@ -1,0 +1,318 @@
+"""The report in a real browser, from file:// and with no network at all."""
+
+import base64
+import shutil
+
+import fake_runs
+import pytest
+from fake_runs import Fate
+
+from inception_jax.report import report
+from inception_jax.reports import study as studies
+from inception_jax.reports.cells import stability_map
+from inception_jax.reports.table import rows
+
+webdriver = pytest.importorskip('selenium.webdriver')
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+DRIVER = shutil.which('chromedriver')
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason='needs chromium and chromedriver'
+)
+FLAGS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--hide-scrollbars',
+    '--proxy-server=127.0.0.1:9',
+    '--host-resolver-rules=MAP * ~NOTFOUND',
+)
+KINDS = ('sweep', 'run', 'forks')
+
+
+@pytest.fixture(scope='module')
+def pages(tmp_path_factory):
+    """Writes the three kinds of report; returns them by kind."""
+    home = tmp_path_factory.mktemp('reports')
+    run = fake_runs.write_run(home / 'run', Fate('dead', 260))
+    fake_runs.write_replay(run, 200, 210)
+    sweep = fake_runs.write_sweep(home / 'sweep', scales=(0.1, 1.0))
+    folders = {
+        'sweep': [sweep],
+        'run': [run],
+        'forks': fake_runs.write_forks(home / 'forks'),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('inception_jax.report.pictures', lambda *_: [])
+        for kind, given in folders.items():
+            report(given, home / f'{kind}.html')
+    return {kind: home / f'{kind}.html' for kind in KINDS}
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+    for flag in (*FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}'):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, pages):
+    """Opens a kind of page at a width, in light or dark."""
+
+    def go(kind, width=1280, scheme='light'):
+        size = {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': False}
+        browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
+        features = [
+            {'name': 'prefers-color-scheme', 'value': scheme},
+            {'name': 'prefers-reduced-motion', 'value': 'reduce'},
+        ]
+        browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
+        browser.get(pages[kind].as_uri())
+        assert browser.execute_script('return document.body.dataset.ready') == 'true'
+        return browser
+
+    return go
+
+
+def script(browser, text, *arguments):
+    return browser.execute_script(f'return {text}', *arguments)
+
+
+def column(browser, name):
+    """Returns the shown texts of a column of the members, from the top."""
+    return script(
+        browser,
+        """[...document.querySelectorAll('#members tbody tr')].filter(r => !r.hidden)
+           .map(r => r.cells[document.querySelector(
+             `#members th[data-column="${arguments[0]}"]`).cellIndex].textContent)""",
+        name,
+    )
+
+
+def header(browser, name):
+    return browser.find_element(By.CSS_SELECTOR, f'#members th[data-column="{name}"]')
+
+
+def choose(browser, label, option):
+    """Chooses an option of the first select whose label begins with `label`."""
+    script(
+        browser,
+        """(() => {
+          const labels = [...document.querySelectorAll('.controls label')];
+          const one = labels.find((l) => l.textContent.startsWith(arguments[0]));
+          const select = one.querySelector('select');
+          const chosen = [...select.options].find((o) => o.text === arguments[1]);
+          select.value = chosen.value;
+          select.dispatchEvent(new Event('change'));
+        }).apply(null, arguments)""",
+        label,
+        option,
+    )
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('width', [1280, 400])
+def test_a_page_fits_asks_for_nothing_and_has_no_errors(opened, kind, width):
+    browser = opened(kind, width)
+    assert script(browser, 'document.documentElement.scrollWidth') == width
+    plots = script(
+        browser,
+        """[...document.querySelectorAll('.plot')].map((p) =>
+           [p.getBoundingClientRect().right, p.querySelectorAll('svg').length])""",
+    )
+    assert plots
+    assert all(right <= width and drawn for right, drawn in plots)
+    assert script(browser, "performance.getEntriesByType('resource').length") == 0
+    assert browser.get_log('browser') == []
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_dark_differs_from_light(opened, kind):
+    def colours(scheme):
+        browser = opened(kind, scheme=scheme)
+        found = script(
+            browser,
+            """[document.body, document.querySelector('.plot svg .xtick text')]
+               .map((n) => getComputedStyle(n))
+               .map((style) => [style.backgroundColor, style.fill])""",
+        )
+        return found[0][0], found[1][1]
+
+    light, dark = colours('light'), colours('dark')
+    assert light[0] == 'rgb(255, 255, 255)'
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+    assert luminance(dark[1]) > luminance(dark[0]) + 100
+    assert luminance(light[1]) < luminance(light[0]) - 100
+
+
+def luminance(colour):
+    red, green, blue = (int(n) for n in colour.strip('rgb()').split(','))
+    return 0.3 * red + 0.6 * green + 0.1 * blue
+
+
+def test_a_header_sorts_by_click_and_by_key(opened):
+    browser = opened('sweep')
+    button = header(browser, 'step').find_element(By.TAG_NAME, 'button')
+    button.click()
+    ascending = ['70', '90', '130', '420', *[''] * 8]
+    assert column(browser, 'step') == ascending
+    assert header(browser, 'step').get_attribute('aria-sort') == 'ascending'
+    button.send_keys(Keys.ENTER)
+    assert column(browser, 'step') == ['420', '130', '90', '70', *[''] * 8]
+    header(browser, 'verdict').find_element(By.TAG_NAME, 'button').click()
+    assert column(browser, 'verdict') == sorted(column(browser, 'verdict'))
+    assert header(browser, 'step').get_attribute('aria-sort') is None
+
+
+def test_typing_and_verdicts_filter(opened):
+    browser = opened('sweep')
+    browser.find_element(By.ID, 'filter').send_keys('width=1.0 seed=0')
+    assert column(browser, 'seed') == ['0', '0']
+    assert browser.find_element(By.ID, 'shown').text == '2 of 12'
+    choose(browser, 'Verdict', 'dead')
+    assert column(browser, 'member') == ['residual_scale=1.0,width=1.0,seed=0']
+
+
+def test_a_chosen_member_shows_its_blocks(opened):
+    browser = opened('sweep')
+    row = browser.find_elements(By.CSS_SELECTOR, '#members tbody tr')[0]
+    row.find_element(By.TAG_NAME, 'button').send_keys(Keys.ENTER)
+    assert row.get_attribute('aria-selected') == 'true'
+    name = 'residual_scale=0.1,width=0.25,seed=0'
+    assert name in browser.find_element(By.ID, 'member-about').text
+    assert script(browser, "byId('blocks').data[0].z.length") == len(fake_runs.BLOCKS)
+    assert script(browser, "byId('blocks').data[0].y[0]") == 'stem'
+    assert script(
+        browser, "document.querySelectorAll('#blocks .heatmaplayer image').length"
+    )
+    choose_blocks = "byId('block-controls').querySelector('select').options.length"
+    assert script(browser, choose_blocks) == 8
+
+
+def test_a_tile_shows_a_member_without_diagnostics_too(opened):
+    browser = opened('sweep')
+    tile = '.tile[data-member="5"]'
+    script(browser, f"document.querySelector('{tile}').click()")
+    assert browser.find_element(By.ID, 'member-about').text.startswith(
+        'residual_scale=0.1'
+    )
+    assert browser.get_log('browser') == []
+
+
+def test_the_map_is_that_of_the_tidy_values_and_filters(opened, pages):
+    browser = opened('sweep')
+    study = studies.read([pages['sweep'].with_suffix('')])
+    table = rows(study)
+
+    def cells():
+        return script(
+            browser,
+            """[...document.querySelectorAll('#map tbody tr')].map((r) =>
+               [...r.querySelectorAll('td')].map((c) =>
+               [...c.querySelectorAll('.tile')].map((t) => +t.dataset.member)))""",
+        )
+
+    assert cells() == stability_map(table, 'width', 'residual_scale').cells[::-1]
+    choose(browser, 'Rows', 'seed')
+    assert cells() == stability_map(table, 'width', 'seed').cells[::-1]
+    choose(browser, 'Columns', 'none')
+    assert cells() == stability_map(table, None, 'seed').cells[::-1]
+    choose(browser, 'Columns', 'residual scale')
+    choose(browser, 'Only width', '1 (1,792 filters)')
+    shown = {n for line in cells() for cell in line for n in cell}
+    assert shown == {n for n, row in enumerate(table) if row['width'] == 1.0}
+
+
+def test_hovering_a_curve_names_its_member(opened):
+    browser = opened('sweep')
+    place = script(
+        browser,
+        """(() => {
+          const plot = document.querySelector('#panels .plot');
+          plot.scrollIntoView({block: 'center'});
+          const {xaxis, yaxis} = plot._fullLayout;
+          const box = plot.querySelector('.nsewdrag').getBoundingClientRect();
+          const line = plot.data[0];
+          return [box.left + xaxis.d2p(line.x[4]), box.top + yaxis.d2p(line.y[4])];
+        })()""",
+    )
+    move = {'type': 'mouseMoved', 'x': place[0], 'y': place[1]}
+    browser.execute_cdp_cmd('Input.dispatchMouseEvent', move | {'x': place[0] - 3})
+    browser.execute_cdp_cmd('Input.dispatchMouseEvent', move)
+    label = WebDriverWait(browser, 5).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, '.hoverlayer .hovertext')
+    )
+    assert 'residual_scale=' in label[0].text
+    assert 'step' in label[0].text
+
+
+def test_curves_are_chosen_coloured_and_toggled(opened):
+    browser = opened('sweep')
+    lines = (
+        "document.querySelector('#panels .plot').data.filter((t) => t.mode === 'lines')"
+    )
+    assert script(browser, f'{lines}.length') == 12
+    choose(browser, 'Colour by', 'verdict')
+    labels = [b.text for b in browser.find_elements(By.CSS_SELECTOR, '#legend button')]
+    assert labels == ['alive', 'dying', 'dead', 'diverged', 'unfinished']
+    browser.find_element(By.CSS_SELECTOR, '#legend button').click()
+    assert script(browser, f'{lines}.length') == 12 - 7
+    choose(browser, 'Quantity', 'gradient norm, train')
+    layout = "document.querySelector('#panels .plot')._fullLayout"
+    assert script(browser, f'{layout}.yaxis.type') == 'log'
+    choose(browser, 'Along', 'epoch')
+    assert script(
+        browser, f'Math.max(...{lines}.flatMap((t) => t.x))'
+    ) == pytest.approx(600 / 45, rel=1e-3)
+
+
+def test_a_run_has_its_panels_verdict_and_replay(opened):
+    browser = opened('run')
+    captions = [c.text for c in browser.find_elements(By.TAG_NAME, 'figcaption')]
+    assert captions[:2] == ['top-1 error, %', 'cross-entropy, nats']
+    assert len(captions) == 6
+    plots = "[...document.querySelectorAll('#panels .plot')]"
+    marks = f'{plots}.map((p) => p.layout.shapes[0].x0)'
+    assert script(browser, marks) == [260] * 6
+    choose(browser, 'Steps', 'replayed, 200 to 210')
+    assert script(browser, "byId('blocks').data[0].x") == list(range(201, 211))
+    choose(browser, 'Quantity', 'scale x branch RMS / trunk RMS')
+    assert script(browser, "byId('blocks').data[0].z[0]") == [None] * 10
+
+
+def test_forks_begin_at_marks(opened):
+    browser = opened('forks')
+    marks = script(browser, "document.querySelector('#panels .plot').data.at(-1)")
+    assert sorted(zip(marks['x'], marks['marker']['symbol'], strict=True)) == [
+        (100, 'circle-open'),
+        (260, 'x-thin'),
+        (300, 'circle-open'),
+        (400, 'circle-open'),
+        (480, 'x-thin'),
+    ]
+    assert '└─ from step 100' in browser.find_element(By.ID, 'lineage').text
+
+
+def test_a_page_prints_in_light_colours(opened):
+    browser = opened('sweep', scheme='dark')
+    printed = browser.execute_cdp_cmd('Page.printToPDF', {'printBackground': True})
+    assert base64.b64decode(printed['data']).startswith(b'%PDF')
+    browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'media': 'print'})
+    background = 'getComputedStyle(document.body).backgroundColor'
+    assert script(browser, background) == 'rgb(255, 255, 255)'
+    browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'media': ''})

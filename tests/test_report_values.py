@@ -1,0 +1,307 @@
+"""What a report draws and says, from folders to tidy values and words."""
+
+import json
+import math
+
+import fake_runs
+import pytest
+from fake_runs import Fate
+
+from inception_jax.reports import cells, tidy, words
+from inception_jax.reports import study as studies
+from inception_jax.reports.table import filled, rows
+from inception_jax.reports.tidy import Curve
+
+
+@pytest.fixture(scope='module')
+def sweep(tmp_path_factory):
+    return studies.read([fake_runs.write_sweep(tmp_path_factory.mktemp('sweep'))])
+
+
+@pytest.fixture(scope='module')
+def forks(tmp_path_factory):
+    return studies.read(fake_runs.write_forks(tmp_path_factory.mktemp('forks')))
+
+
+def member(study, **fields):
+    (found,) = [m for m in study.members if m.fields.items() >= fields.items()]
+    return found
+
+
+def test_a_curve_has_the_finite_values_of_its_split_in_its_unit():
+    records = [
+        {'split': 'train', 'step': 1, 'dead_channels': 0.5, 'cross_entropy': 2.0},
+        {'split': 'train', 'step': 2, 'dead_channels': None, 'cross_entropy': math.nan},
+        {'split': 'evaluation', 'step': 2, 'cross_entropy': 1.0},
+        {
+            'split': 'diagnostics',
+            'step': 2,
+            'dead_channels': [0.1],
+            'nats_learned': 1.0,
+        },
+    ]
+    found = tidy.curves(records)
+    assert found['train', 'dead_channels'] == Curve([1, 2], [50.0, None])
+    assert found['train', 'cross_entropy'] == Curve([1, 2], [2.0, None])
+    assert found['evaluation', 'cross_entropy'] == Curve([2], [1.0])
+    assert found['diagnostics', 'nats_learned'] == Curve([2], [1.0])
+    assert ('diagnostics', 'dead_channels') not in found
+
+
+def test_a_forks_curve_starts_at_its_last_record_before_the_fork():
+    records = [
+        {'split': 'train', 'step': step, 'cross_entropy': 1.0} for step in (10, 20, 30)
+    ]
+    found = tidy.curves(records, after=25)
+    assert found['train', 'cross_entropy'].steps == [20, 30]
+
+
+def test_a_thinned_curve_keeps_peaks_troughs_gaps_and_ends():
+    values = [1.0] * 1000
+    values[333], values[444], values[555] = 9.0, -9.0, None
+    curve = Curve(list(range(1000)), values)
+    thinned = tidy.thin(curve, 100)
+    assert len(thinned.steps) <= 110
+    assert {0, 333, 444, 555, 999} <= set(thinned.steps)
+    assert thinned.steps == sorted(thinned.steps)
+    assert tidy.thin(curve, 1000) is curve
+
+
+def test_a_point_lies_on_the_drawn_line():
+    curve = Curve([10, 20, 30, 40], [1.0, 2.0, None, 4.0])
+    assert curve.at(15) == (15, 1.5)
+    assert curve.at(5) == (10, 1.0)
+    assert curve.at(25) == (25, 2.0)
+    assert curve.at(99) == (99, 4.0)
+    assert Curve([10], [None]).at(10) is None
+
+
+def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():
+    records = [
+        {
+            'split': 'diagnostics',
+            'step': s,
+            'blocks': ['stem', 'a'],
+            'trunk_rms': [None, s],
+        }
+        for s in range(1, 10)
+    ]
+    found = tidy.heat_map(records, 'trunk_rms', most=3)
+    assert found.blocks == ['stem', 'a']
+    assert found.steps == [1, 5, 9]
+    assert found.values == [[None, None, None], [1.0, 5.0, 9.0]]
+    assert tidy.heat_map([], 'trunk_rms').values == []
+
+
+def test_a_stability_map_has_every_row_in_the_cell_of_its_values():
+    table = [
+        {'scale': 1.0, 'width': 2, 'seed': 0},
+        {'scale': 0.1, 'width': 2, 'seed': 0},
+        {'scale': 1.0, 'width': 2, 'seed': 1},
+    ]
+    found = cells.stability_map(table, 'width', 'scale')
+    assert (found.columns, found.lines) == ([2], [0.1, 1.0])
+    assert found.cells == [[[1]], [[0, 2]]]
+    assert cells.stability_map(table, None, None).cells == [[[0, 1, 2]]]
+
+
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        (['seed', 'width', 'residual_scale'], ('width', 'residual_scale')),
+        (['seed', 'residual_scale', 'initializer'], ('initializer', 'residual_scale')),
+        (['seed', 'initializer'], ('initializer', None)),
+        (['seed'], ('seed', None)),
+        (['fixed'], (None, None)),
+    ],
+)
+def test_a_seed_is_an_axis_only_where_nothing_else_varies(fields, expected):
+    names = [field for field in fields if field != 'fixed']
+    table = [dict.fromkeys(names, i) | {'fixed': 0} for i in range(2)]
+    called = {field: field.replace('_', ' ') for field in fields}
+    assert cells.axes(table, called) == expected
+
+
+def test_rows_that_differ_by_seeds_are_one_line():
+    fields = {name: name for name in ('scale', 'width', 'seed', 'rule')}
+    table = [
+        {'scale': scale, 'width': 1, 'seed': seed, 'rule': None, 'filters': 8}
+        for scale in (1.0, 0.1)
+        for seed in (0, 1)
+    ]
+    table.append({'scale': 1.0, 'width': 2, 'seed': 0, 'rule': 'rezero', 'filters': 16})
+    assert cells.lines(table, fields, 'width', 'scale') == {
+        'width 1 (8 filters)': {
+            "0.1, network's own": [2, 3],
+            "1, network's own": [0, 1],
+        },
+        'width 2 (16 filters)': {'1, rezero': [4]},
+    }
+    assert cells.lines(table[:2], fields, 'seed', None) == {'': {'0': [0], '1': [1]}}
+
+
+def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
+    table = [{'width': n, 'rule': n, 'filters': 7 + n} for n in (1, 2)]
+    fields = {'width': 'width', 'rule': 'rule'}
+    assert cells.labels(table, 'width', fields) == {
+        1: '1 (8 filters)',
+        2: '2 (9 filters)',
+    }
+    assert cells.labels(table, 'rule', fields) == {1: '1', 2: '2'}
+    table.append({'width': 2, 'rule': 2, 'filters': 100})
+    assert cells.labels(table, 'width', fields) == {1: '1', 2: '2'}
+
+
+def test_values_are_ordered_none_first_then_numbers_then_texts():
+    values = ['he', 10, None, 0.5, '[1]', 10]
+    assert cells.ordered(values) == [None, 0.5, 10, '[1]', 'he']
+
+
+def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
+    found = tidy.bands([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
+    assert (found.steps, found.low, found.middle, found.high) == (
+        [1, 2],
+        [1.0, 5.0],
+        [2.0, 5.0],
+        [3.0, 5.0],
+    )
+
+
+def test_the_table_has_fields_verdicts_and_last_records(sweep):
+    table = rows(sweep)
+    assert len(table) == 24
+    dead = next(
+        r for r in table if r['verdict'] == 'dead' and r['residual_scale'] == 1.0
+    )
+    assert (dead['width'], dead['seed'], dead['step'], dead['layer']) == (
+        1.0,
+        0,
+        90,
+        'c_2',
+    )
+    assert dead['dead_channels'] > 0.99
+    assert dead['best_top_1_error'] <= dead['top_1_error'] == 90.0
+    alive = member(sweep, residual_scale=0.1, width=0.25, seed=0)
+    (last,) = [r for r in alive.records if r['split'] == 'evaluation'][-1:]
+    assert table[0]['cross_entropy'] == last['cross_entropy']
+    assert 'trend' in filled(table)
+
+
+def test_members_without_verdict_are_failed_or_unfinished(sweep):
+    failed = member(sweep, residual_scale=0.3, width=1.0, seed=2)
+    unfinished = member(sweep, residual_scale=0.1, width=1.0, seed=2)
+    assert (failed.verdict, failed.steps_done) == ('failed', 0)
+    assert (unfinished.verdict, unfinished.steps_done) == ('unfinished', 240)
+    assert words.brief(unfinished) == 'unfinished at step 240'
+
+
+def test_a_run_that_was_stopped_alive_is_unfinished(tmp_path):
+    folder = fake_runs.write_run(tmp_path / 'run')
+    path = folder / 'verdict.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'steps_done': 300}))
+    assert studies.read([folder]).members[0].verdict == 'unfinished'
+
+
+def test_a_field_inside_another_is_found_in_the_config(tmp_path):
+    config = fake_runs.base_config()
+    config['network']['width'] = {'stem': 0.5}
+    about = {'config': config, 'members': {'a': {'network.width.stem': 1.0}, 'b': {}}}
+    fake_runs.write_json(tmp_path / 'sweep.json', about)
+    study = studies.read([tmp_path])
+    assert [m.fields for m in study.members] == [{'stem': 1.0}, {'stem': 0.5}]
+    assert study.fields == {'stem': 'width of stem'}
+
+
+def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
+    members = {'a': {'hparams.learning_rate': 1.0}, 'b': {'run.seed': 3}}
+    about = {'config': fake_runs.base_config(), 'members': members}
+    fake_runs.write_json(tmp_path / 'sweep.json', about)
+    study = studies.read([tmp_path])
+    assert [m.fields for m in study.members] == [
+        {'learning_rate': 1.0, 'seed': 0},
+        {'learning_rate': 0.045, 'seed': 3},
+    ]
+
+
+def test_names_are_short_where_that_is_clear():
+    short = studies.short_names(['a.seed', 'b.seed', 'a.width'])
+    assert short == {'a.seed': 'a.seed', 'b.seed': 'b.seed', 'a.width': 'width'}
+    assert studies.label('hparams.residual_scale') == 'residual scale'
+    assert studies.label('network.width.reduction_b') == 'width of reduction_b'
+
+
+def test_the_dying_are_told_where_none_was_lost():
+    table = [
+        {'scale': scale, 'seed': 0, 'verdict': verdict}
+        for scale, verdict in ((0.1, 'alive'), (1.0, 'dying'), (1.0, 'failed'))
+    ]
+    fields = {'scale': 'residual scale', 'seed': 'seed'}
+    assert words.contrast(table, fields) == (
+        'None died or diverged. Dying, by residual scale: 0 of 1 at 0.1, 1 of 1 at 1.'
+    )
+    assert words.contrast(table[:1], fields) == 'None died or diverged.'
+    assert words.contrast([table[1]], fields).endswith('1 of 1 dying.')
+
+
+def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
+    folder = fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0), widths=(1.0,))
+    study = studies.read([folder])
+    assert words.summary(study, rows(study)) == (
+        '6 members over residual scale, width and seed. '
+        'Dead or diverged, by residual scale: 0 of 2 at 0.1, 3 of 3 at 1.'
+    )
+
+
+@pytest.mark.parametrize(
+    ('fate', 'expected'),
+    [
+        (Fate(), 'Alive. 600 of 600 steps.'),
+        (
+            Fate('dead', 260),
+            'Dead since step 260; the first block to go silent is c_2.',
+        ),
+        (Fate('dying', 90), 'the share of dead channels changes by +3.1 points'),
+        (Fate('diverged', 70), 'Diverged at step 70; first not finite: c_2/branch1'),
+        (Fate('failed'), 'Failed: ValueError: <no> such split & no folder.'),
+        (Fate('unfinished', end=240), 'Unfinished at step 240.'),
+    ],
+)
+def test_a_verdict_is_said_in_words(tmp_path, fate, expected):
+    study = studies.read([fake_runs.write_run(tmp_path, fate)])
+    assert expected in words.summary(study, rows(study))
+
+
+def test_forks_are_a_tree(forks):
+    assert words.lineage(forks) == '\n'.join(
+        [
+            'base: dead since step 260',
+            '├─ from step 400, learning_rate: 0.045 to 0.0045',
+            '│  late: dead since step 260',
+            "└─ from step 100, residual_scale: network's own to 0.1",
+            '   early: alive',
+            '   └─ from step 300, residual_scale: 0.1 to 2',
+            '      again: diverged at step 480',
+        ]
+    )
+
+
+def test_a_fork_without_its_parents_names_them(forks):
+    again = next(m.folder for m in forks.members if m.name == 'again')
+    lines = words.lineage(studies.read([again])).splitlines()
+    assert lines[0].endswith('base (not in this report)')
+    assert lines[2].endswith('early (not in this report)')
+    assert lines[4].endswith('again: diverged at step 480')
+
+
+def test_runs_differ_in_the_fields_of_their_configs(forks):
+    assert forks.kind == 'runs'
+    assert forks.fields == {
+        'learning_rate': 'learning rate',
+        'residual_scale': 'residual scale',
+    }
+    assert member(forks, residual_scale=0.1).name == 'early'
+
+
+def test_a_death_before_the_fork_is_the_parents(forks):
+    lost = {m.name: m.lost_at for m in forks.members}
+    assert lost == {'base': 260, 'late': None, 'early': None, 'again': 480}
