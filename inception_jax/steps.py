@@ -93,16 +93,20 @@ def forward(
 
     `mutable` names the collections that come back beside the outputs.
     """
-    keys = example_keys(state.key, state.step, batch['example'])
     return classifier.apply(
         {'params': params, 'batch_stats': state.batch_stats},
-        augment(_purpose(keys, 0), batch['image']),
+        augmented(state, batch, augment=augment),
         train=True,
         residual_scale=residual_scale(state.step, state.hparams),
         dropout_rate=state.hparams.dropout_rate,
-        keys=_purpose(keys, 1),
+        keys=_keys(state, batch, 1),
         mutable=list(mutable),
     )
+
+
+def augmented(state: TrainState, batch: Batch, *, augment: Augment) -> jax.Array:
+    """Returns the images of a batch as the step after this state sees them."""
+    return augment(_keys(state, batch, 0), batch['image'])
 
 
 def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
@@ -171,5 +175,6 @@ def example_keys(key: jax.Array, step: jax.Array, examples: jax.Array) -> jax.Ar
     return jax.vmap(lambda example: jax.random.fold_in(step_key, example))(examples)
 
 
-def _purpose(keys: jax.Array, number: int) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+def _keys(state: TrainState, batch: Batch, purpose: int) -> jax.Array:
+    keys = example_keys(state.key, state.step, batch['example'])
+    return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)
