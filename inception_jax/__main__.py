@@ -6,7 +6,7 @@ import signal
 import sys
 
 import inception_jax
-from inception_jax.commands import describe, fork, replay, sweep, train
+from inception_jax.commands import describe, fork, probe, replay, sweep, train
 from inception_jax.version import VERSION
 
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     'sweep': sweep,
     'fork': fork,
     'replay': replay,
+    'probe': probe,
 }
 
 

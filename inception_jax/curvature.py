@@ -4,6 +4,7 @@ Gradient descent with momentum is stable in a quadratic bowl up to a certain cur
 training tends to drive the largest one to that edge (arXiv:2103.00065).
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -75,9 +76,9 @@ def edge_of_stability(learning_rate: float, momentum: float) -> float:
     """Returns the curvature beyond which descent with heavy-ball momentum overshoots.
 
     RMSProp divides the gradient by its root mean square, and so the curvature: it bears
-    as much more as that is above 1.
+    as much more as that is above 1. At rate 0 there is no edge: infinity.
     """
-    return 2.0 * (1.0 + momentum) / learning_rate
+    return 2.0 * (1.0 + momentum) / learning_rate if learning_rate else math.inf
 
 
 def _top(operator, start, tolerance, max_iterations) -> tuple[float, np.ndarray, bool]:

@@ -104,7 +104,7 @@ def note_command(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
-    text = json.dumps(value, indent=2) + '\n'
+    text = json.dumps(value, indent=2, allow_nan=False) + '\n'
     place = draft(path)
     place.write_text(text)
     place.replace(path)

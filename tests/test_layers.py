@@ -46,6 +46,8 @@ LAYERS = {
     'lockstep': 4,
     'sweep': 4,
     'history': 4,
+    'probe': 4,
+    'answers': 4,
     'commands': 5,
     '__main__': 5,
 }
