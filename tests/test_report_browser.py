@@ -1,10 +1,10 @@
 """The report in a real browser, from file:// and with no network at all."""
 
 import base64
-import shutil
 
 import fake_runs
 import pytest
+from browser import CHROMIUM, DRIVER, choose, column, script, show, start
 from fake_runs import Fate
 
 from inception_jax.report import report
@@ -12,29 +12,13 @@ from inception_jax.reports import study as studies
 from inception_jax.reports.cells import stability_map
 from inception_jax.reports.table import rows
 
-webdriver = pytest.importorskip('selenium.webdriver')
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+pytest.importorskip('selenium')
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
-CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
-DRIVER = shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason='needs chromium and chromedriver'
-)
-FLAGS = (
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--hide-scrollbars',
-    '--proxy-server=127.0.0.1:9',
-    '--host-resolver-rules=MAP * ~NOTFOUND',
 )
 KINDS = ('sweep', 'run', 'forks')
 
@@ -60,12 +44,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    for flag in (*FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}'):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start(tmp_path_factory.mktemp('profile'))
     yield driver
     driver.quit()
 
@@ -75,54 +54,15 @@ def opened(browser, pages):
     """Opens a kind of page at a width, in light or dark."""
 
     def go(kind, width=1280, scheme='light'):
-        size = {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': False}
-        browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
-        features = [
-            {'name': 'prefers-color-scheme', 'value': scheme},
-            {'name': 'prefers-reduced-motion', 'value': 'reduce'},
-        ]
-        browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
-        browser.get(pages[kind].as_uri())
-        assert browser.execute_script('return document.body.dataset.ready') == 'true'
+        show(browser, pages[kind], width=width, scheme=scheme)
+        assert script(browser, 'document.body.dataset.ready') == 'true'
         return browser
 
     return go
 
 
-def script(browser, text, *arguments):
-    return browser.execute_script(f'return {text}', *arguments)
-
-
-def column(browser, name):
-    """Returns the shown texts of a column of the members, from the top."""
-    return script(
-        browser,
-        """[...document.querySelectorAll('#members tbody tr')].filter(r => !r.hidden)
-           .map(r => r.cells[document.querySelector(
-             `#members th[data-column="${arguments[0]}"]`).cellIndex].textContent)""",
-        name,
-    )
-
-
 def header(browser, name):
     return browser.find_element(By.CSS_SELECTOR, f'#members th[data-column="{name}"]')
-
-
-def choose(browser, label, option):
-    """Chooses an option of the first select whose label begins with `label`."""
-    script(
-        browser,
-        """(() => {
-          const labels = [...document.querySelectorAll('.controls label')];
-          const one = labels.find((l) => l.textContent.startsWith(arguments[0]));
-          const select = one.querySelector('select');
-          const chosen = [...select.options].find((o) => o.text === arguments[1]);
-          select.value = chosen.value;
-          select.dispatchEvent(new Event('change'));
-        }).apply(null, arguments)""",
-        label,
-        option,
-    )
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -192,7 +132,7 @@ def test_a_chosen_member_shows_its_blocks(opened):
     browser = opened('sweep')
     row = browser.find_elements(By.CSS_SELECTOR, '#members tbody tr')[0]
     row.find_element(By.TAG_NAME, 'button').send_keys(Keys.ENTER)
-    assert row.get_attribute('aria-selected') == 'true'
+    assert row.get_attribute('aria-current') == 'true'
     name = 'residual_scale=0.1,width=0.25,seed=0'
     assert name in browser.find_element(By.ID, 'member-about').text
     assert script(browser, "byId('blocks').data[0].z.length") == len(fake_runs.BLOCKS)

@@ -69,6 +69,7 @@ def spell_powers(axis: Axis) -> None:
     """Labels a logarithmic axis with plain numbers if it spans little."""
     low, high = axis.get_view_interval()
     if 0 < high / low < 30:
-        axis.set_major_locator(LogLocator(subs=(1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0)))
+        few, many = (1.0, 2.0, 3.0, 5.0), (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
+        axis.set_major_locator(LogLocator(subs=few if high / low > 4 else many))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
         axis.set_minor_formatter(NullFormatter())

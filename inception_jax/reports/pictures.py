@@ -48,10 +48,12 @@ def _of_sweep(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list
     )
     every = [curves(member.records) for member in study.members]
     groups = lines(table, study.fields, x, y)
+    several = any(len(numbers) > 1 for g in groups.values() for numbers in g.values())
+    note = f'median and range of seeds, {LOST}' if several else LOST
     for name, split in DRAWN.items():
         drawn = _lines(study, groups, every, (split, name))
         if drawn:
-            title = f'{_legend(table, study, x, y)} (median and range of seeds, {LOST})'
+            title = f'{_legend(table, study, x, y)} ({note})'
             stem = folder / f'curves_{name}'
             yield plots.spread(drawn, CURVES[name], stem, legend=title)
     for verdict, member in _examples(study).items():

@@ -19,19 +19,18 @@ class Curve:
     def at(self, step: int) -> tuple[float, float] | None:
         """Returns the point of the drawn line at a step, None where there is no line.
 
-        Before the first finite value it is that; from the last one on, or before a gap,
-        the value is held.
+        Where the line does not reach the step, it is the end that is nearest before it,
+        or else its beginning.
         """
-        points = [
-            (s, v) for s, v in zip(self.steps, self.values, strict=True) if s <= step
-        ]
-        found = [point for point in points if point[1] is not None]
-        rest = list(zip(self.steps, self.values, strict=True))[len(points) :]
-        if not found:
-            return next(((s, v) for s, v in rest if v is not None), None)
-        (start, low), (end, high) = found[-1], rest[0] if rest else (step, None)
-        if high is None or points[-1][1] is None:
-            return step, low
+        points = list(zip(self.steps, self.values, strict=True))
+        before = [point for point in points if point[0] <= step]
+        finite = [point for point in before if point[1] is not None]
+        after = points[len(before) :]
+        if not finite:
+            return next((point for point in after if point[1] is not None), None)
+        (start, low), (end, high) = finite[-1], after[0] if after else (step, None)
+        if high is None or before[-1][1] is None:
+            return start, low
         return step, low + (high - low) * (step - start) / (end - start)
 
 

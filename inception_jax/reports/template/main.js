@@ -18,7 +18,7 @@ function selectMember(index, { show = false } = {}) {
     node.setAttribute('aria-pressed', Number(node.dataset.member) === index);
   }
   for (const row of document.querySelectorAll('#members tbody tr')) {
-    row.setAttribute('aria-selected', Number(row.dataset.member) === index);
+    row.setAttribute('aria-current', Number(row.dataset.member) === index);
   }
   describeMember();
   layBlockControls();
