@@ -146,15 +146,15 @@ def _least(scales: Found) -> str:
 
 
 def _stretch(found: Found) -> Iterator[str]:
-    """Says which residual blocks stretch a perturbation most and least."""
+    """Says which residual blocks stretch a small change most and least."""
     columns = (found[name] for name in ('jacobian_gain', 'blocks', 'residual_scale'))
     rows = zip(*columns, strict=True)
     gains = [(gain, name) for gain, name, scale in rows if None not in (gain, scale)]
     if len(gains) > 1:
         (least, lowest), (most, highest) = min(gains), max(gains)
         yield (
-            'Of the residual blocks a small random change of the input grows most in '
-            f'{highest} (times {most:.3g}), least in {lowest} (times {least:.3g}).'
+            'A small random change of its input leaves a residual block at most '
+            f'{most:.3g} times as large ({highest}), at least {least:.3g} ({lowest}).'
         )
 
 
