@@ -30,11 +30,11 @@ format: $(VENV)/dev
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache
 
-$(VENV)/run: requirements.txt
+$(VENV)/run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed, $(PYTHON) is $(VERSION): make PYTHON=python3.12 ...'; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/run

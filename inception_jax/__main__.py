@@ -6,7 +6,7 @@ import signal
 import sys
 
 import inception_jax
-from inception_jax.commands import describe, fork, probe, replay, sweep, train
+from inception_jax.commands import describe, fork, probe, replay, report, sweep, train
 from inception_jax.version import VERSION
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     'fork': fork,
     'replay': replay,
     'probe': probe,
+    'report': report,
 }
 
 

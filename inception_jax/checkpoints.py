@@ -43,6 +43,14 @@ def save(manager: Manager, state: TrainState, about: dict) -> None:
     )
 
 
+def steps(folder: Path) -> list[int]:
+    """Lists the steps that have a checkpoint."""
+    if not folder.exists():
+        return []
+    with Manager(folder.absolute()) as manager:
+        return list(manager.all_steps())
+
+
 def restore(folder: Path, like: TrainState, at: int | None = None) -> Saved | None:
     """Returns the newest checkpoint, with the shapes and places of `like`.
 

@@ -213,10 +213,18 @@ def _same_state(p: Prepared, state: TrainState) -> bool | None:
 
 def check_step(p: Prepared, step: int) -> None:
     """Raises ValueError unless the run in its folder has come to the step."""
-    done = max((r['step'] for r in logs.read(p.workdir)), default=0)
+    done = max([0, *_known_steps(p.workdir)])
     (begun,) = workdirs.origin(p.workdir) or (0,)
     if not begun <= step <= done:
         raise ValueError(
             f'step {step} is not one of the run in {p.workdir}, which has steps '
             f'{begun} to {done}'
         )
+
+
+def _known_steps(workdir: Path) -> Iterator[int]:
+    """Yields steps that a run is known to have made."""
+    yield from (record['step'] for record in logs.read(workdir))
+    yield from checkpoints.steps(workdir / 'checkpoints')
+    if verdict := workdirs.verdict(workdir):
+        yield verdict['steps_done']

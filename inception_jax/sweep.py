@@ -5,7 +5,6 @@ at any moment and goes on with the same command; the table is a function of thes
 folders.
 """
 
-import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -161,5 +160,5 @@ def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
 
 
 def _is_finished(p: Prepared) -> bool:
-    path = p.workdir / 'verdict.json'
-    return path.exists() and workdirs.is_finished(json.loads(path.read_text()))
+    verdict = workdirs.verdict(p.workdir)
+    return verdict is not None and workdirs.is_finished(verdict)

@@ -71,9 +71,8 @@ def _row(sweep: Sweep, member: str) -> Row:
 
 def _results(folder: Path) -> Row:
     row: Row = dict.fromkeys(RESULTS)
-    try:
-        verdict = json.loads((folder / 'verdict.json').read_text())
-    except FileNotFoundError:
+    verdict = workdirs.verdict(folder)
+    if verdict is None:
         failed = (folder / 'error.txt').exists()
         return row | {'verdict': 'failed' if failed else 'unfinished'}
     records = logs.read(folder)

@@ -89,6 +89,12 @@ def lineage(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def verdict(folder: Path) -> dict[str, Any] | None:
+    """Returns how a run ended, None for one that goes on or was killed."""
+    path = folder / 'verdict.json'
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def origin(folder: Path) -> tuple[int, ...]:
     """Returns the step at which a forked run begins, or nothing."""
     begun = lineage(folder)

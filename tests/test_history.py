@@ -122,6 +122,12 @@ def test_a_replay_of_another_run_is_found_out(parent, tmp_path, capsys):
     assert f'records of steps {changed["step"]}' in capsys.readouterr().out
 
 
+def test_a_run_stopped_between_records_has_its_last_step(tmp_path):
+    changes = {'hparams__learning_rate': 1e30, 'run__log_every_steps': 50}
+    assert main(arguments(tmp_path / 'run', **changes, run__epochs=1)) == 0
+    assert replay(tmp_path / 'run', 0, 3) == 0
+
+
 def test_steps_that_are_not_of_the_run_are_refused(parent, tmp_path, capsys):
     assert replay(parent, 10, 49) == 2
     assert 'which has steps 0 to 48' in capsys.readouterr().err

@@ -48,6 +48,7 @@ LAYERS = {
     'history': 4,
     'probe': 4,
     'answers': 4,
+    'studies': 5,
     'commands': 5,
     '__main__': 5,
 }

@@ -16,6 +16,7 @@ from test_train import QUICKSTART, TINY, environment, last_state, records
 
 from inception_jax import lockstep, members, programs, sweep, tables
 from inception_jax.__main__ import main
+from inception_jax.commands import configs
 
 GRID = 'residual_scale=0.1,1;seed=0,1'
 SHORT = TINY | {'run.epochs': 3, 'run.checkpoint_every_epochs': 1}
@@ -192,11 +193,22 @@ def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
     members.claim(found)
     more = members.named(members.product(CONFIG, 'scale=1,2;seed=0'))
     assert len(members.opened(tmp_path, CONFIG, more).members) == 4
-    first = tables.rows(found)[0]
-    assert (first['scale'], first['seed'], first['rate']) == (0.1, 0, 1)
-    assert first['verdict'] == 'unfinished'
     with pytest.raises(ValueError, match=r'config\.run\.seed=0.* has 1'):
         members.opened(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
+
+
+def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
+    config = configs.config(str(QUICKSTART), [])
+    rows = members.product(config, 'depth.c=0.2;residual_scale.c=0.1')
+    config['network']['depth'] = {'a': 0.2}
+    rows += members.product(config, 'seed=7;learning_rate=1')
+    found = members.opened(tmp_path, config, members.named(rows))
+    first, second = tables.rows(found)
+    assert (first['network.depth.c'], first['hparams.residual_scale.c']) == (0.2, 0.1)
+    assert (first['seed'], first['learning_rate']) == (0, 0.045)
+    assert (second['seed'], second['hparams.residual_scale.c']) == (7, None)
+    assert first['filters'] == 448
+    assert first['verdict'] == 'unfinished'
 
 
 def test_members_may_come_from_a_file(tmp_path):

@@ -1,0 +1,34 @@
+"""report: a page about a run, a sweep or several runs."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import refuse
+
+HELP = 'write a page about a run, a sweep or several runs'
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'folders',
+        nargs='+',
+        type=Path,
+        metavar='DIR',
+        help='one run, one sweep, or several runs such as forks of one',
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        metavar='FILE',
+        help='the page; report.html in the folder otherwise',
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Writes one page that needs no network, and its figures as PNG and SVG."""
+    refuse(rest)
+    from inception_jax.report import report
+
+    text = report(options.folders, options.output)
+    return lambda: print(text) or 0
