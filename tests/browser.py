@@ -33,15 +33,20 @@ def start(profile):
 
 
 def show(browser, path, *, width, scheme):
-    """Opens a file at a width in pixels, in `light` or `dark`, without animations."""
+    """Opens a file at a width in pixels, in `light` or `dark`."""
     size = {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': False}
     browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
+    dress(browser, scheme)
+    browser.get(path.as_uri())
+
+
+def dress(browser, scheme):
+    """Makes the system `light` or `dark`, and calm."""
     features = [
         {'name': 'prefers-color-scheme', 'value': scheme},
         {'name': 'prefers-reduced-motion', 'value': 'reduce'},
     ]
     browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
-    browser.get(path.as_uri())
 
 
 def script(browser, text, *arguments):

@@ -64,7 +64,7 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     found = Page(text)
     head, *body = found.lines
     assert head[1:4] == ['residual scale', 'width', 'seed']
-    assert head[4:7] == ['filters of the last grid', 'verdict', 'since step']
+    assert head[4:7] == ['filters, last grid', 'verdict', 'since step']
     assert len(body) == 12
     name = 'residual_scale=1.0,width=1.0,seed=0'
     assert body[9][:7] == [name, '1', '1', '0', '1,792', 'dead', '90']

@@ -4,7 +4,7 @@ import base64
 
 import fake_runs
 import pytest
-from browser import CHROMIUM, DRIVER, choose, column, script, show, start
+from browser import CHROMIUM, DRIVER, choose, column, dress, script, show, start
 from fake_runs import Fate
 
 from inception_jax.report import report
@@ -82,20 +82,20 @@ def test_a_page_fits_asks_for_nothing_and_has_no_errors(opened, kind, width):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_dark_differs_from_light(opened, kind):
+def test_dark_differs_from_light_and_follows_the_system(opened, kind):
+    browser = opened(kind)
+
     def colours(scheme):
-        browser = opened(kind, scheme=scheme)
-        found = script(
+        dress(browser, scheme)
+        return script(
             browser,
-            """[document.body, document.querySelector('.plot svg .xtick text')]
-               .map((n) => getComputedStyle(n))
-               .map((style) => [style.backgroundColor, style.fill])""",
+            """['body', '.plot svg .xtick text']
+               .map((name) => getComputedStyle(document.querySelector(name)))
+               .map((style, i) => i ? style.fill : style.backgroundColor)""",
         )
-        return found[0][0], found[1][1]
 
     light, dark = colours('light'), colours('dark')
     assert light[0] == 'rgb(255, 255, 255)'
-    assert all(one != other for one, other in zip(light, dark, strict=True))
     assert luminance(dark[1]) > luminance(dark[0]) + 100
     assert luminance(light[1]) < luminance(light[0]) - 100
 
@@ -248,10 +248,15 @@ def test_forks_begin_at_marks(opened):
     assert '└─ from step 100' in browser.find_element(By.ID, 'lineage').text
 
 
-def test_a_page_prints_in_light_colours(opened):
+def test_a_page_prints_on_paper_in_light_colours(opened):
     browser = opened('sweep', scheme='dark')
+    width = "document.querySelector('#panels svg').getBoundingClientRect().width"
+    before = script(browser, width)
     printed = browser.execute_cdp_cmd('Page.printToPDF', {'printBackground': True})
     assert base64.b64decode(printed['data']).startswith(b'%PDF')
+    assert script(browser, width) == before > 1000
+    script(browser, 'fitPaper(660)')
+    assert script(browser, width) == 660
     browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'media': 'print'})
     background = 'getComputedStyle(document.body).backgroundColor'
     assert script(browser, background) == 'rgb(255, 255, 255)'

@@ -7,7 +7,7 @@ from inception_jax.reports.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
 COLUMNS = {
-    'filters': Quantity('filters of the last grid'),
+    'filters': Quantity('filters', 'last grid'),
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
     'layer': Quantity('where first'),

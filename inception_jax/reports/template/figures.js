@@ -60,14 +60,15 @@ function number(value) {
 }
 
 function frame(extra) {
+  const family = getComputedStyle(document.body).fontFamily;
   const axis = { zeroline: false, showline: true, linewidth: 1, automargin: true, fixedrange: false };
   return {
     paper_bgcolor: 'rgba(0,0,0,0)',
     plot_bgcolor: 'rgba(0,0,0,0)',
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12 },
+    font: { family, size: 12 },
     margin: { l: 48, r: 10, t: 10, b: 42 },
     hovermode: 'closest',
-    hoverlabel: { align: 'left', namelength: -1 },
+    hoverlabel: { align: 'left', namelength: -1, font: { family } },
     showlegend: false,
     dragmode: narrow() || matchMedia('(pointer: coarse)').matches ? false : 'zoom',
     ...extra,
@@ -79,3 +80,13 @@ function frame(extra) {
 function draw(node, traces, layout) {
   return Plotly.react(node, traces, frame(layout), { displayModeBar: false, responsive: true });
 }
+
+// Paper is narrower than most windows.
+function fitPaper(width) {
+  for (const node of document.querySelectorAll('.js-plotly-plot')) {
+    Plotly.relayout(node, { width, autosize: width === null });
+  }
+}
+
+window.addEventListener('beforeprint', () => fitPaper(660));
+window.addEventListener('afterprint', () => fitPaper(null));
