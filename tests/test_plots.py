@@ -10,7 +10,7 @@ from fake_runs import Fate
 from inception_jax import logs, plots
 from inception_jax.plots.blocks import edges
 from inception_jax.plots.curves import Line
-from inception_jax.reports import cells, palette, quantities, tidy
+from inception_jax.reports import cells, palette, quantities, tidy, words
 from inception_jax.reports import study as studies
 from inception_jax.reports.pictures import pictures
 from inception_jax.reports.table import rows
@@ -122,6 +122,35 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
     assert {'width 0.25 (448 filters)', 'width 1 (1,792 filters)'} <= set(found)
     assert {'0.1', '1'} <= set(found)
     assert any(text.startswith('residual scale (median') for text in found)
+
+
+def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
+    some = {'dead_channels': 'train'}
+    monkeypatch.setattr('inception_jax.reports.pictures.DRAWN', some)
+    folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 1))
+    about = fake_runs.read_json(folder / 'sweep.json')
+    last = list(about['members'])[-1]
+    about['members'][last] |= {'hparams.learning_rate': 0.0045}
+    fake_runs.write_json(folder / 'sweep.json', about)
+    study = studies.read([folder])
+    assert list(study.fields) == ['residual_scale', 'width', 'seed', 'change']
+    table = rows(study)
+    assert table[-1]['learning_rate'] == 0.0045
+    pictures(study, table, tmp_path / 'figures')
+    usual = texts(tmp_path / 'figures' / 'stability_map.svg')
+    assert usual.count('alive') == 1 + 5
+    changed = texts(tmp_path / 'figures' / 'stability_map_changes.svg')
+    assert {'learning rate 0.0045', 'none', 'change'} <= set(changed)
+    assert '0.1' not in changed
+    lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
+    assert {'learning rate 0.0045', 'none'} <= set(lines)
+    assert words.summary(study, table).endswith('; 1 of 1 with another change.')
+
+
+def test_colours_are_ordered_where_values_are():
+    assert palette.colours([0.1, 1.0]) == palette.ramp(2)
+    assert palette.colours([None, 'he']) == list(palette.DISTINCT[:2])
+    assert palette.colours(list('abcdefgh')) == palette.ramp(8)
 
 
 def test_the_ramp_runs_from_end_to_end():

@@ -25,7 +25,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        if tag not in ('meta', 'input', 'br'):
+        if tag not in ('meta', 'input', 'br', 'wbr'):
             self._inside.append((tag, dict(attributes)))
         self.attributes.append((tag, dict(attributes)))
         self.references += [v for n, v in attributes if n in ('src', 'href')]
@@ -103,7 +103,7 @@ def test_a_fork_is_drawn_from_its_origin_on(tmp_path):
     steps, _, marks = early['curves']['train.cross_entropy']
     assert data['steps'][steps][0] == 100
     assert marks['origin'][0] == 100
-    assert early['changes'] == "from step 100, residual_scale: network's own to 0.1"
+    assert early['changes'] == 'from step 100, residual_scale: default to 0.1'
 
 
 def test_a_page_asks_nothing_of_the_network(tmp_path):
@@ -118,10 +118,17 @@ def test_a_page_asks_nothing_of_the_network(tmp_path):
 
 def test_the_verdict_of_an_experiment_stands_above_its_map(tmp_path):
     folder = fake_runs.write_sweep(tmp_path, scales=(1.0,), widths=(1.0,))
-    (folder / 'verdict.md').write_text('# Section 3.3\n\nWide networks <died>.\n')
+    verdict = (
+        '# Section 3.3\n\nWide networks <died>.\n\n* **holds**\n\n|a|b|\n|-|-|\n|1|2|\n'
+    )
+    (folder / 'verdict.md').write_text(verdict)
     text = written(folder)
     assert '>Section 3.3</h2>' in text
-    assert text.index('Wide networks &lt;died&gt;.') < text.index('Stability map')
+    assert text.index('<p>Wide networks &lt;died&gt;.</p>') < text.index(
+        'Stability map'
+    )
+    assert '<li><strong>holds</strong></li>' in text
+    assert '<tr><td>1</td><td>2</td></tr>' in text
 
 
 def test_names_and_errors_cannot_leave_their_place(tmp_path):

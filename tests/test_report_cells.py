@@ -44,8 +44,8 @@ def test_rows_that_differ_by_seeds_are_one_line():
     table.append({'scale': 1.0, 'width': 2, 'seed': 0, 'rule': 'rezero', 'filters': 16})
     assert cells.lines(table, fields, 'width', 'scale') == {
         'width 1 (8 filters)': {
-            "0.1, network's own": [2, 3],
-            "1, network's own": [0, 1],
+            '0.1, default': [2, 3],
+            '1, default': [0, 1],
         },
         'width 2 (16 filters)': {'1, rezero': [4]},
     }
@@ -67,3 +67,40 @@ def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
 def test_values_are_ordered_none_first_then_numbers_then_texts():
     values = ['he', 10, None, 0.5, '[1]', 10]
     assert cells.ordered(values) == [None, 0.5, 10, '[1]', 'he']
+
+
+def controls():
+    """Returns scales and seeds, of which two rows change something else besides."""
+    usual = {'rule': None, 'clip': False, 'rate': 0.045}
+    table = [
+        {'scale': scale, 'seed': seed} | usual
+        for scale in (0.1, 1.0)
+        for seed in (0, 1)
+    ]
+    table += [table[0] | {'rate': 0.0045}, table[3] | {'rule': 'rezero', 'clip': True}]
+    fields = {'scale': 'residual scale', 'seed': 'seed'}
+    return table, fields | {name: name for name in usual}
+
+
+def test_fields_that_few_rows_change_are_told_as_a_change():
+    table, fields = controls()
+    usual = cells.usual(table, fields)
+    assert usual == {'rule': None, 'clip': False, 'rate': 0.045}
+    told = [cells.change(row, usual, fields) for row in table]
+    assert told == [*[None] * 4, 'rate 0.0045', 'rule rezero, clip']
+
+
+def test_a_residual_scale_is_no_mere_change():
+    table, fields = controls()
+    assert 'scale' not in cells.usual(table[2:] + table[2:4], fields)
+    factorial = [{'rule': rule, 'rate': rate} for rule in (0, 1) for rate in (0, 1)]
+    assert cells.usual(factorial, {'rule': 'rule', 'rate': 'rate'}) == {}
+
+
+def test_changes_are_an_axis_only_where_nothing_else_varies():
+    fields = {'change': 'change', 'seed': 'seed', 'rule': 'rule', 'width': 'width'}
+    table = [dict.fromkeys(fields, value) for value in (None, 1)]
+    assert cells.axes(table, fields) == ('rule', 'width')
+    del fields['rule'], fields['width']
+    assert cells.axes(table, fields) == ('change', None)
+    assert cells.labels(table, 'change', fields)[None] == 'none'

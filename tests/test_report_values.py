@@ -175,6 +175,11 @@ def test_the_dying_are_told_where_none_was_lost():
     assert words.contrast(table, fields) == (
         'None died or diverged. Dying, by residual scale: 0 of 1 at 0.1, 1 of 1 at 1.'
     )
+    many = [{'scale': 1.0, 'rule': 'none', 'verdict': 'dead'}] * 3
+    many += [{'scale': 0.1, 'rule': 'none', 'verdict': 'alive'}] * 3
+    many += [{'scale': 1.0, 'rule': 'rezero', 'verdict': 'dead'}]
+    said = words.contrast(many, {'rule': 'rule', 'scale': 'residual scale'})
+    assert said.startswith('Dead or diverged, by residual scale: 0 of 3 at 0.1')
     assert words.contrast(table[:1], fields) == 'None died or diverged.'
     assert words.contrast([table[1]], fields).endswith('1 of 1 dying.')
 
@@ -213,7 +218,7 @@ def test_forks_are_a_tree(forks):
             'base: dead since step 260',
             '├─ from step 400, learning_rate: 0.045 to 0.0045',
             '│  late: dead since step 260',
-            "└─ from step 100, residual_scale: network's own to 0.1",
+            '└─ from step 100, residual_scale: default to 0.1',
             '   early: alive',
             '   └─ from step 300, residual_scale: 0.1 to 2',
             '      again: diverged at step 480',

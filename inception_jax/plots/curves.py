@@ -10,12 +10,15 @@ from matplotlib.figure import Figure
 
 from inception_jax.plots.style import (
     COLUMN,
+    LETTER,
+    LINE,
     PAGE,
     mark,
     save,
     sheet,
     spell_powers,
     styled,
+    wrapped,
 )
 from inception_jax.reports.palette import SPLIT_COLOURS
 from inception_jax.reports.quantities import SPLITS, Quantity
@@ -83,11 +86,10 @@ def spread(
         for panel, (title, lines) in zip(places, groups.items(), strict=True):
             for label, line in lines.items():
                 _band(panel, label, line)
-            panel.set_title(title, loc='left')
+            panel.set_title(wrapped(title, 0.85 * width / columns), loc='left')
         for panel in places:
             _dress(panel, quantity)
-            if panel.get_subplotspec().is_first_col():
-                panel.set_ylabel(quantity.title)
+        figure.supylabel(quantity.title, fontsize='medium')
         _legend(figure, places, title=legend)
         return save(figure, stem)
 
@@ -97,7 +99,7 @@ def _grid(
 ) -> tuple[Figure, list[Axes]]:
     """Returns a figure of that width and its panels, each of that height, in inches."""
     lines = math.ceil(count / columns)
-    figure = sheet(width, height * lines + 0.4)
+    figure = sheet(width, height * lines)
     places = list(figure.subplots(lines, columns, squeeze=False, **options).flat)
     for panel in places[count:]:
         panel.set_visible(False)
@@ -149,24 +151,30 @@ def _dress(panel: Axes, quantity: Quantity) -> None:
         panel.set_ylim(bottom=min(0, panel.get_ylim()[0]))
 
 
-def _legend(figure: Figure, places: Sequence[Axes], title: str | None = None) -> None:
-    """Tells once what each line of any panel is."""
+def _legend(figure: Figure, places: Sequence[Axes], title: str = '') -> None:
+    """Tells once what each line of any panel is, above them all."""
     found = {}
     for panel in places:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    if found:
-        figure.legend(
-            found.values(),
-            found.keys(),
-            loc='outside upper center',
-            ncols=_fitting(figure.get_figwidth(), found),
-            title=title,
-            title_fontsize=7,
-        )
+    if not found:
+        return
+    width, height = figure.get_size_inches()
+    columns = _fitting(width, found)
+    title = wrapped(title, width)
+    lines = math.ceil(len(found) / columns) + title.count('\n') + bool(title)
+    figure.set_size_inches(width, height + LINE * lines)
+    figure.legend(
+        found.values(),
+        found.keys(),
+        loc='outside upper center',
+        ncols=columns,
+        title=title or None,
+        title_fontsize=7,
+    )
 
 
 def _fitting(width: float, names: Iterable[str]) -> int:
     """Returns how many columns of such labels fit into a width in inches."""
     lengths = [len(name) for name in names]
-    return max(1, min(4, len(lengths), int(width / (0.055 * max(lengths) + 0.45))))
+    return max(1, min(4, len(lengths), int(width / (LETTER * max(lengths) + 0.45))))

@@ -4,9 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 
-from inception_jax.plots.style import COLUMN, PAGE, save, sheet, styled
+from inception_jax.plots.style import (
+    COLUMN,
+    LETTER,
+    LINE,
+    PAGE,
+    save,
+    sheet,
+    styled,
+    wrapped,
+)
 from inception_jax.reports.cells import (
     Row,
     StabilityMap,
@@ -37,18 +47,35 @@ def stability_map(
     """
     texts = _texts(table, grid, fields)
     width, height = _cell_size(grid, texts)
+    names = labels(table, grid.x, fields).values() if grid.x else ['']
+    longest = max(len(part) for name in names for part in name.split(' ('))
+    width = max(width, min(LETTER * (longest + 2), 1.2))
+    columns = _spelt(table, grid.x, fields, width)
+    lines = _spelt(table, grid.y, fields, 1.6)
+    left = 0.5 + LETTER * max(len(one) for text in lines for one in text.split('\n'))
     with styled():
         figure = sheet(
-            min(PAGE, max(COLUMN, 0.9 + width * len(grid.columns))),
-            0.85 + height * len(grid.lines),
+            min(PAGE, max(COLUMN, left + width * len(columns))),
+            0.85 + height * len(lines) + LINE * max(t.count('\n') for t in columns),
         )
         panel = figure.subplots()
         for line, cells in enumerate(grid.cells):
             for column, cell in enumerate(cells):
                 _cell(panel, (column, line), [(table[n], texts[n]) for n in cell])
-        _axes(panel, grid, table, fields)
+        _axis(panel.xaxis, columns, fields.get(grid.x, ''))
+        _axis(panel.yaxis, lines, fields.get(grid.y, ''))
+        panel.spines[:].set_visible(False)
         _legend(panel, {row['verdict'] for row in table})
         return save(figure, stem)
+
+
+def _spelt(
+    table: Sequence[Row], field: str | None, fields: Mapping[str, str], width: float
+) -> list[str]:
+    """Returns the values of a field, broken into lines of a width in inches."""
+    if field is None:
+        return ['']
+    return [wrapped(text, width) for text in labels(table, field, fields).values()]
 
 
 def _texts(
@@ -75,7 +102,7 @@ def _cell_size(grid: StabilityMap, texts: Mapping[int, str]) -> tuple[float, flo
     lines = [line for text in texts.values() for line in text.split('\n')]
     most = max(len(cell) for line in grid.cells for cell in line)
     deep = 0.27 if any('\n' in text for text in texts.values()) else 0.16
-    width = 0.058 * max(map(len, lines)) + 0.1
+    width = LETTER * max(map(len, lines)) + 0.1
     return max(0.75, width), max(0.34, deep * min(most, LEGIBLE))
 
 
@@ -109,18 +136,11 @@ def _text(panel: Axes, x: float, y: float, text: str, **options) -> None:
     panel.text(x, y, text, fontsize=6.5, **options)
 
 
-def _axes(
-    panel: Axes, grid: StabilityMap, table: Sequence[Row], fields: Mapping[str, str]
-) -> None:
-    panel.set_xlim(-0.5, len(grid.columns) - 0.5)
-    panel.set_ylim(-0.5, len(grid.lines) - 0.5)
-    for axis, name in ((panel.xaxis, grid.x), (panel.yaxis, grid.y)):
-        names = list(labels(table, name, fields).values()) if name else ['']
-        spelt = [text.replace(' (', '\n(') for text in names]
-        axis.set_ticks(range(len(spelt)), spelt)
-        axis.set_label_text(fields[name] if name else '')
-        axis.set_tick_params(length=0)
-    panel.spines[:].set_visible(False)
+def _axis(axis: Axis, texts: Sequence[str], label: str) -> None:
+    axis.set_view_interval(-0.5, len(texts) - 0.5, ignore=True)
+    axis.set_ticks(range(len(texts)), texts)
+    axis.set_label_text(label)
+    axis.set_tick_params(length=0)
 
 
 def _legend(panel: Axes, verdicts: set[str]) -> None:

@@ -1,5 +1,6 @@
 """How every picture looks: type of one size, thin lines, the same files on each run."""
 
+import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 # Inches: a column and the text width of a paper.
 COLUMN, PAGE = 3.4, 7.0
+# Of a letter the width, of a line of text the height, about.
+LETTER, LINE = 0.058, 0.14
 
 STYLE = {
     'font.family': 'sans-serif',
@@ -56,6 +59,13 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         # The layout of the first file is that of the second.
         figure.set_layout_engine('none')
     return paths
+
+
+def wrapped(text: str, width: float) -> str:
+    """Breaks a text into lines of a width in inches, before a parenthesis first."""
+    letters = max(8, int(width / LETTER))
+    parts = text.replace(' (', '\n(').split('\n') if len(text) > letters else [text]
+    return '\n'.join(textwrap.fill(part, letters) for part in parts)
 
 
 def mark(panel: Axes, step: int, label: str | None = None) -> None:

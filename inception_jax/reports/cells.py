@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+
+# The field that stands for those that only some rows change, such as controls.
+CHANGE = 'change'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +41,8 @@ def axes(
 ) -> tuple[str | None, str | None]:
     """Returns the fields to lay a stability map along: that for x, and that for y.
 
-    The residual scale goes up, a width or the learning rate along; a seed only where
-    nothing else varies. `fields` are their labels by name.
+    The residual scale goes up, a width or the learning rate along; changes and seeds
+    only where nothing else varies. `fields` are their labels by name.
     """
     varied = [f for f in fields if len(ordered(row.get(f) for row in rows)) > 1]
     free = [f for f in varied if not is_seed(f)] or varied
@@ -48,10 +52,37 @@ def axes(
 
     def rank(field: str) -> int:
         ranks = [i for i, words in enumerate(liked) if fields[field].startswith(words)]
-        return min(ranks, default=len(liked))
+        return min(ranks, default=len(liked) + (field == CHANGE))
 
     y, x = sorted(free, key=rank)[:2]
     return x, y
+
+
+def usual(rows: Sequence[Row], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the fields that only some rows change, and the values of all the others.
+
+    These are fields of which one value is in more than two thirds of the rows. The
+    residual scale, widths and seeds are none of them: a study is about these.
+    """
+    found = {}
+    for field in differing(rows, fields):
+        value, count = Counter(row[field] for row in rows).most_common(1)[0]
+        about = fields[field].startswith(('residual scale', 'width'))
+        if 3 * count > 2 * len(rows) and not about:
+            found[field] = value
+    return found
+
+
+def change(row: Row, usual: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
+    """Says in which fields a row differs from the usual values; None: in none."""
+    parts = []
+    for field, value in usual.items():
+        name, given = fields[field], row[field]
+        if given != value and isinstance(given, bool):
+            parts.append(name if given else f'no {name}')
+        elif given != value:
+            parts.append(f'{name} {show(given)}')
+    return ', '.join(parts) or None
 
 
 def is_seed(field: str) -> bool:
@@ -68,7 +99,8 @@ def labels(
     found = {}
     for value in ordered(row.get(field) for row in rows):
         group = {row.get('filters') for row in rows if row.get(field) == value}
-        found[value] = (show(value), group.pop() if len(group) == 1 else None)
+        name = 'none' if value is None and field == CHANGE else show(value)
+        found[value] = (name, group.pop() if len(group) == 1 else None)
     filters = [number for _, number in found.values()]
     is_width = fields.get(field, '').startswith('width')
     telling = is_width and None not in filters and len(filters) == len(set(filters))
@@ -129,7 +161,7 @@ def scalar(value: Any) -> Any:
 def show(value: Any) -> str:
     """Returns a value of a field as a label."""
     if value is None:
-        return "network's own"
+        return 'default'
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f'{value:g}' if isinstance(value, float) else f'{value}'

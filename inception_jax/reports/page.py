@@ -11,7 +11,8 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from inception_jax import workdirs
-from inception_jax.reports.cells import Row, ordered, show
+from inception_jax.reports.cells import CHANGE, Row, ordered, show
+from inception_jax.reports.markdown import to_html
 from inception_jax.reports.palette import VERDICTS
 from inception_jax.reports.payload import payload
 from inception_jax.reports.study import Study
@@ -81,7 +82,7 @@ def _conclusion(text: str) -> str:
     return _fill(
         'conclusion.html',
         title=html.escape(title.lstrip('# ') or 'Verdict of the experiment'),
-        text=html.escape(rest.strip()),
+        text=to_html(rest.strip()),
     )
 
 
@@ -152,26 +153,36 @@ def _line(
     columns: Sequence[str],
     numeric: set[str],
 ) -> str:
-    cells = [_cell(row['member'], _button(row['member']), False)]
-    cells += [_cell(row[f], html.escape(show(row[f])), f in numeric) for f in fields]
+    cells = [_cell(row['member'], _button(row['member']))]
+    cells += [_cell(row[f], _shown(f, row[f]), _kind(f, numeric)) for f in fields]
     for name in columns:
         value = row[name]
         shown = _badge(value, value) if name == 'verdict' else _number(name, value)
-        cells.append(_cell(value, shown, name in numeric))
+        cells.append(_cell(value, shown, _kind(name, numeric)))
     return (
         f'<tr data-member="{number}" data-verdict="{row["verdict"]}">'
         f'{"".join(cells)}</tr>'
     )
 
 
-def _cell(value: Any, shown: str, is_number: bool) -> str:
-    side = ' class="number"' if is_number else ''
+def _shown(field: str, value: Any) -> str:
+    is_none = field == CHANGE and value is None
+    return '' if is_none else html.escape(show(value))
+
+
+def _kind(name: str, numeric: set[str]) -> str:
+    return 'number' if name in numeric else 'words' if name == CHANGE else ''
+
+
+def _cell(value: Any, shown: str, kind: str = '') -> str:
+    side = f' class="{kind}"' if kind else ''
     raw = '' if value is None else html.escape(str(value))
     return f'<td data-value="{raw}"{side}>{shown}</td>'
 
 
 def _button(name: str) -> str:
-    return f'<button type="button">{html.escape(name)}</button>'
+    parts = html.escape(name).replace(',', ',<wbr>')
+    return f'<button type="button">{parts}</button>'
 
 
 def _number(name: str, value: Any) -> str:

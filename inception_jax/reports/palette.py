@@ -1,6 +1,7 @@
 """Colours that pictures and pages share; colour-blind people tell them apart."""
 
 from collections.abc import Sequence
+from typing import Any
 
 # Fill and text. The first four are of Okabe and Ito's palette; whoever has no verdict
 # yet is hollow. Each stands beside its name in words, never alone.
@@ -21,6 +22,18 @@ HOLLOW = '#7d8792'
 RAMP = ('#3f78c9', '#2c9aa6', '#7fa050', '#d09a2c', '#d1602c')
 
 SPLIT_COLOURS = {'train': '#8a94a0', 'evaluation': '#d1602c', 'diagnostics': '#3f78c9'}
+
+
+# Values without an order; of Okabe and Ito's palette, too.
+DISTINCT = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7d8792')
+
+
+def colours(values: Sequence[Any]) -> list[str]:
+    """Returns a colour for each value: along the ramp if they are numbers or many."""
+    numbers = all(isinstance(v, int | float) for v in values if v is not None)
+    if numbers or len(values) > len(DISTINCT):
+        return ramp(len(values))
+    return list(DISTINCT[: len(values)])
 
 
 def ramp(count: int) -> list[str]:

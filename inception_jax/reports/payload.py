@@ -13,7 +13,7 @@ from inception_jax.reports.cells import (
     ordered,
     stability_map,
 )
-from inception_jax.reports.palette import HOLLOW, RAMP, SPLIT_COLOURS, VERDICTS
+from inception_jax.reports.palette import HOLLOW, SPLIT_COLOURS, VERDICTS, colours, ramp
 from inception_jax.reports.quantities import (
     BLOCK_QUANTITIES,
     CURVES,
@@ -44,10 +44,11 @@ def payload(study: Study, table: Sequence[Row]) -> str:
         'block_quantities': _quantities(BLOCK_QUANTITIES),
         'verdicts': VERDICTS,
         'hollow': HOLLOW,
-        'ramp': RAMP,
+        'colours': ramp(len(members)),
         'splits': [(name, SPLITS[name], SPLIT_COLOURS[name]) for name in SPLITS],
         **_choices(members),
         **_fields(table, study),
+        'start': _start(table, study, members),
     }
     return json.dumps(value, allow_nan=False, separators=(',', ':')).replace(
         '<', r'\u003c'
@@ -145,26 +146,33 @@ def _fields(table: Sequence[Row], study: Study) -> dict[str, Any]:
     singles = [(field, None) for field in (*varied, None)]
     pairs = [*itertools.combinations(varied, 2), *singles]
     pairs = pairs if study.kind == 'sweep' else []
-    x, y = axes(table, study.fields)
     return {
         'groups': {
             field: {
                 'label': study.fields[field],
                 'is_seed': is_seed(field),
                 'labels': list(labels(table, field, study.fields).values()),
+                'colours': colours(values),
                 'of': [values.index(row[field]) for row in table],
             }
             for field, values in varied.items()
         },
-        'maps': [_map(table, study.fields, *pair) for pair in pairs]
-        if study.kind == 'sweep'
-        else [],
-        'start': {
-            'x': x,
-            'y': y,
-            'colour': (y or x or 'verdict') if study.kind == 'sweep' else '',
-            'member': _first(table),
-        },
+        'maps': [_map(table, study.fields, *pair) for pair in pairs],
+    }
+
+
+def _start(table: Sequence[Row], study: Study, members: Sequence[dict]) -> dict:
+    """Returns what is shown first: axes, colours, a curve that is one, a member."""
+    x, y = axes(table, study.fields)
+    keys = [key for key, _ in _choices(members)['choices']]
+    curves = [member['curves'] for member in members]
+    lines = [k for k in keys if any(len(c[k][1]) > 2 for c in curves if k in c)]
+    return {
+        'x': x,
+        'y': y,
+        'quantity': (lines or keys or [None])[0],
+        'colour': (y or x or 'verdict') if study.kind == 'sweep' else '',
+        'member': _first(table),
     }
 
 

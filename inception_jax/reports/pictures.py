@@ -1,12 +1,19 @@
 """The figures of a report as PNG and SVG, for papers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax import plots
 from inception_jax.plots.curves import Line
-from inception_jax.reports.cells import Row, axes, differing, lines, stability_map
-from inception_jax.reports.palette import ramp
+from inception_jax.reports.cells import (
+    CHANGE,
+    Row,
+    axes,
+    differing,
+    lines,
+    stability_map,
+)
+from inception_jax.reports.palette import colours, ramp
 from inception_jax.reports.quantities import BLOCK_QUANTITIES, CURVES, main_quantities
 from inception_jax.reports.study import Member, Study
 from inception_jax.reports.tidy import Curve, bands, curves, heat_map
@@ -41,27 +48,51 @@ def _of_run(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[P
 
 
 def _of_sweep(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[Path]]:
+    """Draws the map and the curves; members with another change have both apart."""
     x, y = axes(table, study.fields)
-    grid = stability_map(table, x, y)
-    yield plots.stability_map(
-        table, grid, folder / 'stability_map', fields=study.fields
-    )
-    every = [curves(member.records) for member in study.members]
-    groups = lines(table, study.fields, x, y)
-    several = any(len(numbers) > 1 for g in groups.values() for numbers in g.values())
-    note = f'median and range of seeds, {LOST}' if several else LOST
-    for name, split in DRAWN.items():
-        drawn = _lines(study, groups, every, (split, name))
-        if drawn:
-            title = f'{_legend(table, study, x, y)} ({note})'
-            stem = folder / f'curves_{name}'
-            yield plots.spread(drawn, CURVES[name], stem, legend=title)
+    changed = [row for row in table if row.get(CHANGE) is not None]
+    if not changed or CHANGE in (x, y):
+        places = (y, x) if x == CHANGE and y else (x, y)
+        yield from _part(study, table, study.fields, places, folder, '')
+    else:
+        plain = [row for row in table if row.get(CHANGE) is None]
+        fields = {n: words for n, words in study.fields.items() if n != CHANGE}
+        yield from _part(study, plain, fields, (x, y), folder, '')
+        near = [{row.get(field) for row in changed} for field in (x, y)]
+        about = [r for r in table if r.get(x) in near[0] and r.get(y) in near[1]]
+        yield from _part(study, about, study.fields, (y, CHANGE), folder, '_changes')
     for verdict, member in _examples(study).items():
         yield _heat(member, 'dead_channels', folder / f'heat_map_{verdict}')
 
 
+def _part(
+    study: Study,
+    table: Sequence[Row],
+    fields: Mapping[str, str],
+    axes: tuple[str | None, str | None],
+    folder: Path,
+    suffix: str,
+) -> Iterator[list[Path]]:
+    """Draws the stability map and the curves of some rows of the table."""
+    grid = stability_map(table, *axes)
+    stem = folder / f'stability_map{suffix}'
+    yield plots.stability_map(table, grid, stem, fields=fields)
+    by_name = {member.name: member for member in study.members}
+    members = [by_name[row['member']] for row in table]
+    every = [curves(member.records) for member in members]
+    groups = lines(table, fields, *axes)
+    several = any(len(numbers) > 1 for g in groups.values() for numbers in g.values())
+    note = f'median and range of seeds, {LOST}' if several else LOST
+    for name, split in DRAWN.items():
+        drawn = _lines(members, groups, every, (split, name))
+        if drawn:
+            title = f'{_legend(table, fields, *axes)} ({note})'
+            stem = folder / f'curves_{name}{suffix}'
+            yield plots.spread(drawn, CURVES[name], stem, legend=title)
+
+
 def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[Path]]:
-    colours = ramp(len(study.members))
+    shades = ramp(len(study.members))
     starts = [m.lineage['step'] if m.lineage else 0 for m in study.members]
     every = [
         curves(m.records, after=start)
@@ -76,7 +107,7 @@ def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[
                 origin=found[split, name].at(start) if start else None,
             )
             for member, found, start, colour in zip(
-                study.members, every, starts, colours, strict=True
+                study.members, every, starts, shades, strict=True
             )
             if (split, name) in found
         }
@@ -90,29 +121,41 @@ def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[
 
 
 def _lines(
-    study: Study, groups: dict[str, dict[str, list[int]]], every: Sequence[Curves], key
+    members: Sequence[Member],
+    groups: dict[str, dict[str, list[int]]],
+    every: Sequence[Curves],
+    key: tuple[str, str],
 ) -> dict[str, dict[str, Line]]:
     """Returns the lines of groups of members, for those that have the curve."""
     names = list(dict.fromkeys(label for group in groups.values() for label in group))
-    colours = dict(zip(names, ramp(len(names)), strict=True))
+    shades = dict(zip(names, colours([_number(name) for name in names]), strict=True))
     found: dict[str, dict[str, Line]] = {}
     for title, group in groups.items():
         for label, numbers in group.items():
             there = [n for n in numbers if key in every[n]]
             if there:
                 some = [every[n][key] for n in there]
-                deaths = _deaths([study.members[n] for n in there], some)
-                line = Line(colours[label], bands(some), deaths)
+                deaths = _deaths([members[n] for n in there], some)
+                line = Line(shades[label], bands(some), deaths)
                 found.setdefault(title, {})[label] = line
     return found
 
 
-def _legend(table: Sequence[Row], study: Study, x: str | None, y: str | None) -> str:
+def _number(label: str) -> float | str:
+    """Returns a label that is a number as one: such values have an order."""
+    try:
+        return float(label)
+    except ValueError:
+        return label
+
+
+def _legend(
+    table: Sequence[Row], fields: Mapping[str, str], x: str | None, y: str | None
+) -> str:
     """Returns the fields that the labels of `lines` name."""
-    first = y or x
-    panel = x if y else None
-    others = [f for f in differing(table, study.fields) if f not in (panel, first)]
-    return ', '.join(study.fields[f] for f in (first, *others) if f) or 'member'
+    first, panel = (y, x) if y else (x, None)
+    others = [f for f in differing(table, fields) if f not in (panel, first)]
+    return ', '.join(fields[f] for f in (first, *others) if f) or 'member'
 
 
 def _deaths(members: Sequence[Member], found: Sequence[Curve]) -> list:

@@ -9,6 +9,7 @@ from typing import Any
 
 from inception_jax import logs, members, workdirs
 from inception_jax.logs import Record
+from inception_jax.reports.cells import CHANGE, change, scalar, usual
 
 Lineage = dict[str, Any]
 LOST = ('dead', 'diverged')
@@ -60,7 +61,8 @@ class Member:
 class Study:
     """Members of a `run` (one), a `sweep` or several `runs`, and their config.
 
-    `fields` are those in which members differ, by name what people call them;
+    `fields` are those in which members differ, by name what people call them. Fields
+    that only some members of a sweep change are one, `change`, which says how.
     `conclusion` is what an experiment made of its sweep, in words.
     """
 
@@ -143,16 +145,34 @@ def _sweep(folder: Path) -> Study:
         config = sweep.config_of(name)
         fields = {short: _at(config, field) for field, short in sweep.varied.items()}
         found.append(_member(name, sweep.workdir(name), fields, filters.get(name)))
+    fields = {short: label(field) for field, short in sweep.varied.items()}
+    found, fields = _condensed(found, fields)
     verdict = folder / 'verdict.md'
     return Study(
         'sweep',
         folder,
         found,
-        {short: label(field) for field, short in sweep.varied.items()},
+        fields,
         sweep.config,
         _lines(folder / 'commands.log'),
         verdict.read_text().strip() if verdict.exists() else '',
     )
+
+
+def _condensed(
+    found: list[Member], fields: dict[str, str]
+) -> tuple[list[Member], dict[str, str]]:
+    """Puts one field, `change`, in the place of those that only some members change."""
+    rows = [{n: scalar(value) for n, value in m.fields.items()} for m in found]
+    common = usual(rows, fields)
+    if not common:
+        return found, fields
+    found = [
+        dataclasses.replace(m, fields=m.fields | {CHANGE: change(row, common, fields)})
+        for m, row in zip(found, rows, strict=True)
+    ]
+    kept = {name: words for name, words in fields.items() if name not in common}
+    return found, kept | {CHANGE: 'change'}
 
 
 def _runs(folders: list[Path]) -> Study:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.reports.cells import Row, is_seed, ordered, show
+from inception_jax.reports.cells import CHANGE, Row, is_seed, ordered, show
 from inception_jax.reports.study import LOST, Member, Study, short_names
 
 
@@ -43,34 +43,44 @@ def summary(study: Study, table: Sequence[Row]) -> str:
     if study.kind == 'runs':
         parts = [f'{member.name} {brief(member)}' for member in study.members]
         return f'{"; ".join(parts)}.'
-    over = f' over {_joined(list(study.fields.values()))}' if study.fields else ''
     many = 'member' if len(table) == 1 else 'members'
-    said = f'{len(table)} {many}{over}. {contrast(table, study.fields)}'
-    return said.strip()
+    names = [words for field, words in study.fields.items() if field != CHANGE]
+    over = f' over {_joined(names)}' if names else ''
+    changed = sum(row.get(CHANGE) is not None for row in table)
+    controls = f', {changed} of them with another change' if changed else ''
+    return (
+        f'{len(table)} {many}{over}{controls}. {contrast(table, study.fields)}'.strip()
+    )
 
 
 def contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
     """Returns how many were lost, by the field along which the shares differ most.
 
-    Where none was lost it is said of the dying.
+    Where none was lost it is said of the dying. Members with another change than
+    that of the other fields are left out of the shares, and counted after them.
     """
     judged = [row for row in table if row['verdict'] not in ('failed', 'unfinished')]
+    plain = [row for row in judged if row.get(CHANGE) is None]
+    changed = [row for row in judged if row.get(CHANGE) is not None]
     for verdicts, words in ((LOST, 'dead or diverged'), (('dying',), 'dying')):
         count = sum(row['verdict'] in verdicts for row in judged)
         if count:
             none = '' if verdicts == LOST else 'None died or diverged. '
-            shares = _shares(judged, fields, verdicts)
+            shares = _shares(plain, fields, verdicts)
             said = (
                 f'{words}, {shares}' if shares else f'{count} of {len(judged)} {words}'
             )
-            return f'{none}{_upper(said)}.'
+            lost = sum(row['verdict'] in verdicts for row in changed)
+            rest = f'; {lost} of {len(changed)} with another change' if changed else ''
+            return f'{none}{_upper(said)}{rest if shares else ""}.'
     return 'None died or diverged.' if judged else ''
 
 
 def _shares(
     rows: Sequence[Row], fields: Mapping[str, str], verdicts: Sequence[str]
 ) -> str:
-    groups = {f: _count(rows, f, verdicts) for f in fields if not is_seed(f)}
+    free = [f for f in fields if not is_seed(f) and f != CHANGE]
+    groups = {f: _count(rows, f, verdicts) for f in free}
     groups = {field: g for field, g in groups.items() if 1 < len(g) <= 10}
     if not groups:
         return ''
@@ -162,8 +172,9 @@ def _count(
 
 
 def _difference(counts: Mapping[Any, tuple[int, int]]) -> float:
-    shares = [n / of for n, of in counts.values()]
-    return max(shares) - min(shares)
+    """Returns how far the shares of groups are apart: a group weighs as its members."""
+    mean = sum(n for n, _ in counts.values()) / sum(of for _, of in counts.values())
+    return sum(of * (n / of - mean) ** 2 for n, of in counts.values())
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 // Curves: panels of a few runs, or one quantity of many members at a time.
 const NO_FIELD = '';
 const curveState = {
-  quantity: study.choices[0]?.[0],
+  quantity: study.start.quantity,
   colour: study.start.colour,
   along: 'step',
   hidden: new Set(),
@@ -20,8 +20,10 @@ function groupsOf(by) {
       .map((v) => [v, study.verdicts[v][0]])
       .map(([v, fill]) => ({ key: v, label: v, colour: fill === 'none' ? study.hollow : fill }));
   }
-  const labels = by === NO_FIELD ? study.members.map((m) => m.name) : study.groups[by].labels;
-  return labels.map((label, i) => ({ key: String(i), label, colour: ramp(i, labels.length) }));
+  const [labels, colours] = by === NO_FIELD
+    ? [study.members.map((m) => m.name), study.colours]
+    : [study.groups[by].labels, study.groups[by].colours];
+  return labels.map((label, i) => ({ key: String(i), label, colour: colours[i] }));
 }
 
 function groupKey(by, index, split) {

@@ -40,18 +40,6 @@ function paint(node, verdict) {
   }
 }
 
-function mixed(place) {
-  const stops = study.ramp;
-  const left = Math.min(Math.floor(place * (stops.length - 1)), stops.length - 2);
-  const share = place * (stops.length - 1) - left;
-  const part = (colour, i) => parseInt(colour.slice(i, i + 2), 16);
-  const parts = [1, 3, 5].map((i) =>
-    Math.round(part(stops[left], i) * (1 - share) + part(stops[left + 1], i) * share));
-  return `rgb(${parts.join(',')})`;
-}
-
-const ramp = (index, count) => mixed(count > 1 ? index / (count - 1) : 0);
-
 function number(value) {
   if (value === null || value === undefined) return 'none';
   const size = Math.abs(value);

@@ -1,5 +1,5 @@
 // The stability map: a table of tiles, a tile for each member.
-const MANY = 6;
+const MANY = 12;
 const WORST_FIRST = ['dead', 'diverged', 'dying', 'alive', 'failed', 'unfinished'];
 const mapState = { x: study.start.x, y: study.start.y, only: {} };
 
@@ -45,8 +45,9 @@ function tile(index, many, fields) {
     'data-member': index,
   }, text);
   if (fields.length && !many) {
-    const values = fields.map((group) => group.labels[group.of[index]]);
-    button.prepend(element('small', {}, values.join(', ')));
+    const values = fields.map((group) => group.labels[group.of[index]])
+      .filter((text) => text !== 'none');
+    if (values.length) button.prepend(element('small', {}, values.join(', ')));
   }
   paint(button, member.verdict);
   button.addEventListener('click', () => selectMember(index, { show: true }));
