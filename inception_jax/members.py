@@ -33,12 +33,17 @@ class Sweep:
     @property
     def varied(self) -> dict[str, str]:
         """The fields in which members differ, dotted, and what tables call them."""
-        fields = list(dict.fromkeys(itertools.chain(*self.members.values())))
-        last = [field.rsplit('.', 1)[-1] for field in fields]
-        return {
-            field: short if last.count(short) == 1 else field
-            for field, short in zip(fields, last, strict=True)
-        }
+        return short_names(itertools.chain(*self.members.values()))
+
+
+def short_names(fields: Iterable[str]) -> dict[str, str]:
+    """Returns the last part of each dotted name, or all of it where parts are equal."""
+    fields = list(dict.fromkeys(fields))
+    last = [field.rpartition('.')[2] for field in fields]
+    return {
+        field: short if last.count(short) == 1 else field
+        for field, short in zip(fields, last, strict=True)
+    }
 
 
 def product(config: Config, grid: str) -> list[Changes]:
@@ -147,9 +152,7 @@ def shard(text: str) -> tuple[int, int]:
 
 def _name(changes: Changes) -> str:
     """Returns a name that is also one of a folder: the same for the same changes."""
-    short = {field: field.rsplit('.', 1)[-1] for field in changes}
-    if len(set(short.values())) < len(short):
-        short = {field: field for field in changes}
+    short = short_names(changes)
     text = ','.join(f'{short[field]}={value}' for field, value in changes.items())
     name = re.sub(r'[^\w.=,+-]+', '_', text)
     if name == text and len(name) <= LONGEST_NAME:

@@ -14,6 +14,8 @@ from inception_jax.settings import experiment
 
 Row = dict[str, Any]
 
+SPLITS = ('train', 'evaluation')
+
 # What a row says about a member beside the fields that vary.
 RESULTS = (
     'filters',
@@ -64,34 +66,33 @@ def _row(sweep: Sweep, member: str) -> Row:
     return {
         'member': member,
         **varied,
-        **_results(folder),
+        **results(folder),
         'filters': _filters(sweep.config_of(member)),
     }
 
 
-def _results(folder: Path) -> Row:
+def results(folder: Path) -> Row:
+    """Returns what the folder of a run says of it, as far as it has come."""
     row: Row = dict.fromkeys(RESULTS)
-    verdict = workdirs.verdict(folder)
-    if verdict is None:
-        failed = (folder / 'error.txt').exists()
-        return row | {'verdict': 'failed' if failed else 'unfinished'}
     records = logs.read(folder)
-    evaluations = [r for r in records if r['split'] == 'evaluation']
-    trained = [r for r in records if r['split'] == 'train']
-    if evaluations:
-        last = evaluations[-1]
-        row |= {name: last[name] for name in row.keys() & last.keys() - {'step'}}
-        row['best_top_1_error'] = min(r['top_1_error'] for r in evaluations)
-    if trained:
-        last = trained[-1]
-        row |= {
-            'train_cross_entropy': last['cross_entropy'],
-            'train_top_1_error': last['top_1_error'],
-            'dead_channels': last['dead_channels'],
-        }
+    by_split = {s: [r for r in records if r['split'] == s] for s in SPLITS}
+    for last in by_split['evaluation'][-1:]:
+        row |= {name: last[name] for name in ('top_1_error', 'top_5_error')}
+        row['cross_entropy'] = last['cross_entropy']
+        errors = [r['top_1_error'] for r in by_split['evaluation']]
+        row['best_top_1_error'] = min(
+            (e for e in errors if e is not None), default=None
+        )
+    for last in by_split['train'][-1:]:
+        row['train_cross_entropy'] = last['cross_entropy']
+        row['train_top_1_error'] = last['top_1_error']
+        row['dead_channels'] = last['dead_channels']
+    row['steps_done'] = records[-1]['step'] if records else 0
+    verdict = workdirs.verdict(folder) or {}
     row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
-    if not workdirs.is_finished(verdict):
-        row['verdict'] = 'failed' if (folder / 'error.txt').exists() else 'unfinished'
+    if not verdict or not workdirs.is_finished(verdict):
+        failed = (folder / 'error.txt').exists()
+        row['verdict'] = 'failed' if failed else 'unfinished'
     return row
 
 

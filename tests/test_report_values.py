@@ -7,6 +7,7 @@ import fake_runs
 import pytest
 from fake_runs import Fate
 
+from inception_jax import members
 from inception_jax.reports import study as studies
 from inception_jax.reports import tidy, words
 from inception_jax.reports.table import filled, rows
@@ -160,7 +161,7 @@ def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
 
 
 def test_names_are_short_where_that_is_clear():
-    short = studies.short_names(['a.seed', 'b.seed', 'a.width'])
+    short = members.short_names(['a.seed', 'b.seed', 'a.width'])
     assert short == {'a.seed': 'a.seed', 'b.seed': 'b.seed', 'a.width': 'width'}
     assert studies.label('hparams.residual_scale') == 'residual scale'
     assert studies.label('network.width.reduction_b') == 'width of reduction_b'

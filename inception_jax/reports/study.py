@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,16 +100,6 @@ def read(folders: list[Path]) -> Study:
     return _run(folders[0]) if len(folders) == 1 else _runs(folders)
 
 
-def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Returns the last part of each dotted name, or all of it where parts are equal."""
-    names = list(names)
-    ends = [name.rpartition('.')[2] for name in names]
-    return {
-        name: end if ends.count(end) == 1 else name
-        for name, end in zip(names, ends, strict=True)
-    }
-
-
 def label(field: str) -> str:
     """Returns what people call a field: `width of stem` for network.width.stem."""
     _, name, *entry = field.split('.')
@@ -184,7 +173,7 @@ def _runs(folders: list[Path]) -> Study:
         for name in dict.fromkeys(name for config in configs for name in config)
         if any(config.get(name) != configs[0].get(name) for config in configs)
     ]
-    short = short_names(dotted)
+    short = members.short_names(dotted)
     found = [
         dataclasses.replace(member, fields={short[n]: config.get(n) for n in dotted})
         for member, config in zip(found, configs, strict=True)

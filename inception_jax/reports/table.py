@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from inception_jax import tables
 from inception_jax.reports.cells import scalar
 from inception_jax.reports.quantities import Quantity
 from inception_jax.reports.study import Member, Study
@@ -38,22 +39,9 @@ def filled(table: list[dict[str, Any]]) -> list[str]:
 
 
 def _row(member: Member) -> dict[str, Any]:
-    evaluations = [r for r in member.records if r['split'] == 'evaluation']
-    training = [r for r in member.records if r['split'] == 'train']
-    last = member.outcome.get('last_evaluation') or (evaluations or [{}])[-1]
-    train = training[-1] if training else {}
-    errors = [r['top_1_error'] for r in evaluations if r['top_1_error'] is not None]
     return {
         'member': member.name,
         **{name: scalar(value) for name, value in member.fields.items()},
+        **tables.results(member.folder),
         'filters': member.filters,
-        'verdict': member.verdict,
-        **{name: member.outcome.get(name) for name in ('step', 'layer', 'trend')},
-        'steps_done': member.steps_done,
-        'steps': member.outcome.get('steps'),
-        **{n: last.get(n) for n in ('top_1_error', 'top_5_error', 'cross_entropy')},
-        'best_top_1_error': min(errors, default=None),
-        'train_cross_entropy': train.get('cross_entropy'),
-        'train_top_1_error': train.get('top_1_error'),
-        'dead_channels': train.get('dead_channels'),
     }

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inception_jax.members import short_names
 from inception_jax.reports.cells import CHANGE, Row, is_seed, ordered, show
-from inception_jax.reports.study import LOST, Member, Study, short_names
+from inception_jax.reports.study import LOST, Member, Study
 
 
 def brief(member: Member) -> str:
