@@ -10,8 +10,8 @@ A channel of that grid is silent in a step if it is zero for the whole batch.
              for zeros only
   diverged   the loss, a gradient or a batch statistic is not finite; for good
 
-The step of a verdict is the first step of the stretch that it is about. A network that
-comes back to life is alive again.
+The step of a verdict is the first one of its window with so many silent channels. A
+network that comes back to life is alive again.
 """
 
 import dataclasses
@@ -97,10 +97,9 @@ def judge(before: Watch, step: int, signs: Signs, thresholds: Thresholds) -> Wat
         return Watch(diverged(step, signs.not_finite or 'loss'))
     shares = (*before.shares, signs.dead_channels)[-thresholds.window :]
     verdict = _verdict(shares, thresholds)
-    since = None
-    if verdict != 'alive':
-        same = verdict == before.verdict.verdict
-        since = before.verdict.step if same else step - len(shares) + 1
+    since = before.verdict.step
+    if verdict != before.verdict.verdict:
+        since = _since(verdict, step, shares, thresholds)
     return Watch(Verdict(verdict, since, _trend(shares)), shares)
 
 
@@ -159,6 +158,17 @@ def _verdict(shares: tuple[float, ...], thresholds: Thresholds) -> str:
         return 'dead'
     mean = math.fsum(shares) / len(shares)
     return 'dying' if mean >= thresholds.dying_share else 'alive'
+
+
+def _since(
+    verdict: str, step: int, shares: tuple[float, ...], thresholds: Thresholds
+) -> int | None:
+    """Returns the first step of the window that speaks for the verdict."""
+    least = {'dead': thresholds.dead_share, 'dying': thresholds.dying_share}
+    if verdict not in least:
+        return None
+    first = next(i for i, share in enumerate(shares) if share >= least[verdict])
+    return step - len(shares) + 1 + first
 
 
 def _trend(shares: tuple[float, ...]) -> float | None:

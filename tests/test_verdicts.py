@@ -47,7 +47,7 @@ def test_who_comes_back_to_life_is_alive():
 def test_dying_has_a_trend_in_points_per_100_steps():
     dying = verdict([0.0, 0.3, 0.4, 0.5, 0.6, 0.7])
     assert dying.verdict == 'dying'
-    assert dying.step == 3
+    assert dying.step == 4
     assert dying.trend == pytest.approx(1000.0)
     assert '+1000.0 points' in str(dying)
     assert verdict([0.9, 0.8, 0.7, 0.6]).trend == pytest.approx(-1000.0)
