@@ -18,6 +18,7 @@ def get_config(network='inception_resnet_v1'):
                 'name': network,
                 'width': 0.25,
                 'depth': 0.2,
+                'auxiliary': config_dict.placeholder(bool),
                 'rule': config_dict.placeholder(str),
                 'extra_batch_norm': False,
                 'input_size': 75,

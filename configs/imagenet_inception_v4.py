@@ -24,6 +24,8 @@ def get_config(network='inception_v4'):
         {
             'network': {
                 'name': network,
+                'width': 1.0,
+                'depth': 1.0,
                 'rule': config_dict.placeholder(str),
                 'extra_batch_norm': False,
                 'input_size': 299,
