@@ -12,14 +12,13 @@ Writes    results/stability/SCALE/: table.csv, verdict.md, report.html, figures/
 """
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from statistics import mean
 
 from inception_jax import studies
-from inception_jax.studies import Row, Scale
+from inception_jax.members import Sweep
+from inception_jax.studies import Row, Scale, died, remark, spread
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
 
@@ -89,21 +88,29 @@ CONTROLS = (
 )
 
 
-def conclude(rows: list[Row]) -> str:
+def conclude(sweep: Sweep) -> str:
+    return remarks(studies.rows(sweep))
+
+
+def remarks(rows: list[Row]) -> str:
     """Returns the paper's remarks, each with what the table says of it."""
     usual = [row for row in rows if not _control(row, rows[0])]
     unscaled = [row for row in usual if row['residual_scale'] == 1]
     wide = [row for row in unscaled if row['filters'] > WIDE]
     narrow = [row for row in unscaled if row['filters'] <= WIDE]
     scaled = [row for row in usual if row['residual_scale'] < 1]
-    remarks = [
-        ('Wide networks die without scaling', _all_died(wide), wide),
-        ('Narrow networks live without scaling', not _any_died(narrow), narrow),
-        ('Scaling by 0.1 to 0.3 keeps networks alive', not _any_died(scaled), scaled),
+    said = [
+        ('Wide networks die without scaling', all(map(died, wide)), wide),
+        ('Narrow networks live without scaling', not any(map(died, narrow)), narrow),
+        (
+            'Scaling by 0.1 to 0.3 keeps networks alive',
+            not any(map(died, scaled)),
+            scaled,
+        ),
         *_controls(rows),
     ]
-    lines = [_line(*remark) for remark in remarks if remark[2]]
-    return '\n'.join([*lines, _harm(narrow, scaled), '', *_table(usual)])
+    lines = [remark(*one) for one in said if one[2]]
+    return '\n'.join([*lines, _harm(narrow, scaled), '', _table(usual)])
 
 
 def _controls(rows: list[Row]) -> Iterator[tuple[str, bool, list[Row]]]:
@@ -121,29 +128,11 @@ def _controls(rows: list[Row]) -> Iterator[tuple[str, bool, list[Row]]]:
             for row in rows
             if _control(row, rows[0]) == {field} and row['residual_scale'] == 1
         ]
-        yield claim, _all_died(tried), tried
+        yield claim, all(map(died, tried)), tried
 
 
 def _control(row: Row, base: Row) -> set[str]:
     return {f for f in CONTROLS if row.get(f) != base.get(f)}
-
-
-def _any_died(rows: list[Row]) -> bool:
-    return any(row['verdict'] in ('dead', 'diverged') for row in rows)
-
-
-def _all_died(rows: list[Row]) -> bool:
-    return all(row['verdict'] in ('dead', 'diverged') for row in rows)
-
-
-def _line(claim: str, holds: bool, rows: list[Row]) -> str:
-    counts = Counter(row['verdict'] for row in rows)
-    verdicts = ', '.join(f'{count} {verdict}' for verdict, count in counts.items())
-    return (
-        f'* {claim}: **{"holds" if holds else "does not hold"} here** '
-        f'({verdicts}; {_range(rows, "dead_channels", 100)} % of channels silent, '
-        f'training error {_range(rows, "train_top_1_error")} % at the end).'
-    )
 
 
 def _harm(narrow: list[Row], scaled: list[Row]) -> str:
@@ -152,34 +141,23 @@ def _harm(narrow: list[Row], scaled: list[Row]) -> str:
     same = [row for row in scaled if row['filters'] in widths]
     return (
         '* Scaling does no harm where it is not needed: training error '
-        f'{_range(same, "train_top_1_error")} % with scales below 1 against '
-        f'{_range(narrow, "train_top_1_error")} % without, at up to {WIDE} filters.'
+        f'{spread(same, "train_top_1_error")} % with scales below 1 against '
+        f'{spread(narrow, "train_top_1_error")} % without, at up to {WIDE} filters.'
     )
 
 
-def _table(rows: list[Row]) -> Iterator[str]:
-    """Yields the lines of a table of widths and scales, over seeds."""
-    yield '| filters | scale | seeds | dead | silent channels, % | training error, % |'
-    yield '|---|---|---|---|---|---|'
+def _table(rows: list[Row]) -> str:
+    """Returns a table of widths and scales, over seeds."""
     key = itemgetter('filters', 'residual_scale')
+    lines = []
     for (filters, scale), group in groupby(sorted(rows, key=key), key=key):
         same = list(group)
         dead = sum(row['verdict'] == 'dead' for row in same)
-        yield (
-            f'| {filters} | {scale:g} | {len(same)} | {dead} | '
-            f'{_range(same, "dead_channels", 100)} | '
-            f'{_range(same, "train_top_1_error")} |'
-        )
-
-
-def _range(rows: list[Row], name: str, factor: float = 1.0) -> str:
-    """Returns the mean and, of several different values, the least and the greatest."""
-    values = [factor * row[name] for row in rows if row[name] is not None]
-    if not values:
-        return 'unknown'
-    if len(values) == 1:
-        return f'{values[0]:.1f}'
-    return f'{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})'
+        silent = spread(same, 'dead_channels', 100)
+        error = spread(same, 'train_top_1_error')
+        lines.append((filters, f'{scale:g}', len(same), dead, silent, error))
+    silent, error = 'silent channels, %', 'training error, %'
+    return studies.table(('filters', 'scale', 'seeds', 'dead', silent, error), lines)
 
 
 if __name__ == '__main__':

@@ -8,22 +8,31 @@ import argparse
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from types import ModuleType
 from typing import Any
 
+from inception_jax import members, workdirs
 from inception_jax.commands.configs import config as load_config
 from inception_jax.commands.configs import keep_compiled_programs
+from inception_jax.members import Sweep
+from inception_jax.overrides import override
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
 # What stands in where CIFAR-10 is not at hand; a mirrored digit is another sign.
 DIGITS = {
     'data.source': 'digits',
+    'data.train_split': 'train',
+    'data.evaluation_split': 'test',
     'data.area': [0.6, 1.0],
     'recipe.flip': False,
 }
+# How many of its epochs have the steps of one of CIFAR-10.
+DIGITS_EPOCHS = 50_000 / 1438
 
 Row = dict[str, Any]
 
@@ -38,29 +47,40 @@ class Scale:
     cost: str
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message):
+        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+
 def run(
     module: ModuleType,
     scales: Mapping[str, Scale],
-    conclude: Callable[[list[Row]], str],
+    conclude: Callable[[Sweep], str],
     arguments: list[str] | None = None,
 ) -> int:
     """Runs a study from its command line; returns the exit status.
 
-    The folder gets the sweep, table.csv, verdict.md, and report.html with its figures.
+    The folder gets the sweep, table.csv, verdict.md with what `conclude` says of them,
+    and report.html with its figures.
     """
     options = _options(module, scales, arguments)
+    # Networks of the experiments, for members that name one by its path.
+    sys.path.append(str(CONFIGS.parent))
     try:
         work = _prepare(module, scales[options.scale], conclude, options)
     except (ValueError, OSError) as error:
-        print(f'{options.name}: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'{options.name}.py: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     return work()
 
 
 def _options(module, scales, arguments) -> argparse.Namespace:
     name = Path(module.__file__).stem
-    parser = argparse.ArgumentParser(
-        prog=name,
+    parser = _Parser(
+        prog=f'{name}.py',
+        allow_abbrev=False,
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -79,14 +99,8 @@ def _options(module, scales, arguments) -> argparse.Namespace:
 
 
 def _prepare(module, scale: Scale, conclude, options) -> Callable[[], int]:
-    from inception_jax import members
-    from inception_jax.overrides import override
-
     shard = members.shard(options.shard)
-    base = override(load_config(str(CONFIGS / scale.config), []), dict(scale.changes))
-    base = override(base, _data(base, options.source))
-    changes = [c for grid in scale.grids for c in members.product(base, grid)]
-    found = members.opened(options.output, base, members.named(changes))
+    found = plan(scale, options.output, options.source)
     keep_compiled_programs()
     from inception_jax import sweep
 
@@ -94,23 +108,48 @@ def _prepare(module, scale: Scale, conclude, options) -> Callable[[], int]:
     return lambda: _work(module, found, prepared, conclude, options, shard)
 
 
-def _data(base: dict, source: str | None) -> dict[str, Any]:
-    """Returns the changes that put other data in the place of CIFAR-10."""
+def plan(scale: Scale, folder: Path, source: str | None = None) -> Sweep:
+    """Returns the sweep of a study, with other data where a source is given.
+
+    Raises:
+      ValueError: there is no such field or data, or the folder holds another sweep.
+    """
+    base = override(load_config(str(CONFIGS / scale.config), []), scale.changes)
+    changes = [c for grid in scale.grids for c in members.product(base, grid)]
+    source = source or _at_hand(base)
+    if source == 'digits':
+        base = override(base, _stretched(workdirs.flat(base)) | DIGITS)
+        changes = map(_stretched, changes)
+    else:
+        base = override(base, {'data.source': source})
+    return members.opened(folder, base, members.named(changes))
+
+
+def _at_hand(base: dict) -> str:
+    """Returns the source of a config, or digits in place of a missing CIFAR-10."""
     from inception_jax.data.sources import open_source
 
-    if source is None:
-        try:
-            data = base['data']
-            open_source(data['source'], data['train_split'], data_dir=data['data_dir'])
-            return {}
-        except ValueError as error:
-            print(f'{error}\nusing handwritten digits instead', file=sys.stderr)
-            source = 'digits'
-    return DIGITS if source == 'digits' else {'data.source': source}
+    data = base['data']
+    try:
+        open_source(data['source'], data['train_split'], data_dir=data['data_dir'])
+    except ValueError as error:
+        if data['source'] != 'tfds:cifar10':
+            raise
+        print(f'{error}\nusing handwritten digits instead', file=sys.stderr)
+        return 'digits'
+    return data['source']
+
+
+def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns fields in which lengths in epochs have the same steps on the digits."""
+    return {
+        field: value * DIGITS_EPOCHS if field.endswith('epochs') else value
+        for field, value in fields.items()
+    }
 
 
 def _work(module, found, prepared, conclude, options, shard) -> int:
-    from inception_jax import report, sweep, tables, workdirs
+    from inception_jax import report, sweep, tables
 
     print(f'{len(prepared)} members in {found.folder}', flush=True)
     found.folder.mkdir(parents=True, exist_ok=True)
@@ -119,20 +158,72 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
     print(sweep.text(summary))
     if summary.signal:
         return 128 + summary.signal
-    rows = tables.rows(found)
-    if left := sum(row['verdict'] == 'unfinished' for row in rows):
+    counts = Counter(row['verdict'] for row in tables.rows(found))
+    if left := counts['unfinished']:
         print(
             f'{left} members are left to other parts; run this again when they are done'
         )
         return 1 if summary.failed else 0
-    text = f'{_head(module, found)}\n\n{conclude(rows)}\n'
+    text = f'{_head(module, found, counts["failed"])}\n\n{conclude(found)}\n'
     (found.folder / 'verdict.md').write_text(text)
     print(f'\n{text}')
     print(report.report([found.folder]))
     return 1 if summary.failed else 0
 
 
-def _head(module, found) -> str:
+def _head(module, found, failed: int) -> str:
     title = inspect.getdoc(module).splitlines()[0]
     source = found.config['data']['source']
-    return f'# {title}\n\n{len(found.members)} members on {source}.'
+    without = f', without the {failed} that failed' if failed else ''
+    return f'# {title}\n\n{len(found.members)} members on {source}{without}.'
+
+
+def rows(sweep: Sweep) -> list[Row]:
+    """Returns the rows of the members that came to an end; failed ones tell nothing."""
+    from inception_jax import tables
+
+    return [row for row in tables.rows(sweep) if row['verdict'] != 'failed']
+
+
+def lives(row: Row) -> bool:
+    return row['verdict'] == 'alive'
+
+
+def died(row: Row) -> bool:
+    """Tells whether a run died or diverged; who is dying neither died nor lives."""
+    return row['verdict'] in ('dead', 'diverged')
+
+
+def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
+    """Returns a claim, whether it holds, and how the rows that tell it ended."""
+    return (
+        f'* {claim}: **{"holds" if holds else "does not hold"} here** '
+        f'({verdicts(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
+        f'silent, training error {spread(rows, "train_top_1_error")} % at the end).'
+    )
+
+
+def verdicts(rows: Iterable[Row]) -> str:
+    """Returns how many rows have which verdict."""
+    counts = Counter(row['verdict'] for row in rows)
+    return ', '.join(f'{count} {verdict}' for verdict, count in counts.items())
+
+
+def spread(rows: Iterable[Row], name: str, factor: float = 1.0) -> str:
+    """Returns the mean and range of a column."""
+    return mean_and_range(factor * row[name] for row in rows if row[name] is not None)
+
+
+def mean_and_range(values: Iterable[float], digits: int = 1) -> str:
+    """Returns the mean and, of several values, the least and the greatest."""
+    numbers = list(values)
+    if not numbers:
+        return 'unknown'
+    texts = [f'{x:.{digits}f}' for x in (mean(numbers), min(numbers), max(numbers))]
+    return f'{texts[0]} ({texts[1]} to {texts[2]})' if len(numbers) > 1 else texts[0]
+
+
+def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """Returns a table in Markdown."""
+    every = [columns, len(columns) * ['---'], *lines]
+    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
