@@ -1,0 +1,185 @@
+"""What the studies conclude, from made-up rows and curves."""
+
+import pytest
+
+from experiments import residual_or_not, rules, scale_and_rate, stability
+from inception_jax.plots.pairs import pairs
+
+
+def row(**values):
+    """Returns a made-up row of a table."""
+    usual = {
+        'verdict': 'alive',
+        'filters': 1280,
+        'dead_channels': 0.05,
+        'train_top_1_error': 70.0,
+        'top_1_error': 72.0,
+        'name': 'inception_resnet_v2',
+        'residual_scale': 1.0,
+        'learning_rate': 0.045,
+        'initializer': 'he',
+        'rule': None,
+        'seed': 0,
+    }
+    return usual | values
+
+
+DEAD = {'verdict': 'dead', 'dead_channels': 0.99, 'train_top_1_error': 90.0}
+UNKNOWN = {'verdict': 'diverged', 'dead_channels': None, 'train_top_1_error': None}
+
+
+def line(text, beginning):
+    """Returns the line of a text that says something."""
+    (found,) = [one for one in text.splitlines() if one.startswith(f'* {beginning}')]
+    return found
+
+
+def test_remarks_on_stability_hold_only_if_all_rows_agree():
+    rows = [
+        row(residual_scale=0.1),
+        row(**DEAD),
+        row(**UNKNOWN, seed=1),
+        row(filters=536),
+        row(learning_rate=0.0045),
+        row(clip=True, **DEAD),
+    ]
+    said = stability.remarks(rows)
+    assert '**holds here** (1 dead, 1 diverged; 99.0 %' in line(said, 'Wide')
+    assert '**holds here** (1 alive; 5.0 %' in line(said, 'Narrow')
+    assert '**holds here**' in line(said, 'Scaling by')
+    assert '**does not hold here**' in line(said, 'A lower rate')
+    assert '**holds here**' in line(said, 'Clipped')
+    assert '| 1280 | 1 | 2 | 1 | 99.0 | 90.0 |' in said
+    said = stability.remarks([*rows, row(seed=2)])
+    assert '**does not hold here**' in line(said, 'Wide')
+
+
+def test_epochs_to_an_error_are_between_evaluations_at_the_first_crossing():
+    curve = [(1.0, 80.0), (2.0, 60.0), (3.0, 65.0), (4.0, 40.0)]
+    assert residual_or_not.epochs_to(70, curve) == 1.5
+    assert residual_or_not.epochs_to(60, curve) == 2.0
+    assert residual_or_not.epochs_to(62, curve) == pytest.approx(1.9)
+    assert residual_or_not.epochs_to(50, curve) == pytest.approx(3.6)
+    assert residual_or_not.epochs_to(80, curve) is None
+    assert residual_or_not.epochs_to(39, curve) is None
+    later = [(1.0, 79.0), (2.0, 52.0)]
+    assert residual_or_not.errors([curve, later], step=5) == [55, 60, 65, 70, 75]
+
+
+def test_the_papers_curves_give_the_ratios_that_the_paper_is_told_to_show():
+    first, second = (
+        residual_or_not.paper_ratios(*pair[:2]) for pair in residual_or_not.PAIRS
+    )
+    assert sorted(first) == [22, 23, 24, 25]
+    assert [round(f(first.values()), 2) for f in (min, max)] == [0.52, 0.62]
+    assert sorted(second) == [20, 21, 22, 23, 24, 25]
+    assert [round(f(second.values()), 2) for f in (min, max)] == [0.82, 0.93]
+
+
+def runs(name, *factors, **values):
+    """Returns rows whose errors fall from 80 to 40 % in so many epochs."""
+    return [
+        row(
+            name=name,
+            seed=seed,
+            macs=8e6,
+            images_per_second=300.0,
+            curve=[(0.0, 80.0), (factor, 40.0)],
+            **values,
+        )
+        for seed, factor in enumerate(factors)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('plain', 'residual', 'word'),
+    [
+        ((2.0, 4.0), (1.0, 1.0), '**holds here**'),
+        ((1.0, 1.0), (1.0, 1.0), '**does not hold here**'),
+        ((1.0, 1.0), (2.0, 0.5), '**undecided here: ratios lie on both sides of 1**'),
+        ((1.0,), (), '**no answer here'),
+    ],
+)
+def test_what_ratios_say(plain, residual, word):
+    rows = runs('inception_v3', *plain) + runs('inception_resnet_v1', *residual)
+    said = residual_or_not.remarks(rows)
+    assert word in line(said, 'Inception-ResNet-v1')
+    assert '(Fig. 21) 0.52 to 0.62 for errors of 25 to 22 %' in said
+    assert '**no answer here' in line(said, 'Inception-ResNet-v2')
+
+
+def test_a_run_that_died_is_left_out_of_the_ratios(tmp_path):
+    rows = runs('inception_v3', 2.0, 4.0) + runs('inception_resnet_v1', 1.0)
+    rows += [runs('inception_resnet_v1', 0, 9.0, **DEAD)[1]]
+    said = residual_or_not.remarks(rows)
+    assert '0.50 to 40 %; 0.50 to 45 %; 0.50 to 50 %' in said
+    assert 'they died: 1.' in line(said, 'Inception-ResNet-v1')
+    assert '| Inception-ResNet-v1 | 8.00 | 2 | 300.0 (300.0 to 300.0) |' in said
+    ours, paper = list(residual_or_not.panels(rows).values())[:2]
+    assert [len(curves) for curves in ours.values()] == [2, 1]
+    assert [len(curves) for curves in paper.values()] == [1, 1]
+    for path in pairs(residual_or_not.panels(rows), tmp_path / 'pairs'):
+        assert path.stat().st_size > 10_000
+
+
+def test_rules_are_ranked_with_their_spread():
+    rows = [
+        *(row(rule='constant', residual_scale=1.0, seed=s, **DEAD) for s in (0, 1)),
+        *(
+            row(rule=rule, residual_scale=None, seed=seed, train_top_1_error=error)
+            for rule, errors in {
+                'constant': (70.0, 72.0),
+                'skip_init': (68.0, 70.0),
+                'non_residual': (75.0, 76.0),
+            }.items()
+            for seed, error in enumerate(errors)
+        ),
+        row(rule='layer_scale', residual_scale=None, **UNKNOWN),
+    ]
+    said = rules.remarks(rows)
+    assert '**holds here** (2 dead; 99.0' in line(said, 'The constant 1')
+    assert '**holds here**' in line(said, 'Constants of')
+    assert '**does not hold here** (4 alive, 1 diverged' in line(said, 'All rules')
+    assert line(said, 'After') == (
+        '* After equal steps skip_init has the least training error; within the range '
+        'of its seeds: constant; behind: non_residual.'
+    )
+    assert '| layer_scale | 1 | 1 diverged | unknown | unknown |' in said
+    assert 'No rule keeps all' in rules.remarks(rows[:2])
+
+
+def rate_rows(small, large, **at_1):
+    grid = [
+        row(residual_scale=scale, learning_rate=rate, train_top_1_error=80 - 9 * scale)
+        | (at_1 if scale == 1 and rate == 0.0045 else {})
+        for scale in (0.1, 0.3, 1.0)
+        for rate in scale_and_rate.RATES
+    ]
+    names = scale_and_rate.CONTROLS
+    return [
+        *grid,
+        row(name=names['SMALL_START'], **small),
+        row(name=names['LARGE_START'], residual_scale=0.1, **large),
+    ]
+
+
+def test_a_lower_rate_may_do_what_a_scale_does_or_not():
+    same = 'A lower rate at scale 1 gives'
+    said = scale_and_rate.remarks(rate_rows({}, DEAD, train_top_1_error=60.0))
+    assert '**holds here**' in line(said, 'A lower rate keeps')
+    assert '**holds here**' in line(said, same)
+    assert '60.0 % at scale 1 (rate 0.0045, 5.0 %' in line(said, same)
+    assert 'it is the small start' in line(said, 'So')
+    rows = rate_rows(DEAD, {}, **DEAD)
+    for one in rows:
+        if one['residual_scale'] == 1:
+            one |= UNKNOWN
+    said = scale_and_rate.remarks(rows)
+    assert '**does not hold here**' in line(said, 'A lower rate keeps')
+    assert '**does not hold here**: no rate keeps' in line(said, same)
+    assert 'no answer here' in line(scale_and_rate.remarks([]), same)
+    assert 'it is the low rate' in line(said, 'So')
+    assert 'either is enough' in scale_and_rate.remarks(rate_rows({}, {}))
+    assert 'neither is enough' in scale_and_rate.remarks(rate_rows(DEAD, DEAD))
+    dying = {'verdict': 'dying'}
+    assert 'neither is enough' in scale_and_rate.remarks(rate_rows(dying, DEAD))
