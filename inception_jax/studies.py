@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
@@ -35,6 +35,9 @@ DIGITS = {
 DIGITS_EPOCHS = 50_000 / 1438
 
 Row = dict[str, Any]
+
+# Nats below ln(classes) from which a run has learned something.
+LEARNED = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,12 +197,22 @@ def died(row: Row) -> bool:
     return row['verdict'] in ('dead', 'diverged')
 
 
+def learned(row: Row) -> bool:
+    """Tells whether the training loss of a living run came below that of a guess."""
+    return not died(row) and (row['nats_learned'] or 0.0) > LEARNED
+
+
+def _learned(rows: Iterable[Row]) -> Iterator[float]:
+    return (r['nats_learned'] for r in rows if r['nats_learned'] is not None)
+
+
 def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
     """Returns a claim, whether it holds, and how the rows that tell it ended."""
     return (
         f'* {claim}: **{"holds" if holds else "does not hold"} here** '
         f'({verdicts(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
-        f'silent, training error {spread(rows, "train_top_1_error")} % at the end).'
+        f'silent, training error {spread(rows, "train_top_1_error")} %, cross-entropy '
+        f'{mean_and_range(_learned(rows), 2)} nats below a guess at the end).'
     )
 
 

@@ -25,6 +25,7 @@ def finish(p: Prepared, outcome: Outcome) -> str:
             'steps_done': outcome.step,
             'steps': p.steps,
             'network': p.network.name,
+            'classes': p.network.classes,
             'fingerprint': fingerprint(p.network),
             'last_evaluation': last,
         },

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ RESULTS = (
     'train_cross_entropy',
     'train_top_1_error',
     'dead_channels',
+    'nats_learned',
 )
 
 
@@ -90,6 +92,8 @@ def results(folder: Path) -> Row:
     row['steps_done'] = records[-1]['step'] if records else 0
     verdict = workdirs.verdict(folder) or {}
     row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
+    if 'classes' in verdict and row['train_cross_entropy'] is not None:
+        row['nats_learned'] = math.log(verdict['classes']) - row['train_cross_entropy']
     if not verdict or not workdirs.is_finished(verdict):
         failed = (folder / 'error.txt').exists()
         row['verdict'] = 'failed' if failed else 'unfinished'

@@ -12,6 +12,7 @@ def row(**values):
         'verdict': 'alive',
         'filters': 1280,
         'dead_channels': 0.05,
+        'nats_learned': 0.3,
         'train_top_1_error': 70.0,
         'top_1_error': 72.0,
         'name': 'inception_resnet_v2',
@@ -24,8 +25,11 @@ def row(**values):
     return usual | values
 
 
-DEAD = {'verdict': 'dead', 'dead_channels': 0.99, 'train_top_1_error': 90.0}
-UNKNOWN = {'verdict': 'diverged', 'dead_channels': None, 'train_top_1_error': None}
+NOTHING = {'train_top_1_error': 90.0, 'nats_learned': -0.01}
+DEAD = {'verdict': 'dead', 'dead_channels': 0.99} | NOTHING
+UNKNOWN = {'verdict': 'diverged'} | dict.fromkeys(
+    ('dead_channels', 'train_top_1_error', 'nats_learned')
+)
 
 
 def line(text, beginning):
@@ -42,6 +46,7 @@ def test_remarks_on_stability_hold_only_if_all_rows_agree():
         row(filters=536),
         row(learning_rate=0.0045),
         row(clip=True, **DEAD),
+        row(extra_batch_norm=True, **NOTHING),
     ]
     said = stability.remarks(rows)
     assert '**holds here** (1 dead, 1 diverged; 99.0 %' in line(said, 'Wide')
@@ -49,6 +54,7 @@ def test_remarks_on_stability_hold_only_if_all_rows_agree():
     assert '**holds here**' in line(said, 'Scaling by')
     assert '**does not hold here**' in line(said, 'A lower rate')
     assert '**holds here**' in line(said, 'Clipped')
+    assert '**holds here** (1 alive;' in line(said, 'An extra')
     assert '| 1280 | 1 | 2 | 1 | 99.0 | 90.0 |' in said
     said = stability.remarks([*rows, row(seed=2)])
     assert '**does not hold here**' in line(said, 'Wide')

@@ -22,6 +22,7 @@ COLUMNS = {
     'train_cross_entropy': Quantity('training cross-entropy', 'nats'),
     'train_top_1_error': Quantity('training top-1 error', '%'),
     'dead_channels': Quantity('dead channels', '%', factor=100.0),
+    'nats_learned': Quantity('below ln(classes)', 'nats'),
 }
 
 
