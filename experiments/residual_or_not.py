@@ -5,7 +5,7 @@ Claim     residual connections make training much faster: Inception-ResNet-v1 be
           other's cost (Figs. 21 to 26). The former needs 0.52 to 0.62 of the epochs to
           errors of 25 to 22 %, the latter 0.82 to 0.93 to 25 to 20 %, in single runs
 Command   python experiments/residual_or_not.py --scale laptop
-Cost      laptop: 35 minutes on 2 CPU cores, 12 runs of 1500 steps; gpu: 3.7e16 FLOPs, 2
+Cost      laptop: 35 minutes on 2 CPU cores, 12 runs of 1800 steps; gpu: 3.7e16 FLOPs, 2
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 1.3e20 FLOPs, 19 days on 8
           GPUs at 10 TFLOP/s each
 Seeds     three for each network; a seed gives all networks the same images in the same
@@ -57,13 +57,13 @@ LAPTOP = Scale(
     changes={
         'network.auxiliary': False,
         'network.classes': 10,
-        'hparams.decay_epochs': 0.024,
+        'hparams.decay_epochs': 0.0288,
         'hparams.ema_decay': 0.98,
         'recipe.batch_norm_decay': 0.95,
         'data.evaluation_split': 'test[:2000]',
-        'run.epochs': 0.96,
+        'run.epochs': 1.152,
         'run.evaluate_every_epochs': 0.0384,
-        'run.checkpoint_every_epochs': 0.96,
+        'run.checkpoint_every_epochs': 1.152,
         'run.diagnose_every_steps': 0,
     },
     grids=(
