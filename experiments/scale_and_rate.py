@@ -34,7 +34,7 @@ from inception_jax.members import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
-from inception_jax.studies import Row, Scale, lives, remark, spread, verdicts
+from inception_jax.studies import Row, Scale, learned, lives, remark, spread, verdicts
 
 RATE = 0.045
 RATES = (RATE, 0.0135, 0.0045, 0.00045)
@@ -202,6 +202,12 @@ def _parts(rows: list[Row]) -> list[str]:
         (False, False): 'neither is enough alone, and a scale is more than a lower '
         'rate',
     }[all(map(lives, small)), all(map(lives, large))]
+    won = {
+        (True, True): 'with either alone',
+        (True, False): 'with the small start alone',
+        (False, True): 'with the low rate alone',
+        (False, False): 'with neither alone',
+    }[all(map(learned, small)), all(map(learned, large))]
     return [
         *_said('The small start of scale 0.1, at the full rate, keeps alive', small),
         *_said(
@@ -209,7 +215,7 @@ def _parts(rows: list[Row]) -> list[str]:
             'alive',
             large,
         ),
-        f'* So {alone}.',
+        f'* So {alone}. In as many steps more than a guess is learned {won}.',
     ]
 
 

@@ -176,6 +176,7 @@ def test_a_lower_rate_may_do_what_a_scale_does_or_not():
     assert '**holds here**' in line(said, same)
     assert '60.0 % at scale 1 (rate 0.0045, 5.0 %' in line(said, same)
     assert 'it is the small start' in line(said, 'So')
+    assert line(said, 'So').endswith('learned with the small start alone.')
     rows = rate_rows(DEAD, {}, **DEAD)
     for one in rows:
         if one['residual_scale'] == 1:
