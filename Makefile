@@ -14,10 +14,10 @@ quickstart: $(VENV)/run
 	$(RUN) -m inception_jax train --config configs/quickstart.py --workdir runs/quickstart
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist loadfile
 
 test-all: lint
-	$(RUN) -m pytest -m 'slow or not slow'
+	$(RUN) -m pytest -n auto --dist loadfile -m 'slow or not slow'
 
 lint: $(VENV)/dev
 	$(RUN) -m ruff check .

@@ -18,7 +18,7 @@ from operator import itemgetter
 
 from inception_jax import studies
 from inception_jax.members import Sweep
-from inception_jax.studies import Row, Scale, died, learned, remark, spread
+from inception_jax.studies import Row, Scale, died, learned, lives, remark, spread
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
 
@@ -102,15 +102,20 @@ def remarks(rows: list[Row]) -> str:
     said = [
         ('Wide networks die without scaling', all(map(died, wide)), wide),
         ('Narrow networks live without scaling', not any(map(died, narrow)), narrow),
-        (
-            'Scaling by 0.1 to 0.3 keeps networks alive',
-            not any(map(died, scaled)),
-            scaled,
-        ),
+        *_scales(scaled),
         *_controls(rows),
     ]
     lines = [remark(*one) for one in said if one[2]]
     return '\n'.join([*lines, _harm(narrow, scaled), '', _table(usual)])
+
+
+def _scales(scaled: list[Row]) -> Iterator[tuple[str, bool, list[Row]]]:
+    """Yields whether each scale keeps networks alive; who is dying is not."""
+    key = itemgetter('residual_scale')
+    for scale, group in groupby(sorted(scaled, key=key), key=key):
+        same = list(group)
+        claim = f'Scaling by {scale:g} keeps networks of all widths alive'
+        yield claim, all(map(lives, same)), same
 
 
 def _controls(rows: list[Row]) -> Iterator[tuple[str, bool, list[Row]]]:
