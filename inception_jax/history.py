@@ -127,19 +127,25 @@ def fork(
             f'step {step} leaves nothing of the {child.steps} steps; fork earlier, or '
             'raise run.epochs with --hparam run.epochs=...'
         )
+    draft = _draft(child)
     state, seen = state_at(parent, step)
     state = dataclasses.replace(
         state, hparams=parallel.replicate(child.hparams, child.mesh)
     )
-    _write(child, lineage, logs.read(parent.workdir), state, seen)
+    _write(draft, lineage, child, logs.read(parent.workdir), state, seen)
     return child
 
 
-def _write(child, lineage, records, state, seen) -> None:
-    """Makes the folder of a fork beside its place, then moves it there."""
+def _draft(child: Prepared) -> Path:
+    """Makes an empty folder beside the place of a fork, where it is put together."""
     draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
     shutil.rmtree(draft, ignore_errors=True)
     workdirs.claim(draft, child.identity)
+    return draft
+
+
+def _write(draft, lineage, child, records, state, seen) -> None:
+    """Puts a fork together and moves it to its place."""
     workdirs.write_json(draft / 'lineage.json', lineage)
     kept = [r for r in records if r['step'] <= int(state.step)]
     logs.save(draft / 'metrics.jsonl', kept)

@@ -51,12 +51,16 @@ def train_together(
     Members must agree in program and `pace`. Those that were stopped at other steps
     than the rest go on by themselves.
     """
-    outcomes: list[Outcome | None] = [None] * len(group)
+    outcomes = [
+        Outcome(int(state.step), seen.watch.verdict, None) for state, seen in begun
+    ]
     for step in sorted({int(state.step) for state, _ in begun}):
         places = [i for i, (state, _) in enumerate(begun) if int(state.step) == step]
         some = _train([group[i] for i in places], [begun[i] for i in places], engine)
         for place, outcome in zip(places, some, strict=True):
             outcomes[place] = outcome
+        if any(outcome.signal for outcome in some):
+            break
     return outcomes
 
 
@@ -70,8 +74,7 @@ def _train(group, begun, engine: str) -> list[Outcome]:
     streams = [stream(q, start=first) for q in group]
     done, running = first, []
     with contextlib.ExitStack() as stack:
-        images = run.batch_size * len(group)
-        progress = logs.Progress(p.steps, first, images, lines=False)
+        progress = logs.Progress(p.steps, first, run.batch_size, lines=False)
         stack.enter_context(contextlib.closing(progress))
         desks = [stack.enter_context(desk(q, first, progress)) for q in group]
         caught = stack.enter_context(signals())
@@ -96,9 +99,8 @@ def _train(group, begun, engine: str) -> list[Outcome]:
             if stop or all(map(_diverged, seens)):
                 break
             progress.restart()
-    stopped = caught() if done < p.steps else None
     return [
-        Outcome(min(end, done), seen.watch.verdict, stopped)
+        Outcome(min(end, done), seen.watch.verdict, caught())
         for seen, end in zip(seens, ends, strict=True)
     ]
 

@@ -12,6 +12,8 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from inception_jax import workdirs
+
 Record = dict[str, Any]
 
 
@@ -40,7 +42,7 @@ class Log:
 
 def save(path: Path, records: list[Record]) -> None:
     """Writes records into a file in one piece."""
-    draft = path.with_suffix('.draft')
+    draft = workdirs.draft(path)
     draft.write_text(''.join(map(line, records)))
     draft.replace(path)
 

@@ -37,9 +37,9 @@ class Sweep:
 
 
 def short_names(fields: Iterable[str]) -> dict[str, str]:
-    """Returns the last part of each dotted name, or all of it where parts are equal."""
+    """Returns each dotted name without its section, unless two would be equal."""
     fields = list(dict.fromkeys(fields))
-    last = [field.rpartition('.')[2] for field in fields]
+    last = [field.partition('.')[2] for field in fields]
     return {
         field: short if last.count(short) == 1 else field
         for field, short in zip(fields, last, strict=True)
@@ -84,8 +84,20 @@ def listed(config: Config, path: Path) -> list[Changes]:
 
 
 def named(members: Iterable[Changes]) -> dict[str, Changes]:
-    """Returns members by their names, each once."""
-    return {_name(changes): changes for changes in members}
+    """Returns members by their names, each once.
+
+    Raises:
+      ValueError: two that differ would have one name.
+    """
+    found: dict[str, Changes] = {}
+    for changes in members:
+        name = _name(changes)
+        if found.setdefault(name, changes) != changes:
+            raise ValueError(
+                f'two members would be called {name}: {found[name]} and {changes}; put '
+                'them into sweeps of their own'
+            )
+    return found
 
 
 def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
@@ -98,9 +110,9 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     if not (folder / 'sweep.json').exists():
         return sweep
     before = read(folder)
-    if before.config != sweep.config:
-        old, new = workdirs.flat(before.config), workdirs.flat(sweep.config)
-        field = next(n for n in sorted(old | new) if old.get(n) != new.get(n))
+    old, new = workdirs.flat(before.config), workdirs.flat(sweep.config)
+    changed = [n for n in sorted(old | new) if old.get(n) != new.get(n)]
+    for field in set(changed) - workdirs.FREE:
         raise ValueError(
             f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '
             f'config has {new.get(field)!r}; use another --workdir'

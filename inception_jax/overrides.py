@@ -11,7 +11,7 @@ Config = dict[str, dict[str, Any]]
 
 def literal(text: str) -> Any:
     """Returns the Python value that a text spells; other texts stand for themselves."""
-    words = {'true': True, 'false': False, 'none': None}
+    words = {'true': True, 'false': False}
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

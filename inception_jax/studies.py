@@ -202,7 +202,7 @@ def learned(row: Row) -> bool:
     return not died(row) and (row['nats_learned'] or 0.0) > LEARNED
 
 
-def _learned(rows: Iterable[Row]) -> Iterator[float]:
+def _nats(rows: Iterable[Row]) -> Iterator[float]:
     return (r['nats_learned'] for r in rows if r['nats_learned'] is not None)
 
 
@@ -212,14 +212,20 @@ def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
         f'* {claim}: **{"holds" if holds else "does not hold"} here** '
         f'({verdicts(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
         f'silent, training error {spread(rows, "train_top_1_error")} %, cross-entropy '
-        f'{mean_and_range(_learned(rows), 2)} nats below a guess at the end).'
+        f'{mean_and_range(_nats(rows), 2)} nats below a guess at the end).'
     )
 
 
 def verdicts(rows: Iterable[Row]) -> str:
-    """Returns how many rows have which verdict."""
-    counts = Counter(row['verdict'] for row in rows)
+    """Returns how many rows have which verdict, and which of them learned nothing."""
+    counts = Counter(map(_outcome, rows))
     return ', '.join(f'{count} {verdict}' for verdict, count in counts.items())
+
+
+def _outcome(row: Row) -> str:
+    if died(row) or learned(row):
+        return row['verdict']
+    return f'{row["verdict"]} but no better than a guess'
 
 
 def spread(rows: Iterable[Row], name: str, factor: float = 1.0) -> str:

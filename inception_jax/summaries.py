@@ -73,7 +73,7 @@ def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> st
             )
     lines += [f'{"verdict":<12}{outcome.verdict!s}']
     lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
-    if outcome.signal is not None:
+    if outcome.signal is not None and outcome.step < p.steps:
         lines += [f'{"stopped":<12}run the same command again to go on']
     return '\n'.join(lines)
 

@@ -128,6 +128,9 @@ def _attempt(
     """Runs some members, alone if together they fail; returns the signal that came."""
     try:
         outcomes = _outcomes(list(group.values()), engine)
+        for p, outcome in zip(group.values(), outcomes, strict=True):
+            summaries.finish(p, outcome)
+            (p.workdir / 'error.txt').unlink(missing_ok=True)
     except Exception:
         if len(group) > 1:
             say(f'{len(group)} members failed together; trying each alone')
@@ -141,8 +144,6 @@ def _attempt(
         say(f'{member}: failed, see {p.workdir / "error.txt"}')
         return None
     for (member, p), outcome in zip(group.items(), outcomes, strict=True):
-        (p.workdir / 'error.txt').unlink(missing_ok=True)
-        summaries.finish(p, outcome)
         say(f'{member}: {outcome.verdict}, step {outcome.step:,} of {p.steps:,}')
     return next((o.signal for o in outcomes if o.signal), None)
 

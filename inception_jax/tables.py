@@ -76,7 +76,10 @@ def _row(sweep: Sweep, member: str) -> Row:
 def results(folder: Path) -> Row:
     """Returns what the folder of a run says of it, as far as it has come."""
     row: Row = dict.fromkeys(RESULTS)
-    records = logs.read(folder)
+    try:
+        records = logs.read(folder)
+    except ValueError:
+        return row | {'verdict': 'failed'}
     by_split = {s: [r for r in records if r['split'] == s] for s in SPLITS}
     for last in by_split['evaluation'][-1:]:
         row |= {name: last[name] for name in ('top_1_error', 'top_5_error')}

@@ -26,7 +26,10 @@ class Seen(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a run ended: at its last step, by divergence, or by a signal (its number)."""
+    """How a run ended: at its last step or by divergence, or at a signal.
+
+    `signal` is the number of one that came, also in a run's last steps.
+    """
 
     step: int
     verdict: Verdict
@@ -56,6 +59,7 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
             f'{p.steps} steps of config.run.epochs; raise it'
         )
     workdirs.claim(p.workdir, p.identity)
+    workdirs.begin(p.workdir)
     return state, seen
 
 
@@ -70,6 +74,11 @@ def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
     )
     state = parallel.replicate(state, p.mesh)
     saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=at)
+    if saved is None and workdirs.origin(p.workdir):
+        raise ValueError(
+            f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
+            'fork, into another folder'
+        )
     if saved is None:
         return state, Seen(Watch(), [])
     workdirs.check_same(p.workdir, saved.about['run'], p.identity)
@@ -111,7 +120,7 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
             if stop or seen.watch.verdict.verdict == 'diverged':
                 break
             progress.restart()
-    return Outcome(done, seen.watch.verdict, caught() if done < p.steps else None)
+    return Outcome(done, seen.watch.verdict, caught())
 
 
 @contextlib.contextmanager
@@ -161,7 +170,7 @@ def attend(
         at.log.write('evaluation', record)
         at.progress.say(logs.text('evaluation', record))
         if not np.isfinite(record['cross_entropy']):
-            seen = seen._replace(watch=Watch(diverged(step, 'evaluation')))
+            return seen._replace(watch=Watch(diverged(step, 'evaluation')))
     if 'save' in due:
         checkpoints.save(at.manager, state, about(p, seen))
     return seen

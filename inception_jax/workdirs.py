@@ -2,9 +2,9 @@
 
 import datetime
 import json
-import os
 import shlex
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,11 @@ def claim(folder: Path, run: Mapping[str, Any]) -> None:
         ) from error
 
 
+def begin(folder: Path) -> None:
+    """Takes away the verdict of a run that goes on; it gets another at its end."""
+    (folder / 'verdict.json').unlink(missing_ok=True)
+
+
 def config(folder: Path) -> dict[str, Any]:
     """Returns the config of the run in a folder.
 
@@ -117,8 +122,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def draft(path: Path) -> Path:
-    """Returns where to write what is to replace a file: a place of this process."""
-    return path.with_name(f'{path.name}.{os.getpid()}.draft')
+    """Returns where to write what is to replace a file: a place of its own."""
+    return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
 
 
 def is_finished(verdict: Mapping[str, Any]) -> bool:

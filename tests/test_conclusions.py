@@ -54,7 +54,7 @@ def test_remarks_on_stability_hold_only_if_all_rows_agree():
     assert '**holds here**' in line(said, 'Scaling by')
     assert '**does not hold here**' in line(said, 'A lower rate')
     assert '**holds here**' in line(said, 'Clipped')
-    assert '**holds here** (1 alive;' in line(said, 'An extra')
+    assert '**holds here** (1 alive but no better' in line(said, 'An extra')
     assert '| 1280 | 1 | 2 | 1 | 99.0 | 90.0 |' in said
     said = stability.remarks([*rows, row(seed=2)])
     assert '**does not hold here**' in line(said, 'Wide')

@@ -18,7 +18,7 @@ CONFIG = {
         ('7', 7),
         ('true', True),
         ('None', None),
-        ('none', None),
+        ('none', 'none'),
         ('(1, 2)', (1, 2)),
         ("{'c': 0.1}", {'c': 0.1}),
         ('folder:/a/b', 'folder:/a/b'),

@@ -145,8 +145,8 @@ def test_a_field_inside_another_is_found_in_the_config(tmp_path):
     about = {'config': config, 'members': {'a': {'network.width.stem': 1.0}, 'b': {}}}
     fake_runs.write_json(tmp_path / 'sweep.json', about)
     study = studies.read([tmp_path])
-    assert [m.fields for m in study.members] == [{'stem': 1.0}, {'stem': 0.5}]
-    assert study.fields == {'stem': 'width of stem'}
+    assert [m.fields for m in study.members] == [{'width.stem': 1.0}, {'width.stem': 0.5}]
+    assert study.fields == {'width.stem': 'width of stem'}
 
 
 def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):

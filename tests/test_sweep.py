@@ -204,9 +204,9 @@ def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
     rows += members.product(config, 'seed=7;learning_rate=1')
     found = members.opened(tmp_path, config, members.named(rows))
     first, second = tables.rows(found)
-    assert (first['network.depth.c'], first['hparams.residual_scale.c']) == (0.2, 0.1)
+    assert (first['depth.c'], first['residual_scale.c']) == (0.2, 0.1)
     assert (first['seed'], first['learning_rate']) == (0, 0.045)
-    assert (second['seed'], second['hparams.residual_scale.c']) == (7, None)
+    assert (second['seed'], second['residual_scale.c']) == (7, None)
     assert first['filters'] == 448
     assert first['verdict'] == 'unfinished'
 
@@ -228,6 +228,11 @@ def test_names_are_folders_and_differ_where_members_do():
     names = members.named(rows)
     assert len(names) == 2
     assert not any(set(name) & set('/:{} ') for name in names)
+    same = [{'a.x': 1}, {'b.x': 1}]
+    with pytest.raises(ValueError, match='two members would be called x=1'):
+        members.named(same)
+    rows = [c for n in ('width', 'scale') for c in members.product(CONFIG, f'{n}.a=1')]
+    assert list(members.named(rows)) == ['width.a=1', 'scale.a=1']
     long = members.named([{'hparams.scale': [x] * 100} for x in (0.1, 0.2)])
     assert len(long) == 2
     assert max(map(len, long)) <= members.LONGEST_NAME

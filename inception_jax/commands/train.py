@@ -53,4 +53,5 @@ def work(prepared, state, seen) -> int:
     print(summaries.header(prepared, int(state.step)), flush=True)
     outcome = train(prepared, state, seen)
     print(summaries.finish(prepared, outcome))
-    return 128 + outcome.signal if outcome.signal else 0
+    stopped = outcome.signal is not None and outcome.step < prepared.steps
+    return 128 + outcome.signal if stopped else 0
