@@ -5,7 +5,7 @@ Claim     with more than 1000 filters residual variants "died" early: the last l
           batch norm on that layer prevented it, a warm-up at 0.00001 was not enough,
           scaling the residuals by 0.1 to 0.3 was, and never hurt
 Command   python experiments/stability.py --scale laptop
-Cost      laptop: 20 minutes on 2 CPU cores, 300 steps a member; gpu: some hours on one
+Cost      laptop: 25 minutes on 2 CPU cores, 300 steps a member; gpu: some hours on one
           GPU, 4000 steps; paper: ImageNet, some thousand hours on 8 GPUs
 Seeds     three for scale 0.1 against scale 1 in the wide network, one elsewhere
 Writes    results/stability/SCALE/: table.csv, verdict.md, report.html, figures/
@@ -36,7 +36,7 @@ LAPTOP = Scale(
         'width.reduction_b=1.0;residual_scale=0.1,1.0;initializer=he',
         'width.reduction_b=1.0;residual_scale=1.0;clip=True',
     ),
-    cost='20 minutes on 2 CPU cores',
+    cost='25 minutes on 2 CPU cores',
 )
 
 GPU = Scale(
