@@ -145,7 +145,10 @@ def test_a_field_inside_another_is_found_in_the_config(tmp_path):
     about = {'config': config, 'members': {'a': {'network.width.stem': 1.0}, 'b': {}}}
     fake_runs.write_json(tmp_path / 'sweep.json', about)
     study = studies.read([tmp_path])
-    assert [m.fields for m in study.members] == [{'width.stem': 1.0}, {'width.stem': 0.5}]
+    assert [m.fields for m in study.members] == [
+        {'width.stem': 1.0},
+        {'width.stem': 0.5},
+    ]
     assert study.fields == {'width.stem': 'width of stem'}
 
 
