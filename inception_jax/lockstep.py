@@ -1,8 +1,8 @@
 """Several runs at the same time, a step of all of them in one call.
 
 Their states are one state with a leading axis `member`. On one device the step is
-mapped over it; on many, each device has a member of its own. What a member leaves
-behind is what it would have left alone, equal up to rounding.
+mapped over it; on many, each device has a member of its own. A step of a member is the
+one it would have made alone, up to rounding, which grows from step to step.
 """
 
 import contextlib
@@ -22,25 +22,12 @@ from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.recipe import Recipe
 from inception_jax.signals import signals
 from inception_jax.state import TrainState
-from inception_jax.train import (
-    Outcome,
-    Seen,
-    attend,
-    desk,
-    due_after,
-    is_due,
-    stream,
-)
+from inception_jax.train import Outcome, Seen, Stretch, attend, desk, stream, stretches
 
 
 def pace(p: Prepared) -> tuple:
     """Returns what members must share to go in step: lengths, and what is due when."""
     return dataclasses.replace(p.experiment.run, seed=0), p.steps, p.steps_per_epoch
-
-
-def made() -> int:
-    """Returns how often a step of members was made that was not there before."""
-    return _steps.cache_info().misses
 
 
 def train_together(
@@ -66,56 +53,43 @@ def train_together(
 
 def _train(group, begun, engine: str) -> list[Outcome]:
     p, first = group[0], int(begun[0][0].step)
-    run = p.experiment.run
     mesh = parallel.member_mesh(len(group)) if engine == 'devices' else None
     steps = _steps(program(p.network), p.experiment.recipe, mesh)
     states = parallel.place_members([state for state, _ in begun], mesh)
     seens, ends = [seen for _, seen in begun], [p.steps] * len(group)
-    streams = [stream(q, start=first) for q in group]
-    done, running = first, []
+    streams = zip(*(stream(q, start=first) for q in group), strict=True)
+    batches = (parallel.place_members(together, mesh) for together in streams)
+    done, size = first, p.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
-        progress = logs.Progress(p.steps, first, run.batch_size, lines=False)
+        progress = logs.Progress(p.steps, first, size, lines=False)
         stack.enter_context(contextlib.closing(progress))
         desks = [stack.enter_context(desk(q, first, progress)) for q in group]
         caught = stack.enter_context(signals())
-        for done in range(first + 1, p.steps + 1):
-            diagnosed = is_due(run.diagnose_every_steps, done)
-            step = steps.diagnosed_step if diagnosed else steps.step
-            batch = parallel.place_members([next(s) for s in streams], mesh)
-            states, metrics = step(states, batch)
-            running.append(metrics)
-            parallel.keep_pace(running)
-            progress.advance(running)
-            due, stop = due_after(p, done), caught()
-            if not (due or stop):
-                continue
-            due |= {'save'} if stop else set()
-            seens = _attend(group, desks, done, states, seens, running, due)
+        for stretch in stretches(p, steps, first, states, batches, progress, caught):
+            done, seens = stretch.step, _attend(group, desks, stretch, seens)
             ends = [
                 min(end, done) if _diverged(s) else end
                 for s, end in zip(seens, ends, strict=True)
             ]
-            running = []
-            if stop or all(map(_diverged, seens)):
+            if all(map(_diverged, seens)):
                 break
-            progress.restart()
     return [
         Outcome(min(end, done), seen.watch.verdict, caught())
         for seen, end in zip(seens, ends, strict=True)
     ]
 
 
-def _attend(group, desks, done, states, seens, running, due) -> list[Seen]:
+def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]:
     """Does for each member that has not diverged what `train.attend` does for a run."""
-    fetched = jax.device_get(running)
+    fetched = jax.device_get(stretch.metrics)
     after = []
     for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
         if not _diverged(seen):
             state = None
-            if due & {'evaluate', 'save'}:
-                state = parallel.move(_member(states, i), p.mesh)
+            if stretch.due & {'evaluate', 'save'}:
+                state = parallel.move(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
-            seen = attend(p, at, done, state, seen, mine, due)
+            seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)
         after.append(seen)
     return after
 

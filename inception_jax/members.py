@@ -15,6 +15,9 @@ from inception_jax.overrides import Config, literals, override, resolve
 Changes = dict[str, Any]
 LONGEST_NAME = 100
 
+# One member after another; one on each device; all of a program at once on one device.
+ENGINES = ('sequential', 'devices', 'vmap')
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:

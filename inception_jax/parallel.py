@@ -88,13 +88,19 @@ def member_mesh(members: int) -> Mesh:
 def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
     """Stacks the trees of members along a first axis.
 
-    It is split over a mesh, or on the first device.
+    It is split over a mesh, each member straight to its device, or on the first device.
     """
-    place = jax.devices()[0]
-    if mesh is not None:
-        place = NamedSharding(mesh, PartitionSpec('member'))
-    stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
-    return jax.device_put(stacked, place)
+    if mesh is None:
+        stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
+        return jax.device_put(stacked, jax.devices()[0])
+    sharding = NamedSharding(mesh, PartitionSpec('member'))
+
+    def placed(*xs):
+        parts = map(jax.device_put, (x[None] for x in xs), mesh.devices.flat)
+        shape = (len(xs), *xs[0].shape)
+        return jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
+
+    return jax.tree.map(placed, *trees)
 
 
 def move(tree: Any, mesh: Mesh) -> Any:
@@ -119,6 +125,8 @@ def compiled_for_members(
             result = function(*jax.tree.map(lambda x: x[0], trees))
             return jax.tree.map(lambda x: x[None], result)
 
+        # A compiled program is known by the name of its function.
+        alone.__name__ = getattr(function, 'func', function).__name__
         mapped = jax.shard_map(alone, mesh=mesh, in_specs=spec, out_specs=spec)
     return jax.jit(mapped, donate_argnums=0 if donate else ())
 

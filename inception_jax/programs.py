@@ -4,8 +4,9 @@ Which they are is said by `program`, `Recipe` and the mesh; a sweep of many scal
 rates and seeds compiles once.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -63,9 +64,22 @@ def programs(p: Prepared) -> Programs:
     return _programs(program(p.network), p.experiment.recipe, p.mesh)
 
 
-def made() -> int:
-    """Returns how often programs were made that were not there before."""
-    return _programs.cache_info().misses
+@contextlib.contextmanager
+def compiled() -> Iterator[list[str]]:
+    """Collects the names of what is compiled, or read from the folder of compiled
+    programs, until the end of the block: `jit(train_step)` for one of `train_step`.
+    """
+    names: list[str] = []
+
+    def listen(event: str, _: float, *, fun_name: str = '', **__) -> None:
+        if event == '/jax/core/compile/backend_compile_duration':
+            names.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def parts(network: Network, recipe: Recipe) -> Parts:

@@ -17,7 +17,7 @@ Number = float | jax.Array | np.ndarray
 LINEAR = -1.0
 
 # Numbers that may be negative.
-ANY_SIGN = ('residual_scale', 'residual_scale_start', 'warmup_learning_rate')
+ANY_SIGN = ('residual_scale', 'residual_scale_start')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,18 +98,20 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     for the warm-up the rate rises linearly.
 
     Raises:
-      ValueError: a number is out of its range, there are neither one nor as many scales
-        as residual blocks, or a stage has none.
+      ValueError: a number is out of its range or lacks the one that it goes with, there
+        are neither one nor as many scales as residual blocks, or a stage has none.
     """
+    _check_pairs(values)
     scales = _scales(network, values['residual_scale'], residual_scales(network))
     start = _scales(network, values['residual_scale_start'], scales)
-    if values['warmup_learning_rate'] is None:
-        values['warmup_learning_rate'] = LINEAR
+    values |= {'residual_scale': scales, 'residual_scale_start': start}
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
-    values |= {'residual_scale': scales, 'residual_scale_start': start}
     for name, value in values.items():
-        _check_range(name, value)
+        if value is not None:
+            _check_range(name, value)
+    if values['warmup_learning_rate'] is None:
+        values['warmup_learning_rate'] = LINEAR
     return Hparams(**{n: np.asarray(v, np.float32) for n, v in values.items()})
 
 
@@ -137,6 +139,22 @@ def _scales(network: Network, given, otherwise: tuple) -> tuple[float, ...]:
             f'for each of its {len(stages)} residual blocks'
         )
     return tuple(given * max(1, len(stages)) if len(given) == 1 else given)
+
+
+def _check_pairs(values: Mapping) -> None:
+    """Raises ValueError where a number would do nothing without another."""
+    start, length = values['residual_scale_start'], values['residual_scale_epochs']
+    if (start is not None) != (length > 0):
+        raise ValueError(
+            f'residual_scale_start is {start} and residual_scale_epochs is {length}; '
+            'give both, the latter above 0, or neither (None and 0.0)'
+        )
+    rate, length = values['warmup_learning_rate'], values['warmup_epochs']
+    if rate is not None and not length > 0:
+        raise ValueError(
+            f'warmup_learning_rate is {rate} and warmup_epochs is {length}; give the '
+            'latter above 0, or leave out the rate (None)'
+        )
 
 
 def _check_range(name: str, value: float | tuple) -> None:

@@ -11,8 +11,8 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
 
     `exponential` multiplies by `decay_rate` once every `decay_epochs`, as a staircase
     (section 4: 0.94 every two epochs); `cosine` falls to 0 at `epochs`. Over the first
-    `warmup_epochs` the rate rises linearly, as a factor on either, or it is constant,
-    as in the two phases of He et al. that section 3.3 tells of.
+    `warmup_epochs` a rising factor multiplies that, or the rate is constant, as in the
+    two phases of He et al. that section 3.3 tells of.
     """
     epoch = step.astype(jnp.float32) / hparams.steps_per_epoch
     match schedule:

@@ -18,6 +18,7 @@ from typing import Any
 from inception_jax import members, workdirs
 from inception_jax.commands.configs import config as load_config
 from inception_jax.commands.configs import keep_compiled_programs
+from inception_jax.commands.lines import Parser, add_engine_and_shard, carry_out
 from inception_jax.members import Sweep
 from inception_jax.overrides import override
 
@@ -50,13 +51,6 @@ class Scale:
     cost: str
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message):
-        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
-
-
 def run(
     module: ModuleType,
     scales: Mapping[str, Scale],
@@ -71,17 +65,15 @@ def run(
     options = _options(module, scales, arguments)
     # Networks of the experiments, for members that name one by its path.
     sys.path.append(str(CONFIGS.parent))
-    try:
-        work = _prepare(module, scales[options.scale], conclude, options)
-    except (ValueError, OSError) as error:
-        print(f'{options.name}.py: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
-    return work()
+    scale = scales[options.scale]
+    return carry_out(
+        f'{options.name}.py', lambda: _prepare(module, scale, conclude, options)
+    )
 
 
 def _options(module, scales, arguments) -> argparse.Namespace:
     name = Path(module.__file__).stem
-    parser = _Parser(
+    parser = Parser(
         prog=f'{name}.py',
         allow_abbrev=False,
         description=inspect.getdoc(module),
@@ -91,10 +83,7 @@ def _options(module, scales, arguments) -> argparse.Namespace:
     parser.add_argument('--scale', choices=scales, required=True, help=costs)
     parser.add_argument('--output', type=Path, metavar='DIR', help='results/NAME/SCALE')
     parser.add_argument('--source', help='other data than CIFAR-10, e.g. digits')
-    parser.add_argument(
-        '--engine', choices=('sequential', 'devices', 'vmap'), default='sequential'
-    )
-    parser.add_argument('--shard', default='0/1', metavar='I/N')
+    add_engine_and_shard(parser)
     options = parser.parse_args(arguments)
     options.name = name
     options.output = options.output or Path('results') / name / options.scale

@@ -19,13 +19,11 @@ from inception_jax.prepare import Prepared, prepare
 from inception_jax.settings import experiment
 from inception_jax.train import Outcome, start, train
 
-# One member after another; one on each device; all of a program at once on one device.
-ENGINES = ('sequential', 'devices', 'vmap')
-
 
 class Summary(NamedTuple):
     """What a call did: members finished by it and before it, of those of its shard,
-    how many train steps were compiled, and the signal that ended it, if one did.
+    how many train steps were compiled, as XLA tells, and the signal that ended it, if
+    one did.
     """
 
     members: int
@@ -76,21 +74,21 @@ def run(
     members.claim(sweep)
     mine = members.part(_in_order(runs), shard)
     left = [member for member in mine if not _is_finished(runs[member])]
-    begun, made = time.monotonic(), programs.made() + lockstep.made()
-    signal = None
-    for group in _groups(left, runs, engine):
-        signal = _attempt({member: runs[member] for member in group}, engine, say)
-        tables.write(sweep)
-        if signal:
-            break
+    begun, signal = time.monotonic(), None
     tables.write(sweep)
+    with programs.compiled() as compiled:
+        for group in _groups(left, runs, engine):
+            signal = _attempt({member: runs[member] for member in group}, engine, say)
+            tables.write(sweep)
+            if signal:
+                break
     done = [_is_finished(runs[member]) for member in mine]
     failed = [(runs[member].workdir / 'error.txt').exists() for member in mine]
     return Summary(
         members=len(mine),
         finished=sum(done),
         failed=sum(failed),
-        programs=programs.made() + lockstep.made() - made,
+        programs=sum('train_step' in name for name in compiled),
         seconds=time.monotonic() - begun,
         signal=signal,
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.by_block import names
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.prepare import Prepared
-from inception_jax.programs import programs
+from inception_jax.programs import Steps, programs
 from inception_jax.signals import signals
 from inception_jax.state import TrainState, initial_state
 from inception_jax.verdicts import Signs, Verdict, Watch, diverged, judge, not_finite
@@ -34,6 +34,18 @@ class Outcome(NamedTuple):
     step: int
     verdict: Verdict
     signal: int | None
+
+
+class Stretch(NamedTuple):
+    """Steps after which something is due: log, evaluate or save.
+
+    The number of the last, the state after it, the metrics of all, and what is due.
+    """
+
+    step: int
+    state: TrainState
+    metrics: list
+    due: set[str]
 
 
 class Desk(NamedTuple):
@@ -94,33 +106,54 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
     The workdir gets metrics.jsonl, TensorBoard events and checkpoints; with `lines`,
     people see the records.
     """
-    first, run = int(state.step), p.experiment.run
-    steps, batches = programs(p).steps, stream(p, start=first)
-    done, running = first, []
+    first = done = int(state.step)
+    batches = (parallel.place(b, p.mesh) for b in stream(p, start=first))
+    size = p.experiment.run.batch_size
     with (
         contextlib.closing(
-            logs.Progress(p.steps, first, run.batch_size, lines=lines)
+            logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
         desk(p, first, progress) as at,
         signals() as caught,
     ):
-        for done in range(first + 1, p.steps + 1):
-            diagnosed = is_due(run.diagnose_every_steps, done)
-            step = steps.diagnosed_step if diagnosed else steps.step
-            state, metrics = step(state, parallel.place(next(batches), p.mesh))
-            running.append(metrics)
-            parallel.keep_pace(running)
-            progress.advance(running)
-            due, stop = due_after(p, done), caught()
-            if not (due or stop):
-                continue
-            due |= {'save'} if stop else set()
-            seen = attend(p, at, done, state, seen, running, due)
-            running = []
-            if stop or seen.watch.verdict.verdict == 'diverged':
+        todo = stretches(p, programs(p).steps, first, state, batches, progress, caught)
+        for stretch in todo:
+            done, seen = stretch.step, attend(p, at, stretch, seen)
+            if seen.watch.verdict.verdict == 'diverged':
                 break
-            progress.restart()
     return Outcome(done, seen.watch.verdict, caught())
+
+
+def stretches(
+    p: Prepared,
+    steps: Steps,
+    first: int,
+    state: TrainState,
+    batches: Iterator[dict],
+    progress: logs.Progress,
+    caught: Callable[[], int | None],
+) -> Iterator[Stretch]:
+    """Makes the steps after `first`, and yields when something is due.
+
+    The next step takes the state that was yielded. A signal ends the steps with a state
+    to save.
+    """
+    running = []
+    for done in range(first + 1, p.steps + 1):
+        diagnosed = is_due(p.experiment.run.diagnose_every_steps, done)
+        step = steps.diagnosed_step if diagnosed else steps.step
+        state, metrics = step(state, next(batches))
+        running.append(metrics)
+        parallel.keep_pace(running)
+        progress.advance(running)
+        due, stop = due_after(p, done), caught()
+        if stop:
+            yield Stretch(done, state, running, due | {'save'})
+            return
+        if due:
+            yield Stretch(done, state, running, due)
+            running = []
+            progress.restart()
 
 
 @contextlib.contextmanager
@@ -136,20 +169,12 @@ def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
         yield Desk(manager, log, progress)
 
 
-def attend(
-    p: Prepared,
-    at: Desk,
-    step: int,
-    state: TrainState | None,
-    seen: Seen,
-    running: list,
-    due: set[str],
-) -> Seen:
-    """Judges the steps since the last time, and does what is due; waits for them.
+def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
+    """Judges the steps of a stretch, and does what is due; waits for them.
 
-    `running` holds the metrics of the steps up to number `step`, `due` is of log,
-    evaluate and save; only the last two need the state.
+    Only evaluate and save need its state.
     """
+    step, state, running, due = stretch
     before = seen.watch.verdict
     where = {'step': step, 'epoch': step / p.steps_per_epoch}
     numbered = list(enumerate(jax.device_get(running), step - len(running) + 1))

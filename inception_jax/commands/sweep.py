@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.configs import config, keep_compiled_programs, refuse
+from inception_jax.commands.lines import add_engine_and_shard
 
 HELP = 'run a config with many values of some fields'
 EPILOG = (
@@ -29,15 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--list', type=Path, metavar='FILE', help='members as a JSON list of objects'
     )
-    parser.add_argument(
-        '--engine',
-        choices=('sequential', 'devices', 'vmap'),
-        default='sequential',
-        help='one member after another, one on each device, or all at once on one',
-    )
-    parser.add_argument(
-        '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
-    )
+    add_engine_and_shard(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:

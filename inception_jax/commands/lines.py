@@ -1,0 +1,52 @@
+"""What all command lines share: errors of one line, exit statuses, and options."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from inception_jax.members import ENGINES
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message):
+        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+
+def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
+    """Declares how the members of a sweep are run, and which."""
+    parser.add_argument(
+        '--engine',
+        choices=ENGINES,
+        default='sequential',
+        help='one member after another, one on each device, or all at once on one',
+    )
+    parser.add_argument(
+        '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
+    )
+
+
+def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
+    """Does what a user asked for, and returns the exit status.
+
+    A command first does all that a user's mistake can stop, and says so by ValueError;
+    what it returns is the work itself, in which an error is ours.
+    """
+    try:
+        work = command()
+    except BrokenPipeError:
+        # The reader of a table has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    try:
+        return work() if work else 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
