@@ -18,7 +18,7 @@ scale; the nearest are s^2 r, and s r where an optimizer divides by the size of
 gradients. RMSProp with its epsilon of 1.0 hardly does.
 
 So beside the grid of scales and rates there are two controls that take the scale apart.
-Each computes at its start what one of the grid's corners does, to the last digit:
+Each computes at its start what one of the grid's corners does:
   SMALL_START, scale 1    V starts as at scale 0.1, and moves at the full rate r
   LARGE_START, scale 0.1  V starts as at scale 1, and moves at r / 100
 """

@@ -137,7 +137,15 @@ def _controls(rows: list[Row]) -> Iterator[tuple[str, bool, list[Row]]]:
             for row in rows
             if _control(row, rows[0]) == {field} and row['residual_scale'] == 1
         ]
-        yield claim, not any(map(learned, tried)), tried
+        saved = [row for row in tried if lives(row) and learned(row)]
+        yield claim, not saved, tried
+    started = [
+        row
+        for row in rows
+        if _control(row, rows[0]) == {'initializer'} and row['residual_scale'] < 1
+    ]
+    claim = 'A scale keeps one with another initialiser alive (not in the paper)'
+    yield claim, all(map(lives, started)), started
 
 
 def _control(row: Row, base: Row) -> set[str]:

@@ -1,6 +1,6 @@
 """What a run was at any of its steps: exact, since a step is a function of its state.
 
-From any step one can go on otherwise (`fork`), or look closely again (`replay`).
+From any step one can go on otherwise (`Fork`), or look closely again (`replay`).
 """
 
 import dataclasses
@@ -36,8 +36,8 @@ CLOCKS = frozenset({'images_per_second', 'seconds_left'})
 
 
 class Replay(NamedTuple):
-    """What a replay found: where it wrote, how many records of the run lie in its
-    steps, those that it did not meet again, and whether its last state is that of the
+    """What a replay found: where it wrote, how many records of the run it could compare
+    with its own, those that differ, and whether its last state is that of the
     checkpoint, None without one.
     """
 
@@ -45,6 +45,14 @@ class Replay(NamedTuple):
     records: int
     different: list[logs.Record]
     same_state: bool | None
+
+
+class Fork(NamedTuple):
+    """A run, the one that it goes on from, and what lineage.json says of it."""
+
+    parent: Prepared
+    child: Prepared
+    lineage: dict[str, Any]
 
 
 def opened(workdir: Path) -> Prepared:
@@ -87,13 +95,12 @@ def steps_after(
         yield done, state, jax.device_get(metrics)
 
 
-def fork(
+def planned(
     parent: Prepared, step: int, changes: Mapping[str, Any], into: Path
-) -> Prepared:
-    """Makes a run that goes on from a step of another one with other numbers.
+) -> Fork:
+    """Returns a run that goes on from a step of another one with other numbers.
 
-    Its folder begins with the records of the parent up to that step and the state at
-    it. A fork that is there already is only returned.
+    It is not made yet; `into` may hold it already.
 
     Raises:
       ValueError: the step is not one of the parent's, a change is not of a number in
@@ -116,24 +123,30 @@ def fork(
         'changes': {name: [flat.get(name), new] for name, new in changes.items()},
         'lineage': workdirs.lineage(parent.workdir),
     }
-    if into.exists():
-        if workdirs.lineage(into) != json.loads(json.dumps(lineage)):
-            raise ValueError(
-                f'{into} is there and is not this fork; name another folder --into'
-            )
-        return child
+    if into.exists() and workdirs.lineage(into) != json.loads(json.dumps(lineage)):
+        raise ValueError(
+            f'{into} is there and is not this fork; name another folder --into'
+        )
     if step >= child.steps:
         raise ValueError(
             f'step {step} leaves nothing of the {child.steps} steps; fork earlier, or '
             'raise run.epochs with --hparam run.epochs=...'
         )
+    return Fork(parent, child, lineage)
+
+
+def make(fork: Fork) -> None:
+    """Makes the folder of a fork, in one piece: its numbers, and the parent's past.
+
+    It begins with the records of the parent up to that step and the state at it.
+    """
+    parent, child, lineage = fork
     draft = _draft(child)
-    state, seen = state_at(parent, step)
+    state, seen = state_at(parent, lineage['step'])
     state = dataclasses.replace(
         state, hparams=parallel.replicate(child.hparams, child.mesh)
     )
     _write(draft, lineage, child, logs.read(parent.workdir), state, seen)
-    return child
 
 
 def _draft(child: Prepared) -> Path:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from inception_jax.reports import study as studies
-from inception_jax.reports.cells import counts
 from inception_jax.reports.page import page
 from inception_jax.reports.pictures import pictures
 from inception_jax.reports.table import rows
 from inception_jax.reports.words import lineage, summary
+from inception_jax.verdicts import counts
 
 
 def report(folders: list[Path], output: Path | None = None) -> str:

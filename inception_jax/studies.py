@@ -21,6 +21,7 @@ from inception_jax.commands.configs import keep_compiled_programs
 from inception_jax.commands.lines import Parser, add_engine_and_shard, carry_out
 from inception_jax.members import Sweep
 from inception_jax.overrides import override
+from inception_jax.verdicts import LOST, counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
@@ -150,13 +151,13 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
     print(sweep.text(summary))
     if summary.signal:
         return 128 + summary.signal
-    counts = Counter(row['verdict'] for row in tables.rows(found))
-    if left := counts['unfinished']:
+    ended = Counter(row['verdict'] for row in tables.rows(found))
+    if left := ended['unfinished']:
         print(
             f'{left} members are left to other parts; run this again when they are done'
         )
         return 1 if summary.failed else 0
-    text = f'{_head(module, found, counts["failed"])}\n\n{conclude(found)}\n'
+    text = f'{_head(module, found, ended["failed"])}\n\n{conclude(found)}\n'
     (found.folder / 'verdict.md').write_text(text)
     print(f'\n{text}')
     print(report.report([found.folder]))
@@ -183,7 +184,7 @@ def lives(row: Row) -> bool:
 
 def died(row: Row) -> bool:
     """Tells whether a run died or diverged; who is dying neither died nor lives."""
-    return row['verdict'] in ('dead', 'diverged')
+    return row['verdict'] in LOST
 
 
 def learned(row: Row) -> bool:
@@ -207,8 +208,7 @@ def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
 
 def verdicts(rows: Iterable[Row]) -> str:
     """Returns how many rows have which verdict, and which of them learned nothing."""
-    counts = Counter(map(_outcome, rows))
-    return ', '.join(f'{count} {verdict}' for verdict, count in counts.items())
+    return counts(map(_outcome, rows))
 
 
 def _outcome(row: Row) -> str:

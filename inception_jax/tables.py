@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +41,23 @@ def rows(sweep: Sweep) -> list[Row]:
     return [_row(sweep, member) for member in sweep.members]
 
 
-def write(sweep: Sweep) -> list[Row]:
-    """Writes table.csv into the folder of a sweep, in one piece; returns the rows."""
-    table, path = rows(sweep), sweep.folder / 'table.csv'
-    draft = workdirs.draft(path)
-    with draft.open('w', newline='') as file:
-        writer = csv.writer(file)
-        columns = ['member', *sweep.varied.values(), *RESULTS]
-        writer.writerow(columns)
-        writer.writerows([_cell(row[column]) for column in columns] for row in table)
-    draft.replace(path)
-    return table
+def write(sweep: Sweep) -> None:
+    """Writes table.csv into the folder of a sweep, in one piece.
 
-
-def text(table: list[Row]) -> str:
-    """Returns how many members have which verdict."""
-    counts = Counter(row['verdict'] for row in table)
-    return ', '.join(f'{count} {verdict}' for verdict, count in counts.most_common())
+    Parts of a sweep that end at the same time take turns, so that the last table knows
+    what all of them found.
+    """
+    path = sweep.folder / 'table.csv'
+    with workdirs.locked(path):
+        table, draft = rows(sweep), workdirs.draft(path)
+        with draft.open('w', newline='') as file:
+            writer = csv.writer(file)
+            columns = ['member', *sweep.varied.values(), *RESULTS]
+            writer.writerow(columns)
+            writer.writerows(
+                [scalar(row[column]) for column in columns] for row in table
+            )
+        draft.replace(path)
 
 
 def _row(sweep: Sweep, member: str) -> Row:
@@ -103,6 +102,11 @@ def results(folder: Path) -> Row:
     return row
 
 
+def scalar(value: Any) -> Any:
+    """Returns a value of a config as a cell of a table: JSON text if it has parts."""
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+
+
 def _filters(config: Config) -> int:
     """Returns the channels of the last grid: the number that section 3.3 is about."""
     heads = ('logits', 'auxiliary')
@@ -117,7 +121,3 @@ def _at(config: dict[str, Any], field: str) -> Any:
     parent, _, key = field.rpartition('.')
     inside = _at(config, parent) if parent else None
     return inside.get(key) if isinstance(inside, dict) else None
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict | list | tuple) else value

@@ -16,8 +16,14 @@ network that comes back to life is alive again.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+LOST = ('dead', 'diverged')
+
+# In which order they are counted; the last two are of runs that have no verdict yet.
+ORDER = (*LOST, 'dying', 'alive', 'failed', 'unfinished')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,3 +186,13 @@ def _trend(shares: tuple[float, ...]) -> float | None:
     mean = math.fsum(shares) / len(shares)
     slope = math.fsum((i - middle) * (x - mean) for i, x in enumerate(shares)) / squares
     return 100.0 * 100.0 * slope
+
+
+def counts(verdicts: Iterable[str]) -> str:
+    """Returns how many there are of each, as in `2 dead, 1 alive`.
+
+    What begins with a verdict and says more is counted for itself.
+    """
+    found = Counter(verdicts)
+    order = sorted(found, key=lambda text: (ORDER.index(text.split()[0]), text))
+    return ', '.join(f'{found[text]} {text}' for text in order)

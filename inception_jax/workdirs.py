@@ -1,11 +1,13 @@
 """The folder of a run: whose it is, and what it ends with."""
 
+import contextlib
 import datetime
+import fcntl
 import json
 import shlex
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,14 @@ def write_json(path: Path, value: Any) -> None:
 def draft(path: Path) -> Path:
     """Returns where to write what is to replace a file: a place of its own."""
     return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Waits until no other process is in such a block for the same file."""
+    with path.with_name(f'.{path.name}.lock').open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def is_finished(verdict: Mapping[str, Any]) -> bool:

@@ -145,7 +145,7 @@ def test_rules_are_ranked_with_their_spread():
     said = rules.remarks(rows)
     assert '**holds here** (2 dead; 99.0' in line(said, 'The constant 1')
     assert '**holds here**' in line(said, 'Constants of')
-    assert '**does not hold here** (4 alive, 1 diverged' in line(said, 'All rules')
+    assert '**does not hold here** (1 diverged, 4 alive' in line(said, 'All rules')
     assert line(said, 'After') == (
         '* After equal steps skip_init has the least training error; within the range '
         'of its seeds: constant; behind: non_residual.'

@@ -55,7 +55,9 @@ def opened(browser, pages):
 
     def go(kind, width=1280, scheme='light'):
         show(browser, pages[kind], width=width, scheme=scheme)
-        assert script(browser, 'document.body.dataset.ready') == 'true'
+        WebDriverWait(browser, 30).until(
+            lambda _: script(browser, 'document.body.dataset.ready') == 'true'
+        )
         return browser
 
     return go

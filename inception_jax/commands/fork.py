@@ -50,5 +50,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.train import start
 
     parent = history.opened(options.workdir)
-    child = history.fork(parent, options.step, changes, options.into)
-    return lambda: work(child, *start(child))
+    fork = history.planned(parent, options.step, changes, options.into)
+    if options.into.exists():
+        state, seen = start(fork.child)
+        return lambda: work(fork.child, state, seen)
+
+    def make_and_train() -> int:
+        history.make(fork)
+        return work(fork.child, *start(fork.child))
+
+    return make_and_train

@@ -58,13 +58,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 def _work(found, prepared, engine, shard) -> int:
     from inception_jax import sweep, tables, workdirs
+    from inception_jax.verdicts import counts
 
     print(f'{len(prepared)} members in {found.folder}, part {shard[0]} of {shard[1]}')
     found.folder.mkdir(parents=True, exist_ok=True)
     workdirs.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=engine, shard=shard)
     print(sweep.text(summary))
-    print(f'all: {tables.text(tables.rows(found))}')
+    print(f'all: {counts(row["verdict"] for row in tables.rows(found))}')
     print(found.folder / 'table.csv')
     if summary.signal:
         return 128 + summary.signal

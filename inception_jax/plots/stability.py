@@ -20,12 +20,12 @@ from inception_jax.plots.style import (
 from inception_jax.reports.cells import (
     Row,
     StabilityMap,
-    counts,
     differing,
     labels,
     show,
 )
 from inception_jax.reports.palette import HOLLOW, VERDICTS
+from inception_jax.verdicts import counts
 
 # As many members of a cell have a line of text each; more are told in sum.
 LEGIBLE = 6

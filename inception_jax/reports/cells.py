@@ -1,7 +1,6 @@
 """The rows of a table by the values of their fields: maps, groups, labels."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -144,18 +143,6 @@ def lines(
 def ordered(values: Iterable[Any]) -> list[Any]:
     """Returns the distinct values: None, then numbers by size, then texts."""
     return sorted(dict.fromkeys(values), key=_rank)
-
-
-def counts(verdicts: Iterable[str]) -> str:
-    """Returns how many there are of each verdict, as in `2 dead, 1 alive`."""
-    found = list(verdicts)
-    order = ('dead', 'diverged', 'dying', 'alive', 'failed', 'unfinished')
-    return ', '.join(f'{found.count(v)} {v}' for v in order if v in found)
-
-
-def scalar(value: Any) -> Any:
-    """Returns a value of a config as a cell of a table: JSON text if it has parts."""
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 
 def show(value: Any) -> str:

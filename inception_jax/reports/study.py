@@ -8,10 +8,11 @@ from typing import Any
 
 from inception_jax import logs, members, workdirs
 from inception_jax.logs import Record
-from inception_jax.reports.cells import CHANGE, change, scalar, usual
+from inception_jax.reports.cells import CHANGE, change, usual
+from inception_jax.tables import scalar
+from inception_jax.verdicts import LOST
 
 Lineage = dict[str, Any]
-LOST = ('dead', 'diverged')
 
 
 @dataclasses.dataclass(frozen=True)

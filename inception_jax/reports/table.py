@@ -3,7 +3,6 @@
 from typing import Any
 
 from inception_jax import tables
-from inception_jax.reports.cells import scalar
 from inception_jax.reports.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
@@ -42,7 +41,7 @@ def filled(table: list[dict[str, Any]]) -> list[str]:
 def _row(member: Member) -> dict[str, Any]:
     return {
         'member': member.name,
-        **{name: scalar(value) for name, value in member.fields.items()},
+        **{name: tables.scalar(value) for name, value in member.fields.items()},
         **tables.results(member.folder),
         'filters': member.filters,
     }
