@@ -160,4 +160,5 @@ def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
 
 def _is_finished(p: Prepared) -> bool:
     verdict = workdirs.verdict(p.workdir)
-    return verdict is not None and workdirs.is_finished(verdict)
+    # The steps of this sweep: one with more epochs than before goes on.
+    return verdict is not None and workdirs.is_finished(verdict | {'steps': p.steps})

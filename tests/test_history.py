@@ -73,6 +73,23 @@ def test_a_fork_that_is_there_goes_on_and_another_is_refused(parent, tmp_path, c
     assert 'is not this fork' in capsys.readouterr().err
 
 
+def test_a_fork_whose_checkpoints_are_gone_does_not_begin_anew(
+    parent, tmp_path, capsys
+):
+    into = tmp_path / 'fork'
+    assert fork(parent, 16, into, residual_scale=0.5) == 0
+    whole = records(into)
+    shutil.rmtree(into / 'checkpoints')
+    for again in (
+        lambda: fork(parent, 16, into, residual_scale=0.5),
+        lambda: main(['train', f'--workdir={into}']),
+    ):
+        capsys.readouterr()
+        assert again() == 2
+        assert 'is a fork and its checkpoints are gone' in capsys.readouterr().err
+    assert records(into) == whole
+
+
 def test_a_fork_may_be_longer(parent, tmp_path):
     assert fork(parent, 48, tmp_path / 'fork', **{'run.epochs': 7}) == 0
     assert records(tmp_path / 'fork')[-1]['step'] == 56

@@ -4,11 +4,13 @@ import csv
 import itertools
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -82,20 +84,53 @@ def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
     )
 
 
+TWO_STEPS = {'run__epochs': 1, 'run__batch_size': 32, 'run__log_every_steps': 1}
+
+
+@pytest.fixture(scope='module')
+def two_steps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('two_steps')
+    assert main(arguments(folder, f'--grid={GRID}', **TWO_STEPS)) == 0
+    return folder
+
+
 @pytest.mark.parametrize('engine', ['devices', 'vmap'])
-def test_engines_agree_to_rounding(swept, tmp_path, engine, capsys):
+def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
     options = (f'--grid={GRID}', f'--engine={engine}')
-    assert main(arguments(tmp_path, *options)) == 0
+    assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
     assert '1 train steps compiled' in capsys.readouterr().out
+    for alone in (two_steps / 'members').iterdir():
+        together = tmp_path / 'members' / alone.name
+        assert steps_of(alone) == steps_of(together)
+        chex.assert_trees_all_close(
+            last_state(together), last_state(alone), rtol=1e-5, atol=1e-5
+        )
+
+
+def steps_of(member):
+    return [(record['split'], record['step']) for record in records(member)]
+
+
+def test_members_at_other_steps_go_on_together(swept, tmp_path):
+    for scale, seed, epochs in ((0.1, 0, 1), (1, 1, 2)):
+        member = tmp_path / 'members' / f'residual_scale={scale},seed={seed}'
+        changes = {'hparams__residual_scale': float(scale), 'run__seed': seed}
+        alone = arguments(member, command='train', run__epochs=epochs, **changes)
+        assert main(alone) == 0
+    assert main(arguments(tmp_path, f'--grid={GRID}', '--engine=vmap')) == 0
+    assert {row['steps_done'] for row in table(tmp_path)} == {'24'}
     for member in (swept / 'members').iterdir():
-        alone, together = records(member), records(tmp_path / 'members' / member.name)
-        assert [(r['split'], r['step']) for r in alone] == [
-            (r['split'], r['step']) for r in together
-        ]
-        # Later steps part company: rounding grows from step to step.
-        for name, value in alone[0].items():
-            if isinstance(value, float):
-                assert together[0][name] == pytest.approx(value, rel=1e-4, abs=1e-6)
+        found = steps_of(tmp_path / 'members' / member.name)
+        assert set(found) >= set(steps_of(member))
+
+
+def test_a_sweep_with_more_epochs_goes_on(swept, tmp_path):
+    for epochs in (1, 3):
+        command = arguments(tmp_path, '--grid=residual_scale=1', run__epochs=epochs)
+        assert main(command) == 0
+    (row,) = table(tmp_path)
+    assert row['steps_done'] == row['steps'] == '24'
+    assert row['train_cross_entropy'] == table(swept)[2]['train_cross_entropy']
 
 
 def test_the_parts_of_a_sweep_make_the_whole(swept, tmp_path):
@@ -108,23 +143,78 @@ def test_the_parts_of_a_sweep_make_the_whole(swept, tmp_path):
     assert written[0] == written[1]
 
 
+def begun(command):
+    return subprocess.Popen(
+        [sys.executable, '-m', 'inception_jax', *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+
+
+def at_work(process, folder, before):
+    """Waits until members have written more records than before."""
+    while process.poll() is None and written(folder) <= before:
+        time.sleep(0.02)
+    assert process.poll() is None
+
+
+def written(folder):
+    return sum(
+        path.read_text().count('\n') for path in folder.glob('members/*/metrics.jsonl')
+    )
+
+
 def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
     command = arguments(tmp_path, f'--grid={GRID}')
     moments = random.Random(0)
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'inception_jax', *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-        )
-        deadline = time.monotonic() + moments.uniform(6, 14)
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        process = begun(command)
+        at_work(process, tmp_path, written(tmp_path))
+        time.sleep(moments.uniform(0, 1))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert main(command) == 0
     assert table(tmp_path) == table(swept)
+
+
+@pytest.mark.parametrize('engine', ['sequential', 'vmap'])
+def test_a_signal_saves_the_members_at_work_and_the_sweep_goes_on(engine, tmp_path):
+    grid = ('--grid=seed=0,1', f'--engine={engine}')
+    rarely = {'run__evaluate_every_epochs': 30, 'run__checkpoint_every_epochs': 30}
+    command = arguments(
+        tmp_path, *grid, run__epochs=30, run__diagnose_every_steps=0, **rarely
+    )
+    process = begun(command)
+    at_work(process, tmp_path, before=0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    saved = {f.name for f in tmp_path.glob('members/*/checkpoints/*')}
+    assert len(saved) == 1
+    assert 0 < int(saved.pop()) < 240
+    assert main(command) == 0
+    assert {row['steps_done'] for row in table(tmp_path)} == {'240'}
+
+
+def test_parts_may_run_at_the_same_time(swept, tmp_path):
+    command = arguments(tmp_path, f'--grid={GRID}')
+    parts = [begun([*command, f'--shard={part}/2']) for part in range(2)]
+    assert [process.wait() for process in parts] == [0, 0]
+    assert table(tmp_path) == table(swept)
+
+
+def test_a_member_with_damaged_records_fails_alone(swept, tmp_path, capsys):
+    folder = tmp_path / 'sweep'
+    shutil.copytree(swept, folder)
+    damaged = folder / 'members' / 'residual_scale=0.1,seed=1'
+    text = (damaged / 'metrics.jsonl').read_text()
+    (damaged / 'metrics.jsonl').write_text(f'half a rec\n{text}')
+    (damaged / 'verdict.json').unlink()
+    (folder / 'members' / 'residual_scale=1,seed=0' / 'verdict.json').unlink()
+    assert main(['sweep', f'--workdir={folder}']) == 1
+    assert 'line 1 of metrics.jsonl' in (damaged / 'error.txt').read_text()
+    verdicts = [row['verdict'] for row in table(folder)]
+    assert verdicts == ['alive', 'failed', 'alive', 'alive']
 
 
 def test_a_failed_member_stops_no_other_and_is_tried_again(

@@ -1,6 +1,8 @@
-"""Verdicts on made-up traces."""
+"""Verdicts on made-up traces, and on recorded ones."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +97,55 @@ def test_the_block_that_went_silent_first_and_stayed_so_is_named():
     assert first_silent(records[:1] + records[2:], LIMITS) == 'a'
     assert first_silent(records[:1] * 2 + [diagnosis(0.0, 0.0, 0.0)], LIMITS) is None
     assert first_silent([], LIMITS) is None
+
+
+OURS = Thresholds(dead_share=0.95, dying_share=0.5, window=50)
+TRACES = json.loads(Path(__file__).with_name('traces.json').read_text())['runs']
+
+
+def told(run, limits=OURS):
+    """Returns the verdicts of a recorded run, each with the step that brought it."""
+    trace, watch, found = TRACES[run], Watch(), []
+    columns = (trace[name] for name in ('loss', 'dead_channels', 'gradient_norm'))
+    for step, (loss, share, norm) in enumerate(zip(*columns, strict=True), 1):
+        before = watch.verdict.verdict if found else None
+        bad = 'a gradient' if norm is None else None
+        watch = judge(watch, step, Signs(loss, share, bad), limits)
+        if watch.verdict.verdict != before:
+            found.append((step, watch.verdict.verdict, watch.verdict.step))
+    return found
+
+
+def test_a_real_network_lives_with_a_tenth_and_dies_with_1():
+    assert told('scale 0.1') == told('scale 0.3') == [(1, 'alive', None)]
+    assert told('scale 1') == [(1, 'alive', None), (50, 'dying', 12), (77, 'dead', 28)]
+
+
+def test_a_real_network_diverges_by_its_gradient_before_its_loss():
+    assert told('rate 10') == [(1, 'alive', None), (9, 'diverged', 9)]
+
+
+def test_by_the_words_of_the_paper_no_step_of_it_gave_only_zeros():
+    letter = Thresholds(dead_share=1.0, dying_share=1.0, window=1)
+    assert told('scale 1', letter) == [(1, 'alive', None)]
+    assert max(TRACES['scale 1']['dead_channels']) == pytest.approx(0.9992)
+
+
+def test_half_of_the_channels_silent_is_dying_with_a_smaller_window():
+    limits = Thresholds(dead_share=0.95, dying_share=0.5, window=5)
+    assert {verdict for _, verdict, _ in told('scale 0.3', limits)} == {
+        'alive',
+        'dying',
+    }
+
+
+def test_the_last_block_of_a_real_network_went_silent_first():
+    trace = TRACES['scale 1']
+    records = [
+        {'blocks': trace['blocks'], 'dead_channels': shares}
+        for shares in trace['dead_channels_of_blocks']
+    ]
+    assert first_silent(records, OURS) == 'c_5'
 
 
 @pytest.mark.parametrize(
