@@ -40,7 +40,7 @@ def get_config(network='inception_resnet_v2'):
                 'schedule': 'exponential',
                 'clip': False,
                 'initializer': 'truncated_normal',
-                'batch_norm_decay': 0.99,
+                'batch_norm_decay': 0.95,
                 'dtype': 'float32',
                 'flip': True,
                 'colour': 'none',

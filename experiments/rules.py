@@ -13,7 +13,8 @@ Seeds     two for each rule with He's initialiser, which normalizer_free assumes
 Writes    results/rules/SCALE/: table.csv, verdict.md, report.html, figures/
 
 Errors are those of the training images over the last 50 steps (laptop), 100 (gpu) or 50
-(paper). On the laptop no image is seen twice, so they are errors on new images.
+(paper). On the laptop no image of CIFAR-10 is seen twice, so they are errors on new
+images.
 
 A rule changes what multiplies the linear 1x1 at the end of a branch, or its start, and
 nothing else. `constant` has the released 0.17, 0.10 and 0.20 of the stages A, B and C;
@@ -35,7 +36,7 @@ from statistics import mean
 from inception_jax import studies
 from inception_jax.members import Sweep
 from inception_jax.networks.rules import RULES
-from inception_jax.studies import Row, Scale, lives, remark, spread, verdicts
+from inception_jax.studies import Row, Size, lives, remark, spread, verdicts
 
 ERROR = 'train_top_1_error'
 UNSCALED = 'constant 1'
@@ -60,7 +61,7 @@ def grids(initializer: str, seeds: str) -> tuple[str, ...]:
     )
 
 
-LAPTOP = Scale(
+LAPTOP = Size(
     config='stability.py',
     changes={
         'network.width.reduction_b': 1.0,
@@ -72,7 +73,7 @@ LAPTOP = Scale(
     cost='20 minutes on 2 CPU cores',
 )
 
-GPU = Scale(
+GPU = Size(
     config='stability.py',
     changes={
         'network.width': 1.0,
@@ -86,7 +87,7 @@ GPU = Scale(
     cost='5.5e16 FLOPs, 3 hours on one GPU at 5 TFLOP/s',
 )
 
-PAPER = Scale(
+PAPER = Size(
     config='imagenet_inception_resnet_v2.py',
     changes={'run.epochs': 10.0, 'recipe.clip': False},
     grids=(*grids('he', '0,1'), *grids('truncated_normal', '0')),
@@ -133,7 +134,7 @@ def _said(by_rule: dict[str, list[Row]]) -> list[str]:
     one, own, small = of(UNSCALED), of('constant'), of(*SMALL)
     without = of('non_residual')
     said = (
-        ('The constant 1 silences the last layer', not any(map(lives, one)), one),
+        ('The constant 1 does not keep alive', not any(map(lives, one)), one),
         ('Constants of 0.1 to 0.2 keep alive', all(map(lives, own)), own),
         ('All rules that start small keep alive', all(map(lives, small)), small),
         ('The network without sums lives', all(map(lives, without)), without),
@@ -178,5 +179,5 @@ def _table(by_rule: dict[str, list[Row]]) -> str:
 
 
 if __name__ == '__main__':
-    scales = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], scales, conclude))
+    sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
+    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))

@@ -34,7 +34,7 @@ from inception_jax.members import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
-from inception_jax.studies import Row, Scale, learned, lives, remark, spread, verdicts
+from inception_jax.studies import Row, Size, learned, lives, remark, spread, verdicts
 
 RATE = 0.045
 RATES = (RATE, 0.0135, 0.0045, 0.00045)
@@ -72,7 +72,7 @@ def grids(seeds: str) -> tuple[str, ...]:
     )
 
 
-LAPTOP = Scale(
+LAPTOP = Size(
     config='stability.py',
     changes={
         'network.width.reduction_b': 1.0,
@@ -84,7 +84,7 @@ LAPTOP = Scale(
     cost='20 minutes on 2 CPU cores',
 )
 
-GPU = Scale(
+GPU = Size(
     config='stability.py',
     changes={
         'network.width': 1.0,
@@ -98,7 +98,7 @@ GPU = Scale(
     cost='4.3e16 FLOPs, 2 hours on one GPU at 5 TFLOP/s',
 )
 
-PAPER = Scale(
+PAPER = Size(
     config='imagenet_inception_resnet_v2.py',
     changes={
         'run.epochs': 10.0,
@@ -151,9 +151,9 @@ def _at_best(rows: list[Row]) -> str:
     claim = '* A lower rate at scale 1 gives what scale 0.1 gives'
     one, tenth = _best(rows, 1.0), _best(rows, 0.1)
     if not tenth:
-        return f'{claim}: no answer here, for no rate keeps scale 0.1 alive.'
+        return f'{claim}: no answer here, for scale 0.1 lives and learns at no rate.'
     if not one:
-        return f'{claim}: **does not hold here**: no rate keeps scale 1 alive.'
+        return f'{claim}: **does not hold here**: scale 1 lives and learns at no rate.'
     same = min(_errors(one)) <= max(_errors(tenth))
     told = ' and '.join(
         f'{spread(cell, ERROR)} % at scale {cell[0]["residual_scale"]:g} (rate '
@@ -168,9 +168,13 @@ def _at_best(rows: list[Row]) -> str:
 
 
 def _best(rows: list[Row], scale: float) -> list[Row]:
-    """Returns the rows of the rate that keeps a scale alive and trains it best."""
+    """Returns the rows of the rate at which a scale lives, learns and is best."""
     cells = [_grid(rows, scale, rate) for rate in RATES]
-    alive = [cell for cell in cells if all(map(lives, cell)) and _errors(cell)]
+    alive = [
+        cell
+        for cell in cells
+        if all(lives(row) and learned(row) for row in cell) and _errors(cell)
+    ]
     return min(alive, key=lambda cell: mean(_errors(cell)), default=[])
 
 
@@ -234,5 +238,5 @@ def _table(rows: list[Row]) -> str:
 
 
 if __name__ == '__main__':
-    scales = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], scales, conclude))
+    sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
+    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, workdirs
-from inception_jax.overrides import override, resolve
+from inception_jax.overrides import at, override, resolve
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.programs import programs
 from inception_jax.settings import experiment
@@ -23,7 +23,6 @@ from inception_jax.train import (
     Seen,
     about,
     diagnoses,
-    due_after,
     newest,
     observe,
     scalars,
@@ -75,9 +74,10 @@ def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
     """
     check_step(p, step)
     state, seen = newest(p, at=step)
+    logged = {record['step'] for record in logs.read(p.workdir, 'train')}
     for done, after, metrics in steps_after(p, state, step):
         state, seen = after, observe(p, seen, [(done, metrics)])
-        if 'log' in due_after(p, done):
+        if done in logged:
             seen = seen._replace(interval=[])
     return state, seen
 
@@ -116,11 +116,10 @@ def planned(
                 'config.hparams and config.run.epochs can'
             )
     child = prepare(experiment(override(config, changes)), into)
-    flat = workdirs.flat(config)
     lineage = {
         'parent': str(parent.workdir.resolve()),
         'step': step,
-        'changes': {name: [flat.get(name), new] for name, new in changes.items()},
+        'changes': {name: [at(config, name), new] for name, new in changes.items()},
         'lineage': workdirs.lineage(parent.workdir),
     }
     if into.exists() and workdirs.lineage(into) != json.loads(json.dumps(lineage)):
@@ -227,7 +226,9 @@ def _same_state(p: Prepared, state: TrainState) -> bool | None:
     def equal(x, y):
         return bits(x).tobytes() == bits(y).tobytes()
 
-    return all(jax.tree.leaves(jax.tree.map(equal, saved.state, state)))
+    # The numbers of a run that was made longer are other ones in older checkpoints.
+    again = dataclasses.replace(state, hparams=saved.state.hparams)
+    return all(jax.tree.leaves(jax.tree.map(equal, saved.state, again)))
 
 
 def check_step(p: Prepared, step: int) -> None:

@@ -31,19 +31,23 @@ def pace(p: Prepared) -> tuple:
 
 
 def train_together(
-    group: Sequence[Prepared], begun: Sequence[tuple[TrainState, Seen]], engine: str
+    group: Sequence[Prepared], begun: list[tuple[TrainState, Seen]], engine: str
 ) -> list[Outcome]:
     """Trains members from their states to the last step, as `train` does each.
 
     Members must agree in program and `pace`. Those that were stopped at other steps
-    than the rest go on by themselves.
+    than the rest go on by themselves. `begun` is emptied, so that no state is on the
+    devices twice.
     """
     outcomes = [
         Outcome(int(state.step), seen.watch.verdict, None) for state, seen in begun
     ]
-    for step in sorted({int(state.step) for state, _ in begun}):
-        places = [i for i, (state, _) in enumerate(begun) if int(state.step) == step]
-        some = _train([group[i] for i in places], [begun[i] for i in places], engine)
+    steps = [outcome.step for outcome in outcomes]
+    left = dict(enumerate(begun))
+    begun.clear()
+    for step in sorted(set(steps)):
+        places = [i for i in left if steps[i] == step]
+        some = _train([group[i] for i in places], [left.pop(i) for i in places], engine)
         for place, outcome in zip(places, some, strict=True):
             outcomes[place] = outcome
         if any(outcome.signal for outcome in some):
@@ -57,6 +61,7 @@ def _train(group, begun, engine: str) -> list[Outcome]:
     steps = _steps(program(p.network), p.experiment.recipe, mesh)
     states = parallel.place_members([state for state, _ in begun], mesh)
     seens, ends = [seen for _, seen in begun], [p.steps] * len(group)
+    begun.clear()
     streams = zip(*(stream(q, start=first) for q in group), strict=True)
     batches = (parallel.place_members(together, mesh) for together in streams)
     done, size = first, p.experiment.run.batch_size

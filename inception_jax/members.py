@@ -53,7 +53,8 @@ def product(config: Config, grid: str) -> list[Changes]:
     """Returns the combinations of a grid such as `residual_scale=0.1,1;seed=0,1,2`.
 
     Raises:
-      ValueError: a part is not NAME=VALUES, or there is no such field.
+      ValueError: a part is not NAME=VALUES, there is none, or there is no such field,
+        or it stands there twice.
     """
     axes = {}
     for part in filter(None, map(str.strip, grid.split(';'))):
@@ -63,7 +64,17 @@ def product(config: Config, grid: str) -> list[Changes]:
                 f'{part!r} in a grid; expected NAME=VALUE,VALUE,... with ; between '
                 'fields, e.g. residual_scale=0.1,1;seed=0,1,2'
             )
-        axes[resolve(config, name.strip())] = literals(values)
+        field = resolve(config, name.strip())
+        if field in axes:
+            raise ValueError(
+                f'config.{field} stands twice in the grid {grid!r}; name it once, with '
+                'all its values'
+            )
+        axes[field] = literals(values)
+    if not axes:
+        raise ValueError(
+            "a grid names no field; name some, e.g. 'residual_scale=0.1,1;seed=0,1,2'"
+        )
     combinations = itertools.product(*axes.values())
     return [dict(zip(axes, values, strict=True)) for values in combinations]
 
@@ -106,11 +117,15 @@ def named(members: Iterable[Changes]) -> dict[str, Changes]:
 def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
     """Returns the sweep of a folder with these members besides those it has.
 
+    A member that says of the config what another one says is left out.
+
     Raises:
       ValueError: the folder holds a sweep of another config.
     """
-    sweep = Sweep(folder, json.loads(json.dumps(config)), dict(members))
-    if not (folder / 'sweep.json').exists():
+    sweep = Sweep(folder, json.loads(json.dumps(config)), _distinct(config, members))
+    if (folder / 'config.json').exists():
+        raise ValueError(f'{folder} holds a run; use another folder for a sweep')
+    if not workdirs.is_sweep(folder):
         return sweep
     before = read(folder)
     old, new = workdirs.flat(before.config), workdirs.flat(sweep.config)
@@ -118,9 +133,21 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     for field in set(changed) - workdirs.FREE:
         raise ValueError(
             f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '
-            f'config has {new.get(field)!r}; use another --workdir'
+            f'config has {new.get(field)!r}; use another folder'
         )
-    return dataclasses.replace(sweep, members=before.members | sweep.members)
+    together = _distinct(config, before.members | sweep.members)
+    return dataclasses.replace(sweep, members=together)
+
+
+def _distinct(config: Config, members: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Returns the members without those whose config an earlier one has."""
+    found: dict[str, str] = {}
+    for name, changes in members.items():
+        text = json.dumps(override(config, changes))
+        # 1 and 1.0 are one number.
+        same = json.dumps(json.loads(text, parse_int=float), sort_keys=True)
+        found.setdefault(same, name)
+    return {name: members[name] for name in found.values()}
 
 
 def read(folder: Path) -> Sweep:
@@ -130,18 +157,28 @@ def read(folder: Path) -> Sweep:
       ValueError: there is none.
     """
     path = folder / 'sweep.json'
+    if not workdirs.is_sweep(folder):
+        raise ValueError(f'{folder} holds no sweep; begin one with sweep --config')
     try:
         content = json.loads(path.read_text())
         return Sweep(folder, content['config'], content['members'])
-    except (OSError, json.JSONDecodeError, KeyError) as error:
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f'{path} cannot be read as that of a sweep') from error
 
 
 def claim(sweep: Sweep) -> None:
-    """Writes the sweep into its folder."""
-    (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
-    content = {'config': sweep.config, 'members': sweep.members}
-    workdirs.write_json(sweep.folder / 'sweep.json', content)
+    """Writes the sweep into its folder, with members that others have added since.
+
+    Raises:
+      ValueError: it cannot be written, or holds a sweep of another config.
+    """
+    path = sweep.folder / 'sweep.json'
+    with workdirs.writing(sweep.folder):
+        (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
+        with workdirs.locked(path):
+            now = opened(sweep.folder, sweep.config, sweep.members)
+            content = {'config': now.config, 'members': now.members}
+            workdirs.write_json(path, content)
 
 
 def part(members: Sequence[str], shard: tuple[int, int]) -> list[str]:

@@ -72,6 +72,14 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
     return config
 
 
+def at(config: Mapping[str, Any], name: str) -> Any:
+    """Returns the value at a dotted name, None where there is none."""
+    value: Any = config
+    for key in name.split('.'):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def unknown(prefix: str, name: str, names: Iterable[str]) -> str:
     """Returns what to say about a field that is not there."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
 from inception_jax.reports.pictures import pictures
+from inception_jax.reports.study import read
 from inception_jax.reports.table import rows
 from inception_jax.reports.words import lineage, summary
 from inception_jax.verdicts import counts
@@ -16,20 +16,32 @@ def report(folders: list[Path], output: Path | None = None) -> str:
     Args:
       folders: one run, one sweep, or several runs.
       output: the page, by default report.html in the folder, or beside the first of
-        several; its figures are written next to it, into the folder `figures`.
+        several; its figures are written next to it, into the folder `figures`, or
+        `STEM_figures` for a page of another name.
 
     Raises:
-      ValueError: a folder holds neither a run nor a sweep, or a file is damaged.
+      ValueError: a folder holds neither a run nor a sweep, or a file is damaged that
+        is not that of a sweep's member.
     """
-    study = studies.read([Path(folder) for folder in folders])
+    study = read([Path(folder) for folder in folders])
     home = study.folder.resolve().parent if study.kind == 'runs' else study.folder
     output = Path(output) if output else home / 'report.html'
     table = rows(study)
-    text = page(study, table)
+    folder = figures(output)
+    text = page(study, table, figures=folder.name)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding='utf-8')
-    written = pictures(study, table, output.parent / 'figures')
+    written = pictures(study, table, folder)
     return _screen(study, table, output, written)
+
+
+def figures(output: Path) -> Path:
+    """Returns the folder of a page's figures: no two pages beside each other share it.
+
+    It is `figures` for report.html and `forks_figures` for forks.html.
+    """
+    is_usual = output.name == 'report.html'
+    return output.with_name('figures' if is_usual else f'{output.stem}_figures')
 
 
 def _screen(study, table, output: Path, written: list[Path]) -> str:
@@ -43,6 +55,6 @@ def _screen(study, table, output: Path, written: list[Path]) -> str:
     size = output.stat().st_size / 1e6
     lines += [f'{"report":<12}{output} ({size:.1f} MB, one file, opens offline)']
     if names:
-        where = output.parent / 'figures'
+        where = figures(output)
         lines += [f'{"figures":<12}{where}, as .png and .svg: {", ".join(names)}']
     return '\n'.join(lines)

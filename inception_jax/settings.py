@@ -8,6 +8,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import numpy as np
+
 from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
@@ -168,6 +171,11 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, list | tuple) and _fit_items(
             value, typing.get_args(annotation)
         )
+    if kind is Mapping:
+        _, entry = typing.get_args(annotation)
+        return isinstance(value, Mapping) and all(
+            _fits(one, entry) for one in value.values()
+        )
     return value is None if kind is types.NoneType else isinstance(value, kind)
 
 
@@ -178,4 +186,14 @@ def _fit_items(values, annotations) -> bool:
 
 
 def _spell(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    """Returns what may stand in a config, in words; arrays never do."""
+    kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if kind in (typing.Union, types.UnionType):
+        plain = [p for p in parts if p not in (jax.Array, np.ndarray)]
+        return ' or '.join(map(_spell, plain))
+    if kind is tuple:
+        many = '' if parts[-1] is Ellipsis else f'{len(parts)} '
+        return f'list of {many}{_spell(parts[0])}'
+    if kind is Mapping:
+        return f'{_spell(parts[1])} by name'
+    return 'None' if annotation is types.NoneType else annotation.__name__

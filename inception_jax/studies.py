@@ -43,7 +43,7 @@ LEARNED = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
+class Size:
     """A size of a study: a config with changes, the grids, and what they cost."""
 
     config: str
@@ -54,7 +54,7 @@ class Scale:
 
 def run(
     module: ModuleType,
-    scales: Mapping[str, Scale],
+    sizes: Mapping[str, Size],
     conclude: Callable[[Sweep], str],
     arguments: list[str] | None = None,
 ) -> int:
@@ -63,16 +63,16 @@ def run(
     The folder gets the sweep, table.csv, verdict.md with what `conclude` says of them,
     and report.html with its figures.
     """
-    options = _options(module, scales, arguments)
+    options = _options(module, sizes, arguments)
     # Networks of the experiments, for members that name one by its path.
     sys.path.append(str(CONFIGS.parent))
-    scale = scales[options.scale]
+    size = sizes[options.scale]
     return carry_out(
-        f'{options.name}.py', lambda: _prepare(module, scale, conclude, options)
+        f'{options.name}.py', lambda: _prepare(module, size, conclude, options)
     )
 
 
-def _options(module, scales, arguments) -> argparse.Namespace:
+def _options(module, sizes, arguments) -> argparse.Namespace:
     name = Path(module.__file__).stem
     parser = Parser(
         prog=f'{name}.py',
@@ -80,8 +80,8 @@ def _options(module, scales, arguments) -> argparse.Namespace:
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    costs = '; '.join(f'{scale}: {one.cost}' for scale, one in scales.items())
-    parser.add_argument('--scale', choices=scales, required=True, help=costs)
+    costs = '; '.join(f'{name}: {size.cost}' for name, size in sizes.items())
+    parser.add_argument('--scale', choices=sizes, required=True, help=costs)
     parser.add_argument('--output', type=Path, metavar='DIR', help='results/NAME/SCALE')
     parser.add_argument('--source', help='other data than CIFAR-10, e.g. digits')
     add_engine_and_shard(parser)
@@ -91,26 +91,33 @@ def _options(module, scales, arguments) -> argparse.Namespace:
     return options
 
 
-def _prepare(module, scale: Scale, conclude, options) -> Callable[[], int]:
+def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
     shard = members.shard(options.shard)
-    found = plan(scale, options.output, options.source)
+    found = plan(size, options.output, options.source)
     keep_compiled_programs()
     from inception_jax import sweep
 
     prepared = sweep.prepared(found)
+    members.claim(found)
     return lambda: _work(module, found, prepared, conclude, options, shard)
 
 
-def plan(scale: Scale, folder: Path, source: str | None = None) -> Sweep:
+def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
     """Returns the sweep of a study, with other data where a source is given.
 
     Raises:
-      ValueError: there is no such field or data, or the folder holds another sweep.
+      ValueError: there is no such field or data, digits are to be ImageNet, or the
+        folder holds another sweep.
     """
-    base = override(load_config(str(CONFIGS / scale.config), []), scale.changes)
-    changes = [c for grid in scale.grids for c in members.product(base, grid)]
+    base = override(load_config(str(CONFIGS / size.config), []), size.changes)
+    changes = [c for grid in size.grids for c in members.product(base, grid)]
     source = source or _at_hand(base)
     if source == 'digits':
+        if base['data']['source'] != 'tfds:cifar10':
+            raise ValueError(
+                f'digits stand in for CIFAR-10, not for {base["data"]["source"]}; use '
+                'another --scale'
+            )
         base = override(base, _stretched(workdirs.flat(base)) | DIGITS)
         changes = map(_stretched, changes)
     else:
@@ -134,7 +141,7 @@ def _at_hand(base: dict) -> str:
 
 
 def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns fields in which lengths in epochs have the same steps on the digits."""
+    """Returns fields in which epochs of CIFAR-10 are as many steps on the digits."""
     return {
         field: value * DIGITS_EPOCHS if field.endswith('epochs') else value
         for field, value in fields.items()
@@ -145,7 +152,8 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
     from inception_jax import report, sweep, tables
 
     print(f'{len(prepared)} members in {found.folder}', flush=True)
-    found.folder.mkdir(parents=True, exist_ok=True)
+    # It would be of the members so far.
+    (found.folder / 'verdict.md').unlink(missing_ok=True)
     workdirs.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=options.engine, shard=shard)
     print(sweep.text(summary))

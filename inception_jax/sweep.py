@@ -22,8 +22,8 @@ from inception_jax.train import Outcome, start, train
 
 class Summary(NamedTuple):
     """What a call did: members finished by it and before it, of those of its shard,
-    how many train steps were compiled, as XLA tells, and the signal that ended it, if
-    one did.
+    how many train steps were compiled or read from the folder of compiled programs, and
+    the signal that ended it, if one did.
     """
 
     members: int
@@ -38,8 +38,8 @@ def text(summary: Summary) -> str:
     """Returns what a call did, in words."""
     return (
         f'{summary.finished} of {summary.members} members of this part are done '
-        f'({summary.failed} failed); {summary.programs} train steps compiled, '
-        f'{summary.seconds:.0f} s'
+        f'({summary.failed} failed), {summary.seconds:.0f} s; train steps compiled or '
+        f'read from disk: {summary.programs}'
     )
 
 
@@ -59,35 +59,42 @@ def prepared(sweep: Sweep) -> dict[str, Prepared]:
     return found
 
 
+def said_at_once(line: str) -> None:
+    """Prints a line where it is waited for, be it a file."""
+    print(line, flush=True)
+
+
 def run(
     sweep: Sweep,
     runs: dict[str, Prepared],
     *,
     engine: str,
     shard: tuple[int, int] = (0, 1),
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = said_at_once,
 ) -> Summary:
     """Runs the members of a shard that are not finished; a failed one stops no other.
 
     SIGINT and SIGTERM save the state of the members at work and end the sweep.
     """
-    members.claim(sweep)
     mine = members.part(_in_order(runs), shard)
     left = [member for member in mine if not _is_finished(runs[member])]
     begun, signal = time.monotonic(), None
-    tables.write(sweep)
+    tables.write(sweep.folder)
     with programs.compiled() as compiled:
         for group in _groups(left, runs, engine):
+            done = sum(map(_is_finished, map(runs.get, mine)))
+            now = group[0] if len(group) == 1 else f'{len(group)} members together'
+            say(f'{done} of {len(mine)} done; now {now}')
             signal = _attempt({member: runs[member] for member in group}, engine, say)
-            tables.write(sweep)
+            tables.write(sweep.folder)
             if signal:
                 break
     done = [_is_finished(runs[member]) for member in mine]
-    failed = [(runs[member].workdir / 'error.txt').exists() for member in mine]
+    errors = [(runs[member].workdir / 'error.txt').exists() for member in mine]
     return Summary(
         members=len(mine),
         finished=sum(done),
-        failed=sum(failed),
+        failed=sum(errors),
         programs=sum('train_step' in name for name in compiled),
         seconds=time.monotonic() - begun,
         signal=signal,
@@ -128,21 +135,25 @@ def _attempt(
         outcomes = _outcomes(list(group.values()), engine)
         for p, outcome in zip(group.values(), outcomes, strict=True):
             summaries.finish(p, outcome)
-            (p.workdir / 'error.txt').unlink(missing_ok=True)
     except Exception:
-        if len(group) > 1:
-            say(f'{len(group)} members failed together; trying each alone')
-            for member, p in group.items():
-                if signal := _attempt({member: p}, 'sequential', say):
-                    return signal
-            return None
+        outcomes, error = [], traceback.format_exc()
+    # Out here the failed attempt is gone, with all that it held on the device.
+    if not outcomes and len(group) > 1:
+        say(f'{len(group)} members failed together; trying each alone')
+        signals = (_attempt({m: p}, 'sequential', say) for m, p in group.items())
+        return next(filter(None, signals), None)
+    if not outcomes:
         ((member, p),) = group.items()
         p.workdir.mkdir(parents=True, exist_ok=True)
-        (p.workdir / 'error.txt').write_text(traceback.format_exc())
+        (p.workdir / 'error.txt').write_text(error)
         say(f'{member}: failed, see {p.workdir / "error.txt"}')
         return None
     for (member, p), outcome in zip(group.items(), outcomes, strict=True):
-        say(f'{member}: {outcome.verdict}, step {outcome.step:,} of {p.steps:,}')
+        stopped = outcome.signal is not None and outcome.step < p.steps
+        say(
+            f'{member}: {outcome.verdict}, step {outcome.step:,} of {p.steps:,}'
+            + (' (stopped; start the sweep again to go on)' if stopped else '')
+        )
     return next((o.signal for o in outcomes if o.signal), None)
 
 
@@ -151,10 +162,7 @@ def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
     for p in group:
         workdirs.note_command(p.workdir)
     if engine == 'sequential':
-        return [
-            train(p, state, seen, lines=False)
-            for p, (state, seen) in zip(group, begun, strict=True)
-        ]
+        return [train(p, *begun.pop(0), lines=False) for p in group]
     return lockstep.train_together(group, begun, engine)
 
 

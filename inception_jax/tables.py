@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inception_jax import logs, workdirs
+from inception_jax import logs, members, workdirs
 from inception_jax.members import Sweep
 from inception_jax.networks.shapes import measure
-from inception_jax.overrides import Config
+from inception_jax.overrides import Config, at
 from inception_jax.settings import experiment
 
 Row = dict[str, Any]
@@ -41,14 +41,15 @@ def rows(sweep: Sweep) -> list[Row]:
     return [_row(sweep, member) for member in sweep.members]
 
 
-def write(sweep: Sweep) -> None:
+def write(folder: Path) -> None:
     """Writes table.csv into the folder of a sweep, in one piece.
 
     Parts of a sweep that end at the same time take turns, so that the last table knows
     what all of them found.
     """
-    path = sweep.folder / 'table.csv'
+    path = folder / 'table.csv'
     with workdirs.locked(path):
+        sweep = members.read(folder)
         table, draft = rows(sweep), workdirs.draft(path)
         with draft.open('w', newline='') as file:
             writer = csv.writer(file)
@@ -61,15 +62,22 @@ def write(sweep: Sweep) -> None:
 
 
 def _row(sweep: Sweep, member: str) -> Row:
-    config = workdirs.flat(sweep.config_of(member))
-    varied = {short: _at(config, field) for field, short in sweep.varied.items()}
-    folder = sweep.workdir(member)
-    return {
+    config, folder = sweep.config_of(member), sweep.workdir(member)
+    row = {
         'member': member,
-        **varied,
+        **{short: at(config, field) for field, short in sweep.varied.items()},
         **results(folder),
-        'filters': _filters(sweep.config_of(member)),
+        'filters': _filters(config),
     }
+    return row | ({'verdict': 'unfinished'} if _is_shorter(folder, config) else {})
+
+
+def _is_shorter(folder: Path, config: Config) -> bool:
+    """Tells whether a run came to an end before the sweep was made longer."""
+    verdict = workdirs.verdict(folder)
+    if verdict is None or verdict['verdict'] == 'diverged':
+        return False
+    return workdirs.config(folder)['run']['epochs'] < config['run']['epochs']
 
 
 def results(folder: Path) -> Row:
@@ -112,12 +120,3 @@ def _filters(config: Config) -> int:
     heads = ('logits', 'auxiliary')
     blocks = measure(experiment(config).network)
     return [block for block in blocks if block.name not in heads][-1].output[2]
-
-
-def _at(config: dict[str, Any], field: str) -> Any:
-    """Returns the value of a field, which may be an entry of another's."""
-    if field in config:
-        return config[field]
-    parent, _, key = field.rpartition('.')
-    inside = _at(config, parent) if parent else None
-    return inside.get(key) if isinstance(inside, dict) else None

@@ -43,6 +43,8 @@ def identity(network: Network, config: Mapping[str, Any], data: Mapping) -> dict
 def check(folder: Path, run: Mapping[str, Any]) -> None:
     """Raises ValueError if the folder holds another run than the identity `run`."""
     path = folder / 'config.json'
+    if is_sweep(folder):
+        raise ValueError(f'{folder} holds a sweep; use another --workdir')
     if not path.exists():
         return
     try:
@@ -54,24 +56,36 @@ def check(folder: Path, run: Mapping[str, Any]) -> None:
         ) from error
 
 
+def is_sweep(folder: Path) -> bool:
+    return (folder / 'sweep.json').exists()
+
+
 def claim(folder: Path, run: Mapping[str, Any]) -> None:
     """Makes the folder that of a run.
 
     Raises:
       ValueError: it cannot be written.
     """
-    try:
+    with writing(folder):
         (folder / 'checkpoints').mkdir(parents=True, exist_ok=True)
         write_json(folder / 'config.json', run)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises ValueError where what is written in the block cannot be."""
+    try:
+        yield
     except OSError as error:
         raise ValueError(
-            f'cannot write to workdir {folder} ({error.strerror}); name another one'
+            f'cannot write to {folder} ({error.strerror}); name another folder'
         ) from error
 
 
 def begin(folder: Path) -> None:
-    """Takes away the verdict of a run that goes on; it gets another at its end."""
-    (folder / 'verdict.json').unlink(missing_ok=True)
+    """Takes away how a run ended that goes on; it gets another verdict at its end."""
+    for name in ('verdict.json', 'error.txt'):
+        (folder / name).unlink(missing_ok=True)
 
 
 def config(folder: Path) -> dict[str, Any]:
@@ -80,6 +94,11 @@ def config(folder: Path) -> dict[str, Any]:
     Raises:
       ValueError: there is none.
     """
+    if is_sweep(folder):
+        raise ValueError(
+            f'{folder} holds a sweep; name the folder of one of its members, in '
+            f'{folder / "members"}'
+        )
     try:
         return json.loads((folder / 'config.json').read_text())['config']
     except FileNotFoundError as error:
@@ -97,9 +116,16 @@ def lineage(folder: Path) -> dict[str, Any] | None:
 
 
 def verdict(folder: Path) -> dict[str, Any] | None:
-    """Returns how a run ended, None for one that goes on or was killed."""
-    path = folder / 'verdict.json'
-    return json.loads(path.read_text()) if path.exists() else None
+    """Returns how a run ended, None for one that goes on or was killed.
+
+    A damaged file says nothing: the run goes on from its checkpoint and writes another.
+    """
+    try:
+        found = json.loads((folder / 'verdict.json').read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    needed = {'verdict', 'steps_done', 'steps'}
+    return found if isinstance(found, dict) and needed <= found.keys() else None
 
 
 def origin(folder: Path) -> tuple[int, ...]:

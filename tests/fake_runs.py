@@ -218,16 +218,18 @@ def silence(step: int, fate: Fate) -> float:
 
 
 def verdict(fate: Fate, records: list[dict]) -> dict:
+    """Returns what summaries.finish writes into verdict.json."""
     evaluations = [r for r in records if r['split'] == 'evaluation']
-    layer = {'dead': 'c_2', 'diverged': 'c_2/branch1_conv0'}.get(fate.verdict)
+    layer = {'dead': 'c_2', 'diverged': 'gradient of c_2'}.get(fate.verdict)
     return {
         'verdict': fate.verdict,
         'step': fate.step,
-        'layer': layer,
         'trend': 3.1 if fate.verdict == 'dying' else None,
+        'layer': layer,
         'steps_done': fate.end,
         'steps': STEPS,
         'network': 'made_up',
+        'classes': 10,
         'fingerprint': '0ddba11',
         'last_evaluation': evaluations[-1] if evaluations else None,
     }

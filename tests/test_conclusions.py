@@ -60,6 +60,41 @@ def test_remarks_on_stability_hold_only_if_all_rows_agree():
     assert '**does not hold here**' in line(said, 'Wide')
 
 
+def test_scaling_does_no_harm_only_if_it_does_none_at_any_width():
+    def rows(*, narrow_seeds, wide_seeds):
+        errors = {(536, 1.0): 50, (536, 0.1): 52, (1280, 1.0): 80, (1280, 0.1): 82}
+        return [
+            row(filters=filters, residual_scale=scale, train_top_1_error=error)
+            for (filters, scale), error in errors.items()
+            for _ in range(narrow_seeds if scale < 1 and filters == 536 else wide_seeds)
+        ]
+
+    for seeds in ((3, 1), (1, 3)):
+        said = stability.remarks(rows(narrow_seeds=seeds[0], wide_seeds=seeds[1]))
+        assert '**does not hold here**' in line(said, 'Scaling does no harm')
+
+
+def test_who_is_dying_does_not_live():
+    said = stability.remarks([row(filters=536, verdict='dying')])
+    assert '**does not hold here**' in line(said, 'Narrow')
+
+
+def test_a_scale_with_another_initialiser_is_a_remark_of_its_own():
+    other = {'initializer': 'truncated_normal'}
+    rows = [row(**DEAD), row(**other, **DEAD), row(residual_scale=0.1, **other)]
+    said = stability.remarks(rows)
+    assert '**holds here** (1 dead' in line(said, 'Another initialiser')
+    assert '**holds here** (1 alive' in line(said, 'A scale keeps one')
+
+
+def test_three_errors_are_as_far_apart_as_they_can_be():
+    rows = runs('inception_v3', 2.0) + runs('inception_resnet_v1', 1.0)
+    for one in rows:
+        one['curve'] = [(0.0, 80.0), (1.0, 71.0)]
+    found = residual_or_not.ratios(rows, 'inception_v3', 'inception_resnet_v1')
+    assert list(found) == [72, 74, 76]
+
+
 def test_epochs_to_an_error_are_between_evaluations_at_the_first_crossing():
     curve = [(1.0, 80.0), (2.0, 60.0), (3.0, 65.0), (4.0, 40.0)]
     assert residual_or_not.epochs_to(70, curve) == 1.5
@@ -183,8 +218,14 @@ def test_a_lower_rate_may_do_what_a_scale_does_or_not():
             one |= UNKNOWN
     said = scale_and_rate.remarks(rows)
     assert '**does not hold here**' in line(said, 'A lower rate keeps')
-    assert '**does not hold here**: no rate keeps' in line(said, same)
+    assert '**does not hold here**: scale 1 lives and learns at no rate' in line(
+        said, same
+    )
     assert 'no answer here' in line(scale_and_rate.remarks([]), same)
+    nothing = rate_rows(DEAD, DEAD)
+    for one in nothing:
+        one |= NOTHING
+    assert 'no answer here' in line(scale_and_rate.remarks(nothing), same)
     assert 'it is the low rate' in line(said, 'So')
     assert 'either is enough' in scale_and_rate.remarks(rate_rows({}, {}))
     assert 'neither is enough' in scale_and_rate.remarks(rate_rows(DEAD, DEAD))

@@ -62,7 +62,8 @@ def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
     assert len(runs) >= 12
     assert not list(tmp_path.iterdir())
     assert chosen.cost in ' '.join(study.__doc__.split())
-    if printed := re.search(r'([\d.]+e\d+) FLOPs', chosen.cost):
+    if scale != 'LAPTOP':
+        printed = re.search(r'([\d.]+e\d+) FLOPs', chosen.cost)
         images = 1_281_167 if scale == 'PAPER' else 50_000
         assert flops(found, images) == pytest.approx(float(printed[1]), rel=0.05)
 
@@ -128,7 +129,7 @@ def test_a_scale_is_another_start_and_a_lower_rate_of_the_last_layer_alone():
 
 
 def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
-    shrunken = studies.Scale(
+    shrunken = studies.Size(
         config='quickstart.py',
         changes=TINY | {'run.epochs': 2, 'run.diagnose_every_steps': 0},
         grids=('rule=constant,zero_init;initializer=he;residual_scale=1.0;seed=0',),

@@ -90,6 +90,32 @@ def test_a_fork_whose_checkpoints_are_gone_does_not_begin_anew(
     assert records(into) == whole
 
 
+@pytest.fixture(scope='module')
+def longer(tmp_path_factory):
+    """Returns a run of 16 steps that was then made one of 24."""
+    workdir = tmp_path_factory.mktemp('longer') / 'run'
+    for epochs in (2, 3):
+        assert main(arguments(workdir, run__epochs=epochs)) == 0
+    return workdir
+
+
+def test_a_run_that_was_made_longer_is_replayed(longer, capsys):
+    assert replay(longer, 8, 16) == 0
+    assert 'bit for bit' in capsys.readouterr().out
+
+
+def test_a_fork_of_a_run_that_was_made_longer_equals_it(longer, tmp_path):
+    shutil.rmtree(longer / 'checkpoints' / '16')
+    assert fork(longer, 17, tmp_path / 'fork') == 0
+    assert records(tmp_path / 'fork') == records(longer)
+
+
+def test_a_fork_into_what_is_no_folder_is_one_line(parent, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    assert fork(parent, 16, tmp_path / 'file' / 'fork') == 2
+    assert 'name another folder' in capsys.readouterr().err
+
+
 def test_a_fork_may_be_longer(parent, tmp_path):
     assert fork(parent, 48, tmp_path / 'fork', **{'run.epochs': 7}) == 0
     assert records(tmp_path / 'fork')[-1]['step'] == 56
@@ -119,7 +145,7 @@ def test_a_replay_equals_the_run_and_looks_at_every_step(parent, capsys):
     assert replay(parent, 10, 48) == 0
     printed = capsys.readouterr().out
     assert 'bit for bit' in printed
-    assert '11 of 11 records' in printed
+    assert '11 of 11 records of training and diagnostics are equal' in printed
     lines = (parent / 'replay-10-48.jsonl').read_text().splitlines()
     looked = [json.loads(line) for line in lines]
     assert [r['step'] for r in looked] == [*range(11, 49)]

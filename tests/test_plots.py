@@ -120,7 +120,7 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
     } <= names
     found = texts(tmp_path / 'figures' / 'curves_top_1_error.svg')
     assert {'width 0.25 (448 filters)', 'width 1 (1,792 filters)'} <= set(found)
-    assert {'0.1', '1'} <= set(found)
+    assert {'0.1', '1', 'top-1 error (evaluation), %'} <= set(found)
     assert any(text.startswith('residual scale (median') for text in found)
 
 
@@ -144,6 +144,7 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     assert '0.1' not in changed
     lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
     assert {'learning rate 0.0045', 'none'} <= set(lines)
+    assert 'dead channels, last grid (training), %' in lines
     assert words.summary(study, table).endswith('; 1 of 1 with another change.')
 
 

@@ -1,5 +1,6 @@
 """The report of a run, of a sweep and of forks: files, words, the page as text."""
 
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -13,6 +14,9 @@ from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
 from inception_jax.reports.quantities import BLOCK_QUANTITIES
 from inception_jax.reports.table import rows
+from inception_jax.verdicts import ORDER
+
+ABOUT = json.dumps({key: {} for key in studies.KEYS['config.json']})
 
 
 class Page(HTMLParser):
@@ -25,7 +29,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        if tag not in ('meta', 'input', 'br', 'wbr'):
+        if tag not in ('meta', 'input', 'img', 'br', 'wbr'):
             self._inside.append((tag, dict(attributes)))
         self.attributes.append((tag, dict(attributes)))
         self.references += [v for n, v in attributes if n in ('src', 'href')]
@@ -64,10 +68,19 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     found = Page(text)
     head, *body = found.lines
     assert head[1:4] == ['residual scale', 'width', 'seed']
-    assert head[4:7] == ['filters, last grid', 'verdict', 'since step']
+    assert head[4:11] == [
+        'verdict',
+        'since step',
+        'where first',
+        'dead channels, %',
+        'below ln(classes), nats',
+        'training top-1 error, %',
+        'top-1 error, %',
+    ]
     assert len(body) == 12
     name = 'residual_scale=1.0,width=1.0,seed=0'
-    assert body[9][:7] == [name, '1', '1', '0', '1,792', 'dead', '90']
+    assert body[9][:7] == [name, '1', '1', '0', 'dead', '90', 'c_2']
+    assert head.index('filters, last grid') > 10
     grid = next(
         m for m in found.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
     )
@@ -131,6 +144,55 @@ def test_the_verdict_of_an_experiment_stands_above_its_map(tmp_path):
     assert '<tr><td>1</td><td>2</td></tr>' in text
 
 
+def test_an_image_of_a_verdict_is_inside_the_page(tmp_path):
+    folder = fake_runs.write_sweep(tmp_path, scales=(1.0,), widths=(1.0,))
+    (folder / 'figures').mkdir()
+    (folder / 'figures' / 'pairs.png').write_bytes(b'picture')
+    (folder / 'secret.txt').write_text('secret')
+    verdict = (
+        '# Title\n\n![Our "curves"](figures/pairs.png)\n\n![gone](figures/no.png)\n'
+        '\n![text](secret.txt)\n'
+    )
+    (folder / 'verdict.md').write_text(verdict)
+    text = written(folder)
+    (image,) = [a for tag, a in Page(text).attributes if tag == 'img']
+    data = base64.b64encode(b'picture').decode()
+    assert image == {'src': f'data:image/png;base64,{data}', 'alt': 'Our "curves"'}
+    assert '<p>gone</p>' in text
+    assert '<p>text</p>' in text
+    assert '![' not in text.partition('<script')[0]
+
+
+def test_verdicts_stand_in_one_order(tmp_path):
+    text = written(fake_runs.write_sweep(tmp_path, scales=(0.1, 0.3, 1.0)))
+    assert list(Page(text).data['verdicts']) == list(ORDER)
+    options = re.findall(r'<option>(\w+)</option>', text)
+    chips = re.findall(r'<li><span class="verdict (\w+)"', text)
+    assert options == chips == list(ORDER)
+
+
+def test_the_member_shown_at_first_is_the_first_in_the_order(tmp_path):
+    folder = fake_runs.write_sweep(
+        tmp_path, scales=(0.1, 0.3), widths=(1.0,), seeds=(2,)
+    )
+    data = Page(written(folder)).data
+    assert [m['verdict'] for m in data['members']] == ['unfinished', 'failed']
+    assert data['start']['member'] == 1
+
+
+def test_a_sweep_with_a_damaged_member_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr('inception_jax.report.pictures', lambda *_: [])
+    folder = fake_runs.write_sweep(tmp_path, scales=(0.1,), widths=(0.25,))
+    member = folder / 'members' / 'residual_scale=0.1,width=0.25,seed=1'
+    (member / 'verdict.json').write_text('')
+    assert '2 alive, 1 failed' in report([folder])
+    data = Page((folder / 'report.html').read_text()).data
+    assert [m['verdict'] for m in data['members']] == ['alive', 'failed', 'alive']
+    assert 'verdict.json is damaged' in data['members'][1]['error']
+    with pytest.raises(ValueError, match=r'verdict\.json is damaged'):
+        report([member])
+
+
 def test_names_and_errors_cannot_leave_their_place(tmp_path):
     bad = '</script><b>&"'
     members = {'a': {'run.seed': bad}, 'b': {}}
@@ -189,11 +251,24 @@ def test_the_screen_says_what_was_written(tmp_path, monkeypatch):
     said = report([folder], output)
     assert f'report      {output} (' in said
     assert 'Dead since step 260' in said
-    pictures = output.parent / 'figures'
+    pictures = output.parent / 'page_figures'
+    assert '<code>page_figures</code> beside it' in output.read_text()
     for name in ('curves', 'heat_map_dead_channels', 'heat_map_branch_ratio'):
         assert name in said
         for kind in ('png', 'svg'):
             assert (pictures / f'{name}.{kind}').stat().st_size > 5_000
+
+
+def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        'inception_jax.report.pictures', lambda *which: given.append(which[-1]) or []
+    )
+    folder = fake_runs.write_run(tmp_path / 'run')
+    report([folder])
+    report([folder], tmp_path / 'forks.html')
+    assert given == [folder / 'figures', tmp_path / 'forks_figures']
+    assert '<code>figures</code> beside it' in (folder / 'report.html').read_text()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +278,8 @@ def test_the_screen_says_what_was_written(tmp_path, monkeypatch):
         ({'config.json': '{'}, 'config.json is damaged'),
         ({'sweep.json': '{}'}, 'cannot be read as that of a sweep'),
         ({'sweep.json': '{"config": {}, "members": {}}'}, 'names no members'),
-        ({'config.json': '{}', 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),
+        ({'config.json': '{}'}, 'config.json is not that of a run'),
+        ({'config.json': ABOUT, 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),
     ],
 )
 def test_what_is_no_run_is_refused_in_one_line(tmp_path, files, message):

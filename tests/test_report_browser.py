@@ -20,6 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason='needs chromium and chromedriver'
 )
+WIDE = '<svg xmlns="http://www.w3.org/2000/svg" width="3000" height="300"/>'
 KINDS = ('sweep', 'run', 'forks')
 
 
@@ -30,6 +31,8 @@ def pages(tmp_path_factory):
     run = fake_runs.write_run(home / 'run', Fate('dead', 260))
     fake_runs.write_replay(run, 200, 210)
     sweep = fake_runs.write_sweep(home / 'sweep', scales=(0.1, 1.0))
+    (sweep / 'wide.svg').write_text(WIDE)
+    (sweep / 'verdict.md').write_text('# It holds\n\n![Curves](wide.svg)\n')
     folders = {
         'sweep': [sweep],
         'run': [run],
@@ -100,6 +103,19 @@ def test_dark_differs_from_light_and_follows_the_system(opened, kind):
     assert light[0] == 'rgb(255, 255, 255)'
     assert luminance(dark[1]) > luminance(dark[0]) + 100
     assert luminance(light[1]) < luminance(light[0]) - 100
+
+
+@pytest.mark.parametrize('width', [1280, 400])
+def test_the_image_of_a_verdict_is_shown_and_fits(opened, width):
+    browser = opened('sweep', width, 'dark')
+    natural, shown, background = script(
+        browser,
+        """[...document.images].map((i) => [i.naturalWidth, i.clientWidth,
+           getComputedStyle(i).backgroundColor])[0]""",
+    )
+    assert natural == 3000
+    assert 300 < shown < width
+    assert background == 'rgb(255, 255, 255)'
 
 
 def luminance(colour):
@@ -211,9 +227,9 @@ def test_curves_are_chosen_coloured_and_toggled(opened):
     assert script(browser, f'{lines}.length') == 12
     choose(browser, 'Colour by', 'verdict')
     labels = [b.text for b in browser.find_elements(By.CSS_SELECTOR, '#legend button')]
-    assert labels == ['alive', 'dying', 'dead', 'diverged', 'unfinished']
+    assert labels == ['dead', 'diverged', 'dying', 'alive', 'unfinished']
     browser.find_element(By.CSS_SELECTOR, '#legend button').click()
-    assert script(browser, f'{lines}.length') == 12 - 7
+    assert script(browser, f'{lines}.length') == 12 - 2
     choose(browser, 'Quantity', 'gradient norm, train')
     layout = "document.querySelector('#panels .plot')._fullLayout"
     assert script(browser, f'{layout}.yaxis.type') == 'log'
@@ -231,10 +247,24 @@ def test_a_run_has_its_panels_verdict_and_replay(opened):
     plots = "[...document.querySelectorAll('#panels .plot')]"
     marks = f'{plots}.map((p) => p.layout.shapes[0].x0)'
     assert script(browser, marks) == [260] * 6
-    choose(browser, 'Steps', 'replayed, 200 to 210')
     assert script(browser, "byId('blocks').data[0].x") == list(range(201, 211))
     choose(browser, 'Quantity', 'scale x branch RMS / trunk RMS')
     assert script(browser, "byId('blocks').data[0].z[0]") == [None] * 10
+    choose(browser, 'Steps', 'of the run')
+    assert script(browser, "byId('blocks').data[0].x[0]") == fake_runs.DIAGNOSE
+
+
+def test_the_table_shows_what_matters_and_commands_wrap(opened):
+    browser = opened('sweep')
+    box = "byId('members').closest('.scroll').getBoundingClientRect()"
+    right = script(browser, f'{box}.right')
+    cells = """[...document.querySelectorAll('#members th')].map((h) =>
+               [h.dataset.column, h.getBoundingClientRect().right])"""
+    shown = [name for name, end in script(browser, cells) if end <= right]
+    assert {'verdict', 'dead_channels', 'train_top_1_error', 'top_1_error'} <= {*shown}
+    made = "byId('commands')"
+    script(browser, f"({made}.textContent = 'x'.repeat(999))")
+    assert script(browser, f'{made}.parentNode.scrollWidth - {made}.clientWidth') == 0
 
 
 def test_forks_begin_at_marks(opened):

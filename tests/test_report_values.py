@@ -2,16 +2,20 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import fake_runs
 import pytest
+import tiny
 from fake_runs import Fate
 
-from inception_jax import members
+from inception_jax import members, summaries
 from inception_jax.reports import study as studies
 from inception_jax.reports import tidy, words
 from inception_jax.reports.table import filled, rows
 from inception_jax.reports.tidy import Curve
+from inception_jax.train import Outcome
+from inception_jax.verdicts import Verdict
 
 
 @pytest.fixture(scope='module')
@@ -132,6 +136,48 @@ def test_members_without_verdict_are_failed_or_unfinished(sweep):
     assert words.brief(unfinished) == 'unfinished at step 240'
 
 
+@pytest.mark.parametrize(
+    ('file', 'content', 'said'),
+    [
+        ('metrics.jsonl', b'x\n{}\n', 'line 1 of metrics.jsonl is not a record'),
+        ('verdict.json', b'', 'verdict.json is damaged'),
+        ('verdict.json', b'\xff', 'verdict.json is damaged'),
+        ('verdict.json', b'{"passed": true}', 'verdict.json is not that of a run'),
+        ('verdict.json', b'[1]', 'verdict.json is not that of a run'),
+        ('config.json', b'{}', 'config.json is not that of a run'),
+    ],
+)
+def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
+    fake_runs.write_sweep(tmp_path, scales=(0.1,), widths=(1.0,), seeds=(0, 1))
+    name = 'residual_scale=0.1,width=1.0,seed=1'
+    (tmp_path / 'members' / name / file).write_bytes(content)
+    study = studies.read([tmp_path])
+    good, bad = study.members
+    assert (good.verdict, bad.verdict) == ('alive', 'failed')
+    assert said in bad.error
+    assert (len(good.records) > 0, bad.records) == (True, [])
+    assert [row['verdict'] for row in rows(study)] == ['alive', 'failed']
+    assert rows(study)[1]['seed'] == 1
+
+
+def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
+    p = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
+    summaries.finish(p, Outcome(600, Verdict(), None))
+    written = fake_runs.read_json(tmp_path / 'verdict.json')
+    made_up = fake_runs.read_json(
+        fake_runs.write_run(tmp_path / 'run') / 'verdict.json'
+    )
+    assert list(made_up) == list(written)
+
+
+def test_replays_stand_in_the_order_of_their_steps(tmp_path):
+    folder = fake_runs.write_run(tmp_path / 'run')
+    for start in (1000, 200):
+        fake_runs.write_replay(folder, start, start + 5)
+    (one,) = studies.read([folder]).members
+    assert list(one.replays) == ['200 to 205', '1000 to 1005']
+
+
 def test_a_run_that_was_stopped_alive_is_unfinished(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run')
     path = folder / 'verdict.json'
@@ -193,8 +239,26 @@ def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
     study = studies.read([folder])
     assert words.summary(study, rows(study)) == (
         '6 members over residual scale, width and seed. '
+        'So far, 5 of 6 finished. '
         'Dead or diverged, by residual scale: 0 of 2 at 0.1, 3 of 3 at 1.'
     )
+
+
+@pytest.mark.parametrize(
+    ('verdicts', 'said'),
+    [
+        (['alive', 'alive'], 'None died or diverged.'),
+        (['alive', 'unfinished'], 'So far, 1 of 2 finished: none died or diverged.'),
+        (['unfinished'] * 2, 'So far, 0 of 2 finished.'),
+        (['dead', 'unfinished'], 'So far, 1 of 2 finished. 1 of 1 dead or diverged.'),
+        (
+            ['dying', 'unfinished'],
+            'So far, 1 of 2 finished: none died or diverged. 1 of 1 dying.',
+        ),
+    ],
+)
+def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
+    assert words.contrast([{'verdict': verdict} for verdict in verdicts], {}) == said
 
 
 @pytest.mark.parametrize(
@@ -206,7 +270,10 @@ def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
             'Dead since step 260; the first block to go silent is c_2.',
         ),
         (Fate('dying', 90), 'the share of dead channels changes by +3.1 points'),
-        (Fate('diverged', 70), 'Diverged at step 70; first not finite: c_2/branch1'),
+        (
+            Fate('diverged', 70),
+            'Diverged at step 70; first not finite: gradient of c_2',
+        ),
         (Fate('failed'), 'Failed: ValueError: <no> such split & no folder.'),
         (Fate('unfinished', end=240), 'Unfinished at step 240.'),
     ],
@@ -236,6 +303,21 @@ def test_a_fork_without_its_parents_names_them(forks):
     assert lines[0].endswith('base (not in this report)')
     assert lines[2].endswith('early (not in this report)')
     assert lines[4].endswith('again: diverged at step 480')
+
+
+def test_a_fork_may_have_the_name_of_its_parents_folder(tmp_path):
+    base = fake_runs.write_run(tmp_path / 'runs' / 'scale=1')
+    late = tmp_path / 'forks' / 'scale=1'
+    other = tmp_path / 'forks' / 'other'
+    for folder, step in ((late, 400), (other, 300)):
+        fake_runs.fork(base, folder, step, {'residual_scale': 0.1}, Fate())
+    tree = words.lineage(studies.read([late, other])).splitlines()
+    assert tree[0] == f'{base} (not in this report)'
+    assert tree[2::2] == ['│  scale=1: alive', '   other: alive']
+    alone = words.lineage(studies.read([late])).splitlines()
+    assert (alone[0], alone[2]) == (tree[0], '   scale=1: alive')
+    both = words.lineage(studies.read([base, late])).splitlines()
+    assert (both[0], both[2]) == ('runs/scale=1: alive', '   forks/scale=1: alive')
 
 
 def test_runs_differ_in_the_fields_of_their_configs(forks):

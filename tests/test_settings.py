@@ -73,9 +73,16 @@ def test_the_four_networks_have_one_recipe():
         ({'network': {'input_sise': 75}}, 'did you mean config.network.input_size?'),
         ({'run': {'epochs': 'ten'}}, "config.run.epochs is 'ten'; expected float"),
         ({'run': {'batch_size': 3.5}}, 'config.run.batch_size is 3.5; expected int'),
+        (
+            {'hparams': {'residual_scale': 'abc'}},
+            "is 'abc'; expected float or list of float or float by name or None",
+        ),
         ({'run': {'batch_size': 0}}, 'must be finite and greater than 0'),
         ({'recipe': {'clip': 1}}, 'config.recipe.clip is 1; expected bool'),
-        ({'data': {'area': (0.5,)}}, 'config.data.area is (0.5,); expected tuple'),
+        (
+            {'data': {'area': (0.5,)}},
+            'config.data.area is (0.5,); expected list of 2 float',
+        ),
         ({'data': {'area': (0.9, 0.5)}}, 'the smaller number first'),
         ({'network': {'crop_fraction': 1.5}}, 'crop_fraction is 1.5'),
         ({'network': {'width': {'d': 2.0}}}, "no stage 'd'"),

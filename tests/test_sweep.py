@@ -61,17 +61,18 @@ def test_a_table_has_a_row_for_every_member(swept):
 
 
 def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path, capsys):
-    grid = 'residual_scale=0.1,0.3;learning_rate=0.01,0.02;initializer=he,lecun'
+    scales = '--grid=residual_scale=0.1,0.3;learning_rate=0.01,0.02;seed=0,1'
+    grids, short = (scales, '--grid=initializer=he,lecun'), {'run__epochs': 1}
     programs._programs.cache_clear()
     with programs.compiled() as one:
-        assert main(arguments(tmp_path / 'one', '--grid=residual_scale=0.1')) == 0
-    assert '1 train steps compiled' in capsys.readouterr().out
+        assert main(arguments(tmp_path / 'one', '--grid=seed=0', **short)) == 0
+    assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
     with programs.compiled() as more:
-        assert main(arguments(tmp_path / 'all', f'--grid={grid}')) == 0
-    assert '0 train steps compiled' in capsys.readouterr().out
+        assert main(arguments(tmp_path / 'all', *grids, **short)) == 0
+    assert 'compiled or read from disk: 0\n' in capsys.readouterr().out
     assert one.count('jit(train_step)') == 1
     assert more == []
-    assert len(table(tmp_path / 'all')) == 8
+    assert len(table(tmp_path / 'all')) == 10
 
 
 def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
@@ -84,7 +85,12 @@ def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
     )
 
 
-TWO_STEPS = {'run__epochs': 1, 'run__batch_size': 32, 'run__log_every_steps': 1}
+TWO_STEPS = {
+    'run__epochs': 1,
+    'run__batch_size': 32,
+    'run__log_every_steps': 1,
+    'run__diagnose_every_steps': 1,
+}
 
 
 @pytest.fixture(scope='module')
@@ -98,13 +104,21 @@ def two_steps(tmp_path_factory):
 def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
     options = (f'--grid={GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
-    assert '1 train steps compiled' in capsys.readouterr().out
+    assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
     for alone in (two_steps / 'members').iterdir():
         together = tmp_path / 'members' / alone.name
         assert steps_of(alone) == steps_of(together)
+        for one, other in zip(records(alone), records(together), strict=True):
+            assert other == {n: approximately(x) for n, x in one.items()}
         chex.assert_trees_all_close(
             last_state(together), last_state(alone), rtol=1e-5, atol=1e-5
         )
+
+
+def approximately(value):
+    if isinstance(value, list):
+        return [approximately(x) for x in value]
+    return pytest.approx(value, 1e-5, 1e-5) if isinstance(value, float) else value
 
 
 def steps_of(member):
@@ -122,6 +136,14 @@ def test_members_at_other_steps_go_on_together(swept, tmp_path):
     for member in (swept / 'members').iterdir():
         found = steps_of(tmp_path / 'members' / member.name)
         assert set(found) >= set(steps_of(member))
+
+
+def test_in_a_longer_sweep_those_of_other_parts_are_unfinished(tmp_path):
+    grid = '--grid=seed=0,1'
+    assert main(arguments(tmp_path, grid, run__epochs=1)) == 0
+    assert main(arguments(tmp_path, grid, '--shard=0/2', run__epochs=2)) == 0
+    verdicts = [(row['verdict'], row['steps_done']) for row in table(tmp_path)]
+    assert verdicts == [('alive', '16'), ('unfinished', '8')]
 
 
 def test_a_sweep_with_more_epochs_goes_on(swept, tmp_path):
@@ -171,9 +193,9 @@ def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
     for _ in range(3):
         process = begun(command)
         at_work(process, tmp_path, written(tmp_path))
-        time.sleep(moments.uniform(0, 1))
+        time.sleep(moments.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     assert main(command) == 0
     assert table(tmp_path) == table(swept)
 
@@ -238,6 +260,30 @@ def test_a_failed_member_stops_no_other_and_is_tried_again(
     assert not failed.exists()
 
 
+def test_a_member_that_was_mended_by_hand_is_not_failed(swept, tmp_path):
+    folder = tmp_path / 'sweep'
+    shutil.copytree(swept, folder)
+    member = folder / 'members' / 'residual_scale=1,seed=0'
+    (member / 'error.txt').write_text('out of luck')
+    (member / 'verdict.json').write_text('')
+    assert main(['train', f'--workdir={member}']) == 0
+    assert main(['sweep', f'--workdir={folder}']) == 0
+    assert table(folder) == table(swept)
+
+
+def test_a_damaged_verdict_is_none(swept, tmp_path):
+    folder = tmp_path / 'sweep'
+    shutil.copytree(swept, folder)
+    for content, seed in (('', 0), ('{"verdict": "alive"}', 1)):
+        member = folder / 'members' / f'residual_scale=1,seed={seed}'
+        (member / 'verdict.json').write_text(content)
+    assert [row['verdict'] for row in tables.rows(members.read(folder))] == [
+        *('alive', 'alive', 'unfinished', 'unfinished')
+    ]
+    assert main(['sweep', f'--workdir={folder}']) == 0
+    assert table(folder) == table(swept)
+
+
 def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
     def fails(*_):
         raise RuntimeError('too large')
@@ -278,6 +324,34 @@ def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
         members.opened(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
 
 
+def test_two_that_are_the_same_run_are_one_member(tmp_path):
+    rows = members.product(CONFIG, 'scale=1')
+    members.claim(members.opened(tmp_path, CONFIG, members.named(rows)))
+    rows = members.product(CONFIG, 'scale=1.0,2;seed=0,1')
+    more = members.opened(tmp_path, CONFIG, members.named(rows))
+    assert list(more.members) == [
+        *('scale=1', 'scale=1.0,seed=1', 'scale=2,seed=0', 'scale=2,seed=1')
+    ]
+
+
+def test_what_two_add_at_the_same_time_is_not_lost(tmp_path):
+    sweeps = [
+        members.opened(tmp_path, CONFIG, members.named(members.product(CONFIG, grid)))
+        for grid in ('seed=1', 'seed=2')
+    ]
+    for one in sweeps:
+        members.claim(one)
+    assert list(members.read(tmp_path).members) == ['seed=1', 'seed=2']
+
+
+def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    assert main(arguments(tmp_path / 'file' / 'sweep', '--grid=seed=0')) == 2
+    printed = capsys.readouterr().err
+    assert 'name another folder' in printed
+    assert printed.count('\n') == 1
+
+
 def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
     config = configs.config(str(QUICKSTART), [])
     rows = members.product(config, 'depth.c=0.2;residual_scale.c=0.1')
@@ -290,6 +364,20 @@ def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
     assert (second['seed'], second['residual_scale.c']) == (7, None)
     assert first['filters'] == 448
     assert first['verdict'] == 'unfinished'
+
+
+def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path, capsys):
+    member = swept / 'members' / 'residual_scale=1,seed=0'
+    assert main(arguments(member, '--grid=seed=0')) == 2
+    assert 'holds a run; use another folder' in capsys.readouterr().err
+    assert main(arguments(swept, command='train')) == 2
+    assert 'holds a sweep; use another --workdir' in capsys.readouterr().err
+    assert main(['replay', f'--workdir={swept}', '--from=0', '--to=1']) == 2
+    assert 'one of its members' in capsys.readouterr().err
+    assert main(['sweep', f'--workdir={tmp_path}']) == 2
+    assert 'holds no sweep; begin one' in capsys.readouterr().err
+    assert main(['sweep', f'--workdir={swept}', '--config.run.epochs=9']) == 2
+    assert 'goes with --config FILE' in capsys.readouterr().err
 
 
 def test_members_may_come_from_a_file(tmp_path):
@@ -331,8 +419,14 @@ def test_parts_are_all_members_once():
     [
         (['--grid=residual_scal=0.1'], 'did you mean config.hparams.residual_scale?'),
         (['--grid=residual_scale'], 'expected NAME=VALUE'),
+        (['--grid=seed=0,1;run.seed=2'], 'config.run.seed stands twice'),
+        (
+            ["--grid=residual_scale={'a': 'x'}"],
+            "residual_scale is {'a': 'x'}; expected",
+        ),
         (['--grid=seed=0,-1'], 'member seed=-1: config.run.seed is -1'),
         (['--grid=seed=0', '--shard=2/2'], 'i from 0 to n - 1'),
+        (['--grid='], 'a grid names no field'),
         ([], "no members; name some, e.g. --grid 'residual_scale=0.1,1'"),
         (['--list=/no/such.json'], '/no/such.json'),
     ],

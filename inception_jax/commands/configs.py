@@ -53,8 +53,10 @@ def _get_config(path: str) -> dict:
 
 def refuse(rest: list[str]) -> None:
     """Raises ValueError if arguments are left that no command knows."""
-    if rest:
-        raise ValueError(f'unknown argument {rest[0]}; see --help')
+    for argument in rest:
+        if argument.startswith('--config.'):
+            raise ValueError(f'{argument} goes with --config FILE; give that as well')
+        raise ValueError(f'unknown argument {argument}; see --help')
 
 
 def keep_compiled_programs() -> None:

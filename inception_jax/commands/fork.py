@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             raise ValueError(f'--hparam {text}; expected NAME=VALUE')
         changes[name] = literal(value)
     keep_compiled_programs()
-    from inception_jax import history
+    from inception_jax import history, workdirs
     from inception_jax.commands.train import work
     from inception_jax.train import start
 
@@ -54,6 +54,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.into.exists():
         state, seen = start(fork.child)
         return lambda: work(fork.child, state, seen)
+
+    with workdirs.writing(options.into):
+        options.into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> int:
         history.make(fork)

@@ -47,10 +47,12 @@ def _work(prepared, first: int, last: int) -> int:
         True: 'the state is that of the checkpoint, bit for bit',
         False: 'the state differs from that of the checkpoint',
     }[found.same_state]
-    print(
-        f'{last - first} steps, {found.path}\n'
-        f'{same} of {found.records} records of these steps are equal; {state}'
+    records = (
+        f'{same} of {found.records} records of training and diagnostics are equal'
+        if found.records
+        else 'the run recorded nothing in these steps that could be compared'
     )
+    print(f'{last - first} steps, {found.path}\n{records}; {state}')
     if found.different or found.same_state is False:
         steps = ', '.join(str(record['step']) for record in found.different[:5])
         print(

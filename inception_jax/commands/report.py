@@ -21,7 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--output',
         type=Path,
         metavar='FILE',
-        help='the page; report.html in the folder otherwise',
+        help='the page; otherwise report.html in the folder, or beside the first of '
+        'several runs. Its figures go next to it: into figures, or into STEM_figures '
+        'for a page STEM.html',
     )
 
 

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax import sweep
 
     prepared = sweep.prepared(found)
+    members.claim(found)
     return lambda: _work(found, prepared, options.engine, shard)
 
 
@@ -60,8 +61,8 @@ def _work(found, prepared, engine, shard) -> int:
     from inception_jax import sweep, tables, workdirs
     from inception_jax.verdicts import counts
 
-    print(f'{len(prepared)} members in {found.folder}, part {shard[0]} of {shard[1]}')
-    found.folder.mkdir(parents=True, exist_ok=True)
+    part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
+    print(f'{len(prepared)} members in {found.folder}{part}', flush=True)
     workdirs.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=engine, shard=shard)
     print(sweep.text(summary))

@@ -25,7 +25,7 @@ from inception_jax.reports.cells import (
     show,
 )
 from inception_jax.reports.palette import HOLLOW, VERDICTS
-from inception_jax.verdicts import counts
+from inception_jax.verdicts import ORDER, counts
 
 # As many members of a cell have a line of text each; more are told in sum.
 LEGIBLE = 6
@@ -109,8 +109,7 @@ def _cell_size(grid: StabilityMap, texts: Mapping[int, str]) -> tuple[float, flo
 def _cell(panel: Axes, place: tuple[int, int], rows: Sequence[tuple[Row, str]]) -> None:
     column, line = place
     if len(rows) > LEGIBLE:
-        order = list(VERDICTS)
-        rows = sorted(rows, key=lambda one: order.index(one[0]['verdict']))
+        rows = sorted(rows, key=lambda one: ORDER.index(one[0]['verdict']))
     height = 0.92 / max(len(rows), 1)
     for number, (row, text) in enumerate(rows):
         top = line + 0.46 - number * height
@@ -144,6 +143,7 @@ def _axis(axis: Axis, texts: Sequence[str], label: str) -> None:
 
 
 def _legend(panel: Axes, verdicts: set[str]) -> None:
+    there = {v: VERDICTS[v][0] for v in ORDER if v in verdicts}
     patches = [
         Rectangle(
             (0, 0),
@@ -155,8 +155,7 @@ def _legend(panel: Axes, verdicts: set[str]) -> None:
             linewidth=0.5,
             label=verdict,
         )
-        for verdict, (fill, _) in VERDICTS.items()
-        if verdict in verdicts
+        for verdict, fill in there.items()
     ]
     panel.figure.legend(
         handles=patches,

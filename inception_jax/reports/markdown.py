@@ -1,19 +1,35 @@
 """The little Markdown that experiments write their verdicts in, as HTML."""
 
+import base64
 import html
+import mimetypes
 import re
 from itertools import groupby
+from pathlib import Path
 
 
-def to_html(text: str) -> str:
-    """Returns paragraphs, lists, tables, **strong** words and `code` as HTML.
+def to_html(text: str, folder: Path) -> str:
+    """Returns paragraphs, lists, tables, **strong** words, `code` and images as HTML.
 
-    Whatever else Markdown has stays as it is written.
+    Images are inside it, by their paths from `folder`; where there is no such file
+    stands the alternative text. Whatever else Markdown has stays as it is written.
     """
     parts = []
     for kind, lines in groupby(_joined(text.splitlines()), _kind):
         parts.append(_BLOCKS[kind](list(lines)))
-    return '\n'.join(parts)
+    return re.sub(
+        r'!\[([^]<]*)\]\(([^)<]+)\)',
+        lambda found: _image(found[1], folder / html.unescape(found[2])),
+        '\n'.join(parts),
+    )
+
+
+def _image(words: str, path: Path) -> str:
+    kind, _ = mimetypes.guess_type(path.name)
+    if not (kind or '').startswith('image/') or not path.is_file():
+        return words
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img src="data:{kind};base64,{data}" alt="{words}">'
 
 
 def _joined(lines: list[str]) -> list[str]:

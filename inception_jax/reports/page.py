@@ -18,6 +18,7 @@ from inception_jax.reports.payload import payload
 from inception_jax.reports.study import Study
 from inception_jax.reports.table import COLUMNS, filled
 from inception_jax.reports.words import lineage, summary
+from inception_jax.verdicts import ORDER
 from inception_jax.version import VERSION
 
 SCRIPTS = ('figures', 'curves', 'map', 'members', 'blocks', 'main')
@@ -30,8 +31,11 @@ DIGITS = {
 }
 
 
-def page(study: Study, table: Sequence[Row]) -> str:
-    """Returns the whole page, with its styles, scripts and values inside."""
+def page(study: Study, table: Sequence[Row], *, figures: str = 'figures') -> str:
+    """Returns the whole page, with its styles, scripts and values inside.
+
+    `figures` is the folder beside it that its figures for papers are in.
+    """
     return _fill(
         'page.html',
         title=html.escape(f'{study.name}: {KINDS[study.kind].lower()}'),
@@ -41,6 +45,7 @@ def page(study: Study, table: Sequence[Row]) -> str:
         chips=''.join(_chips(table)),
         facts=''.join(_facts(study)),
         sections='\n'.join(_sections(study, table)),
+        figures=html.escape(figures),
         version=VERSION,
         style=_text('page.css'),
         data=payload(study, table),
@@ -59,7 +64,7 @@ def _sections(study: Study, table: Sequence[Row]):
     )
     family = lineage(study)
     if study.conclusion:
-        yield _conclusion(study.conclusion)
+        yield _conclusion(study)
     if study.kind == 'sweep':
         yield _text('map.html')
     if family:
@@ -76,13 +81,14 @@ def _sections(study: Study, table: Sequence[Row]):
     yield _made(study)
 
 
-def _conclusion(text: str) -> str:
+def _conclusion(study: Study) -> str:
     """Returns the verdict of an experiment, which is Markdown with a title."""
+    text = study.conclusion
     title, _, rest = text.partition('\n') if text.startswith('#') else ('', '', text)
     return _fill(
         'conclusion.html',
         title=html.escape(title.lstrip('# ') or 'Verdict of the experiment'),
-        text=to_html(rest.strip()),
+        text=to_html(rest.strip(), study.folder),
     )
 
 
@@ -97,7 +103,7 @@ def _note(study: Study) -> str:
 
 def _chips(table: Sequence[Row]):
     verdicts = [row['verdict'] for row in table]
-    for verdict in VERDICTS:
+    for verdict in ORDER:
         if verdict in verdicts:
             many = '' if len(table) == 1 else f'{verdicts.count(verdict)} '
             yield f'<li>{_badge(verdict, f"{many}{verdict}")}</li>'
@@ -119,7 +125,7 @@ def _facts(study: Study):
 
 def _members(study: Study, table: Sequence[Row]) -> str:
     columns = filled(table)
-    verdicts = [v for v in VERDICTS if any(row['verdict'] == v for row in table)]
+    verdicts = [v for v in ORDER if any(row['verdict'] == v for row in table)]
     numeric = {name for name in (*study.fields, *columns) if _is_numeric(table, name)}
     return _fill(
         'members.html',

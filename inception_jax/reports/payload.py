@@ -24,6 +24,7 @@ from inception_jax.reports.quantities import (
 from inception_jax.reports.study import Member, Study
 from inception_jax.reports.tidy import curves, heat_map, thin
 from inception_jax.reports.words import brief, changes, sentences
+from inception_jax.verdicts import ORDER
 
 # How much a browser draws without a wait: points of a figure, numbers of all heat maps.
 POINTS, NUMBERS = 60_000, 1_000_000
@@ -42,7 +43,7 @@ def payload(study: Study, table: Sequence[Row]) -> str:
         'blocks': list(blocks),
         'quantities': _quantities(CURVES),
         'block_quantities': _quantities(BLOCK_QUANTITIES),
-        'verdicts': VERDICTS,
+        'verdicts': {verdict: VERDICTS[verdict] for verdict in ORDER},
         'hollow': HOLLOW,
         'colours': ramp(len(members)),
         'splits': [(name, SPLITS[name], SPLIT_COLOURS[name]) for name in SPLITS],
@@ -186,8 +187,7 @@ def _map(
 
 def _first(table: Sequence[Row]) -> int:
     """Returns the member to look at first: that which died first, if any did."""
-    order = ('dead', 'diverged', 'dying', 'alive', 'unfinished', 'failed')
-    rank = [(order.index(row['verdict']), row['step'] or 0) for row in table]
+    rank = [(ORDER.index(row['verdict']), row['step'] or 0) for row in table]
     return rank.index(min(rank))
 
 

@@ -1,5 +1,6 @@
 """The figures of a report as PNG and SVG, for papers."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from inception_jax.reports.cells import (
     stability_map,
 )
 from inception_jax.reports.palette import colours, ramp
-from inception_jax.reports.quantities import BLOCK_QUANTITIES, CURVES, main_quantities
+from inception_jax.reports.quantities import (
+    BLOCK_QUANTITIES,
+    CURVES,
+    Quantity,
+    main_quantities,
+)
 from inception_jax.reports.study import Member, Study
 from inception_jax.reports.tidy import Curve, bands, curves, heat_map
 from inception_jax.reports.words import brief
@@ -26,6 +32,7 @@ DRAWN = {
     'dead_channels': 'train',
     'gradient_norm': 'train',
 }
+SPLITS = {'train': 'training', 'evaluation': 'evaluation'}
 LOST = '\N{MULTIPLICATION SIGN} dead or diverged'
 Curves = dict[tuple[str, str], Curve]
 
@@ -88,7 +95,7 @@ def _part(
         if drawn:
             title = f'{_legend(table, fields, *axes)} ({note})'
             stem = folder / f'curves_{name}{suffix}'
-            yield plots.spread(drawn, CURVES[name], stem, legend=title)
+            yield plots.spread(drawn, _of(split, name), stem, legend=title)
 
 
 def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[Path]]:
@@ -114,10 +121,16 @@ def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[
         if drawn:
             stem = folder / f'curves_{name}'
             title = f'run (\N{WHITE CIRCLE} fork, {LOST})'
-            yield plots.spread({'': drawn}, CURVES[name], stem, legend=title)
+            yield plots.spread({'': drawn}, _of(split, name), stem, legend=title)
     for member in study.members:
         name = member.name.replace('/', '_')
         yield _heat(member, 'dead_channels', folder / f'heat_map_{name}')
+
+
+def _of(split: str, name: str) -> Quantity:
+    """Returns a quantity that says of which split it is."""
+    quantity = CURVES[name]
+    return dataclasses.replace(quantity, label=f'{quantity.label} ({SPLITS[split]})')
 
 
 def _lines(

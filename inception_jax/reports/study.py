@@ -3,16 +3,25 @@
 import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from inception_jax import logs, members, workdirs
 from inception_jax.logs import Record
+from inception_jax.overrides import at
 from inception_jax.reports.cells import CHANGE, change, usual
 from inception_jax.tables import scalar
 from inception_jax.verdicts import LOST
 
 Lineage = dict[str, Any]
+
+# What the files of a run hold, at least.
+KEYS = {
+    'config.json': {'inception_jax', 'network', 'fingerprint', 'config'},
+    'verdict.json': {'verdict', 'steps_done', 'steps'},
+    'lineage.json': {'parent', 'step', 'changes', 'lineage'},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +31,21 @@ class Member:
     `fields` are the values in which the members of the study differ, by their names in
     it; `filters` the channels of the last grid; `outcome` is verdict.json, `about` is
     config.json, `replays` are diagnostics of every step, by the steps that they span.
+    Of a run with a damaged file nothing is read, and `error` says which it is.
     """
 
     name: str
     folder: Path
     fields: dict[str, Any]
-    filters: int | None
-    about: dict[str, Any]
-    outcome: dict[str, Any]
-    error: str | None
-    records: list[Record]
-    replays: dict[str, list[Record]]
-    lineage: Lineage | None
-    commands: list[str]
+    filters: int | None = None
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    outcome: dict[str, Any] = dataclasses.field(default_factory=dict)
+    error: str | None = None
+    records: list[Record] = dataclasses.field(default_factory=list)
+    replays: dict[str, list[Record]] = dataclasses.field(default_factory=dict)
+    lineage: Lineage | None = None
+    commands: list[str] = dataclasses.field(default_factory=list)
+    is_damaged: bool = False
 
     @property
     def verdict(self) -> str:
@@ -85,7 +96,8 @@ def read(folders: list[Path]) -> Study:
     """Reads the study that folders hold: one run, one sweep, or several runs.
 
     Raises:
-      ValueError: a folder holds neither, or a file in it is damaged.
+      ValueError: a folder holds neither, or a file in it is damaged; a file of a
+        sweep's member may be.
     """
     if not folders:
         raise ValueError('no folder was given; name that of a run or of a sweep')
@@ -132,9 +144,9 @@ def _sweep(folder: Path) -> Study:
     filters = _filters(folder / 'table.csv')
     found = []
     for name in sweep.members:
-        config = sweep.config_of(name)
-        fields = {short: _at(config, field) for field, short in sweep.varied.items()}
-        found.append(_member(name, sweep.workdir(name), fields, filters.get(name)))
+        config, home = sweep.config_of(name), sweep.workdir(name)
+        fields = {short: at(config, field) for field, short in sweep.varied.items()}
+        found.append(_member_or_damage(name, home, fields, filters.get(name)))
     fields = {short: label(field) for field, short in sweep.varied.items()}
     found, fields = _condensed(found, fields)
     verdict = folder / 'verdict.md'
@@ -195,6 +207,15 @@ def _names(folders: list[Path]) -> list[str]:
     raise ValueError('a folder was given twice; name each run once')
 
 
+def _member_or_damage(
+    name: str, folder: Path, fields: dict[str, Any], filters: int | None
+) -> Member:
+    try:
+        return _member(name, folder, fields, filters)
+    except ValueError as error:
+        return Member(name, folder, fields, filters, error=str(error), is_damaged=True)
+
+
 def _member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None = None
 ) -> Member:
@@ -210,7 +231,7 @@ def _member(
         records=_records(folder),
         replays={
             path.stem.removeprefix('replay-').replace('-', ' to '): _replay(path)
-            for path in sorted(folder.glob('replay-*-*.jsonl'))
+            for path in sorted(folder.glob('replay-*-*.jsonl'), key=_span)
         },
         lineage=_json(folder / 'lineage.json') or None,
         commands=_lines(folder / 'commands.log'),
@@ -226,18 +247,15 @@ def _filters(path: Path) -> dict[str, int]:
     return {row['member']: int(row['filters']) for row in rows if row.get('filters')}
 
 
-def _at(config: Any, field: str) -> Any:
-    """Returns the value of a dotted field, None where there is none."""
-    for part in field.split('.'):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
-
-
 def _records(folder: Path) -> list[Record]:
     try:
         return logs.read(folder)
     except ValueError as error:
         raise ValueError(f'{folder}: {error}') from error
+
+
+def _span(path: Path) -> list[int]:
+    return [int(step) for step in re.findall(r'\d+', path.stem)]
 
 
 def _replay(path: Path) -> list[Record]:
@@ -255,11 +273,16 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text())
+    except ValueError as error:
         raise ValueError(
             f'{path} is damaged ({error}); restore it, or leave its run out'
         ) from error
+    if not isinstance(content, dict) or not content.keys() >= KEYS[path.name]:
+        raise ValueError(
+            f'{path} is not that of a run; restore it, or leave its run out'
+        )
+    return content
 
 
 def _lines(path: Path) -> list[str]:

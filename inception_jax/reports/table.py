@@ -6,22 +6,23 @@ from inception_jax import tables
 from inception_jax.reports.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
+# What one looks for comes first; the rest may be beyond the edge of a screen.
 COLUMNS = {
-    'filters': Quantity('filters', 'last grid'),
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
     'layer': Quantity('where first'),
+    'dead_channels': Quantity('dead channels', '%', factor=100.0),
+    'nats_learned': Quantity('below ln(classes)', 'nats'),
+    'train_top_1_error': Quantity('training top-1 error', '%'),
+    'top_1_error': Quantity('top-1 error', '%'),
+    'filters': Quantity('filters', 'last grid'),
     'trend': Quantity('trend', 'points/100 steps'),
     'steps_done': Quantity('steps done'),
     'steps': Quantity('steps'),
-    'top_1_error': Quantity('top-1 error', '%'),
     'top_5_error': Quantity('top-5 error', '%'),
     'cross_entropy': Quantity('cross-entropy', 'nats'),
     'best_top_1_error': Quantity('best top-1 error', '%'),
     'train_cross_entropy': Quantity('training cross-entropy', 'nats'),
-    'train_top_1_error': Quantity('training top-1 error', '%'),
-    'dead_channels': Quantity('dead channels', '%', factor=100.0),
-    'nats_learned': Quantity('below ln(classes)', 'nats'),
 }
 
 
@@ -39,9 +40,11 @@ def filled(table: list[dict[str, Any]]) -> list[str]:
 
 
 def _row(member: Member) -> dict[str, Any]:
+    unknown = dict.fromkeys(tables.RESULTS)
     return {
         'member': member.name,
         **{name: tables.scalar(value) for name, value in member.fields.items()},
-        **tables.results(member.folder),
+        **(unknown if member.is_damaged else tables.results(member.folder)),
+        'verdict': member.verdict,
         'filters': member.filters,
     }

@@ -9,6 +9,8 @@ from inception_jax.reports.cells import CHANGE, Row, is_seed, ordered, show
 from inception_jax.reports.study import Member, Study
 from inception_jax.verdicts import LOST
 
+NONE = 'None died or diverged.'
+
 
 def brief(member: Member) -> str:
     """Returns a verdict as in `dead since step 260`."""
@@ -59,15 +61,30 @@ def contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
     """Returns how many were lost, by the field along which the shares differ most.
 
     Where none was lost it is said of the dying. Members with another change than
-    that of the other fields are left out of the shares, and counted after them.
+    that of the other fields are left out of the shares, and counted after them. While
+    members are unfinished it begins with how many are finished.
     """
-    judged = [row for row in table if row['verdict'] not in ('failed', 'unfinished')]
+    said = _contrast(table, fields)
+    if all(row['verdict'] != 'unfinished' for row in table):
+        return said
+    so_far = f'So far, {len(_judged(table))} of {len(table)} finished'
+    if said.startswith(NONE):
+        return f'{so_far}: {said[:1].lower()}{said[1:]}'
+    return f'{so_far}. {said}'.strip()
+
+
+def _judged(table: Sequence[Row]) -> list[Row]:
+    return [row for row in table if row['verdict'] not in ('failed', 'unfinished')]
+
+
+def _contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
+    judged = _judged(table)
     plain = [row for row in judged if row.get(CHANGE) is None]
     changed = [row for row in judged if row.get(CHANGE) is not None]
     for verdicts, words in ((LOST, 'dead or diverged'), (('dying',), 'dying')):
         count = sum(row['verdict'] in verdicts for row in judged)
         if count:
-            none = '' if verdicts == LOST else 'None died or diverged. '
+            none = '' if verdicts == LOST else f'{NONE} '
             shares = _shares(plain, fields, verdicts)
             said = (
                 f'{words}, {shares}' if shares else f'{count} of {len(judged)} {words}'
@@ -75,7 +92,7 @@ def contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
             lost = sum(row['verdict'] in verdicts for row in changed)
             rest = f'; {lost} of {len(changed)} with another change' if changed else ''
             return f'{none}{_upper(said)}{rest if shares else ""}.'
-    return 'None died or diverged.' if judged else ''
+    return NONE if judged else ''
 
 
 def _shares(
@@ -119,11 +136,9 @@ def lineage(study: Study) -> str:
 
 def parent_name(study: Study, origin: Mapping[str, Any]) -> str:
     """Returns the member that a fork began from, or the path of a run that is none."""
-    path = Path(origin['parent'])
-    same = [m for m in study.members if m.folder.resolve() == path.resolve()]
-    alike = [m for m in study.members if m.folder.resolve().name == path.name]
-    found = same or (alike if len(alike) == 1 else [])
-    return found[0].name if found else str(path)
+    parent = Path(origin['parent']).resolve()
+    names = [m.name for m in study.members if m.folder.resolve() == parent]
+    return names[0] if names else origin['parent']
 
 
 def changes(origin: Mapping[str, Any]) -> str:

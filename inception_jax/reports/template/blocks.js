@@ -1,5 +1,9 @@
 // A member's blocks over time, as a heat map.
-const blockState = { quantity: 'dead_channels', source: 'run' };
+// A replay was made to be looked at: the page of a run opens on the last of them.
+const blockState = {
+  quantity: 'dead_channels',
+  source: study.kind === 'run' ? Object.keys(study.members[0].heat).at(-1) : 'run',
+};
 
 function logTicks(low, high) {
   const values = [];

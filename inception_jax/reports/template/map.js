@@ -1,6 +1,5 @@
 // The stability map: a table of tiles, a tile for each member.
 const MANY = 12;
-const WORST_FIRST = ['dead', 'diverged', 'dying', 'alive', 'failed', 'unfinished'];
 const mapState = { x: study.start.x, y: study.start.y, only: {} };
 
 function gridOf(x, y) {
@@ -20,7 +19,8 @@ function isShown(index) {
 }
 
 function counted(members) {
-  return WORST_FIRST.map((v) => [members.filter((i) => study.members[i].verdict === v).length, v])
+  return Object.keys(study.verdicts)
+    .map((v) => [members.filter((i) => study.members[i].verdict === v).length, v])
     .filter(([count]) => count)
     .map(([count, v]) => `${count} ${v}`)
     .join(', ');
@@ -65,6 +65,9 @@ function cell(members) {
   return node;
 }
 
+// Narrow columns break a name after its underscores.
+const breakable = (text) => text.replaceAll('_', '_\u200b');
+
 function drawMap() {
   const grid = gridOf(mapState.x, mapState.y);
   const label = (field) => (field === null ? '' : study.groups[field].label);
@@ -72,11 +75,11 @@ function drawMap() {
     ...(mapState.y === null ? [] : [`${label(mapState.y)}\u00a0\u2193`, element('br')]),
     ...(mapState.x === null ? [] : [`${label(mapState.x)}\u00a0\u2192`]));
   const head = element('tr', {}, corner,
-    ...grid.columns.map((c) => element('th', { scope: 'col' }, mapState.x === null ? 'all' : c)));
+    ...grid.columns.map((c) => element('th', { scope: 'col' }, mapState.x === null ? 'all' : breakable(c))));
   const body = element('tbody');
   for (let line = grid.lines.length - 1; line >= 0; line -= 1) {
     body.append(element('tr', {},
-      element('th', { scope: 'row' }, mapState.y === null ? 'all' : grid.lines[line]),
+      element('th', { scope: 'row' }, mapState.y === null ? 'all' : breakable(grid.lines[line])),
       ...grid.cells[line].map((members) => cell(members.filter(isShown)))));
   }
   byId('map').style.minWidth = `${5.5 + 6.25 * grid.columns.length}rem`;
