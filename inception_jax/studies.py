@@ -7,6 +7,7 @@ they share is here.
 import argparse
 import dataclasses
 import inspect
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +39,9 @@ DIGITS_EPOCHS = 50_000 / 1438
 
 Row = dict[str, Any]
 
-# Nats below ln(classes) from which a run has learned something.
-LEARNED = 0.1
+# From where on a run has learned something: nats below ln(classes), or points below the
+# error of a guess, where the loss is large because a few answers are very wrong.
+LEARNED_NATS, LEARNED_POINTS = 0.1, 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,8 +198,13 @@ def died(row: Row) -> bool:
 
 
 def learned(row: Row) -> bool:
-    """Tells whether the training loss of a living run came below that of a guess."""
-    return not died(row) and (row['nats_learned'] or 0.0) > LEARNED
+    """Tells whether a run that did not die is better than a guess, in loss or error."""
+    nats = row['nats_learned']
+    if died(row) or nats is None:
+        return False
+    guess = 100.0 * (1.0 - math.exp(-nats - row['train_cross_entropy']))
+    better = guess - row['train_top_1_error']
+    return nats > LEARNED_NATS or better > LEARNED_POINTS
 
 
 def _nats(rows: Iterable[Row]) -> Iterator[float]:

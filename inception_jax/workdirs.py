@@ -122,7 +122,7 @@ def verdict(folder: Path) -> dict[str, Any] | None:
     """
     try:
         found = json.loads((folder / 'verdict.json').read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None
     needed = {'verdict', 'steps_done', 'steps'}
     return found if isinstance(found, dict) and needed <= found.keys() else None

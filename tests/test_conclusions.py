@@ -1,9 +1,12 @@
 """What the studies conclude, from made-up rows and curves."""
 
+import math
+
 import pytest
 
 from experiments import residual_or_not, rules, scale_and_rate, stability
 from inception_jax.plots.pairs import pairs
+from inception_jax.studies import learned
 
 
 def row(**values):
@@ -13,6 +16,7 @@ def row(**values):
         'filters': 1280,
         'dead_channels': 0.05,
         'nats_learned': 0.3,
+        'train_cross_entropy': math.log(10) - 0.3,
         'train_top_1_error': 70.0,
         'top_1_error': 72.0,
         'name': 'inception_resnet_v2',
@@ -25,7 +29,11 @@ def row(**values):
     return usual | values
 
 
-NOTHING = {'train_top_1_error': 90.0, 'nats_learned': -0.01}
+NOTHING = {
+    'train_top_1_error': 90.0,
+    'nats_learned': -0.01,
+    'train_cross_entropy': math.log(10) + 0.01,
+}
 DEAD = {'verdict': 'dead', 'dead_channels': 0.99} | NOTHING
 UNKNOWN = {'verdict': 'diverged'} | dict.fromkeys(
     ('dead_channels', 'train_top_1_error', 'nats_learned')
@@ -93,6 +101,15 @@ def test_three_errors_are_as_far_apart_as_they_can_be():
         one['curve'] = [(0.0, 80.0), (1.0, 71.0)]
     found = residual_or_not.ratios(rows, 'inception_v3', 'inception_resnet_v1')
     assert list(found) == [72, 74, 76]
+
+
+def test_who_has_learned_is_better_than_a_guess_in_loss_or_in_error():
+    assert learned(row())
+    assert not learned(row(**NOTHING))
+    assert learned(row(**NOTHING | {'train_top_1_error': 76.0}))
+    assert not learned(row(**NOTHING | {'train_top_1_error': 86.0}))
+    assert not learned(row(**DEAD | {'train_top_1_error': 50.0}))
+    assert not learned(row(**UNKNOWN))
 
 
 def test_epochs_to_an_error_are_between_evaluations_at_the_first_crossing():

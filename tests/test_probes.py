@@ -272,10 +272,13 @@ def test_probes_of_a_batch_on_four_devices_are_those_of_the_batch():
     placed = parallel.place({'image': images, 'label': labels}, mesh)
     variables = parallel.replicate(start(), mesh)
     gradient, gain = compiled(scale_gradient), compiled(jacobian_gain, samples=4)
-    chex.assert_trees_all_close(
+    alone = gradient(start(), SCALES, images, labels, HPARAMS)
+    # Sums of terms of both signs are rounded in proportion to the greatest of them.
+    np.testing.assert_allclose(
         gradient(variables, SCALES, placed['image'], placed['label'], HPARAMS),
-        gradient(start(), SCALES, images, labels, HPARAMS),
-        rtol=1e-5,
+        alone,
+        rtol=0,
+        atol=1e-5 * np.abs(alone).max(),
     )
     chex.assert_trees_all_close(
         gain(variables, SCALES, placed['image'], KEY),

@@ -377,7 +377,7 @@ def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path, capsys):
     assert main(['sweep', f'--workdir={tmp_path}']) == 2
     assert 'holds no sweep; begin one' in capsys.readouterr().err
     assert main(['sweep', f'--workdir={swept}', '--config.run.epochs=9']) == 2
-    assert 'goes with --config FILE' in capsys.readouterr().err
+    assert 'fields are set with --config FILE.py only' in capsys.readouterr().err
 
 
 def test_members_may_come_from_a_file(tmp_path):

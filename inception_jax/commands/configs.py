@@ -51,12 +51,10 @@ def _get_config(path: str) -> dict:
     return ConfigDict(config).to_dict()
 
 
-def refuse(rest: list[str]) -> None:
+def refuse(rest: list[str], hint: str = 'see --help') -> None:
     """Raises ValueError if arguments are left that no command knows."""
-    for argument in rest:
-        if argument.startswith('--config.'):
-            raise ValueError(f'{argument} goes with --config FILE; give that as well')
-        raise ValueError(f'unknown argument {argument}; see --help')
+    if rest:
+        raise ValueError(f'unknown argument {rest[0]}; {hint}')
 
 
 def keep_compiled_programs() -> None:

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.config:
         base = config(options.config, rest)
     else:
-        refuse(rest)
+        refuse(rest, 'fields are set with --config FILE.py only; see --help')
         base = members.read(options.workdir).config
     changes = [c for grid in options.grid for c in members.product(base, grid)]
     if options.list:

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.config:
         chosen = experiment(config(options.config, rest))
     else:
-        refuse(rest)
+        refuse(rest, 'fields are set with --config FILE.py only; see --help')
         chosen = experiment(workdirs.config(options.workdir))
     keep_compiled_programs()
     from inception_jax.prepare import prepare
