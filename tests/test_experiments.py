@@ -142,7 +142,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     told = (tmp_path / 'verdict.md').read_text()
     assert told.startswith('# After section 3.3')
     assert '2 members on synthetic:64/4.' in told
-    assert '**does not hold here** (1 alive, 1 alive but no better than a guess' in told
+    assert '**does not hold here** (2 alive' in told
     assert (tmp_path / 'table.csv').exists()
     assert f'report of [{tmp_path!r}]' in capsys.readouterr().out
 
