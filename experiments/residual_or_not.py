@@ -5,7 +5,7 @@ Claim     residual connections make training much faster: Inception-ResNet-v1 be
           other's cost (Figs. 21 to 26). The former needs 0.52 to 0.62 of the epochs to
           errors of 25 to 22 %, the latter 0.82 to 0.93 to 25 to 20 %, in single runs
 Command   python experiments/residual_or_not.py --scale laptop
-Cost      laptop: 35 minutes on 2 CPU cores, 12 runs of 1800 steps; gpu: 3.7e16 FLOPs, 2
+Cost      laptop: 80 minutes on 2 CPU cores, 12 runs of 1800 steps; gpu: 3.7e16 FLOPs, 2
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 1.3e20 FLOPs, 19 days on 8
           GPUs at 10 TFLOP/s each
 Seeds     three for each network; a seed gives all networks the same images in the same
@@ -73,7 +73,7 @@ LAPTOP = Size(
         'name=inception_v4;width=0.15;depth=0.25;seed=0,1,2',
         'name=inception_resnet_v2;width=0.15;depth=0.35;seed=0,1,2',
     ),
-    cost='35 minutes on 2 CPU cores',
+    cost='80 minutes on 2 CPU cores',
 )
 
 GPU = Size(

@@ -5,7 +5,7 @@ Claim     scaling by a constant of 0.1 to 0.3 keeps alive what a constant of 1 k
           (SkipInit, ReZero) or small and per channel (LayerScale), a last layer that
           starts at 0, 1 / sqrt(blocks), a variance that is tracked (normalizer-free)
 Command   python experiments/rules.py --scale laptop
-Cost      laptop: 20 minutes on 2 CPU cores, 27 runs of 200 steps; gpu: 5.5e16 FLOPs, 3
+Cost      laptop: 45 minutes on 2 CPU cores, 27 runs of 200 steps; gpu: 5.5e16 FLOPs, 3
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 1.9e19 FLOPs, 3 days on 8 GPUs
           at 10 TFLOP/s each
 Seeds     two for each rule with He's initialiser, which normalizer_free assumes, and
@@ -70,7 +70,7 @@ LAPTOP = Size(
         'run.log_every_steps': 50,
     },
     grids=(*grids('he', '0,1'), *grids('truncated_normal', '0')),
-    cost='20 minutes on 2 CPU cores',
+    cost='45 minutes on 2 CPU cores',
 )
 
 GPU = Size(

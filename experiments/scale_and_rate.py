@@ -3,7 +3,7 @@
 Claim     a lower rate does not do what a scale of 0.1 to 0.3 does (section 3.3: it did
           not keep wide networks alive, and scaling never harmed the end)
 Command   python experiments/scale_and_rate.py --scale laptop
-Cost      laptop: 20 minutes on 2 CPU cores, 28 runs of 200 steps; gpu: 4.3e16 FLOPs, 2
+Cost      laptop: 45 minutes on 2 CPU cores, 28 runs of 200 steps; gpu: 4.3e16 FLOPs, 2
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 2.0e19 FLOPs, 3 days on 8 GPUs
           at 10 TFLOP/s each
 Seeds     two for each pair of scale and rate, and for each control
@@ -81,7 +81,7 @@ LAPTOP = Size(
         'run.log_every_steps': 50,
     },
     grids=grids('0,1'),
-    cost='20 minutes on 2 CPU cores',
+    cost='45 minutes on 2 CPU cores',
 )
 
 GPU = Size(
