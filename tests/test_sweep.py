@@ -3,20 +3,14 @@
 import csv
 import itertools
 import json
-import random
-import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import chex
 import jax
 import numpy as np
 import pytest
-from test_train import QUICKSTART, TINY, environment, last_state, records
+from test_train import QUICKSTART, TINY, last_state, records
 
-from inception_jax import lockstep, members, programs, sweep, tables
+from inception_jax import members, programs, tables
 from inception_jax.__main__ import main
 from inception_jax.commands import configs
 
@@ -163,146 +157,6 @@ def test_the_parts_of_a_sweep_make_the_whole(swept, tmp_path):
     assert table(tmp_path) == table(swept)
     written = [json.loads((f / 'sweep.json').read_text()) for f in (tmp_path, swept)]
     assert written[0] == written[1]
-
-
-def begun(command):
-    return subprocess.Popen(
-        [sys.executable, '-m', 'inception_jax', *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-    )
-
-
-def at_work(process, folder, before):
-    """Waits until members have written more records than before."""
-    while process.poll() is None and written(folder) <= before:
-        time.sleep(0.02)
-    assert process.poll() is None
-
-
-def written(folder):
-    return sum(
-        path.read_text().count('\n') for path in folder.glob('members/*/metrics.jsonl')
-    )
-
-
-def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
-    command = arguments(tmp_path, f'--grid={GRID}')
-    moments = random.Random(0)
-    for _ in range(3):
-        process = begun(command)
-        at_work(process, tmp_path, written(tmp_path))
-        time.sleep(moments.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert main(command) == 0
-    assert table(tmp_path) == table(swept)
-
-
-@pytest.mark.parametrize('engine', ['sequential', 'vmap'])
-def test_a_signal_saves_the_members_at_work_and_the_sweep_goes_on(engine, tmp_path):
-    grid = ('--grid=seed=0,1', f'--engine={engine}')
-    rarely = {'run__evaluate_every_epochs': 30, 'run__checkpoint_every_epochs': 30}
-    command = arguments(
-        tmp_path, *grid, run__epochs=30, run__diagnose_every_steps=0, **rarely
-    )
-    process = begun(command)
-    at_work(process, tmp_path, before=0)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 128 + signal.SIGTERM
-    saved = {f.name for f in tmp_path.glob('members/*/checkpoints/*')}
-    assert len(saved) == 1
-    assert 0 < int(saved.pop()) < 240
-    assert main(command) == 0
-    assert {row['steps_done'] for row in table(tmp_path)} == {'240'}
-
-
-def test_parts_may_run_at_the_same_time(swept, tmp_path):
-    command = arguments(tmp_path, f'--grid={GRID}')
-    parts = [begun([*command, f'--shard={part}/2']) for part in range(2)]
-    assert [process.wait() for process in parts] == [0, 0]
-    assert table(tmp_path) == table(swept)
-
-
-def test_a_member_with_damaged_records_fails_alone(swept, tmp_path, capsys):
-    folder = tmp_path / 'sweep'
-    shutil.copytree(swept, folder)
-    damaged = folder / 'members' / 'residual_scale=0.1,seed=1'
-    text = (damaged / 'metrics.jsonl').read_text()
-    (damaged / 'metrics.jsonl').write_text(f'half a rec\n{text}')
-    (damaged / 'verdict.json').unlink()
-    (folder / 'members' / 'residual_scale=1,seed=0' / 'verdict.json').unlink()
-    assert main(['sweep', f'--workdir={folder}']) == 1
-    assert 'line 1 of metrics.jsonl' in (damaged / 'error.txt').read_text()
-    verdicts = [row['verdict'] for row in table(folder)]
-    assert verdicts == ['alive', 'failed', 'alive', 'alive']
-
-
-def test_a_failed_member_stops_no_other_and_is_tried_again(
-    swept, tmp_path, monkeypatch
-):
-    train = sweep.train
-
-    def fails(p, *arguments, **options):
-        if p.experiment.run.seed == 1:
-            raise RuntimeError('out of luck')
-        return train(p, *arguments, **options)
-
-    monkeypatch.setattr(sweep, 'train', fails)
-    assert main(arguments(tmp_path, f'--grid={GRID}')) == 1
-    assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'failed'] * 2
-    failed = tmp_path / 'members' / 'residual_scale=1,seed=1' / 'error.txt'
-    assert 'out of luck' in failed.read_text()
-    monkeypatch.undo()
-    assert main(arguments(tmp_path, f'--grid={GRID}')) == 0
-    assert table(tmp_path) == table(swept)
-    assert not failed.exists()
-
-
-def test_a_member_that_was_mended_by_hand_is_not_failed(swept, tmp_path):
-    folder = tmp_path / 'sweep'
-    shutil.copytree(swept, folder)
-    member = folder / 'members' / 'residual_scale=1,seed=0'
-    (member / 'error.txt').write_text('out of luck')
-    (member / 'verdict.json').write_text('')
-    assert main(['train', f'--workdir={member}']) == 0
-    assert main(['sweep', f'--workdir={folder}']) == 0
-    assert table(folder) == table(swept)
-
-
-def test_a_damaged_verdict_is_none(swept, tmp_path):
-    folder = tmp_path / 'sweep'
-    shutil.copytree(swept, folder)
-    for content, seed in (('', 0), ('{"verdict": "alive"}', 1)):
-        member = folder / 'members' / f'residual_scale=1,seed={seed}'
-        (member / 'verdict.json').write_text(content)
-    assert [row['verdict'] for row in tables.rows(members.read(folder))] == [
-        *('alive', 'alive', 'unfinished', 'unfinished')
-    ]
-    assert main(['sweep', f'--workdir={folder}']) == 0
-    assert table(folder) == table(swept)
-
-
-def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
-    def fails(*_):
-        raise RuntimeError('too large')
-
-    monkeypatch.setattr(lockstep, 'train_together', fails)
-    options = ('--grid=residual_scale=0.1,1', '--engine=vmap')
-    assert main(arguments(tmp_path, *options)) == 0
-    assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'alive']
-
-
-@pytest.mark.parametrize('engine', members.ENGINES)
-def test_a_diverged_member_is_a_row(engine, tmp_path):
-    options = ('--grid=learning_rate=0.01,1e30', f'--engine={engine}')
-    assert main(arguments(tmp_path, *options)) == 0
-    alive, diverged = table(tmp_path)
-    assert (alive['verdict'], diverged['verdict']) == ('alive', 'diverged')
-    assert diverged['layer']
-    assert int(diverged['steps_done']) < int(diverged['steps'])
-    assert alive['steps_done'] == alive['steps']
 
 
 CONFIG = {
