@@ -155,7 +155,7 @@ def _fastest(by_rule: dict[str, list[Row]]) -> str:
     bound = max(_errors(alive[best]))
     equal = [rule for rule in others if min(_errors(alive[rule])) <= bound]
     slower = [rule for rule in others if rule not in equal]
-    told = f'* After equal steps {best} has the least training error'
+    told = f'* Of the rules that keep all alive {best} has the least training error'
     if equal:
         told += f'; within the range of its seeds: {", ".join(equal)}'
     if slower:

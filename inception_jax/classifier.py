@@ -56,7 +56,8 @@ class Classifier(nn.Module):
 
     `dtype` is that of the convolutions; batch statistics, the residual sum's arithmetic
     and the heads are float32. `batch_norm_axis` names the mapped axis over which
-    statistics are averaged, None for those of the array at hand.
+    statistics are averaged, None for those of the array at hand. The stages in `remat`,
+    or 'all', keep nothing but their blocks' inputs for the backward pass.
 
     With the collection `intermediates` mutable, a block leaves its `output` there and,
     for each of its residual sums, the `trunk` x and the `branch` F(x) before the scale:
@@ -67,6 +68,7 @@ class Classifier(nn.Module):
     batch_norm_decay: float
     dtype: jnp.dtype = jnp.float32
     batch_norm_axis: str | None = None
+    remat: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(
@@ -93,21 +95,25 @@ class Classifier(nn.Module):
         scales = iter(jnp.broadcast_to(scale, len(own)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
 
-        mode = _mode(self, train, keys, rate)
+        mode, drop = _mode(self, train), (keys, rate)
 
-        def block(name: str, op: Op, x: jax.Array) -> jax.Array:
+        def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
-            return _Block(op, name=name)(x, here, mode)
+            again = stage in self.remat or 'all' in self.remat
+            kind = nn.remat(_Block) if again else _Block
+            return kind(op, mode, name=name)(x, here, drop)
 
         x = x.astype(self.dtype)
         grids = {}
         for name, stage, op in trunk(self.network):
-            x = grids[stage] = block(name, op, x)
-        logits = block('logits', head(self.network), x)
+            x = grids[stage] = block(name, stage, op, x)
+        logits = block('logits', 'logits', head(self.network), x)
         auxiliary = None
         if self.network.auxiliary:
             grid = grids[self.network.auxiliary.after]
-            auxiliary = block('auxiliary', auxiliary_head(self.network), grid)
+            auxiliary = block(
+                'auxiliary', 'auxiliary', auxiliary_head(self.network), grid
+            )
         return Outputs(logits, auxiliary, x)
 
 
@@ -117,11 +123,9 @@ class _Mode(NamedTuple):
     dtype: jnp.dtype
     norm: Callable[..., nn.BatchNorm]
     train: bool
-    keys: jax.Array | None
-    dropout_rate: jax.Array | float
 
 
-def _mode(classifier: Classifier, train, keys, dropout_rate) -> _Mode:
+def _mode(classifier: Classifier, train: bool) -> _Mode:
     network = classifier.network
     norm = functools.partial(
         nn.BatchNorm,
@@ -132,17 +136,18 @@ def _mode(classifier: Classifier, train, keys, dropout_rate) -> _Mode:
         use_scale=network.batch_norm_gamma,
         dtype=jnp.float32,
     )
-    return _Mode(classifier.dtype, norm, train, keys, dropout_rate)
+    return _Mode(classifier.dtype, norm, train)
 
 
 class _Block(nn.Module):
     """The scope of a block; its parameters stand at block/leaf."""
 
     op: Op
+    mode: _Mode
 
     @nn.compact
-    def __call__(self, x, scales, mode):
-        x = interpret(self.op, x, _Arrays(self, mode, iter(scales)))
+    def __call__(self, x, scales, drop):
+        x = interpret(self.op, x, _Arrays(self, self.mode, iter(scales), drop))
         self.sow('intermediates', 'output', x)
         return x
 
@@ -165,9 +170,9 @@ def apply_block(
       The block's output, and what it leaves in `intermediates`.
     """
     own = {name: tree.get(block.name, {}) for name, tree in variables.items()}
-    mode = _mode(classifier, True, None, 0.0)
+    whole = _Block(block.op, _mode(classifier, True))
     collections = ['batch_stats', 'intermediates']
-    output, left = _Block(block.op).apply(own, x, scales, mode, mutable=collections)
+    output, left = whole.apply(own, x, scales, (None, 0.0), mutable=collections)
     return output, left['intermediates']
 
 
@@ -177,6 +182,7 @@ class _Arrays(NamedTuple):
     block: nn.Module
     mode: _Mode
     scales: Iterator[jax.Array]
+    drop: tuple[jax.Array | None, jax.Array | float]
 
     def width(self, x):
         return x.shape[-1]
@@ -213,14 +219,15 @@ class _Arrays(NamedTuple):
                 return module(x, **training(module, self.mode.train))
 
     def dropout(self, x):
-        if self.mode.keys is None:
+        keys, rate = self.drop
+        if keys is None:
             return x
-        keep = 1.0 - self.mode.dropout_rate
+        keep = 1.0 - rate
 
         def draw(key):
             return jax.random.bernoulli(key, keep, x.shape[1:])
 
-        return jnp.where(jax.vmap(draw)(self.mode.keys), x / keep, jnp.zeros_like(x))
+        return jnp.where(jax.vmap(draw)(keys), x / keep, jnp.zeros_like(x))
 
 
 class _Convolution(nn.Module):

@@ -13,18 +13,26 @@ import jax.numpy as jnp
 from inception_jax.by_block import names, norms
 from inception_jax.classifier import Classifier
 from inception_jax.losses import cross_entropy
-from inception_jax.metrics import dead_channels, zero_share
+from inception_jax.metrics import activity, dead_channels, zero_share
 from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.schedules import residual_scale
 from inception_jax.state import TrainState
-from inception_jax.steps import Augment, Batch, Metrics, forward
+from inception_jax.steps import Augment, Batch, Mean, Metrics, forward, itself
 
 
 def diagnose(
-    state: TrainState, batch: Batch, *, classifier: Classifier, augment: Augment
+    state: TrainState,
+    batch: Batch,
+    *,
+    classifier: Classifier,
+    augment: Augment,
+    mean: Mean = itself,
 ) -> Metrics:
     """Looks into the forward pass of the step that comes after this state.
+
+    Args:
+      mean: averages a tree over the devices where each sees its own part of the batch.
 
     Returns:
       By block, [blocks]: `output_rms`, and of the output `zero_share` and
@@ -44,14 +52,15 @@ def diagnose(
     )
     scales = _last_scales(network, residual_scale(state.step, state.hparams))
     rows = [
-        _block(seen['intermediates'][name], scales.get(name)) for name in names(network)
+        _block(seen['intermediates'][name], scales.get(name), mean)
+        for name in names(network)
     ]
     losses = cross_entropy(outputs.logits, batch['label'], 0.0)
     return {
         **{
             quantity: jnp.stack([row[quantity] for row in rows]) for quantity in rows[0]
         },
-        'nats_learned': jnp.log(float(network.classes)) - losses.mean(),
+        'nats_learned': jnp.log(float(network.classes)) - mean(losses.mean()),
     }
 
 
@@ -80,23 +89,26 @@ def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:
     return found
 
 
-def _block(seen: dict[str, Any], scale: jax.Array | None) -> Metrics:
+def _block(seen: dict[str, Any], scale: jax.Array | None, mean: Mean) -> Metrics:
     """Returns the numbers of one block; `scale` is None if it is not residual."""
     (output,) = seen['output']
     unknown = jnp.array(jnp.nan, jnp.float32)
     trunk_rms, branch_rms, ratio = unknown, unknown, unknown
     if scale is not None:
-        trunk_rms, branch_rms = _rms(seen['trunk'][-1]), _rms(seen['branch'][-1])
+        trunk_rms, branch_rms = (
+            _rms(seen[part][-1], mean) for part in ('trunk', 'branch')
+        )
         ratio = jnp.abs(scale) * branch_rms / trunk_rms
+    zeros = mean(activity(output))
     return {
-        'output_rms': _rms(output),
-        'zero_share': zero_share(output),
-        'dead_channels': dead_channels(output),
+        'output_rms': _rms(output, mean),
+        'zero_share': zero_share(zeros),
+        'dead_channels': dead_channels(zeros),
         'trunk_rms': trunk_rms,
         'branch_rms': branch_rms,
         'branch_ratio': ratio,
     }
 
 
-def _rms(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.mean(jnp.square(x.astype(jnp.float32))))
+def _rms(x: jax.Array, mean: Mean) -> jax.Array:
+    return jnp.sqrt(mean(jnp.mean(jnp.square(x.astype(jnp.float32)))))

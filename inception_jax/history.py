@@ -143,7 +143,7 @@ def make(fork: Fork) -> None:
     draft = _draft(child)
     state, seen = state_at(parent, lineage['step'])
     state = dataclasses.replace(
-        state, hparams=parallel.replicate(child.hparams, child.mesh)
+        state, hparams=parallel.spread(child.hparams, child.mesh)
     )
     _write(draft, lineage, child, logs.read(parent.workdir), state, seen)
 

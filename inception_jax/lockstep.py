@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from inception_jax import logs, parallel
+from inception_jax import logs, stacks
 from inception_jax.diagnostics import update_ratio
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
@@ -57,13 +57,13 @@ def train_together(
 
 def _train(group, begun, engine: str) -> list[Outcome]:
     p, first = group[0], int(begun[0][0].step)
-    mesh = parallel.member_mesh(len(group)) if engine == 'devices' else None
+    mesh = stacks.member_mesh(len(group)) if engine == 'devices' else None
     steps = _steps(program(p.network), p.experiment.recipe, mesh)
-    states = parallel.place_members([state for state, _ in begun], mesh)
+    states = stacks.place_members([state for state, _ in begun], mesh)
     seens, ends = [seen for _, seen in begun], [p.steps] * len(group)
     begun.clear()
     streams = zip(*(stream(q, start=first) for q in group), strict=True)
-    batches = (parallel.place_members(together, mesh) for together in streams)
+    batches = (stacks.place_members(together, mesh) for together in streams)
     done, size = first, p.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
         progress = logs.Progress(p.steps, first, size, lines=False)
@@ -92,7 +92,7 @@ def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]
         if not _diverged(seen):
             state = None
             if stretch.due & {'evaluate', 'save'}:
-                state = parallel.move(_member(stretch.state, i), p.mesh)
+                state = stacks.move(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
             seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)
         after.append(seen)
@@ -110,8 +110,8 @@ def _diverged(seen: Seen) -> bool:
 @functools.lru_cache(maxsize=4)
 def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> Steps:
     """Compiles the steps of members: each on its device of a mesh, or mapped on one."""
-    compiled = functools.partial(parallel.compiled_for_members, mesh=mesh)
-    pure = parts(network, recipe)
+    compiled = functools.partial(stacks.compiled_for_members, mesh=mesh)
+    pure = parts(network, recipe, None)
     moved = functools.partial(update_ratio, network=network)
     return with_diagnosis(
         compiled(pure.step, donate=True), compiled(pure.look), compiled(moved)

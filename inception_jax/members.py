@@ -128,8 +128,10 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     if not workdirs.is_sweep(folder):
         return sweep
     before = read(folder)
-    old, new = workdirs.flat(before.config), workdirs.flat(sweep.config)
-    changed = [n for n in sorted(old | new) if old.get(n) != new.get(n)]
+    old, new = (workdirs.flat(one.config) for one in (before, sweep))
+    # Fields that only one has, as those of an older config, are for the members' own
+    # checks.
+    changed = [n for n in sorted(old.keys() & new.keys()) if old[n] != new[n]]
     for field in set(changed) - workdirs.FREE:
         raise ValueError(
             f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '

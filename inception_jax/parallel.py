@@ -1,28 +1,122 @@
-"""Where arrays live and how a step is compiled: jit over a mesh of all devices."""
+"""Where arrays live, and how a step is compiled: by jit, shard_map or pmap."""
 
+import dataclasses
+import difflib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+MODES = ('jit', 'shard_map', 'pmap')
+BATCH_NORMS = ('global', 'per_device')
 
-def data_mesh() -> Mesh:
-    """Returns a mesh of all devices of all processes along `data`."""
-    return jax.make_mesh((jax.device_count(),), ('data',), axis_types=(AxisType.Auto,))
+# The axes of a mesh. A batch is split over both; kernels along the second alone.
+DATA, PARAMETER = 'data', 'parameter'
+
+# A smaller kernel is not worth the message that gathers it.
+LEAST_SPLIT_KERNEL = 2**16
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Raises ValueError unless the global batch divides over the devices."""
-    devices = mesh.size
-    if batch_size % devices:
-        below = batch_size // devices * devices
-        near = ' or '.join(str(n) for n in (below, below + devices) if n)
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """How a step is spread over devices.
+
+    With the `mode` jit the step is one program of the global batch, which XLA splits;
+    with shard_map and pmap it is a program per device, which averages with the others.
+    Batch norm has the statistics of the `global` batch or those `per_device`. Large
+    kernels, their averages and their optimizer's state are split over
+    `parameter_devices`, which gather a kernel where it is used.
+    """
+
+    mode: str = 'jit'
+    batch_norm: str = 'global'
+    parameter_devices: int = 1
+
+    def __post_init__(self):
+        _check_choice('mode', self.mode, MODES)
+        _check_choice('batch_norm', self.batch_norm, BATCH_NORMS)
+        if self.parameter_devices < 1:
+            raise ValueError(
+                f'config.parallel.parameter_devices is {self.parameter_devices}; '
+                'expected 1 or more'
+            )
+        if self.mode == 'jit' and self.batch_norm == 'per_device':
+            raise ValueError(
+                'config.parallel has mode jit and batch_norm per_device, and jit knows '
+                'the global batch only; use mode shard_map, or batch_norm global'
+            )
+        if self.mode != 'jit' and self.parameter_devices > 1:
+            raise ValueError(
+                f'config.parallel has mode {self.mode} and parameter_devices '
+                f'{self.parameter_devices}, and only jit splits kernels; use mode jit, '
+                'or parameter_devices 1'
+            )
+
+    @property
+    def batch_norm_axis(self) -> str | None:
+        """The mapped axis over which batch norm averages, None without one."""
+        averages = self.mode != 'jit' and self.batch_norm == 'global'
+        return DATA if averages else None
+
+
+def _check_choice(field: str, given: str, choices: Sequence[str]) -> None:
+    if given not in choices:
+        near = difflib.get_close_matches(str(given), choices, n=1)
+        hint = f'; did you mean {near[0]}?' if near else ''
         raise ValueError(
-            f'batch_size {batch_size} does not divide over {devices} devices; use a '
-            f'multiple of {devices}, e.g. {near}'
+            f'config.parallel.{field} {given!r} is none of {", ".join(choices)}{hint}'
+        )
+
+
+def mesh_of(
+    parameter_devices: int = 1, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """Returns a mesh of all devices of all processes, or of those given.
+
+    Raises:
+      ValueError: the devices are not a multiple of `parameter_devices`.
+    """
+    count = len(devices or jax.devices())
+    if count % parameter_devices:
+        raise ValueError(
+            f'config.parallel.parameter_devices is {parameter_devices}, and there are '
+            f'{count} devices; use a number that divides them'
+        )
+    shape = (count // parameter_devices, parameter_devices)
+    types = (AxisType.Auto, AxisType.Auto)
+    return jax.make_mesh(shape, (DATA, PARAMETER), types, devices=devices)
+
+
+def topology(name: str) -> Sequence[jax.Device]:
+    """Returns the devices of a TPU slice that need not be there: to compile for.
+
+    Raises:
+      ValueError: there is no such slice, or the compiler for TPUs is not installed.
+    """
+    try:
+        return topologies.get_topology_desc(topology_name=name, platform='tpu').devices
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f'no topology {name} ({reason}); expected e.g. v5e:2x2 or v5e:16x16, and '
+            'the compiler for TPUs: pip install libtpu'
+        ) from error
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, accumulation: int = 1) -> None:
+    """Raises ValueError unless the micro-batches divide over the devices."""
+    parts = mesh.size * accumulation
+    if batch_size % parts:
+        below = batch_size // parts * parts
+        near = ' or '.join(str(n) for n in (below, below + parts) if n)
+        several = f' and {accumulation} micro-batches' if accumulation > 1 else ''
+        raise ValueError(
+            f'batch_size {batch_size} does not divide over {mesh.size} devices'
+            f'{several}; use a multiple of {parts}, e.g. {near}'
         )
 
 
@@ -33,17 +127,41 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def split(mesh: Mesh) -> NamedSharding:
     """Returns the place of an array that is split along its first axis."""
-    return NamedSharding(mesh, PartitionSpec('data'))
+    return NamedSharding(mesh, PartitionSpec(tuple(mesh.axis_names)))
 
 
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree on every device, in buffers of its own that a step may donate."""
+def places(tree: Any, mesh: Mesh) -> Any:
+    """Returns the place of each array of a state.
+
+    A large kernel is split along its last axis that divides over `parameter`; so are
+    its averages and its optimizer's state, which have its shape. All else is whole on
+    every device.
+    """
+
+    def place_of(x) -> NamedSharding:
+        count = mesh.shape[PARAMETER]
+        axes = [axis for axis, size in enumerate(np.shape(x)) if size % count == 0]
+        if count == 1 or np.ndim(x) < 4 or np.size(x) < LEAST_SPLIT_KERNEL or not axes:
+            return replicated(mesh)
+        spec = [None] * np.ndim(x)
+        spec[axes[-1]] = PARAMETER
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree.map(place_of, tree)
+
+
+def spread(tree: Any, mesh: Mesh) -> Any:
+    """Puts a tree in its `places`, in buffers of its own that a step may donate."""
     return _copier(mesh)(tree)
 
 
 @functools.cache
 def _copier(mesh: Mesh) -> Callable:
-    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
+    return jax.jit(functools.partial(_settled, mesh=mesh))
+
+
+def _settled(tree: Any, mesh: Mesh) -> Any:
+    return jax.lax.with_sharding_constraint(tree, places(tree, mesh))
 
 
 def place(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
@@ -63,81 +181,61 @@ def keep_pace(results: list, ahead: int = 2) -> None:
         jax.block_until_ready(results[-1 - ahead])
 
 
-def compiled_train_step(step: Callable, mesh: Mesh) -> Callable:
-    """Compiles `step(state, batch)` -> (state, metrics); the state is donated.
+def compiled_train_step(step: Callable, mesh: Mesh, mode: str) -> Callable:
+    """Compiles `step(state, batch, mean=)` -> (state, metrics); donates the state.
 
-    The batch is split over the mesh and the state is on every device, so that the loss,
-    the gradients and the batch statistics are those of the global batch.
+    Under every mode the loss, the gradients and the metrics are those of the global
+    batch, and so are the batch statistics if the step averages them.
     """
-    return jax.jit(
-        step,
-        in_shardings=(replicated(mesh), split(mesh)),
-        out_shardings=replicated(mesh),
-        donate_argnums=0,
+    return _over_batch(step, mesh, mode, donate=(0,))
+
+
+def compiled_look(look: Callable, mesh: Mesh, mode: str) -> Callable:
+    """Compiles `look(state, batch, mean=)`, which leaves the state alone."""
+    return _over_batch(look, mesh, mode, donate=())
+
+
+def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
+    """Compiles a function of a state and a batch, which averages over its devices."""
+    name = getattr(function, 'func', function).__name__
+    if mode == 'jit':
+
+        def whole(state, batch):
+            return _settled(function(state, batch, mean=lambda tree: tree), mesh)
+
+        return jax.jit(_named(whole, name), donate_argnums=donate)
+    mean = functools.partial(jax.lax.pmean, axis_name=DATA)
+    part = _named(functools.partial(function, mean=mean), name)
+    if mode == 'shard_map':
+        # The step says itself what is averaged; the checks would average once more.
+        mapped = jax.shard_map(
+            part,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), split(mesh).spec),
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )
+        return jax.jit(_named(mapped, name), donate_argnums=donate)
+    mapped = jax.pmap(
+        part,
+        axis_name=DATA,
+        in_axes=(None, 0),
+        out_axes=None,
+        donate_argnums=donate,
+        devices=None if mesh.size == jax.device_count() else [*mesh.devices.flat],
     )
+    parted = jax.jit(functools.partial(_parted, devices=mesh.size))
+    return lambda state, batch: mapped(state, parted(batch))
 
 
-def member_mesh(members: int) -> Mesh:
-    """Returns a mesh of as many devices as there are members, along `member`."""
-    devices = jax.devices()[:members]
-    return jax.make_mesh(
-        (len(devices),), ('member',), axis_types=(AxisType.Auto,), devices=devices
-    )
+def _named(function: Callable, name: str) -> Callable:
+    """A compiled program is known by the name of its function."""
+    function.__name__ = name
+    return function
 
 
-def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
-    """Stacks the trees of members along a first axis.
-
-    It is split over a mesh, each member straight to its device, or on the first device.
-    """
-    if mesh is None:
-        stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
-        return jax.device_put(stacked, jax.devices()[0])
-    sharding = NamedSharding(mesh, PartitionSpec('member'))
-
-    def placed(*xs):
-        parts = map(jax.device_put, (x[None] for x in xs), mesh.devices.flat)
-        shape = (len(xs), *xs[0].shape)
-        return jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
-
-    return jax.tree.map(placed, *trees)
-
-
-def move(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree from other devices on every device of a mesh."""
-    return jax.device_put(tree, replicated(mesh))
-
-
-def compiled_for_members(
-    function: Callable, mesh: Mesh | None, donate: bool = False
-) -> Callable:
-    """Compiles a function of trees for stacks of them along a first axis.
-
-    With a mesh of as many devices as members, each device computes one member;
-    without, the function is mapped on one device.
-    """
-    if mesh is None:
-        mapped = jax.vmap(function)
-    else:
-        spec = PartitionSpec('member')
-
-        def alone(*trees):
-            result = function(*jax.tree.map(lambda x: x[0], trees))
-            return jax.tree.map(lambda x: x[None], result)
-
-        # A compiled program is known by the name of its function.
-        alone.__name__ = getattr(function, 'func', function).__name__
-        mapped = jax.shard_map(alone, mesh=mesh, in_specs=spec, out_specs=spec)
-    return jax.jit(mapped, donate_argnums=0 if donate else ())
-
-
-def compiled_look(look: Callable, mesh: Mesh) -> Callable:
-    """Compiles `look(state, batch)`, which leaves the state alone."""
-    return jax.jit(
-        look,
-        in_shardings=(replicated(mesh), split(mesh)),
-        out_shardings=replicated(mesh),
-    )
+def _parted(batch: dict, devices: int) -> dict:
+    return jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), batch)
 
 
 def compiled_probe(probe: Callable, mesh: Mesh) -> Callable:
@@ -150,13 +248,9 @@ def compiled_probe(probe: Callable, mesh: Mesh) -> Callable:
         with jax.default_matmul_precision('highest'):
             return probe(given, batch)
 
-    return compiled_look(precise, mesh)
+    return jax.jit(precise, out_shardings=replicated(mesh))
 
 
 def compiled_eval_step(step: Callable, mesh: Mesh) -> Callable:
     """Compiles `step(variables, residual_scale, batch)` -> sums over the batch."""
-    return jax.jit(
-        step,
-        in_shardings=(replicated(mesh), replicated(mesh), split(mesh)),
-        out_shardings=replicated(mesh),
-    )
+    return jax.jit(step, out_shardings=replicated(mesh))

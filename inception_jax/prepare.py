@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import parallel, workdirs
+from inception_jax import identity, parallel
 from inception_jax.data.sources import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
@@ -38,8 +38,8 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
       together.
     """
     run, data = experiment.run, experiment.data
-    mesh = parallel.data_mesh()
-    parallel.check_batch_size(run.batch_size, mesh)
+    mesh = parallel.mesh_of(experiment.parallel.parameter_devices)
+    parallel.check_batch_size(run.batch_size, mesh, experiment.recipe.accumulation)
     train_source, evaluation_source = (
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
@@ -62,8 +62,8 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
             'config.run.batch_size'
         )
     data_seen = {'train': _about(train_source), 'evaluation': _about(evaluation_source)}
-    identity = workdirs.identity(network, experiment.config, data_seen)
-    workdirs.check(workdir, identity)
+    whose = identity.of(network, experiment.config, data_seen)
+    identity.check(workdir, whose)
     return Prepared(
         experiment,
         workdir,
@@ -74,7 +74,7 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
         mesh,
         steps_per_epoch,
         steps,
-        identity,
+        whose,
     )
 
 

@@ -192,7 +192,7 @@ QUESTIONS: dict[str, Callable[[_Subject], dict[str, Any]]] = {
 
 @functools.lru_cache(maxsize=4)
 def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks:
-    classifier, distort, *_ = parts(network, recipe)
+    classifier, distort, *_ = parts(network, recipe, None)
 
     def begun(state, scales, batch):
         """Returns what all probes begin with."""

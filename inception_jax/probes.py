@@ -21,7 +21,7 @@ from jax.flatten_util import ravel_pytree
 
 from inception_jax.classifier import Classifier, Outputs, apply_block
 from inception_jax.losses import cross_entropy, objective
-from inception_jax.metrics import dead_channels
+from inception_jax.metrics import activity, dead_channels
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.recipe import Hparams
@@ -82,7 +82,7 @@ def loss_at_scales(
         return {
             'loss': loss,
             'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
-            'dead_channels': dead_channels(outputs.features),
+            'dead_channels': dead_channels(activity(outputs.features)),
         }
 
     return jax.lax.map(at, scales)

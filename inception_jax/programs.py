@@ -61,7 +61,8 @@ class Programs(NamedTuple):
 
 def programs(p: Prepared) -> Programs:
     """Returns the compiled functions of a run; they compile when first called."""
-    return _programs(program(p.network), p.experiment.recipe, p.mesh)
+    chosen = p.experiment
+    return _programs(program(p.network), chosen.recipe, p.mesh, chosen.parallel)
 
 
 @contextlib.contextmanager
@@ -82,10 +83,17 @@ def compiled() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def parts(network: Network, recipe: Recipe) -> Parts:
-    """Returns the pure functions that a network and a recipe name."""
+def parts(network: Network, recipe: Recipe, batch_norm_axis: str | None) -> Parts:
+    """Returns the pure functions that a network and a recipe name.
+
+    Batch norm averages over an axis of devices, or None.
+    """
     classifier = Classifier(
-        network, recipe.batch_norm_decay, dtype=jnp.dtype(recipe.dtype)
+        network,
+        recipe.batch_norm_decay,
+        dtype=jnp.dtype(recipe.dtype),
+        batch_norm_axis=batch_norm_axis,
+        remat=recipe.remat,
     )
     distort = functools.partial(
         augment.augment,
@@ -119,11 +127,13 @@ def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
 # A few are enough, since members of a sweep come in the order of their programs; what
 # is dropped frees its executables.
 @functools.lru_cache(maxsize=4)
-def _programs(network: Network, recipe: Recipe, mesh: Mesh) -> Programs:
-    classifier, _, step, look = parts(network, recipe)
+def _programs(
+    network: Network, recipe: Recipe, mesh: Mesh, how: parallel.Parallel
+) -> Programs:
+    classifier, _, step, look = parts(network, recipe, how.batch_norm_axis)
     steps = with_diagnosis(
-        parallel.compiled_train_step(step, mesh),
-        parallel.compiled_look(look, mesh),
+        parallel.compiled_train_step(step, mesh, how.mode),
+        parallel.compiled_look(look, mesh, how.mode),
         jax.jit(functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)

@@ -29,6 +29,10 @@ class Recipe:
     `optimizer` is rmsprop or momentum, `schedule` exponential, cosine or constant,
     `clip` whether gradients are clipped to `Hparams.clip_norm`, `dtype` that of the
     convolutions, `colour` the distortion none, fast or full of the authors' code.
+
+    A batch goes through the network in `accumulation` micro-batches. The stages in
+    `remat`, or 'all', are computed again in the backward pass instead of being kept.
+    With `skip_non_finite` an update that is not finite is left out.
     """
 
     optimizer: str
@@ -39,6 +43,9 @@ class Recipe:
     dtype: str
     flip: bool
     colour: str
+    accumulation: int = 1
+    remat: str | tuple[str, ...] = ()
+    skip_non_finite: bool = False
 
     def __post_init__(self):
         if not 0 <= self.batch_norm_decay < 1:
@@ -51,6 +58,10 @@ class Recipe:
         _check_choice('initializer', self.initializer, SCHEMES)
         _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
         _check_choice('colour', self.colour, ('none', 'fast', 'full'))
+        if self.accumulation < 1:
+            raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
+        stages = (self.remat,) if isinstance(self.remat, str) else tuple(self.remat)
+        object.__setattr__(self, 'remat', stages)
 
 
 @jax.tree_util.register_dataclass

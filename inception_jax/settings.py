@@ -15,6 +15,7 @@ from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.overrides import unknown
+from inception_jax.parallel import Parallel
 from inception_jax.recipe import Hparams, Recipe
 from inception_jax.verdicts import Thresholds
 
@@ -84,11 +85,35 @@ class Experiment:
     data: Data
     run: Run
     verdicts: Thresholds
+    parallel: Parallel
     config: dict[str, Any]
 
 
+# The sections that are keyword arguments of one value each.
+SECTIONS = {
+    'recipe': Recipe,
+    'data': Data,
+    'run': Run,
+    'verdicts': Thresholds,
+    'parallel': Parallel,
+}
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a config with the fields that it may leave out, as older ones do."""
+    full = dict(config)
+    for name, target in SECTIONS.items():
+        fields = dataclasses.fields(target)
+        defaults = {
+            f.name: f.default for f in fields if f.default is not dataclasses.MISSING
+        }
+        if isinstance(section := full.get(name, {}), Mapping):
+            full[name] = defaults | section
+    return full
+
+
 def experiment(config: Mapping[str, Any]) -> Experiment:
-    """Checks a config of six sections and makes values of it.
+    """Checks a config of seven sections and makes values of it.
 
     Raises:
       ValueError: a field is unknown, missing, of the wrong type or out of range.
@@ -98,23 +123,36 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
             raise ValueError(
                 f'config.{name} is {section!r}; expected a section of fields'
             )
-    config = {name: dict(section) for name, section in config.items()}
-    sections = ('network', 'recipe', 'hparams', 'data', 'run', 'verdicts')
-    _check_names('', config, sections, required=sections)
+    sections = ('network', 'hparams', *SECTIONS)
+    needed = [name for name in sections if name != 'parallel']
+    _check_names('', config, sections, required=needed)
+    config = completed({name: dict(section) for name, section in config.items()})
     network = _arguments('network', choose, config['network'])
     hparams = _arguments(
         'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')
     )
-    return Experiment(
+    found = Experiment(
         network=choose(**network),
         classes=network.get('classes'),
-        recipe=Recipe(**_arguments('recipe', Recipe, config['recipe'])),
         hparams=hparams,
-        data=Data(**_arguments('data', Data, config['data'])),
-        run=Run(**_arguments('run', Run, config['run'])),
-        verdicts=Thresholds(**_arguments('verdicts', Thresholds, config['verdicts'])),
         config=config,
+        **{
+            name: target(**_arguments(name, target, config[name]))
+            for name, target in SECTIONS.items()
+        },
     )
+    _check_stages(found.network, found.recipe.remat)
+    return found
+
+
+def _check_stages(network: Network, remat: tuple[str, ...]) -> None:
+    stages = [*(stage.name for stage in network.stages), 'all']
+    for name in remat:
+        if name not in stages:
+            raise ValueError(
+                f'config.recipe.remat names {name!r}; {network.name} has the stages '
+                f'{", ".join(stages)}'
+            )
 
 
 def _arguments(

@@ -6,8 +6,9 @@ A batch is a dict: `image` uint8 [batch, size, size, 3], `label` int32 [batch],
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,13 @@ import optax
 from inception_jax.by_block import finite, names, norms
 from inception_jax.classifier import Classifier, Outputs
 from inception_jax.losses import cross_entropy, objective
-from inception_jax.metrics import dead_channels, outside_top, percent, zero_share
+from inception_jax.metrics import (
+    activity,
+    dead_channels,
+    outside_top,
+    percent,
+    zero_share,
+)
 from inception_jax.optimizers import optimizer
 from inception_jax.recipe import Recipe
 from inception_jax.schedules import ema_decay, learning_rate, residual_scale
@@ -25,6 +32,12 @@ from inception_jax.state import TrainState
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
+Mean = Callable[[Any], Any]
+
+
+def itself(tree: Any) -> Any:
+    """Returns the mean over one device: the tree."""
+    return tree
 
 
 def train_step(
@@ -34,9 +47,13 @@ def train_step(
     classifier: Classifier,
     recipe: Recipe,
     augment: Augment,
-    mean: Callable[[Any], Any] = lambda tree: tree,
+    mean: Mean = itself,
 ) -> tuple[TrainState, Metrics]:
     """Updates the state by one batch.
+
+    With `recipe.accumulation` the gradient is that of several micro-batches, one after
+    another. Each has batch statistics of its own; the running ones move once, by their
+    mean.
 
     Args:
       augment: maps keys [batch] and images uint8 to images in the network's range.
@@ -47,37 +64,85 @@ def train_step(
       `cross_entropy` without smoothing, `top_1_error` and `top_5_error` in percent,
       `gradient_norm`, `learning_rate`, `zero_share` and `dead_channels` of the last
       grid; and in `blocks`, [blocks] in the order of `by_block.names`, `gradient_norm`
-      and `finite`, whether the batch statistics are.
+      and `finite`, whether the batch statistics are. With `recipe.skip_non_finite` also
+      `skipped`, 1 where the update was left out, since it is not finite.
     """
 
-    def loss_of(params):
-        outputs, updated = forward(
-            state, params, batch, classifier=classifier, augment=augment
-        )
-        loss = mean(objective(outputs, batch['label'], state.hparams).mean())
-        return loss, (outputs, updated['batch_stats'])
+    def found_in(part: Batch) -> _Found:
+        def loss_of(params):
+            outputs, updated = forward(
+                state, params, part, classifier=classifier, augment=augment
+            )
+            loss = mean(objective(outputs, part['label'], state.hparams).mean())
+            return loss, (outputs, updated['batch_stats'])
 
-    (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
-        loss_of, has_aux=True
-    )(state.params)
-    # Both the loss inside and the gradients outside are averaged: shard_map's and
-    # pmap's transposes differ, and only the two together are right under either.
-    gradients, batch_stats = mean((gradients, batch_stats))
+        (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
+            loss_of, has_aux=True
+        )(state.params)
+        return _Found(loss, gradients, batch_stats, batch_means(outputs, part['label']))
 
+    # Both the loss inside and the gradients outside are averaged: under any transpose
+    # of a mean that JAX has had, the two together are right.
+    found = mean(_mean_over_parts(found_in, batch, recipe.accumulation))
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
     blocks = names(classifier.network)
-    gradient_norms = norms(gradients, blocks)
+    gradient_norms = norms(found.gradients, blocks)
     metrics = {
-        'loss': loss,
+        'loss': found.loss,
         'gradient_norm': jnp.sqrt(jnp.sum(gradient_norms**2)),
         'learning_rate': rate,
-        **mean(batch_metrics(outputs, batch['label'])),
+        **_metrics(found.means),
         'blocks': {
             'gradient_norm': gradient_norms,
-            'finite': finite(batch_stats, blocks),
+            'finite': finite(found.batch_stats, blocks),
         },
     }
-    return _updated(state, gradients, batch_stats, rate, recipe), metrics
+    after = _updated(state, found.gradients, found.batch_stats, rate, recipe)
+    if not recipe.skip_non_finite:
+        return after, metrics
+    good = _is_finite(metrics)
+    after = jax.tree.map(functools.partial(jnp.where, good), after, state)
+    after = dataclasses.replace(after, step=state.step + 1)
+    return after, metrics | {'skipped': 1.0 - good.astype(jnp.float32)}
+
+
+class _Found(NamedTuple):
+    """What an update needs of examples. Means over equal parts of a batch are those of
+    the batch, but for batch statistics.
+    """
+
+    loss: jax.Array
+    gradients: Any
+    batch_stats: Any
+    means: Metrics
+
+
+def _mean_over_parts(
+    function: Callable[[Batch], _Found], batch: Batch, parts: int
+) -> _Found:
+    """Returns the mean of a function over equal parts of a batch, one after another.
+
+    Example i is in part i mod `parts`: every device has its share of each.
+    """
+    if parts == 1:
+        return function(batch)
+    batch = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch
+    )
+    like = jax.eval_shape(function, jax.tree.map(lambda x: x[0], batch))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+
+    def add(total: _Found, part: Batch) -> tuple[_Found, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    total, _ = jax.lax.scan(add, zeros, batch)
+    return jax.tree.map(lambda x: x / parts, total)
+
+
+def _is_finite(metrics: Metrics) -> jax.Array:
+    """Tells whether the loss, the gradients and the batch statistics of a step are."""
+    numbers = metrics['loss'], metrics['gradient_norm']
+    return jnp.isfinite(jnp.stack(numbers)).all() & metrics['blocks']['finite'].all()
 
 
 def forward(
@@ -126,15 +191,20 @@ def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
     )
 
 
-def batch_metrics(outputs: Outputs, labels: jax.Array) -> Metrics:
-    """Returns the metrics of a batch that do not depend on the objective."""
+def batch_means(outputs: Outputs, labels: jax.Array) -> Metrics:
+    """Returns what the metrics of a batch are made of: means over its examples."""
     return {
         'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
         'top_1_error': percent(outside_top(1, outputs.logits, labels)),
         'top_5_error': percent(outside_top(5, outputs.logits, labels)),
-        'zero_share': zero_share(outputs.features),
-        'dead_channels': dead_channels(outputs.features),
+        'activity': activity(outputs.features),
     }
+
+
+def _metrics(means: Metrics) -> Metrics:
+    seen = means.pop('activity')
+    signs = {'zero_share': zero_share(seen), 'dead_channels': dead_channels(seen)}
+    return means | signs
 
 
 def eval_step(

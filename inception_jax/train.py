@@ -11,6 +11,7 @@ import numpy as np
 from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.by_block import names
 from inception_jax.data.pipeline import evaluation_batches, training_batches
+from inception_jax.identity import check_same
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.signals import signals
@@ -84,7 +85,7 @@ def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
-    state = parallel.replicate(state, p.mesh)
+    state = parallel.spread(state, p.mesh)
     saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=at)
     if saved is None and workdirs.origin(p.workdir):
         raise ValueError(
@@ -93,7 +94,7 @@ def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
         )
     if saved is None:
         return state, Seen(Watch(), [])
-    workdirs.check_same(p.workdir, saved.about['run'], p.identity)
+    check_same(p.workdir, saved.about['run'], p.identity)
     watch = saved.about['watch']
     watch = Watch(Verdict(**watch['verdict']), tuple(watch['shares']))
     state = dataclasses.replace(saved.state, hparams=state.hparams)

@@ -1,13 +1,14 @@
 """Strict settings for every test, and the networks that they share."""
 
 import dataclasses
+import os
 
 import jax
 import pytest
 
 from inception_jax.networks import NETWORKS, load, scaled
 
-jax.config.update('jax_num_cpu_devices', 4)
+jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 4)))
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 

@@ -198,9 +198,9 @@ def test_rules_are_ranked_with_their_spread():
     assert '**holds here** (2 dead; 99.0' in line(said, 'The constant 1')
     assert '**holds here**' in line(said, 'Constants of')
     assert '**does not hold here** (1 diverged, 4 alive' in line(said, 'All rules')
-    assert line(said, 'After') == (
-        '* After equal steps skip_init has the least training error; within the range '
-        'of its seeds: constant; behind: non_residual.'
+    assert line(said, 'Of the rules') == (
+        '* Of the rules that keep all alive skip_init has the least training error; '
+        'within the range of its seeds: constant; behind: non_residual.'
     )
     assert '| layer_scale | 1 | 1 diverged | unknown | unknown |' in said
     assert 'No rule keeps all' in rules.remarks(rows[:2])

@@ -1,31 +1,157 @@
-"""The compiled steps over several devices against one."""
+"""The compiled steps over several devices against one, in every mode."""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import chex
 import jax
 import numpy as np
 import pytest
-from test_steps import batch, begin, evaluate, stepper
+from test_optimizers import RECIPE
+from test_steps import DISTORT, batch, begin, evaluate
+from tiny import NET
 
 from inception_jax import parallel
+from inception_jax.classifier import Classifier
+from inception_jax.diagnostics import diagnose
+from inception_jax.parallel import Parallel
+from inception_jax.steps import train_step
+
+GLOBAL = [Parallel(mode) for mode in parallel.MODES]
+PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]
+COUNTS = (1, 2, 4) if jax.device_count() < 8 else (8,)
 
 
-def mesh_of(count):
-    types = (jax.sharding.AxisType.Auto,)
-    return jax.make_mesh((count,), ('data',), types, devices=jax.devices()[:count])
+def mesh_of(count, parameter_devices=1):
+    if count > jax.device_count():
+        pytest.skip(f'needs {count} devices')
+    return parallel.mesh_of(parameter_devices, jax.devices()[:count])
 
 
-def train(count, steps=3):
-    mesh = mesh_of(count)
-    step = parallel.compiled_train_step(stepper(), mesh)
-    state = parallel.replicate(begin(), mesh)
-    for number in range(steps):
-        state, metrics = step(state, parallel.place(batch(16, seed=number), mesh))
-    return jax.device_get((state.params, state.batch_stats, state.ema, metrics))
+def parts(how, recipe=RECIPE):
+    classifier = Classifier(
+        NET, recipe.batch_norm_decay, batch_norm_axis=how.batch_norm_axis
+    )
+    common = {'classifier': classifier, 'augment': DISTORT}
+    step = functools.partial(train_step, recipe=recipe, **common)
+    return step, functools.partial(diagnose, **common)
 
 
-@pytest.mark.parametrize('count', [2, 4])
-def test_three_steps_on_several_devices_are_those_on_one(count):
-    chex.assert_trees_all_close(train(count), train(1), rtol=1e-5, atol=1e-5)
+def train(how, mesh, *, recipe=RECIPE, order=slice(None)):
+    """Returns all that one step and three steps leave behind."""
+    step = parallel.compiled_train_step(parts(how, recipe)[0], mesh, how.mode)
+    state, found = parallel.spread(begin(), mesh), []
+    for number in range(3):
+        examples = {n: x[order] for n, x in batch(32, seed=number).items()}
+        state, metrics = step(state, parallel.place(examples, mesh))
+        kept = (state.params, state.batch_stats, state.opt_state, state.ema)
+        found.append(jax.device_get((kept, metrics)))
+    return found[0], found[2]
+
+
+@functools.cache
+def on_one(parts=1):
+    """Returns what one device finds, in micro-batches that are the parts of several."""
+    recipe = dataclasses.replace(RECIPE, accumulation=parts)
+    order = np.arange(32).reshape(parts, -1).T.ravel()
+    return train(Parallel(), mesh_of(1), recipe=recipe, order=order)
+
+
+@pytest.mark.parametrize('count', COUNTS)
+@pytest.mark.parametrize('how', GLOBAL, ids=str)
+def test_steps_on_several_devices_are_those_on_one(how, count):
+    found = train(how, mesh_of(count))
+    chex.assert_trees_all_close(found, on_one(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('count', COUNTS)
+@pytest.mark.parametrize('how', PER_DEVICE, ids=str)
+def test_batch_norm_per_device_is_that_of_micro_batches(how, count):
+    found = train(how, mesh_of(count))
+    chex.assert_trees_all_close(found, on_one(count), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('how', GLOBAL, ids=str)
+def test_diagnoses_on_four_devices_are_those_on_one(how):
+    _, look = parts(how)
+    seen = [
+        jax.device_get(
+            parallel.compiled_look(look, mesh, how.mode)(
+                parallel.spread(begin(), mesh), parallel.place(batch(32), mesh)
+            )
+        )
+        for mesh in (mesh_of(1), mesh_of(4))
+    ]
+    chex.assert_trees_all_close(*seen, rtol=1e-5)
+
+
+def test_modes_on_eight_devices():
+    if jax.device_count() >= 8:
+        pytest.skip('these are eight')
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:xdist', __file__]
+    found = subprocess.run(
+        [*command, '-k', 'several_devices or micro_batches'],
+        env=os.environ | {'JAX_NUM_CPU_DEVICES': '8'},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+    assert '6 passed' in found.stdout
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        ({'batch_norm': 'per_device'}, 'use mode shard_map, or batch_norm global'),
+        ({'mode': 'pmap', 'parameter_devices': 2}, 'use mode jit, or'),
+        ({'mode': 'shard_map', 'parameter_devices': 2}, 'use mode jit, or'),
+        ({'mode': 'shardmap'}, 'did you mean shard_map?'),
+        ({'batch_norm': 'local'}, 'is none of global, per_device'),
+        ({'parameter_devices': 0}, 'expected 1 or more'),
+    ],
+)
+def test_pairs_that_cannot_be_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message.replace('?', r'\?')):
+        Parallel(**fields)
+
+
+@pytest.mark.parametrize('across', [2, 4])
+def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
+    monkeypatch.setattr(parallel, 'LEAST_SPLIT_KERNEL', 64)
+    found, sizes = [], []
+    for parameter_devices in (1, across):
+        mesh = mesh_of(4, parameter_devices)
+        step, _ = parts(Parallel())
+        step = parallel.compiled_train_step(step, mesh, 'jit')
+        state = parallel.spread(begin(), mesh)
+        sizes.append(on_device(state.params))
+        for number in range(3):
+            examples = parallel.place(batch(16, seed=number), mesh)
+            state, metrics = step(state, examples)
+        assert on_device(state.params) == sizes[-1]
+        found.append(jax.device_get((state.params, state.ema, metrics)))
+    chex.assert_trees_all_close(*found, rtol=1e-5, atol=1e-5)
+    assert sizes[1] < 1.4 * sizes[0] / across
+    assert {x.sharding.is_fully_replicated for x in jax.tree.leaves(state.ema)} == {
+        True,
+        False,
+    }
+
+
+def on_device(tree):
+    """Returns the bytes of a tree on the first device."""
+    return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(tree))
+
+
+def test_parameter_devices_must_divide_the_devices():
+    with pytest.raises(ValueError, match='3, and there are 4 devices'):
+        parallel.mesh_of(3, jax.devices()[:4])
 
 
 def test_evaluation_on_several_devices_is_that_on_one():
@@ -42,12 +168,14 @@ def test_a_batch_that_does_not_divide_is_refused_with_near_ones():
         parallel.check_batch_size(10, mesh_of(4))
     with pytest.raises(ValueError, match=r'e\.g\. 4$'):
         parallel.check_batch_size(3, mesh_of(4))
+    with pytest.raises(ValueError, match='4 devices and 3 micro-batches; use a mult'):
+        parallel.check_batch_size(16, mesh_of(4), accumulation=3)
 
 
-def test_replicated_buffers_are_their_own_and_may_be_donated():
+def test_buffers_are_their_own_and_may_be_donated():
     values = {'a': np.ones(3), 'b': None}
     values['b'] = values['a']
-    put = parallel.replicate(values, mesh_of(2))
+    put = parallel.spread(values, mesh_of(2))
     pointers = [
         x.addressable_shards[0].data.unsafe_buffer_pointer() for x in put.values()
     ]

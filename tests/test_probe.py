@@ -64,7 +64,7 @@ def newest_of(workdir):
 
     def loss(at):
         # A copy, for the step takes what it is given.
-        _, metrics = programs(p).steps.step(parallel.replicate(at, p.mesh), batch)
+        _, metrics = programs(p).steps.step(parallel.spread(at, p.mesh), batch)
         return float(metrics['loss'])
 
     return p, state, loss

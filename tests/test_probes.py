@@ -270,10 +270,10 @@ def test_hessian_products_are_finite_differences_of_gradients():
 # itself is off by 3e-5 of it, on one device as on four.
 @pytest.mark.parametrize('seed', [2, 4, 10])
 def test_probes_of_a_batch_on_four_devices_are_those_of_the_batch(seed):
-    mesh = parallel.data_mesh()
+    mesh = parallel.mesh_of()
     images, labels = examples(seed=seed)
     placed = parallel.place({'image': images, 'label': labels}, mesh)
-    variables = parallel.replicate(start(), mesh)
+    variables = parallel.spread(start(), mesh)
     gradient, gain = compiled(scale_gradient), compiled(jacobian_gain, samples=4)
     chex.assert_trees_all_close(
         gradient(variables, SCALES, placed['image'], placed['label'], HPARAMS),

@@ -13,6 +13,7 @@ def config(path: str, rest: list[str]) -> dict:
       ValueError: there is no such file or field, or an argument of another kind.
     """
     from inception_jax.overrides import literal, override
+    from inception_jax.settings import completed
 
     chosen, changes = _get_config(path), {}
     for argument in rest:
@@ -23,7 +24,7 @@ def config(path: str, rest: list[str]) -> dict:
                 'config by --config.section.field=value'
             )
         changes[name] = literal(value)
-    return override(chosen, changes)
+    return override(completed(chosen), changes)
 
 
 def _get_config(path: str) -> dict:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from inception_jax.commands import dry_run
 from inception_jax.commands.configs import config, keep_compiled_programs, refuse
 
 HELP = 'train a network, or go on with a run'
@@ -18,11 +19,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--workdir',
-        required=True,
         type=Path,
         metavar='DIR',
         help='where the run lives; a run that is there goes on',
     )
+    dry_run.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -30,12 +31,16 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax import workdirs
     from inception_jax.settings import experiment
 
+    if not options.workdir and not (options.dry_run and options.config):
+        raise ValueError('--workdir DIR is missing; it is where the run lives')
     if options.config:
         chosen = experiment(config(options.config, rest))
     else:
         refuse(rest, 'fields are set with --config FILE.py only; see --help')
         chosen = experiment(workdirs.config(options.workdir))
     keep_compiled_programs()
+    if options.dry_run:
+        return dry_run.run(options, chosen)
     from inception_jax.prepare import prepare
     from inception_jax.train import start
 

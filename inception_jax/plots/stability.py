@@ -30,6 +30,8 @@ from inception_jax.verdicts import ORDER, counts
 # As many members of a cell have a line of text each; more are told in sum.
 LEGIBLE = 6
 
+FONT = 6.5
+
 
 def stability_map(
     table: Sequence[Row], grid: StabilityMap, stem: Path, *, fields: Mapping[str, str]
@@ -53,6 +55,8 @@ def stability_map(
     columns = _spelt(table, grid.x, fields, width)
     lines = _spelt(table, grid.y, fields, 1.6)
     left = 0.5 + LETTER * max(len(one) for text in lines for one in text.split('\n'))
+    # On a page too narrow for the texts they are smaller.
+    size = FONT * min(1.0, (PAGE - left) / (width * len(columns)))
     with styled():
         figure = sheet(
             min(PAGE, max(COLUMN, left + width * len(columns))),
@@ -61,7 +65,7 @@ def stability_map(
         panel = figure.subplots()
         for line, cells in enumerate(grid.cells):
             for column, cell in enumerate(cells):
-                _cell(panel, (column, line), [(table[n], texts[n]) for n in cell])
+                _cell(panel, (column, line), [(table[n], texts[n]) for n in cell], size)
         _axis(panel.xaxis, columns, fields.get(grid.x, ''))
         _axis(panel.yaxis, lines, fields.get(grid.y, ''))
         panel.spines[:].set_visible(False)
@@ -106,7 +110,9 @@ def _cell_size(grid: StabilityMap, texts: Mapping[int, str]) -> tuple[float, flo
     return max(0.75, width), max(0.34, deep * min(most, LEGIBLE))
 
 
-def _cell(panel: Axes, place: tuple[int, int], rows: Sequence[tuple[Row, str]]) -> None:
+def _cell(
+    panel: Axes, place: tuple[int, int], rows: Sequence[tuple[Row, str]], size: float
+) -> None:
     column, line = place
     if len(rows) > LEGIBLE:
         rows = sorted(rows, key=lambda one: ORDER.index(one[0]['verdict']))
@@ -116,11 +122,11 @@ def _cell(panel: Axes, place: tuple[int, int], rows: Sequence[tuple[Row, str]]) 
         panel.add_patch(_strip((column - 0.46, top - height), height, row['verdict']))
         fill, colour = VERDICTS[row['verdict']]
         colour = 'black' if fill == 'none' else colour
-        _text(panel, column, top - height / 2, text, color=colour)
+        _text(panel, column, top - height / 2, text, color=colour, fontsize=size)
     if len(rows) > LEGIBLE:
         verdicts = counts(row['verdict'] for row, _ in rows).replace(', ', '\n')
         box = {'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.85, 'pad': 1}
-        _text(panel, column, line, verdicts, color='black', bbox=box)
+        _text(panel, column, line, verdicts, color='black', bbox=box, fontsize=size)
 
 
 def _strip(corner: tuple[float, float], height: float, verdict: str) -> Rectangle:
@@ -132,7 +138,7 @@ def _strip(corner: tuple[float, float], height: float, verdict: str) -> Rectangl
 
 def _text(panel: Axes, x: float, y: float, text: str, **options) -> None:
     options |= {'ha': 'center', 'va': 'center', 'linespacing': 1.0}
-    panel.text(x, y, text, fontsize=6.5, **options)
+    panel.text(x, y, text, **options)
 
 
 def _axis(axis: Axis, texts: Sequence[str], label: str) -> None:

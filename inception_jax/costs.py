@@ -1,0 +1,143 @@
+"""What a train step costs, told by the compiler before anything runs."""
+
+import dataclasses
+import math
+import re
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from inception_jax import parallel
+from inception_jax.programs import parts
+from inception_jax.recipe import hparams_for
+from inception_jax.settings import Experiment
+from inception_jax.state import initial_state
+
+COLLECTIVES = (
+    'all-reduce',
+    'all-gather',
+    'reduce-scatter',
+    'all-to-all',
+    'collective-permute',
+)
+
+BITS = re.compile(r'\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]')
+
+
+class Messages(NamedTuple):
+    """Collectives of one kind in a program: how many, and the bytes of their results
+    on a device. What stands in a loop counts once.
+    """
+
+    count: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """What one step of the compiled program takes, on each device and in bytes.
+
+    `arguments` are the state and the device's part of the batch, `temporaries` what
+    the step needs besides, `program` its code. The state is overwritten in place.
+    """
+
+    device: str
+    devices: int
+    batch_size: int
+    arguments: int
+    temporaries: int
+    program: int
+    flops: float
+    bytes_accessed: float
+    messages: dict[str, Messages]
+
+    @property
+    def memory(self) -> int:
+        return self.arguments + self.temporaries + self.program
+
+
+def costs(experiment: Experiment, mesh: Mesh) -> Costs:
+    """Compiles the train step of an experiment for a mesh and reads what it takes.
+
+    Neither the data nor the devices of the mesh need to be there.
+
+    Raises:
+      ValueError: the batch does not divide over the devices.
+      MemoryError: the compiler knows the memory of the device, and it is not enough.
+    """
+    how, recipe, run = experiment.parallel, experiment.recipe, experiment.run
+    parallel.check_batch_size(run.batch_size, mesh, recipe.accumulation)
+    # pmap compiles for the devices at hand only; shard_map's program is the same.
+    mode = 'jit' if how.mode == 'jit' else 'shard_map'
+    pure = parts(experiment.network, recipe, how.batch_norm_axis)
+    step = parallel.compiled_train_step(pure.step, mesh, mode)
+    lowered = step.lower(_state(experiment, mesh), _batch(experiment, mesh))
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):
+            raise
+        raise MemoryError(str(error).splitlines()[0].split(': ', 1)[1]) from error
+    memory, found = compiled.memory_analysis(), compiled.cost_analysis()
+    return Costs(
+        device=mesh.devices.flat[0].device_kind,
+        devices=mesh.size,
+        batch_size=run.batch_size,
+        arguments=memory.argument_size_in_bytes,
+        temporaries=memory.temp_size_in_bytes,
+        program=memory.generated_code_size_in_bytes,
+        flops=found['flops'],
+        bytes_accessed=found['bytes accessed'],
+        messages=messages(compiled.as_text()),
+    )
+
+
+def _state(experiment: Experiment, mesh: Mesh) -> Any:
+    """Returns the shapes and places of the state; its numbers do not matter."""
+    numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
+    hparams = hparams_for(experiment.network, **numbers)
+    state = initial_state(experiment.network, experiment.recipe, hparams, seed=0)
+    return jax.tree.map(
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        state,
+        parallel.places(state, mesh),
+    )
+
+
+def _batch(experiment: Experiment, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    size, count = experiment.network.input_size, experiment.run.batch_size
+    arrays = {
+        'image': ((count, size, size, 3), np.uint8),
+        'label': ((count,), np.int32),
+        'example': ((count,), np.uint32),
+    }
+    return {
+        name: jax.ShapeDtypeStruct(*array, sharding=parallel.split(mesh))
+        for name, array in arrays.items()
+    }
+
+
+def messages(program: str) -> dict[str, Messages]:
+    """Counts the collectives in the text of a compiled program, those that there are.
+
+    A collective that starts and ends at different places counts once; the result of
+    its start has its operands in it as well, which are left out.
+    """
+    found = {}
+    for kind in COLLECTIVES:
+        lines = re.findall(rf'= (.*?) {kind}(-start)?\(', program)
+        sizes = [_bytes(shapes, bool(start)) for shapes, start in lines]
+        if sizes:
+            found[kind] = Messages(len(sizes), sum(sizes))
+    return found
+
+
+def _bytes(shapes: str, started: bool) -> int:
+    sizes = []
+    for _, bits, dimensions in BITS.findall(shapes):
+        values = math.prod(int(n) for n in dimensions.split(',') if n)
+        sizes.append(values * max(1, int(bits or 8) // 8))
+    nested = shapes.count('(') > 1
+    return sum(sizes[len(sizes) // 2 :] if started and nested else sizes)

@@ -1,0 +1,72 @@
+"""Whose a run is: what makes it this run and no other."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inception_jax import workdirs
+from inception_jax.networks.network import Network, fingerprint
+from inception_jax.settings import completed
+from inception_jax.version import VERSION
+
+
+def of(network: Network, config: Mapping[str, Any], data: Mapping) -> dict:
+    """Returns what makes a run this run and no other, as JSON."""
+    about = {
+        'inception_jax': VERSION,
+        'network': network.name,
+        'fingerprint': fingerprint(network),
+        'data': data,
+        'config': config,
+    }
+    return json.loads(json.dumps(about))
+
+
+def check(folder: Path, run: Mapping[str, Any]) -> None:
+    """Raises ValueError if the folder holds another run than the identity `run`."""
+    path = folder / 'config.json'
+    if workdirs.is_sweep(folder):
+        raise ValueError(f'{folder} holds a sweep; use another --workdir')
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text())
+        check_same(folder, before, run)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path} is not that of a run, or is damaged; use another --workdir'
+        ) from error
+
+
+def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
+    """Raises ValueError unless two identities differ in nothing but `FREE` fields."""
+    if before['fingerprint'] != run['fingerprint']:
+        raise ValueError(
+            f'workdir {folder} holds a run of {before["network"]} '
+            f'({before["fingerprint"]}), and this config names {run["network"]} '
+            f'({run["fingerprint"]}); use another --workdir'
+        )
+    old, new = (workdirs.flat(completed(one['config'])) for one in (before, run))
+    free = (
+        workdirs.FREE - {'run.epochs'}
+        if new['recipe.schedule'] == 'cosine'
+        else workdirs.FREE
+    )
+    changed = [
+        n for n in sorted(old | new) if n not in free and old.get(n) != new.get(n)
+    ]
+    if changed:
+        first = changed[0]
+        raise ValueError(
+            f'workdir {folder} holds a run with config.{first}={old.get(first)!r}, and '
+            f'this config has {new.get(first)!r} ({len(changed)} such fields); use '
+            'another --workdir, or the config of the run'
+        )
+    for split in run['data']:
+        if before['data'][split] != run['data'][split]:
+            raise ValueError(
+                f'the data of the {split} split have changed since the run in {folder} '
+                f'began: {before["data"][split]} then, {run["data"][split]} now; '
+                'restore them, or use another --workdir'
+            )

@@ -1,0 +1,64 @@
+"""Trees of several members along a first axis, on one device or one member a device."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from inception_jax.parallel import places
+
+
+def member_mesh(members: int) -> Mesh:
+    """Returns a mesh of as many devices as there are members, along `member`."""
+    devices = jax.devices()[:members]
+    return jax.make_mesh(
+        (len(devices),), ('member',), axis_types=(AxisType.Auto,), devices=devices
+    )
+
+
+def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
+    """Stacks the trees of members along a first axis.
+
+    It is split over a mesh, each member straight to its device, or on the first device.
+    """
+    if mesh is None:
+        stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
+        return jax.device_put(stacked, jax.devices()[0])
+    sharding = NamedSharding(mesh, PartitionSpec('member'))
+
+    def placed(*xs):
+        parts = map(jax.device_put, (x[None] for x in xs), mesh.devices.flat)
+        shape = (len(xs), *xs[0].shape)
+        return jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
+
+    return jax.tree.map(placed, *trees)
+
+
+def move(tree: Any, mesh: Mesh) -> Any:
+    """Puts a tree from other devices where a run over a mesh has it."""
+    return jax.device_put(tree, places(tree, mesh))
+
+
+def compiled_for_members(
+    function: Callable, mesh: Mesh | None, donate: bool = False
+) -> Callable:
+    """Compiles a function of trees for stacks of them along a first axis.
+
+    With a mesh of as many devices as members, each device computes one member;
+    without, the function is mapped on one device.
+    """
+    if mesh is None:
+        mapped = jax.vmap(function)
+    else:
+        spec = PartitionSpec('member')
+
+        def alone(*trees):
+            result = function(*jax.tree.map(lambda x: x[0], trees))
+            return jax.tree.map(lambda x: x[None], result)
+
+        # A compiled program is known by the name of its function.
+        alone.__name__ = getattr(function, 'func', function).__name__
+        mapped = jax.shard_map(alone, mesh=mesh, in_specs=spec, out_specs=spec)
+    return jax.jit(mapped, donate_argnums=0 if donate else ())
