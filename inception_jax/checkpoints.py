@@ -1,11 +1,21 @@
-"""Checkpoints of a run: the whole state and what else is needed to go on exactly."""
+"""Checkpoints of a run: the whole state and what else is needed to go on exactly.
 
-from collections.abc import Sequence
+Each has check sums of its content, since Orbax returns a flipped bit as it finds it.
+"""
+
+import contextlib
+import json
+import logging
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
 from inception_jax.state import TrainState
@@ -13,34 +23,94 @@ from inception_jax.state import TrainState
 Manager = ocp.CheckpointManager
 
 
+class Damage(NamedTuple):
+    """A checkpoint that cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+
 class Saved(NamedTuple):
-    """A checkpoint. `about` is JSON: whose it is, the verdict, the last metrics."""
+    """A checkpoint. `about` is JSON: whose it is, the verdict, the last metrics.
+
+    `damaged` are newer ones, which cannot be read.
+    """
 
     state: TrainState
     about: dict[str, Any]
+    damaged: tuple[Damage, ...] = ()
 
 
-def manager(folder: Path, keep: int, always: Sequence[int] = ()) -> Manager:
-    """Returns Orbax's manager of a folder: asynchronous, with the last `keep` kept.
+class NotSaved(Exception):
+    """A checkpoint could not be written; those before it are as they were."""
 
-    The steps `always` are kept as well. Use it in a `with` statement; at its end what
-    is being written is waited for.
+
+class _Unreadable(Exception):
+    """Why a checkpoint cannot be read."""
+
+
+@contextlib.contextmanager
+def manager(
+    folder: Path, keep: int, *, best: int = 0, always: Sequence[int] = ()
+) -> Iterator[Manager]:
+    """Opens Orbax's manager of a folder: asynchronous, with the last `keep` kept.
+
+    The `best` by top-1 error, of those saved with one, and the steps `always` are kept
+    as well. At the end what is being written is waited for.
+
+    Raises:
+      NotSaved: it cannot be written.
     """
-    policy = keeping.AnyPreservationPolicy(
-        [keeping.LatestN(keep), keeping.CustomSteps(always)]
+    policies = [keeping.LatestN(keep), keeping.CustomSteps(always)]
+    if best:
+        policies.append(
+            keeping.BestN(
+                get_metric_fn=lambda metrics: metrics['top_1_error'],
+                reverse=True,
+                n=best,
+                keep_checkpoints_without_metrics=False,
+            )
+        )
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=keeping.AnyPreservationPolicy(policies)
     )
-    options = ocp.CheckpointManagerOptions(preservation_policy=policy)
-    return Manager(folder.absolute(), options=options)
+    with _quiet():
+        one = Manager(folder.absolute(), options=options)
+        try:
+            yield one
+        finally:
+            with _saving(folder):
+                one.close()
 
 
-def save(manager: Manager, state: TrainState, about: dict) -> None:
-    """Starts to save the state under its step."""
-    manager.save(
-        int(state.step),
-        args=ocp.args.Composite(
-            state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
-        ),
-    )
+def save(
+    manager: Manager, state: TrainState, about: dict, top_1_error: float | None = None
+) -> None:
+    """Starts to save the state under its step, with its error if it was evaluated.
+
+    Raises:
+      NotSaved: it cannot be written, or the one before it could not.
+    """
+    about = about | {'form': _form(state), 'sums': _sums(state)}
+    about['sums']['about'] = _sum_of_json(about)
+    with _saving(Path(manager.directory)):
+        manager.save(
+            int(state.step),
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+            ),
+            metrics=None if top_1_error is None else {'top_1_error': top_1_error},
+        )
+
+
+@contextlib.contextmanager
+def _saving(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise NotSaved(
+            f'no checkpoint could be written to {folder} ({_first_line(error)})'
+        ) from error
 
 
 def steps(folder: Path) -> list[int]:
@@ -51,35 +121,124 @@ def steps(folder: Path) -> list[int]:
         return list(manager.all_steps())
 
 
-def restore(folder: Path, like: TrainState, at: int | None = None) -> Saved | None:
-    """Returns the newest checkpoint, with the shapes and places of `like`.
+def restore(
+    folder: Path,
+    like: TrainState,
+    accept: Callable[[Mapping], None],
+    at: int | None = None,
+) -> Saved | None:
+    """Returns the newest checkpoint that can be read, in the places of `like`.
 
     With `at` it is the newest one up to that step. Returns None where there is none.
 
+    Args:
+      accept: raises ValueError if the content of `about` is not that of this run.
+
     Raises:
-      ValueError: the newest checkpoint cannot be read as such a state.
+      ValueError: there are checkpoints and none can be read; or it is another run's, or
+        its arrays are others than those of `like`.
     """
+    damaged = []
+    with _quiet(), Manager(folder.absolute()) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            if at is not None and step > at:
+                continue
+            try:
+                state, about = _read(manager, step, like, accept)
+                return Saved(state, about, tuple(damaged))
+            except _Unreadable as error:
+                damaged.append(Damage(folder / str(step), str(error)))
+    if damaged:
+        found = '; '.join(f'{d.path.name}: {d.reason}' for d in damaged)
+        raise ValueError(
+            f'no checkpoint in {folder} can be read ({found}); restore one from a '
+            'copy, or use another --workdir to begin anew'
+        )
+    return None
+
+
+def _read(manager: Manager, step: int, like: TrainState, accept: Callable):
+    """Returns state and about; `about` first, since it says whose the state is."""
+    (about,) = _item(manager, step, about=ocp.args.JsonRestore())
+    if not isinstance(about, Mapping):
+        raise _Unreadable('it does not say whose it is')
+    sums = about.get('sums', {})
+    if 'about' in sums and sums['about'] != _sum_of_json(about):
+        raise _Unreadable('what it says of itself is not what was written')
+    accept(about)
+    if about.get('form', _form(like)) != _form(like):
+        version = about['run']['inception_jax']
+        raise ValueError(
+            f'the checkpoint {manager.directory / str(step)} was written by '
+            f'inception_jax {version}, whose state has other arrays; go on with that '
+            'version, or use another --workdir to begin anew'
+        )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    wanted = ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract), about=ocp.args.JsonRestore()
-    )
-    with Manager(folder.absolute()) as manager:
-        steps = [s for s in manager.all_steps() if at is None or s <= at]
-        if not steps:
-            return None
-        step = max(steps)
-        try:
-            saved = manager.restore(step, args=wanted)
-        except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(
-                f'the checkpoint {folder / str(step)} cannot be read ({reason}); '
-                + _repair(steps)
-            ) from error
-    return Saved(saved.state, saved.about)
+    (state,) = _item(manager, step, state=ocp.args.StandardRestore(abstract))
+    for name, found in _sums(state).items():
+        if sums.get(name, found) != found:
+            raise _Unreadable(f'its {name} is not what was written')
+    if int(state.step) != step:
+        raise _Unreadable(f'it is that of step {int(state.step)}')
+    return state, about
 
 
-def _repair(steps: list[int]) -> str:
-    if len(steps) > 1:
-        return f'remove it to go on from step {sorted(steps)[-2]}'
-    return 'there is none before it, so use another --workdir to begin anew'
+def _item(manager: Manager, step: int, **wanted) -> Iterator:
+    try:
+        return manager.restore(step, args=ocp.args.Composite(**wanted)).values()
+    except Exception as error:
+        raise _Unreadable(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _form(state: TrainState) -> int:
+    """Returns a sum over the names, shapes and types of a state's arrays."""
+    named = jax.tree_util.tree_flatten_with_path(state)[0]
+    spelt = [f'{jax.tree_util.keystr(n)} {x.shape} {x.dtype}' for n, x in named]
+    return zlib.crc32('\n'.join(spelt).encode())
+
+
+def _sums(state: TrainState) -> dict[str, int]:
+    """Returns a sum over the bits of each field of a state, wherever it lies."""
+    sums = {}
+    for name, field in vars(state).items():
+        sums[name] = 0
+        for x in jax.tree.leaves(field):
+            sums[name] = zlib.crc32(_bits(x), sums[name])
+    return sums
+
+
+def _bits(x: jax.Array) -> np.ndarray:
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x = jax.random.key_data(x)
+    if isinstance(x, jax.Array) and not x.is_fully_replicated:
+        x = multihost_utils.process_allgather(x, tiled=True)
+    return np.ascontiguousarray(x)
+
+
+def _sum_of_json(about: Mapping) -> int:
+    """Returns a sum over the content of `about`, its own sum left out."""
+    sums = {n: x for n, x in about['sums'].items() if n != 'about'}
+    return zlib.crc32(json.dumps({**about, 'sums': sums}, sort_keys=True).encode())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what Orbax and its threads print of an error that becomes one line."""
+    logger, hook = logging.getLogger('absl'), sys.excepthook
+
+    def only_others(kind, error, trace):
+        if 'Event loop is closed' not in str(error):
+            hook(kind, error, trace)
+
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    sys.excepthook = only_others
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        sys.excepthook = hook

@@ -22,6 +22,7 @@ from inception_jax.state import TrainState
 from inception_jax.train import (
     Seen,
     about,
+    accepts,
     diagnoses,
     newest,
     observe,
@@ -73,7 +74,7 @@ def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
       ValueError: the run has not come so far, or began later as a fork.
     """
     check_step(p, step)
-    state, seen = newest(p, at=step)
+    state, seen, _ = newest(p, at=step)
     logged = {record['step'] for record in logs.read(p.workdir, 'train')}
     for done, after, metrics in steps_after(p, state, step):
         state, seen = after, observe(p, seen, [(done, metrics)])
@@ -215,7 +216,9 @@ def _begins_interval(p: Prepared, step: int) -> bool:
 
 def _same_state(p: Prepared, state: TrainState) -> bool | None:
     step = int(state.step)
-    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=step)
+    saved = checkpoints.restore(
+        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=step
+    )
     if saved is None or int(saved.state.step) != step:
         return None
 

@@ -22,7 +22,16 @@ from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.recipe import Recipe
 from inception_jax.signals import signals
 from inception_jax.state import TrainState
-from inception_jax.train import Outcome, Seen, Stretch, attend, desk, stream, stretches
+from inception_jax.train import (
+    Outcome,
+    Seen,
+    Stretch,
+    attend,
+    desk,
+    ends,
+    stream,
+    stretches,
+)
 
 
 def pace(p: Prepared) -> tuple:
@@ -60,7 +69,7 @@ def _train(group, begun, engine: str) -> list[Outcome]:
     mesh = stacks.member_mesh(len(group)) if engine == 'devices' else None
     steps = _steps(program(p.network), p.experiment.recipe, mesh)
     states = stacks.place_members([state for state, _ in begun], mesh)
-    seens, ends = [seen for _, seen in begun], [p.steps] * len(group)
+    seens, last = [seen for _, seen in begun], [p.steps] * len(group)
     begun.clear()
     streams = zip(*(stream(q, start=first) for q in group), strict=True)
     batches = (stacks.place_members(together, mesh) for together in streams)
@@ -72,24 +81,24 @@ def _train(group, begun, engine: str) -> list[Outcome]:
         caught = stack.enter_context(signals())
         for stretch in stretches(p, steps, first, states, batches, progress, caught):
             done, seens = stretch.step, _attend(group, desks, stretch, seens)
-            ends = [
-                min(end, done) if _diverged(s) else end
-                for s, end in zip(seens, ends, strict=True)
+            last = [
+                min(end, done) if ends(q, s) else end
+                for q, s, end in zip(group, seens, last, strict=True)
             ]
-            if all(map(_diverged, seens)):
+            if all(map(ends, group, seens)):
                 break
     return [
-        Outcome(min(end, done), seen.watch.verdict, caught())
-        for seen, end in zip(seens, ends, strict=True)
+        Outcome(min(end, done), seen.watch.verdict, caught(), ends(q, seen))
+        for q, seen, end in zip(group, seens, last, strict=True)
     ]
 
 
 def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]:
-    """Does for each member that has not diverged what `train.attend` does for a run."""
+    """Does for each member that has not ended what `train.attend` does for a run."""
     fetched = jax.device_get(stretch.metrics)
     after = []
     for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
-        if not _diverged(seen):
+        if not ends(p, seen):
             state = None
             if stretch.due & {'evaluate', 'save'}:
                 state = stacks.move(_member(stretch.state, i), p.mesh)
@@ -101,10 +110,6 @@ def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]
 
 def _member(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda x: x[i], tree)
-
-
-def _diverged(seen: Seen) -> bool:
-    return seen.watch.verdict.verdict == 'diverged'
 
 
 @functools.lru_cache(maxsize=4)

@@ -109,6 +109,11 @@ def text(split: str, record: Record) -> str:
     return '  '.join(parts)
 
 
+def warn(text: str) -> None:
+    """Tells people what they did not ask for and should know."""
+    print(f'note: {text}', file=sys.stderr, flush=True)
+
+
 class Progress:
     """A bar with rate and time left on a terminal, plain lines elsewhere.
 

@@ -6,7 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -44,7 +44,10 @@ class Data:
 class Run:
     """How long a run is and what it leaves behind.
 
-    `batch_size` is the global one. 0 for `diagnose_every_steps` means never.
+    `batch_size` is the global one. 0 for `diagnose_every_steps` means never, and so it
+    does for `checkpoint_every_minutes`, at which one more is saved with the next
+    record. Of the checkpoints the last `keep_checkpoints` are kept, and the `keep_best`
+    by top-1 error: with these there is one after each evaluation.
     """
 
     seed: int
@@ -55,23 +58,26 @@ class Run:
     checkpoint_every_epochs: float
     keep_checkpoints: int
     diagnose_every_steps: int
+    checkpoint_every_minutes: float = 0.0
+    keep_best: int = 0
+
+    MAY_BE_0: ClassVar = (
+        'diagnose_every_steps',
+        'checkpoint_every_minutes',
+        'keep_best',
+    )
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'config.run.seed is {self.seed}; expected 0 to 2**32 - 1')
         for name, value in dataclasses.asdict(self).items():
-            if name in ('seed', 'diagnose_every_steps'):
+            if name == 'seed' or (name in self.MAY_BE_0 and value == 0):
                 continue
             if not 0 < value < math.inf:
+                least = 'at least' if name in self.MAY_BE_0 else 'greater than'
                 raise ValueError(
-                    f'config.run.{name} is {value}; it must be finite and '
-                    'greater than 0'
+                    f'config.run.{name} is {value}; it must be finite and {least} 0'
                 )
-        if self.diagnose_every_steps < 0:
-            raise ValueError(
-                f'config.run.diagnose_every_steps is {self.diagnose_every_steps}; '
-                'expected a number of steps, or 0 for never'
-            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""SIGINT and SIGTERM as a request to end well."""
+"""What ends a run before its last step: SIGINT and SIGTERM, or a word of why."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+
+
+class Stopped(Exception):
+    """Something outside ended a run; the text says what, and how to go on."""
 
 
 @contextlib.contextmanager

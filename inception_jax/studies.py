@@ -99,7 +99,7 @@ def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
     keep_compiled_programs()
     from inception_jax import sweep
 
-    prepared = sweep.prepared(found)
+    prepared = sweep.prepared(found, options.engine)
     members.claim(found)
     return lambda: _work(module, found, prepared, conclude, options, shard)
 

@@ -24,6 +24,7 @@ def finish(p: Prepared, outcome: Outcome) -> str:
             **dataclasses.asdict(outcome.verdict),
             'steps_done': outcome.step,
             'steps': p.steps,
+            'ended': outcome.ended,
             'network': p.network.name,
             'classes': p.network.classes,
             'fingerprint': fingerprint(p.network),

@@ -5,6 +5,7 @@ at any moment and goes on with the same command; the table is a function of thes
 folders.
 """
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -43,17 +44,22 @@ def text(summary: Summary) -> str:
     )
 
 
-def prepared(sweep: Sweep) -> dict[str, Prepared]:
+def prepared(sweep: Sweep, engine: str) -> dict[str, Prepared]:
     """Prepares all members; compiles and writes nothing.
 
     Raises:
-      ValueError: a member cannot run; the message names it.
+      ValueError: a member cannot run, or not by this engine; the message names it.
     """
     found = {}
     for member in sweep.members:
         try:
             chosen = experiment(sweep.config_of(member))
             found[member] = prepare(chosen, sweep.workdir(member))
+            if engine != 'sequential' and chosen.parallel.batch_norm == 'per_device':
+                raise ValueError(
+                    f'config.parallel.batch_norm is per_device, and with --engine '
+                    f'{engine} a member is on one device; use --engine sequential'
+                )
         except ValueError as error:
             raise ValueError(f'member {member}: {error}') from error
     return found
@@ -133,8 +139,9 @@ def _attempt(
     """Runs some members, alone if together they fail; returns the signal that came."""
     try:
         outcomes = _outcomes(list(group.values()), engine)
-        for p, outcome in zip(group.values(), outcomes, strict=True):
-            summaries.finish(p, outcome)
+    except workdirs.InUse as error:
+        say(str(error))
+        return None
     except Exception:
         outcomes, error = [], traceback.format_exc()
     # Out here the failed attempt is gone, with all that it held on the device.
@@ -158,12 +165,19 @@ def _attempt(
 
 
 def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
-    begun = [start(p) for p in group]
-    for p in group:
-        workdirs.note_command(p.workdir)
-    if engine == 'sequential':
-        return [train(p, *begun.pop(0), lines=False) for p in group]
-    return lockstep.train_together(group, begun, engine)
+    with contextlib.ExitStack() as held:
+        for p in group:
+            held.enter_context(workdirs.hold(p.workdir))
+        begun = [start(p) for p in group]
+        for p in group:
+            workdirs.note_command(p.workdir)
+        if engine == 'sequential':
+            outcomes = [train(p, *begun.pop(0), lines=False) for p in group]
+        else:
+            outcomes = lockstep.train_together(group, begun, engine)
+        for p, outcome in zip(group, outcomes, strict=True):
+            summaries.finish(p, outcome)
+    return outcomes
 
 
 def _is_finished(p: Prepared) -> bool:

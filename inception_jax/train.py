@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -10,12 +11,14 @@ import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.by_block import names
+from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.identity import check_same
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.signals import signals
 from inception_jax.state import TrainState, initial_state
+from inception_jax.stops import told
 from inception_jax.verdicts import Signs, Verdict, Watch, diverged, judge, not_finite
 
 
@@ -29,12 +32,14 @@ class Seen(NamedTuple):
 class Outcome(NamedTuple):
     """How a run ended: at its last step or by divergence, or at a signal.
 
-    `signal` is the number of one that came, also in a run's last steps.
+    `ended` tells that the verdict ended it. `signal` is the number of one that came,
+    also in a run's last steps.
     """
 
     step: int
     verdict: Verdict
     signal: int | None
+    ended: bool = False
 
 
 class Stretch(NamedTuple):
@@ -60,45 +65,66 @@ class Desk(NamedTuple):
 def start(p: Prepared) -> tuple[TrainState, Seen]:
     """Claims the workdir and returns its newest checkpoint, or the state before step 1.
 
+    Checkpoints that cannot be read are set aside, and the run goes on from the newest
+    that can.
+
     Raises:
-      ValueError: the checkpoint cannot be read or is another run's, the records cannot
+      ValueError: no checkpoint can be read or it is another run's, the records cannot
         be read, or the workdir cannot be written.
     """
     logs.read(p.workdir)
-    state, seen = newest(p)
+    state, seen, damaged = newest(p)
     if int(state.step) > p.steps:
         raise ValueError(
             f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
             f'{p.steps} steps of config.run.epochs; raise it'
         )
     workdirs.claim(p.workdir, p.identity)
+    for path, reason in damaged:
+        place = workdirs.set_aside(path)
+        logs.warn(
+            f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
+            f'the run goes on from step {int(state.step)}'
+        )
     workdirs.begin(p.workdir)
     return state, seen
 
 
-def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
+def newest(
+    p: Prepared, at: int | None = None
+) -> tuple[TrainState, Seen, tuple[checkpoints.Damage, ...]]:
     """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
 
+    And newer checkpoints that cannot be read.
+
     Raises:
-      ValueError: the checkpoint cannot be read or is another run's.
+      ValueError: no checkpoint can be read, or it is another run's.
     """
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
     state = parallel.spread(state, p.mesh)
-    saved = checkpoints.restore(p.workdir / 'checkpoints', like=state, at=at)
+    saved = checkpoints.restore(
+        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=at
+    )
     if saved is None and workdirs.origin(p.workdir):
         raise ValueError(
             f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
             'fork, into another folder'
         )
     if saved is None:
-        return state, Seen(Watch(), [])
-    check_same(p.workdir, saved.about['run'], p.identity)
+        return state, Seen(Watch(), []), ()
     watch = saved.about['watch']
-    watch = Watch(Verdict(**watch['verdict']), tuple(watch['shares']))
+    watch = Watch(
+        Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
+    )
     state = dataclasses.replace(saved.state, hparams=state.hparams)
-    return state, Seen(watch, saved.about['interval'])
+    return state, Seen(watch, saved.about['interval']), saved.damaged
+
+
+def accepts(p: Prepared) -> Callable[[Mapping], None]:
+    """Returns what raises ValueError for a checkpoint of another run."""
+    return lambda about: check_same(p.workdir, about['run'], p.identity)
 
 
 def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> Outcome:
@@ -106,11 +132,15 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
 
     The workdir gets metrics.jsonl, TensorBoard events and checkpoints; with `lines`,
     people see the records.
+
+    Raises:
+      Stopped: the disk, the data or the memory of the device does not allow more.
     """
     first = done = int(state.step)
     batches = (parallel.place(b, p.mesh) for b in stream(p, start=first))
-    size = p.experiment.run.batch_size
+    size, ended = p.experiment.run.batch_size, False
     with (
+        told(),
         contextlib.closing(
             logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
@@ -120,9 +150,10 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
         todo = stretches(p, programs(p).steps, first, state, batches, progress, caught)
         for stretch in todo:
             done, seen = stretch.step, attend(p, at, stretch, seen)
-            if seen.watch.verdict.verdict == 'diverged':
+            ended = ends(p, seen)
+            if ended:
                 break
-    return Outcome(done, seen.watch.verdict, caught())
+    return Outcome(done, seen.watch.verdict, caught(), ended)
 
 
 def stretches(
@@ -137,17 +168,28 @@ def stretches(
     """Makes the steps after `first`, and yields when something is due.
 
     The next step takes the state that was yielded. A signal ends the steps with a state
-    to save.
+    to save, and so do data that cannot be read.
     """
-    running = []
+    running, kept, since = [], first, time.monotonic()
     for done in range(first + 1, p.steps + 1):
         diagnosed = is_due(p.experiment.run.diagnose_every_steps, done)
         step = steps.diagnosed_step if diagnosed else steps.step
-        state, metrics = step(state, next(batches))
+        try:
+            batch = next(batches)
+        except Unreadable:
+            if kept < done - 1:
+                yield Stretch(done - 1, state, running, {'save'})
+            raise
+        state, metrics = step(state, batch)
         running.append(metrics)
         parallel.keep_pace(running)
         progress.advance(running)
         due, stop = due_after(p, done), caught()
+        minutes = p.experiment.run.checkpoint_every_minutes
+        if minutes and 'log' in due and time.monotonic() - since >= 60 * minutes:
+            due = due | {'save'}
+        if 'save' in due:
+            kept, since = done, time.monotonic()
         if stop:
             yield Stretch(done, state, running, due | {'save'})
             return
@@ -160,10 +202,13 @@ def stretches(
 @contextlib.contextmanager
 def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
     """Opens what a run writes to, from the step `first` on."""
-    keep = p.experiment.run.keep_checkpoints
+    run = p.experiment.run
     with (
         checkpoints.manager(
-            p.workdir / 'checkpoints', keep, always=workdirs.origin(p.workdir)
+            p.workdir / 'checkpoints',
+            run.keep_checkpoints,
+            best=run.keep_best,
+            always=workdirs.origin(p.workdir),
         ) as manager,
         contextlib.closing(logs.Log(p.workdir, step=first)) as log,
     ):
@@ -189,17 +234,26 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
         at.log.write('train', record)
         at.progress.say(logs.text('train', record))
         seen = seen._replace(interval=[])
-    if seen.watch.verdict.verdict == 'diverged':
+    if ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
         return seen
+    error = None
     if 'evaluate' in due:
         record = where | evaluation(p, state)
         at.log.write('evaluation', record)
         at.progress.say(logs.text('evaluation', record))
+        error = record['top_1_error']
         if not np.isfinite(record['cross_entropy']):
-            return seen._replace(watch=Watch(diverged(step, 'evaluation')))
-    if 'save' in due:
-        checkpoints.save(at.manager, state, about(p, seen))
+            seen = seen._replace(watch=Watch(diverged(step, 'evaluation')))
+            if ends(p, seen):
+                return seen
+    if 'save' in due or ends(p, seen):
+        checkpoints.save(at.manager, state, about(p, seen), error)
     return seen
+
+
+def ends(p: Prepared, seen: Seen) -> bool:
+    """Tells whether the verdict ends the run."""
+    return p.experiment.verdicts.end(seen.watch.verdict)
 
 
 def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
@@ -235,7 +289,8 @@ def due_after(p: Prepared, step: int) -> set[str]:
         'evaluate': max(1, round(run.evaluate_every_epochs * p.steps_per_epoch)),
         'save': max(1, round(run.checkpoint_every_epochs * p.steps_per_epoch)),
     }
-    return {what for what in every if is_due(every[what], step) or step == p.steps}
+    due = {what for what in every if is_due(every[what], step) or step == p.steps}
+    return due | {'save'} if run.keep_best and 'evaluate' in due else due
 
 
 def is_due(every: int, step: int) -> bool:
@@ -249,7 +304,8 @@ def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
     for number, metrics in numbered:
         numbers = scalars(metrics)
         bad = not_finite(blocks, **metrics['blocks'])
-        signs = Signs(numbers['loss'], numbers['dead_channels'], bad)
+        skipped = numbers.get('skipped', 0.0) > 0
+        signs = Signs(numbers['loss'], numbers['dead_channels'], bad, skipped)
         watch = judge(watch, number, signs, p.experiment.verdicts)
         interval.append(numbers)
     return Seen(watch, interval)
@@ -273,11 +329,16 @@ def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Re
 
 
 def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
-    """Returns the means over steps; batches are of one size, so these are of images."""
-    return {
-        name: float(np.mean([metrics[name] for metrics in interval]))
-        for name in interval[0]
-    }
+    """Returns the means over steps; batches are of one size, so these are of images.
+
+    `skipped` is the share of steps whose update was left out, and all else is of the
+    others.
+    """
+    counted = [m for m in interval if not m.get('skipped')] or interval
+    means = {name: float(np.mean([m[name] for m in counted])) for name in interval[0]}
+    if 'skipped' in means:
+        means['skipped'] = float(np.mean([m['skipped'] for m in interval]))
+    return means
 
 
 def about(p: Prepared, seen: Seen) -> dict:

@@ -8,7 +8,8 @@ A channel of that grid is silent in a step if it is zero for the whole batch.
              `dying_share`
   dead       in each of the last `window` steps it was at least `dead_share`; 1.0 asks
              for zeros only
-  diverged   the loss, a gradient or a batch statistic is not finite; for good
+  diverged   the loss, a gradient or a batch statistic is not finite; for good. Where
+             such updates are left out (Recipe.skip_non_finite), `window` in a row
 
 The step of a verdict is the first one of its window with so many silent channels. A
 network that comes back to life is alive again.
@@ -28,11 +29,16 @@ ORDER = (*LOST, 'dying', 'alive', 'failed', 'unfinished')
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Where a verdict turns: shares of channels from 0 to 1, and a number of steps."""
+    """Where a verdict turns: shares of channels from 0 to 1, and a number of steps.
+
+    And what a run does then: `on_dead` and `on_diverged` are stop or go_on.
+    """
 
     dead_share: float
     dying_share: float
     window: int
+    on_dead: str = 'go_on'
+    on_diverged: str = 'stop'
 
     def __post_init__(self):
         if not 0 < self.dying_share <= self.dead_share <= 1:
@@ -44,6 +50,17 @@ class Thresholds:
             raise ValueError(
                 f'config.verdicts.window is {self.window}; expected 1 step or more'
             )
+        for name in ('on_dead', 'on_diverged'):
+            if getattr(self, name) not in ('stop', 'go_on'):
+                raise ValueError(
+                    f'config.verdicts.{name} is {getattr(self, name)!r}; expected stop '
+                    'or go_on'
+                )
+
+    def end(self, verdict: 'Verdict') -> bool:
+        """Tells whether a run ends with this verdict, before its last step."""
+        actions = {'dead': self.on_dead, 'diverged': self.on_diverged}
+        return actions.get(verdict.verdict) == 'stop'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,27 +95,34 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """The verdict so far, and the shares of silent channels of the last steps."""
+    """The verdict so far, the shares of silent channels of the last steps, and how many
+    updates in a row were left out.
+    """
 
     verdict: Verdict = Verdict()
     shares: tuple[float, ...] = ()
+    skipped: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Signs:
     """What one step tells: its loss, the share of silent channels of the last grid, and
-    the first tensor that is not finite, None if all are.
+    the first tensor that is not finite, None if all are; and whether the update was
+    left out for that.
     """
 
     loss: float
     dead_channels: float
     not_finite: str | None = None
+    skipped: bool = False
 
 
 def judge(before: Watch, step: int, signs: Signs, thresholds: Thresholds) -> Watch:
     """Returns the watch after the step number `step`."""
     if before.verdict.verdict == 'diverged':
         return before
+    if signs.skipped and before.skipped + 1 < thresholds.window:
+        return dataclasses.replace(before, skipped=before.skipped + 1)
     if signs.not_finite or not math.isfinite(signs.loss):
         return Watch(diverged(step, signs.not_finite or 'loss'))
     shares = (*before.shares, signs.dead_channels)[-thresholds.window :]

@@ -4,12 +4,14 @@ import contextlib
 import datetime
 import fcntl
 import json
+import os
 import shlex
+import socket
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # Fields that change what a run leaves behind, and not what it computes.
 FREE = frozenset(
@@ -22,7 +24,11 @@ FREE = frozenset(
         'run.log_every_steps',
         'run.evaluate_every_epochs',
         'run.checkpoint_every_epochs',
+        'run.checkpoint_every_minutes',
         'run.keep_checkpoints',
+        'run.keep_best',
+        'verdicts.on_dead',
+        'verdicts.on_diverged',
         'run.diagnose_every_steps',
     }
 )
@@ -126,6 +132,43 @@ def draft(path: Path) -> Path:
     return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
 
 
+class InUse(ValueError):
+    """Another process is at work in a folder."""
+
+
+def hold(folder: Path) -> IO:
+    """Makes a folder this process's own, until what it returns is closed.
+
+    Raises:
+      InUse: another process holds it.
+      ValueError: it cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / '.hold').open('a+')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        who = file.read().strip() or 'another process'
+        file.close()
+        raise InUse(
+            f'{who} is at work in {folder}; wait for its end or stop it, or use '
+            'another --workdir'
+        ) from error
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+    return file
+
+
+def set_aside(path: Path) -> Path:
+    """Moves a damaged checkpoint out of the way and returns where it is now."""
+    place = path.parent.with_name('damaged')
+    place.mkdir(exist_ok=True)
+    return path.rename(place / f'{path.name}-{uuid.uuid4().hex[:6]}')
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Waits until no other process is in such a block for the same file."""
@@ -136,8 +179,9 @@ def locked(path: Path) -> Iterator[None]:
 
 def is_finished(verdict: Mapping[str, Any]) -> bool:
     """Tells of the content of a verdict.json whether the run has come to its end."""
-    diverged = verdict['verdict'] == 'diverged'
-    return diverged or verdict['steps_done'] >= verdict['steps']
+    # Older ones say nothing of it and ended where they diverged.
+    ended = verdict.get('ended', verdict['verdict'] == 'diverged')
+    return ended or verdict['steps_done'] >= verdict['steps']
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:

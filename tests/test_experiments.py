@@ -58,7 +58,7 @@ def flops(found, images):
 def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
     chosen = getattr(study, scale)
     found = studies.plan(chosen, tmp_path, 'synthetic:50000/10')
-    runs = sweep.prepared(found)
+    runs = sweep.prepared(found, 'sequential')
     assert len(runs) >= 12
     assert not list(tmp_path.iterdir())
     assert chosen.cost in ' '.join(study.__doc__.split())
@@ -72,7 +72,7 @@ def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
 def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
     one = dataclasses.replace(study.LAPTOP, grids=('warmup_epochs=0.064',))
     images, digits = (
-        sweep.prepared(studies.plan(one, tmp_path, source)).popitem()[1]
+        sweep.prepared(studies.plan(one, tmp_path, source), 'sequential').popitem()[1]
         for source in ('synthetic:50000/10', 'digits')
     )
     assert digits.steps == images.steps

@@ -36,6 +36,7 @@ LAYERS = {
     'settings': 4,
     'programs': 4,
     'prepare': 4,
+    'stops': 4,
     'costs': 4,
     'roofline': 4,
     'identity': 4,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from inception_jax.members import ENGINES
+from inception_jax.signals import Stopped
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,7 +34,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     """Does what a user asked for, and returns the exit status.
 
     A command first does all that a user's mistake can stop, and says so by ValueError;
-    what it returns is the work itself, in which an error is ours.
+    what it returns is the work itself, in which an error is ours, but for `Stopped`.
     """
     try:
         work = command()
@@ -50,3 +51,6 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Stopped as error:
+        print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1

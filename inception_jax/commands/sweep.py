@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     keep_compiled_programs()
     from inception_jax import sweep
 
-    prepared = sweep.prepared(found)
+    prepared = sweep.prepared(found, options.engine)
     members.claim(found)
     return lambda: _work(found, prepared, options.engine, shard)
 

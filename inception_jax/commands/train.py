@@ -45,18 +45,20 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.train import start
 
     prepared = prepare(chosen, options.workdir)
+    held = workdirs.hold(options.workdir)
     state, seen = start(prepared)
-    return lambda: work(prepared, state, seen)
+    return lambda: work(prepared, state, seen, held)
 
 
-def work(prepared, state, seen) -> int:
+def work(prepared, state, seen, held) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
     from inception_jax import summaries, workdirs
     from inception_jax.train import train
 
-    workdirs.note_command(prepared.workdir)
-    print(summaries.header(prepared, int(state.step)), flush=True)
-    outcome = train(prepared, state, seen)
-    print(summaries.finish(prepared, outcome))
+    with held:
+        workdirs.note_command(prepared.workdir)
+        print(summaries.header(prepared, int(state.step)), flush=True)
+        outcome = train(prepared, state, seen)
+        print(summaries.finish(prepared, outcome))
     stopped = outcome.signal is not None and outcome.step < prepared.steps
     return 128 + outcome.signal if stopped else 0

@@ -17,6 +17,10 @@ class Example(NamedTuple):
     id: str
 
 
+class Unreadable(ValueError):
+    """An example cannot be read or decoded; the text names it."""
+
+
 class Source(Protocol):
     """A sequence of examples; it is read by several threads at once."""
 

@@ -13,7 +13,7 @@ import cv2
 import grain
 import numpy as np
 
-from inception_jax.data.example import Example, Source
+from inception_jax.data.example import Source, Unreadable
 from inception_jax.data.geometry import (
     Box,
     central_crop,
@@ -171,21 +171,22 @@ def _order(examples: int, seed: int) -> grain.MapDataset:
 def _load(
     source: Source, index: int, crop: Callable[[int, int], Box], size: int
 ) -> Batch:
-    example = source[index]
-    image = _decode(example)
+    try:
+        example = source[index]
+    except Exception as error:
+        raise Unreadable(
+            f'cannot read example {index} of the data ({error})'
+        ) from error
+    try:
+        image = decode(example.image)
+    except ValueError as error:
+        raise Unreadable(f'cannot decode image {example.id}: {error}') from error
     box = crop(*image.shape[:2])
     return {
         'image': crop_and_resize(image, box, size),
         'label': np.int32(example.label),
         'example': np.uint32(index),
     }
-
-
-def _decode(example: Example) -> np.ndarray:
-    try:
-        return decode(example.image)
-    except ValueError as error:
-        raise ValueError(f'cannot decode image {example.id}: {error}') from error
 
 
 def _padding(size: int) -> Batch:
