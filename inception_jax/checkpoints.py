@@ -227,18 +227,19 @@ def _sum_of_json(about: Mapping) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what Orbax and its threads print of an error that becomes one line."""
-    logger, hook = logging.getLogger('absl'), sys.excepthook
-
-    def only_others(kind, error, trace):
-        if 'Event loop is closed' not in str(error):
-            hook(kind, error, trace)
-
+    """Silences what Orbax says of an error that becomes one line of ours."""
+    logger = logging.getLogger('absl')
     level = logger.level
     logger.setLevel(logging.CRITICAL)
-    sys.excepthook = only_others
+    # Not put back: its threads end when they like.
+    sys.unraisablehook = _others_only
     try:
         yield
     finally:
         logger.setLevel(level)
-        sys.excepthook = hook
+
+
+def _others_only(unraisable, others=sys.unraisablehook) -> None:
+    """Tells of an error in a thread, but not of reads that nobody waits for."""
+    if 'Event loop is closed' not in str(unraisable.exc_value):
+        others(unraisable)

@@ -74,7 +74,7 @@ def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
       ValueError: the run has not come so far, or began later as a fork.
     """
     check_step(p, step)
-    state, seen, _ = newest(p, at=step)
+    state, seen = newest(p, at=step)
     logged = {record['step'] for record in logs.read(p.workdir, 'train')}
     for done, after, metrics in steps_after(p, state, step):
         state, seen = after, observe(p, seen, [(done, metrics)])

@@ -14,13 +14,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from inception_jax import logs, stacks
+from inception_jax import logs, processes, stacks
 from inception_jax.diagnostics import update_ratio
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.recipe import Recipe
-from inception_jax.signals import signals
 from inception_jax.state import TrainState
 from inception_jax.train import (
     Outcome,
@@ -78,8 +77,8 @@ def _train(group, begun, engine: str) -> list[Outcome]:
         progress = logs.Progress(p.steps, first, size, lines=False)
         stack.enter_context(contextlib.closing(progress))
         desks = [stack.enter_context(desk(q, first, progress)) for q in group]
-        caught = stack.enter_context(signals())
-        for stretch in stretches(p, steps, first, states, batches, progress, caught):
+        stop = stack.enter_context(processes.stops())
+        for stretch in stretches(p, steps, first, states, batches, progress, stop):
             done, seens = stretch.step, _attend(group, desks, stretch, seens)
             last = [
                 min(end, done) if ends(q, s) else end
@@ -88,7 +87,7 @@ def _train(group, begun, engine: str) -> list[Outcome]:
             if all(map(ends, group, seens)):
                 break
     return [
-        Outcome(min(end, done), seen.watch.verdict, caught(), ends(q, seen))
+        Outcome(min(end, done), seen.watch.verdict, stop(done), ends(q, seen))
         for q, seen, end in zip(group, seens, last, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""What ends a run from outside: the disk, the data, the memory, another process."""
+"""What ends a run from outside: the disk, the data, the memory of the device."""
 
 import contextlib
 from collections.abc import Iterator
@@ -45,10 +45,5 @@ def _reason(error: Exception) -> str | None:
                 'smaller config.run.batch_size, config.recipe.accumulation, '
                 'config.recipe.remat=all or config.recipe.dtype=bfloat16 (train '
                 '--dry-run tells what fits) in another --workdir where it refuses them'
-            )
-        case jax.errors.JaxRuntimeError() if jax.process_count() > 1:
-            return (
-                f'process {jax.process_index()} of {jax.process_count()} has lost '
-                f'another one ({first}); see why it ended'
             )
     return None

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, parallel, workdirs
+from inception_jax import checkpoints, logs, parallel, processes, workdirs
 from inception_jax.by_block import names
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.identity import check_same
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
-from inception_jax.signals import signals
 from inception_jax.state import TrainState, initial_state
 from inception_jax.stops import told
 from inception_jax.verdicts import Signs, Verdict, Watch, diverged, judge, not_finite
@@ -55,11 +54,18 @@ class Stretch(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """Where a run writes: checkpoints, records, and what people see."""
+    """Where a run writes: checkpoints, records, and what people see.
+
+    Of several processes the first alone has records.
+    """
 
     manager: checkpoints.Manager
-    log: logs.Log
+    log: logs.Log | None
     progress: logs.Progress
+
+    def write(self, split: str, record: logs.Record) -> None:
+        if self.log:
+            self.log.write(split, record)
 
 
 def start(p: Prepared) -> tuple[TrainState, Seen]:
@@ -73,12 +79,14 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
         be read, or the workdir cannot be written.
     """
     logs.read(p.workdir)
-    state, seen, damaged = newest(p)
+    state, seen, damaged = _restored(p)
     if int(state.step) > p.steps:
         raise ValueError(
             f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
             f'{p.steps} steps of config.run.epochs; raise it'
         )
+    if not processes.is_first():
+        return state, seen
     workdirs.claim(p.workdir, p.identity)
     for path, reason in damaged:
         place = workdirs.set_aside(path)
@@ -90,16 +98,17 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
     return state, seen
 
 
-def newest(
-    p: Prepared, at: int | None = None
-) -> tuple[TrainState, Seen, tuple[checkpoints.Damage, ...]]:
+def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
     """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
-
-    And newer checkpoints that cannot be read.
 
     Raises:
       ValueError: no checkpoint can be read, or it is another run's.
     """
+    return _restored(p, at)[:2]
+
+
+def _restored(p: Prepared, at: int | None = None):
+    """Returns what `newest` does, and the newer checkpoints that cannot be read."""
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
@@ -145,15 +154,16 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
             logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
         desk(p, first, progress) as at,
-        signals() as caught,
+        processes.stops() as stop,
+        processes.together(),
     ):
-        todo = stretches(p, programs(p).steps, first, state, batches, progress, caught)
+        todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
         for stretch in todo:
             done, seen = stretch.step, attend(p, at, stretch, seen)
             ended = ends(p, seen)
             if ended:
                 break
-    return Outcome(done, seen.watch.verdict, caught(), ended)
+    return Outcome(done, seen.watch.verdict, stop(done), ended)
 
 
 def stretches(
@@ -163,7 +173,7 @@ def stretches(
     state: TrainState,
     batches: Iterator[dict],
     progress: logs.Progress,
-    caught: Callable[[], int | None],
+    stop: processes.Stop,
 ) -> Iterator[Stretch]:
     """Makes the steps after `first`, and yields when something is due.
 
@@ -177,20 +187,21 @@ def stretches(
         try:
             batch = next(batches)
         except Unreadable:
-            if kept < done - 1:
+            if kept < done - 1 and jax.process_count() == 1:
                 yield Stretch(done - 1, state, running, {'save'})
             raise
         state, metrics = step(state, batch)
         running.append(metrics)
         parallel.keep_pace(running)
         progress.advance(running)
-        due, stop = due_after(p, done), caught()
+        due = due_after(p, done)
         minutes = p.experiment.run.checkpoint_every_minutes
-        if minutes and 'log' in due and time.monotonic() - since >= 60 * minutes:
-            due = due | {'save'}
+        if minutes and 'log' in due:
+            passed = time.monotonic() - since >= 60 * minutes
+            due = due | {'save'} if processes.agreed(passed) else due
         if 'save' in due:
             kept, since = done, time.monotonic()
-        if stop:
+        if stop(done):
             yield Stretch(done, state, running, due | {'save'})
             return
         if due:
@@ -210,7 +221,9 @@ def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
             best=run.keep_best,
             always=workdirs.origin(p.workdir),
         ) as manager,
-        contextlib.closing(logs.Log(p.workdir, step=first)) as log,
+        contextlib.closing(logs.Log(p.workdir, step=first))
+        if processes.is_first()
+        else contextlib.nullcontext() as log,
     ):
         yield Desk(manager, log, progress)
 
@@ -226,12 +239,12 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
     numbered = list(enumerate(jax.device_get(running), step - len(running) + 1))
     seen = observe(p, seen, numbered)
     for record in diagnoses(p, numbered):
-        at.log.write('diagnostics', record)
+        at.write('diagnostics', record)
     if seen.watch.verdict.since != before.since:
         at.progress.say(str(seen.watch.verdict))
     if 'log' in due:
         record = where | summarise(seen.interval) | at.progress.rate()
-        at.log.write('train', record)
+        at.write('train', record)
         at.progress.say(logs.text('train', record))
         seen = seen._replace(interval=[])
     if ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
@@ -239,7 +252,7 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
     error = None
     if 'evaluate' in due:
         record = where | evaluation(p, state)
-        at.log.write('evaluation', record)
+        at.write('evaluation', record)
         at.progress.say(logs.text('evaluation', record))
         error = record['top_1_error']
         if not np.isfinite(record['cross_entropy']):
@@ -263,6 +276,7 @@ def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
         batch_size=p.experiment.run.batch_size,
         size=p.network.input_size,
         crop_fraction=p.network.crop_fraction,
+        shard=processes.shard(),
     )
     return programs(p).evaluate(state, batches)
 
@@ -278,6 +292,7 @@ def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
         area=data.area,
         aspect=data.aspect,
         start=start,
+        shard=processes.shard(),
     )
 
 

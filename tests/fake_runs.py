@@ -228,6 +228,7 @@ def verdict(fate: Fate, records: list[dict]) -> dict:
         'layer': layer,
         'steps_done': fate.end,
         'steps': STEPS,
+        'ended': fate.verdict == 'diverged',
         'network': 'made_up',
         'classes': 10,
         'fingerprint': '0ddba11',

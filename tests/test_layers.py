@@ -27,6 +27,7 @@ LAYERS = {
     'verdicts': 2,
     'parallel': 3,
     'stacks': 3,
+    'processes': 3,
     'checkpoints': 3,
     'logs': 3,
     'signals': 3,

@@ -109,10 +109,10 @@ def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
         )
 
 
-def approximately(value):
+def approximately(value, bound=1e-5):
     if isinstance(value, list):
-        return [approximately(x) for x in value]
-    return pytest.approx(value, 1e-5, 1e-5) if isinstance(value, float) else value
+        return [approximately(x, bound) for x in value]
+    return pytest.approx(value, bound, bound) if isinstance(value, float) else value
 
 
 def steps_of(member):

@@ -216,7 +216,8 @@ def test_a_damaged_checkpoint_is_refused_and_not_begun_anew(tmp_path):
             path.write_bytes(path.read_bytes()[:100])
     status, text = apart(arguments(tmp_path, run__epochs=4))
     assert status == 2
-    assert 'cannot be read' in text
+    assert 'no checkpoint in' in text
+    assert text.count('\n') == 1
     assert 'images/s' not in text
 
 

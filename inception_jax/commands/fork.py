@@ -46,20 +46,18 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         changes[name] = literal(value)
     keep_compiled_programs()
     from inception_jax import history, workdirs
-    from inception_jax.commands.train import work
-    from inception_jax.train import start
+    from inception_jax.commands.train import begun
 
     parent = history.opened(options.workdir)
     fork = history.planned(parent, options.step, changes, options.into)
     if options.into.exists():
-        state, seen = start(fork.child)
-        return lambda: work(fork.child, state, seen)
+        return begun(fork.child)
 
     with workdirs.writing(options.into):
         options.into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> int:
         history.make(fork)
-        return work(fork.child, *start(fork.child))
+        return begun(fork.child)()
 
     return make_and_train

@@ -1,10 +1,11 @@
 """train: train a network, or go on with a run."""
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands import dry_run
+from inception_jax.commands import dry_run, processes
 from inception_jax.commands.configs import config, keep_compiled_programs, refuse
 
 HELP = 'train a network, or go on with a run'
@@ -24,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='where the run lives; a run that is there goes on',
     )
     dry_run.arguments(parser)
+    processes.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -41,24 +43,42 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     keep_compiled_programs()
     if options.dry_run:
         return dry_run.run(options, chosen)
+    processes.connect(options)
     from inception_jax.prepare import prepare
+
+    return begun(prepare(chosen, options.workdir))
+
+
+def begun(prepared) -> Callable[[], int]:
+    """Takes possession of the workdir of a run, and returns the rest of the work.
+
+    Raises:
+      ValueError: another process has it, or the run in it cannot go on.
+    """
+    from inception_jax import workdirs
+    from inception_jax.processes import is_first
     from inception_jax.train import start
 
-    prepared = prepare(chosen, options.workdir)
-    held = workdirs.hold(options.workdir)
-    state, seen = start(prepared)
-    return lambda: work(prepared, state, seen, held)
+    with contextlib.ExitStack() as held:
+        if is_first():
+            held.enter_context(workdirs.hold(prepared.workdir))
+        state, seen = start(prepared)
+        kept = held.pop_all()
+    return lambda: _work(prepared, state, seen, kept)
 
 
-def work(prepared, state, seen, held) -> int:
+def _work(prepared, state, seen, held) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
     from inception_jax import summaries, workdirs
+    from inception_jax.processes import is_first
     from inception_jax.train import train
 
     with held:
-        workdirs.note_command(prepared.workdir)
-        print(summaries.header(prepared, int(state.step)), flush=True)
-        outcome = train(prepared, state, seen)
-        print(summaries.finish(prepared, outcome))
+        if is_first():
+            workdirs.note_command(prepared.workdir)
+            print(summaries.header(prepared, int(state.step)), flush=True)
+        outcome = train(prepared, state, seen, lines=is_first())
+        if is_first():
+            print(summaries.finish(prepared, outcome))
     stopped = outcome.signal is not None and outcome.step < prepared.steps
     return 128 + outcome.signal if stopped else 0

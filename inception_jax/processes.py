@@ -1,0 +1,86 @@
+"""One run on several processes: each has a part of every batch, the first one writes.
+
+They make the same steps and must agree on what else to do, and when.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from inception_jax.signals import signals
+
+# Asks all processes whether to stop: after a step, for which signal, None to go on.
+Stop = Callable[[int], int | None]
+
+
+def is_first() -> bool:
+    """Tells whether this process writes what is written once."""
+    return jax.process_index() == 0
+
+
+def shard() -> tuple[int, int]:
+    """Returns which part of every batch is this process's: i of n."""
+    return jax.process_index(), jax.process_count()
+
+
+def agreed(flag: bool) -> bool:
+    """Returns what the first process says; all must ask at the same step."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.broadcast_one_to_all(np.array(flag)))
+
+
+@contextlib.contextmanager
+def stops() -> Iterator[Stop]:
+    """Catches signals; yields what tells of them, at the same step in all processes.
+
+    SIGINT and SIGTERM are meant. With several processes one of them is enough, and JAX
+    passes it on as it does a cluster's notice of preemption.
+    """
+    if jax.process_count() == 1:
+        with signals() as caught:
+            yield lambda step: caught()
+        return
+    found = []
+
+    def stop(step: int) -> int | None:
+        if not found and multihost_utils.reached_preemption_sync_point(step):
+            found.append(signal.SIGTERM)
+        return found[0] if found else None
+
+    # JAX listens to SIGTERM alone.
+    before = signal.signal(
+        signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Ends this process at once where a step finds that another one is gone.
+
+    Whatever would be closed in good order would wait for it.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1 or 'RESOURCE_EXHAUSTED' in str(error):
+            raise
+        index, count = shard()
+        print(
+            f'process {index} of {count} has lost another one '
+            f'({str(error).splitlines()[0][:200]}); see why it ended, then start all '
+            'again: the run goes on from its last checkpoint',
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
