@@ -1,0 +1,165 @@
+"""Kills a run at random moments, again and again, and compares it with one left alone.
+
+Command   python benchmarks/kills.py --kills 50
+Cost      10 minutes on 2 CPU cores
+Expected  every restart goes on; in the end parameters, averages, optimizer state and
+          position in the data have the same bits, and no record is missing or double
+
+The signal is SIGKILL: nothing can be tidied up. A third of the kills come while the
+process starts, a third while it trains, and a third while a checkpoint is written.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from inception_jax import history, logs, train
+from inception_jax.history import CLOCKS
+
+ROOT = Path(__file__).parent.parent
+
+# A small network, and checkpoints and records as often as can be.
+FIELDS = {
+    'network.width': 0.1,
+    'network.depth': 0.01,
+    'run.batch_size': 16,
+    'run.log_every_steps': 7,
+    'run.evaluate_every_epochs': 5,
+    'run.checkpoint_every_epochs': 0.2,
+    'run.diagnose_every_steps': 40,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--kills', type=int, default=50)
+    parser.add_argument('--epochs', type=float, default=40.0)
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        killed, whole = Path(folder, 'killed'), Path(folder, 'whole')
+        kinds = campaign(killed, options)
+        if begun(killed, options.epochs).wait() or begun(whole, options.epochs).wait():
+            print('a run did not end well')
+            return 1
+        told = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
+        print(f'{sum(kinds.values())} kills survived: {told}')
+        differences = compare(killed, whole)
+    for difference in differences:
+        print(f'differs: {difference}')
+    if not differences:
+        print('the run has the bits and the records of one that was left alone')
+    return 1 if differences or sum(kinds.values()) < options.kills else 0
+
+
+def campaign(workdir: Path, options: argparse.Namespace) -> collections.Counter:
+    """Starts and kills a run until it has been killed often enough, or has ended."""
+    chance, kinds = random.Random(options.seed), collections.Counter()
+    moments = {
+        'while it started': started,
+        'while it trained': trained,
+        'while it saved': saved,
+    }
+    for number in range(options.kills):
+        kind = list(moments)[number % len(moments)]
+        process = begun(workdir, options.epochs)
+        moments[kind](process, workdir, chance)
+        if process.poll() is not None:
+            print(f'the run ended after {sum(kinds.values())} kills; raise --epochs')
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kinds[kind] += 1
+        step = max([0, *(r['step'] for r in logs.read(workdir))])
+        print(f'kill {number + 1} {kind}: recorded up to step {step}', flush=True)
+    return kinds
+
+
+def begun(workdir: Path, epochs: float) -> subprocess.Popen:
+    fields = FIELDS | {'run.epochs': epochs}
+    return subprocess.Popen(
+        [
+            *(sys.executable, '-m', 'inception_jax', 'train'),
+            f'--config={ROOT / "configs" / "quickstart.py"}',
+            f'--workdir={workdir}',
+            *(f'--config.{name}={value}' for name, value in fields.items()),
+        ],
+        env=os.environ | {'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def started(process: subprocess.Popen, _: Path, chance: random.Random) -> None:
+    time.sleep(chance.uniform(0.0, 6.0))
+
+
+def trained(process: subprocess.Popen, workdir: Path, chance: random.Random) -> None:
+    before = _size(workdir)
+    _wait(process, lambda: _size(workdir) > before)
+    time.sleep(chance.uniform(0.0, 1.0))
+
+
+def saved(process: subprocess.Popen, workdir: Path, chance: random.Random) -> None:
+    before = _size(workdir)
+    _wait(process, lambda: _size(workdir) > before)
+    _wait(process, lambda: list(workdir.glob('checkpoints/*tmp*')))
+    time.sleep(chance.uniform(0.0, 0.1))
+
+
+def _size(workdir: Path) -> int:
+    path = workdir / 'metrics.jsonl'
+    return path.stat().st_size if path.exists() else 0
+
+
+def _wait(process: subprocess.Popen, ready: Callable) -> None:
+    while process.poll() is None and not ready():
+        time.sleep(0.002)
+
+
+def compare(one: Path, other: Path) -> list[str]:
+    """Returns in what two finished runs differ."""
+    differences = []
+    records = [
+        [{n: x for n, x in r.items() if n not in CLOCKS} for r in logs.read(folder)]
+        for folder in (one, other)
+    ]
+    if records[0] != records[1]:
+        differences.append('records')
+    lines = (one / 'metrics.jsonl').read_text().splitlines()
+    if len(lines) != len({json.dumps(_place(line)) for line in lines}):
+        differences.append('records are double')
+    states = [train.newest(history.opened(folder))[0] for folder in (one, other)]
+    for name in vars(states[0]):
+        pair = [jax.tree.leaves(getattr(state, name)) for state in states]
+        if not all(map(_same, *pair)):
+            differences.append(name)
+    return differences
+
+
+def _place(line: str) -> tuple:
+    record = json.loads(line)
+    return record['split'], record['step']
+
+
+def _same(x: jax.Array, y: jax.Array) -> bool:
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x, y = jax.random.key_data(x), jax.random.key_data(y)
+    return np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
