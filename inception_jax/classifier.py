@@ -284,10 +284,15 @@ class _Scale(nn.Module):
 
 
 def pool(op: Pool, x: jax.Array) -> jax.Array:
-    """Pools [batch, height, width, channels]; the mean of a whole grid is float32."""
+    """Pools [batch, height, width, channels].
+
+    Means are taken in float32; that of a whole grid remains so.
+    """
     if op.kernel is None:
         return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
     kernel, strides = window(op, x.shape[1:]), (op.stride, op.stride)
     if op.kind == 'max':
         return nn.max_pool(x, kernel, strides, op.padding)
-    return nn.avg_pool(x, kernel, strides, op.padding, count_include_pad=False)
+    wide = x.astype(jnp.float32)
+    pooled = nn.avg_pool(wide, kernel, strides, op.padding, count_include_pad=False)
+    return pooled.astype(x.dtype)
