@@ -72,6 +72,7 @@ def get_config(network='inception_resnet_v1'):
                 'keep_checkpoints': 2,
                 'diagnose_every_steps': 100,
             },
+            'parallel': {'mode': 'jit', 'batch_norm': 'global', 'parameter_devices': 1},
             'verdicts': {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50},
         }
     )

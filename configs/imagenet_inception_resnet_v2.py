@@ -83,6 +83,7 @@ def get_config(network='inception_resnet_v2'):
                 'keep_checkpoints': 3,
                 'diagnose_every_steps': 50,
             },
+            'parallel': {'mode': 'jit', 'batch_norm': 'global', 'parameter_devices': 1},
             'verdicts': {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50},
         }
     )

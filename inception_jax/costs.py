@@ -23,7 +23,7 @@ COLLECTIVES = (
     'collective-permute',
 )
 
-BITS = re.compile(r'\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]')
+ARRAY = re.compile(r'\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]')
 
 
 class Messages(NamedTuple):
@@ -122,22 +122,30 @@ def _batch(experiment: Experiment, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct
 def messages(program: str) -> dict[str, Messages]:
     """Counts the collectives in the text of a compiled program, those that there are.
 
-    A collective that starts and ends at different places counts once; the result of
-    its start has its operands in it as well, which are left out.
+    A collective that starts and ends at different places counts once.
     """
     found = {}
     for kind in COLLECTIVES:
         lines = re.findall(rf'= (.*?) {kind}(-start)?\(', program)
-        sizes = [_bytes(shapes, bool(start)) for shapes, start in lines]
+        sizes = [sum(_results(kind, _sizes(one), bool(start))) for one, start in lines]
         if sizes:
             found[kind] = Messages(len(sizes), sum(sizes))
     return found
 
 
-def _bytes(shapes: str, started: bool) -> int:
-    sizes = []
-    for _, bits, dimensions in BITS.findall(shapes):
+def _results(kind: str, sizes: list[int], started: bool) -> list[int]:
+    """Returns the results of a collective, of all that its start holds."""
+    if started and kind == 'all-gather':
+        return sizes[len(sizes) // 2 :]
+    if started and kind == 'collective-permute':
+        return sizes[1:2]
+    return sizes
+
+
+def _sizes(shapes: str) -> list[int]:
+    """Returns the bytes of each of the arrays of which a text gives the shapes."""
+    found = []
+    for _, bits, dimensions in ARRAY.findall(shapes):
         values = math.prod(int(n) for n in dimensions.split(',') if n)
-        sizes.append(values * max(1, int(bits or 8) // 8))
-    nested = shapes.count('(') > 1
-    return sum(sizes[len(sizes) // 2 :] if started and nested else sizes)
+        found.append(values * max(1, int(bits or 8) // 8))
+    return found

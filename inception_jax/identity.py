@@ -11,13 +11,19 @@ from inception_jax.settings import completed
 from inception_jax.version import VERSION
 
 
-def of(network: Network, config: Mapping[str, Any], data: Mapping) -> dict:
-    """Returns what makes a run this run and no other, as JSON."""
+def of(
+    network: Network, config: Mapping[str, Any], data: Mapping, replicas: int
+) -> dict:
+    """Returns what makes a run this run and no other, as JSON.
+
+    `replicas` is the number of devices with batch statistics of their own.
+    """
     about = {
         'inception_jax': VERSION,
         'network': network.name,
         'fingerprint': fingerprint(network),
         'data': data,
+        'replicas': replicas,
         'config': config,
     }
     return json.loads(json.dumps(about))
@@ -62,6 +68,13 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'workdir {folder} holds a run with config.{first}={old.get(first)!r}, and '
             f'this config has {new.get(first)!r} ({len(changed)} such fields); use '
             'another --workdir, or the config of the run'
+        )
+    parts = [one.get('replicas', 1) for one in (before, run)]
+    if parts[0] != parts[1]:
+        raise ValueError(
+            f'the run in {folder} has batch statistics of {parts[0]} parts of a batch, '
+            f'and here it would have those of {parts[1]} devices; use as many devices, '
+            'or another --workdir'
         )
     for split in run['data']:
         if before['data'][split] != run['data'][split]:

@@ -62,7 +62,9 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
             'config.run.batch_size'
         )
     data_seen = {'train': _about(train_source), 'evaluation': _about(evaluation_source)}
-    whose = identity.of(network, experiment.config, data_seen)
+    own = experiment.parallel.batch_norm == 'per_device'
+    replicas = mesh.size if own else 1
+    whose = identity.of(network, experiment.config, data_seen, replicas)
     identity.check(workdir, whose)
     return Prepared(
         experiment,
