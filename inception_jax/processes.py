@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.signals import signals
+from inception_jax.signals import Stopped, signals
 
 # Asks all processes whether to stop: after a step, for which signal, None to go on.
 Stop = Callable[[int], int | None]
@@ -66,21 +67,25 @@ def stops() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Ends this process at once where a step finds that another one is gone.
+    """Ends one of several processes at once, and so all, where it cannot go on.
 
-    Whatever would be closed in good order would wait for it.
+    Whatever would be closed in good order would wait for the others.
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1 or 'RESOURCE_EXHAUSTED' in str(error):
+    except Exception as error:
+        if jax.process_count() == 1:
             raise
         index, count = shard()
-        print(
-            f'process {index} of {count} has lost another one '
-            f'({str(error).splitlines()[0][:200]}); see why it ended, then start all '
-            'again: the run goes on from its last checkpoint',
-            file=sys.stderr,
-            flush=True,
-        )
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            first = str(error).splitlines()[0][:200]
+            told = (
+                f'it has lost another one ({first}); see why it ended, then start all '
+                'again: the run goes on from its last checkpoint'
+            )
+        elif isinstance(error, Stopped):
+            told = str(error)
+        else:
+            told = traceback.format_exc()
+        print(f'process {index} of {count}: {told}', file=sys.stderr, flush=True)
         os._exit(1)

@@ -75,7 +75,7 @@ def _row(sweep: Sweep, member: str) -> Row:
 def _is_shorter(folder: Path, config: Config) -> bool:
     """Tells whether a run came to an end before the sweep was made longer."""
     verdict = workdirs.verdict(folder)
-    if verdict is None or verdict['verdict'] == 'diverged':
+    if verdict is None or workdirs.is_ended(verdict):
         return False
     return workdirs.config(folder)['run']['epochs'] < config['run']['epochs']
 

@@ -156,6 +156,7 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
         desk(p, first, progress) as at,
         processes.stops() as stop,
         processes.together(),
+        told(),
     ):
         todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
         for stretch in todo:

@@ -179,9 +179,13 @@ def locked(path: Path) -> Iterator[None]:
 
 def is_finished(verdict: Mapping[str, Any]) -> bool:
     """Tells of the content of a verdict.json whether the run has come to its end."""
+    return is_ended(verdict) or verdict['steps_done'] >= verdict['steps']
+
+
+def is_ended(verdict: Mapping[str, Any]) -> bool:
+    """Tells of the content of a verdict.json whether the verdict ended the run."""
     # Older ones say nothing of it and ended where they diverged.
-    ended = verdict.get('ended', verdict['verdict'] == 'diverged')
-    return ended or verdict['steps_done'] >= verdict['steps']
+    return verdict.get('ended', verdict['verdict'] == 'diverged')
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:

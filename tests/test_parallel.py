@@ -89,6 +89,7 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
     chex.assert_trees_all_close(*seen, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_modes_on_eight_devices():
     if jax.device_count() >= 8:
         pytest.skip('these are eight')

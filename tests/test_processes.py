@@ -97,6 +97,7 @@ def test_two_processes_are_one_with_as_many_devices(whole, tmp_path):
     assert json.loads((whole / 'verdict.json').read_text())['steps_done'] == 48
 
 
+@pytest.mark.slow
 def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
     whole, tmp_path
 ):
@@ -107,7 +108,7 @@ def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
     (first, second), printed = two.ended()
     assert time.monotonic() - begun < 90
     assert (first, second) in ((1, -signal.SIGKILL), (-signal.SIGABRT, -signal.SIGKILL))
-    said = ('process 0 of 2 has lost another one', 'another task died')[first != 1]
+    said = ('process 0 of 2: it has lost another one', 'another task died')[first != 1]
     assert said in printed[0][1]
     two = Two(tmp_path / 'two')
     two.wait_for(20)
