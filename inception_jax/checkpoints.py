@@ -4,9 +4,11 @@ Each has check sums of its content, since Orbax returns a flipped bit as it find
 """
 
 import contextlib
+import inspect
 import json
 import logging
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -231,8 +233,10 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger('absl')
     level = logger.level
     logger.setLevel(logging.CRITICAL)
-    # Not put back: its threads end when they like.
+    # Not put back: its threads and what they leave behind end when they like.
     sys.unraisablehook = _others_only
+    logging.getLogger('asyncio').setLevel(logging.CRITICAL)
+    warnings.filterwarnings('ignore', 'coroutine .* was never awaited', RuntimeWarning)
     try:
         yield
     finally:
@@ -241,5 +245,6 @@ def _quiet() -> Iterator[None]:
 
 def _others_only(unraisable, others=sys.unraisablehook) -> None:
     """Tells of an error in a thread, but not of reads that nobody waits for."""
-    if 'Event loop is closed' not in str(unraisable.exc_value):
+    left = 'Event loop is closed' in str(unraisable.exc_value)
+    if not left and not inspect.iscoroutine(unraisable.object):
         others(unraisable)
