@@ -25,7 +25,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from inception_jax import history, logs, train
+from inception_jax import history, logs, resume
 from inception_jax.history import CLOCKS
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +142,7 @@ def compare(one: Path, other: Path) -> list[str]:
     lines = (one / 'metrics.jsonl').read_text().splitlines()
     if len(lines) != len({json.dumps(_place(line)) for line in lines}):
         differences.append('records are double')
-    states = [train.newest(history.opened(folder))[0] for folder in (one, other)]
+    states = [resume.newest(history.opened(folder))[0] for folder in (one, other)]
     for name in vars(states[0]):
         pair = [jax.tree.leaves(getattr(state, name)) for state in states]
         if not all(map(_same, *pair)):

@@ -14,22 +14,14 @@ import jax
 import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, workdirs
+from inception_jax.observe import Seen, diagnoses, observe, scalars, summarise
 from inception_jax.overrides import at, override, resolve
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.programs import programs
+from inception_jax.resume import about, accepts, newest
 from inception_jax.settings import experiment
 from inception_jax.state import TrainState
-from inception_jax.train import (
-    Seen,
-    about,
-    accepts,
-    diagnoses,
-    newest,
-    observe,
-    scalars,
-    stream,
-    summarise,
-)
+from inception_jax.train import stream
 
 # What a clock says differs from run to run.
 CLOCKS = frozenset({'images_per_second', 'seconds_left'})

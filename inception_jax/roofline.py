@@ -52,11 +52,12 @@ class Roofline(NamedTuple):
         return max(self.arithmetic, self.memory) + self.messages
 
 
-def roofline(found: Costs, chip: Chip) -> Roofline:
+def roofline(found: Costs, chip: Chip, latency: float = LATENCY) -> Roofline:
     """Returns the times of a step of which each device takes its `found` share.
 
     What is summed over n devices goes 2 (n - 1) / n times over every link of a ring,
-    and what is gathered or scattered half as often.
+    and what is gathered or scattered half as often. A collective takes `latency`
+    seconds besides.
     """
     share = (found.devices - 1) / found.devices
     moved = sum(
@@ -67,7 +68,7 @@ def roofline(found: Costs, chip: Chip) -> Roofline:
     return Roofline(
         found.flops / chip.flops,
         found.bytes_accessed / chip.bandwidth,
-        moved / chip.link + count * LATENCY,
+        moved / chip.link + count * latency,
     )
 
 

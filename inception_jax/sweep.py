@@ -17,8 +17,9 @@ from inception_jax import lockstep, members, programs, summaries, tables, workdi
 from inception_jax.members import Sweep
 from inception_jax.networks.network import program
 from inception_jax.prepare import Prepared, prepare
+from inception_jax.resume import start
 from inception_jax.settings import experiment
-from inception_jax.train import Outcome, start, train
+from inception_jax.train import Outcome, train
 
 
 class Summary(NamedTuple):

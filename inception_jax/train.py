@@ -1,31 +1,23 @@
 """Training, on one page: from a prepared run to a folder with a trained network."""
 
 import contextlib
-import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, processes, workdirs
-from inception_jax.by_block import names
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches, training_batches
-from inception_jax.identity import check_same
+from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
-from inception_jax.state import TrainState, initial_state
+from inception_jax.resume import about
+from inception_jax.state import TrainState
 from inception_jax.stops import told
-from inception_jax.verdicts import Signs, Verdict, Watch, diverged, judge, not_finite
-
-
-class Seen(NamedTuple):
-    """What the steps so far tell: a verdict, and the metrics since the last record."""
-
-    watch: Watch
-    interval: list[dict[str, float]]
+from inception_jax.verdicts import Verdict, Watch, diverged
 
 
 class Outcome(NamedTuple):
@@ -66,74 +58,6 @@ class Desk(NamedTuple):
     def write(self, split: str, record: logs.Record) -> None:
         if self.log:
             self.log.write(split, record)
-
-
-def start(p: Prepared) -> tuple[TrainState, Seen]:
-    """Claims the workdir and returns its newest checkpoint, or the state before step 1.
-
-    Checkpoints that cannot be read are set aside, and the run goes on from the newest
-    that can.
-
-    Raises:
-      ValueError: no checkpoint can be read or it is another run's, the records cannot
-        be read, or the workdir cannot be written.
-    """
-    logs.read(p.workdir)
-    state, seen, damaged = _restored(p)
-    if int(state.step) > p.steps:
-        raise ValueError(
-            f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
-            f'{p.steps} steps of config.run.epochs; raise it'
-        )
-    if not processes.is_first():
-        return state, seen
-    workdirs.claim(p.workdir, p.identity)
-    for path, reason in damaged:
-        place = workdirs.set_aside(path)
-        logs.warn(
-            f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
-            f'the run goes on from step {int(state.step)}'
-        )
-    workdirs.begin(p.workdir)
-    return state, seen
-
-
-def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
-    """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
-
-    Raises:
-      ValueError: no checkpoint can be read, or it is another run's.
-    """
-    return _restored(p, at)[:2]
-
-
-def _restored(p: Prepared, at: int | None = None):
-    """Returns what `newest` does, and the newer checkpoints that cannot be read."""
-    state = initial_state(
-        p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
-    )
-    state = parallel.spread(state, p.mesh)
-    saved = checkpoints.restore(
-        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=at
-    )
-    if saved is None and workdirs.origin(p.workdir):
-        raise ValueError(
-            f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
-            'fork, into another folder'
-        )
-    if saved is None:
-        return state, Seen(Watch(), []), ()
-    watch = saved.about['watch']
-    watch = Watch(
-        Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
-    )
-    state = dataclasses.replace(saved.state, hparams=state.hparams)
-    return state, Seen(watch, saved.about['interval']), saved.damaged
-
-
-def accepts(p: Prepared) -> Callable[[Mapping], None]:
-    """Returns what raises ValueError for a checkpoint of another run."""
-    return lambda about: check_same(p.workdir, about['run'], p.identity)
 
 
 def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> Outcome:
@@ -312,58 +236,3 @@ def due_after(p: Prepared, step: int) -> set[str]:
 def is_due(every: int, step: int) -> bool:
     """Tells whether something that comes every so many steps comes now; 0 is never."""
     return every > 0 and step % every == 0
-
-
-def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
-    """Judges the metrics of steps, given with their numbers."""
-    blocks, watch, interval = names(p.network), seen.watch, [*seen.interval]
-    for number, metrics in numbered:
-        numbers = scalars(metrics)
-        bad = not_finite(blocks, **metrics['blocks'])
-        skipped = numbers.get('skipped', 0.0) > 0
-        signs = Signs(numbers['loss'], numbers['dead_channels'], bad, skipped)
-        watch = judge(watch, number, signs, p.experiment.verdicts)
-        interval.append(numbers)
-    return Seen(watch, interval)
-
-
-def scalars(metrics: dict) -> dict[str, float]:
-    """Returns the metrics of a step that are one number."""
-    return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
-
-
-def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Record]:
-    """Yields a record for each of the steps that was diagnosed."""
-    for number, metrics in numbered:
-        if 'diagnosis' in metrics:
-            yield {
-                'step': number,
-                'epoch': number / p.steps_per_epoch,
-                'blocks': list(names(p.network)),
-                **{name: x.tolist() for name, x in metrics['diagnosis'].items()},
-            }
-
-
-def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
-    """Returns the means over steps; batches are of one size, so these are of images.
-
-    `skipped` is the share of steps whose update was left out, and all else is of the
-    others.
-    """
-    counted = [m for m in interval if not m.get('skipped')] or interval
-    means = {name: float(np.mean([m[name] for m in counted])) for name in interval[0]}
-    if 'skipped' in means:
-        means['skipped'] = float(np.mean([m['skipped'] for m in interval]))
-    return means
-
-
-def about(p: Prepared, seen: Seen) -> dict:
-    """Returns what a checkpoint holds beside the state.
-
-    The position in the data is the state's step: the stream is a function of it.
-    """
-    return {
-        'run': p.identity,
-        'watch': dataclasses.asdict(seen.watch),
-        'interval': seen.interval,
-    }

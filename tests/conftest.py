@@ -2,12 +2,20 @@
 
 import dataclasses
 import os
+import tempfile
 
 import jax
 import pytest
 
 from inception_jax.networks import NETWORKS, load, scaled
 
+# What one test has compiled no other compiles again, in whichever process it runs.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    CACHE = tempfile.TemporaryDirectory()
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
+    os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
+    jax.config.update('jax_compilation_cache_dir', CACHE.name)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 4)))
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')

@@ -45,6 +45,8 @@ LAYERS = {
     'plots': 4,
     'reports': 4,
     'report': 4,
+    'observe': 4,
+    'resume': 4,
     'train': 4,
     'summaries': 4,
     'members': 4,

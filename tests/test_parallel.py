@@ -23,7 +23,8 @@ from inception_jax.steps import train_step
 
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]
-COUNTS = (1, 2, 4) if jax.device_count() < 8 else (8,)
+SLOW = [pytest.param(count, marks=pytest.mark.slow) for count in (1, 2)]
+COUNTS = (*SLOW, 4) if jax.device_count() < 8 else (8,)
 
 
 def mesh_of(count, parameter_devices=1):

@@ -18,8 +18,9 @@ from inception_jax.curvature import Curvature
 from inception_jax.overrides import override
 from inception_jax.prepare import prepare
 from inception_jax.programs import programs
+from inception_jax.resume import newest
 from inception_jax.settings import experiment
-from inception_jax.train import newest, stream
+from inception_jax.train import stream
 
 # Without dropout, with images that depend on keys, and while the scale still rises.
 CHANGES = {

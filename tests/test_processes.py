@@ -17,9 +17,10 @@ import time
 import chex
 import jax
 import pytest
+from test_faults import images
 from test_train import arguments, environment, records
 
-from inception_jax import checkpoints, history, train
+from inception_jax import checkpoints, history, resume
 from inception_jax.__main__ import main
 
 RUN = {
@@ -79,7 +80,7 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    found, _ = train.newest(history.opened(workdir))
+    found, _ = resume.newest(history.opened(workdir))
     return dataclasses.replace(found, key=jax.random.key_data(found.key))
 
 
@@ -124,6 +125,28 @@ def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
     chex.assert_trees_all_equal(state(tmp_path / 'two'), state(whole))
     assert main(arguments(tmp_path / 'one', **RUN)) == 0
     close(tmp_path / 'one', whole)
+
+
+@pytest.mark.slow
+def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
+    images(tmp_path / 'data')
+    lost = tmp_path / 'data' / 'train' / '2' / '5.png'
+    content = lost.read_bytes()
+    changes = {'data__source': f'folder:{tmp_path / "data"}', 'run__epochs': 40}
+    whole, workdir = tmp_path / 'whole', tmp_path / 'run'
+    assert Two(whole, **changes).ended()[0] == [0, 0]
+    two = Two(workdir, **changes)
+    two.wait_for(8)
+    lost.write_bytes(b'')
+    statuses, printed = two.ended()
+    assert 1 in statuses
+    assert set(statuses) <= {1, -signal.SIGABRT}
+    assert any('cannot decode image 2/5.png' in text for _, text in printed)
+    lost.write_bytes(content)
+    assert 4 <= max(checkpoints.steps(workdir / 'checkpoints')) < 160
+    assert Two(workdir, **changes).ended()[0] == [0, 0]
+    assert records(workdir) == records(whole)
+    chex.assert_trees_all_equal(state(workdir), state(whole))
 
 
 def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):

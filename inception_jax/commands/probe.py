@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     factors = _numbers(options.factors)
     keep_compiled_programs()
     from inception_jax import history, probe
-    from inception_jax.train import newest
+    from inception_jax.resume import newest
 
     ask = tuple(name.strip() for name in options.ask.split(','))
     questions = probe.Options(ask, factors, options.samples, options.seed)

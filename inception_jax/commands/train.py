@@ -57,7 +57,7 @@ def begun(prepared) -> Callable[[], int]:
     """
     from inception_jax import workdirs
     from inception_jax.processes import is_first
-    from inception_jax.train import start
+    from inception_jax.resume import start
 
     with contextlib.ExitStack() as held:
         if is_first():

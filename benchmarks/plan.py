@@ -1,0 +1,153 @@
+"""Plans training on a machine that one does not have, from steps compiled for it.
+
+Command   python -m inception_jax train --dry-run --topology v5e:2x2 --format json \\
+              --config configs/imagenet_inception_resnet_v2.py \\
+              --config.recipe.dtype=bfloat16 --config.run.batch_size=128 > v2.json
+          python benchmarks/plan.py v2.json --machine v5e-256 --machine h100-64
+Cost      a second; no JAX device
+Prints    a row for each file and machine, in Markdown
+
+Each device does what the compiled step does on one: as many images, the same arithmetic
+and traffic. Only its messages change with the number of devices. Nothing is measured
+here: a step takes at least the time that is printed.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from inception_jax.costs import Costs, Messages
+from inception_jax.roofline import CHIPS, Chip, Roofline, roofline
+
+IMAGES = 1_281_167
+
+
+class Machine(NamedTuple):
+    """Devices in hosts. Within a group each sends over its links, and between groups
+    `outside` bytes per second. A collective takes `latency` seconds however small it
+    is, and `cores` of each host decode images.
+    """
+
+    chip: str
+    devices: int
+    per_host: int
+    group: int
+    outside: float
+    latency: float
+    cores: int
+
+
+# Google's pages on v5e slices (ct5lp-hightpu-4t) and NVIDIA's on DGX H100 with a port
+# of 400 Gbit/s for each GPU. The latencies are assumptions: some 32 hops of a
+# microsecond around a torus of 16x16, and small all-reduces of NCCL over eight hosts.
+MACHINES = {
+    'v5e-4': Machine('TPU v5 lite', 4, 4, 4, 0.0, 10e-6, 112),
+    'v5e-256': Machine('TPU v5 lite', 256, 4, 256, 0.0, 32e-6, 112),
+    'h100-8': Machine('NVIDIA H100 80GB HBM3', 8, 8, 8, 0.0, 15e-6, 208),
+    'h100-64': Machine('NVIDIA H100 80GB HBM3', 64, 8, 8, 50e9, 40e-6, 208),
+}
+
+
+class Plan(NamedTuple):
+    """What a machine does at best: seconds of a step, images per second, and the shares
+    of a device's memory and of a host's cores that it takes.
+    """
+
+    least: Roofline
+    batch_size: int
+    images_per_second: float
+    memory: float
+    input: float
+
+    @property
+    def epochs_per_hour(self) -> float:
+        return 3600 * self.images_per_second / IMAGES
+
+
+def plan(found: Costs, machine: Machine, per_core: float) -> Plan:
+    """Plans a step for a machine whose cores decode so many images per second each."""
+    each = found.batch_size // found.devices
+    chip = CHIPS[machine.chip]
+    there = dataclasses.replace(found, devices=machine.devices)
+    least = roofline(there, _as_one(chip, machine), machine.latency)
+    rate = each * machine.devices / least.step
+    return Plan(
+        least,
+        each * machine.devices,
+        rate,
+        found.memory / chip.memory,
+        rate * machine.per_host / machine.devices / (machine.cores * per_core),
+    )
+
+
+def _as_one(chip: Chip, machine: Machine) -> Chip:
+    """Returns the chip with the link that, around a single ring, is as fast as the
+    machine: sums are first taken within groups, then of a device's part between them.
+    """
+    n, k = machine.devices, machine.group
+    within = (k - 1) / k / chip.link
+    between = (n / k - 1) / n / machine.outside if n > k else 0.0
+    return chip._replace(link=(n - 1) / n / (within + between))
+
+
+def read(path: Path) -> tuple[str, Costs]:
+    """Returns the name and the costs in a file of `train --dry-run --format json`.
+
+    Raises:
+      ValueError: it is none.
+    """
+    try:
+        told = json.loads(path.read_text())
+        messages = {kind: Messages(**m) for kind, m in told['messages'].items()}
+        fields = {field.name: told[field.name] for field in dataclasses.fields(Costs)}
+        norm = told['parallel']['batch_norm'].replace('_', ' ')
+        name = f'{told["network"]}, {norm}'
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} is not what `train --dry-run --format json` prints ({error!r})'
+        ) from error
+    return name, Costs(**fields | {'messages': messages})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
+    parser.add_argument('--machine', action='append', choices=MACHINES)
+    parser.add_argument(
+        '--per-core',
+        type=float,
+        default=100.0,
+        help='images per second that one core decodes and crops (default: 100)',
+    )
+    options = parser.parse_args()
+    try:
+        steps = [read(path) for path in options.files]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(
+        '| machine | step, batch norm | batch | arithmetic | traffic | messages | step '
+        '| images/s | epochs/hour | memory | input |\n' + '|---' * 11 + '|'
+    )
+    for name in options.machine or MACHINES:
+        for step, found in steps:
+            print(_row(name, step, plan(found, MACHINES[name], options.per_core)))
+    return 0
+
+
+def _row(machine: str, step: str, found: Plan) -> str:
+    times = (*found.least, found.least.step)
+    cells = [machine, step, f'{found.batch_size:,}']
+    cells += [f'{1e3 * seconds:.1f} ms' for seconds in times]
+    cells += [f'{found.images_per_second:,.0f}', f'{found.epochs_per_hour:.0f}']
+    cells += [f'{100 * found.memory:.0f} %', f'{100 * found.input:.0f} %']
+    return f'| {" | ".join(cells)} |'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the metrics of steps tell: records of them, and the verdict so far."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from inception_jax import logs
+from inception_jax.by_block import names
+from inception_jax.prepare import Prepared
+from inception_jax.verdicts import Signs, Watch, judge, not_finite
+
+
+class Seen(NamedTuple):
+    """What the steps so far tell: a verdict, and the metrics since the last record."""
+
+    watch: Watch
+    interval: list[dict[str, float]]
+
+
+def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
+    """Judges the metrics of steps, given with their numbers."""
+    blocks, watch, interval = names(p.network), seen.watch, [*seen.interval]
+    for number, metrics in numbered:
+        numbers = scalars(metrics)
+        bad = not_finite(blocks, **metrics['blocks'])
+        skipped = numbers.get('skipped', 0.0) > 0
+        signs = Signs(numbers['loss'], numbers['dead_channels'], bad, skipped)
+        watch = judge(watch, number, signs, p.experiment.verdicts)
+        interval.append(numbers)
+    return Seen(watch, interval)
+
+
+def scalars(metrics: dict) -> dict[str, float]:
+    """Returns the metrics of a step that are one number."""
+    return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
+
+
+def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Record]:
+    """Yields a record for each of the steps that was diagnosed."""
+    for number, metrics in numbered:
+        if 'diagnosis' in metrics:
+            yield {
+                'step': number,
+                'epoch': number / p.steps_per_epoch,
+                'blocks': list(names(p.network)),
+                **{name: x.tolist() for name, x in metrics['diagnosis'].items()},
+            }
+
+
+def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the means over steps; batches are of one size, so these are of images.
+
+    `skipped` is the share of steps whose update was left out, and all else is of the
+    others.
+    """
+    counted = [m for m in interval if not m.get('skipped')] or interval
+    means = {name: float(np.mean([m[name] for m in counted])) for name in interval[0]}
+    if 'skipped' in means:
+        means['skipped'] = float(np.mean([m['skipped'] for m in interval]))
+    return means

@@ -1,0 +1,91 @@
+"""From a workdir to the state from which its run goes on, and what that state needs."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from inception_jax import checkpoints, logs, parallel, processes, workdirs
+from inception_jax.identity import check_same
+from inception_jax.observe import Seen
+from inception_jax.prepare import Prepared
+from inception_jax.state import TrainState, initial_state
+from inception_jax.verdicts import Verdict, Watch
+
+
+def start(p: Prepared) -> tuple[TrainState, Seen]:
+    """Claims the workdir and returns its newest checkpoint, or the state before step 1.
+
+    Checkpoints that cannot be read are set aside, and the run goes on from the newest
+    that can.
+
+    Raises:
+      ValueError: no checkpoint can be read or it is another run's, the records cannot
+        be read, or the workdir cannot be written.
+    """
+    logs.read(p.workdir)
+    state, seen, damaged = _restored(p)
+    if int(state.step) > p.steps:
+        raise ValueError(
+            f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
+            f'{p.steps} steps of config.run.epochs; raise it'
+        )
+    if not processes.is_first():
+        return state, seen
+    workdirs.claim(p.workdir, p.identity)
+    for path, reason in damaged:
+        place = workdirs.set_aside(path)
+        logs.warn(
+            f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
+            f'the run goes on from step {int(state.step)}'
+        )
+    workdirs.begin(p.workdir)
+    return state, seen
+
+
+def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
+    """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
+
+    Raises:
+      ValueError: no checkpoint can be read, or it is another run's.
+    """
+    return _restored(p, at)[:2]
+
+
+def _restored(p: Prepared, at: int | None = None):
+    """Returns what `newest` does, and the newer checkpoints that cannot be read."""
+    state = initial_state(
+        p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
+    )
+    state = parallel.spread(state, p.mesh)
+    saved = checkpoints.restore(
+        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=at
+    )
+    if saved is None and workdirs.origin(p.workdir):
+        raise ValueError(
+            f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
+            'fork, into another folder'
+        )
+    if saved is None:
+        return state, Seen(Watch(), []), ()
+    watch = saved.about['watch']
+    watch = Watch(
+        Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
+    )
+    state = dataclasses.replace(saved.state, hparams=state.hparams)
+    return state, Seen(watch, saved.about['interval']), saved.damaged
+
+
+def accepts(p: Prepared) -> Callable[[Mapping], None]:
+    """Returns what raises ValueError for a checkpoint of another run."""
+    return lambda about: check_same(p.workdir, about['run'], p.identity)
+
+
+def about(p: Prepared, seen: Seen) -> dict:
+    """Returns what a checkpoint holds beside the state.
+
+    The position in the data is the state's step: the stream is a function of it.
+    """
+    return {
+        'run': p.identity,
+        'watch': dataclasses.asdict(seen.watch),
+        'interval': seen.interval,
+    }
