@@ -63,7 +63,8 @@ def test_a_network_with_it_trains_from_a_config_by_import_path(lab):
                 f'--workdir={lab / "run"}',
                 '--config.data.source=synthetic:64/4',
                 '--config.network.width=0.1',
-                '--config.run.epochs=4',
+                '--config.network.depth=0.01',
+                '--config.run.epochs=2',
             ]
         )
         == 0

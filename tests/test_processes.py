@@ -149,6 +149,7 @@ def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
     chex.assert_trees_all_equal(state(workdir), state(whole))
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
     rarely = {'run__checkpoint_every_epochs': 300, 'run__evaluate_every_epochs': 300}
     two = Two(tmp_path, run__epochs=300, **rarely)

@@ -119,6 +119,7 @@ def steps_of(member):
     return [(record['split'], record['step']) for record in records(member)]
 
 
+@pytest.mark.slow
 def test_members_at_other_steps_go_on_together(swept, tmp_path):
     for scale, seed, epochs in ((0.1, 0, 1), (1, 1, 2)):
         member = tmp_path / 'members' / f'residual_scale={scale},seed={seed}'

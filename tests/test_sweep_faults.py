@@ -44,6 +44,7 @@ def written(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
     command = arguments(tmp_path, f'--grid={GRID}')
     moments = random.Random(0)
@@ -57,7 +58,9 @@ def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
     assert table(tmp_path) == table(swept)
 
 
-@pytest.mark.parametrize('engine', ['sequential', 'vmap'])
+@pytest.mark.parametrize(
+    'engine', ['sequential', pytest.param('vmap', marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_the_members_at_work_and_the_sweep_goes_on(engine, tmp_path):
     grid = ('--grid=seed=0,1', f'--engine={engine}')
     rarely = {'run__evaluate_every_epochs': 30, 'run__checkpoint_every_epochs': 30}
@@ -75,6 +78,7 @@ def test_a_signal_saves_the_members_at_work_and_the_sweep_goes_on(engine, tmp_pa
     assert {row['steps_done'] for row in table(tmp_path)} == {'240'}
 
 
+@pytest.mark.slow
 def test_parts_may_run_at_the_same_time(swept, tmp_path):
     command = arguments(tmp_path, f'--grid={GRID}')
     parts = [begun([*command, f'--shard={part}/2']) for part in range(2)]
