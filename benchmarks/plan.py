@@ -121,8 +121,8 @@ def main() -> int:
     parser.add_argument(
         '--per-core',
         type=float,
-        default=100.0,
-        help='images per second that one core decodes and crops (default: 100)',
+        default=200.0,
+        help='images per second that one core decodes and crops (default: 200)',
     )
     options = parser.parse_args()
     try:

@@ -56,12 +56,13 @@ def roofline(found: Costs, chip: Chip, latency: float = LATENCY) -> Roofline:
     """Returns the times of a step of which each device takes its `found` share.
 
     What is summed over n devices goes 2 (n - 1) / n times over every link of a ring,
-    and what is gathered or scattered half as often. A collective takes `latency`
-    seconds besides.
+    and what is gathered or scattered half as often; of what is scattered a device's
+    result is one part of n. A collective takes `latency` seconds besides.
     """
-    share = (found.devices - 1) / found.devices
+    n = found.devices
+    passes = {'all-reduce': 2, 'reduce-scatter': n}
     moved = sum(
-        m.bytes * share * (2 if kind == 'all-reduce' else 1)
+        m.bytes * passes.get(kind, 1) * (n - 1) / n
         for kind, m in found.messages.items()
     )
     count = sum(m.count for m in found.messages.values())

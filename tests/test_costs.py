@@ -1,5 +1,6 @@
 """What a compiled step costs: counted from its program, and told by the dry run."""
 
+import dataclasses
 import json
 import math
 
@@ -89,6 +90,19 @@ def test_a_roofline_is_what_is_slowest(found):
     sums = found['jit'].messages['all-reduce']
     moved = 1.5 * sums.bytes / chip.link + 1e-5 * sums.count
     assert least.messages == pytest.approx(moved)
+
+
+def test_a_sum_that_is_scattered_and_gathered_takes_as_long_as_one(found):
+    parts = {
+        'reduce-scatter': costs.Messages(1, 25),
+        'all-gather': costs.Messages(1, 100),
+    }
+    whole = {'all-reduce': costs.Messages(2, 100)}
+    one, other = (
+        roofline(dataclasses.replace(found['jit'], messages=m), CHIPS['TPU v4'])
+        for m in (parts, whole)
+    )
+    assert one == pytest.approx(other)
 
 
 @pytest.mark.parametrize('limit', [0.5, 7, 8, 99, 1000])

@@ -28,7 +28,7 @@ STEP = Costs(
 )
 
 
-def planned(name, per_core=100.0):
+def planned(name, per_core=200.0):
     return PLAN['plan'](STEP, PLAN['MACHINES'][name], per_core)
 
 
