@@ -79,7 +79,8 @@ def campaign(workdir: Path, options: argparse.Namespace) -> collections.Counter:
         process = begun(workdir, options.epochs)
         moments[kind](process, workdir, chance)
         if process.poll() is not None:
-            print(f'the run ended after {sum(kinds.values())} kills; raise --epochs')
+            how = 'raise --epochs' if process.returncode == 0 else 'it failed'
+            print(f'the run ended after {sum(kinds.values())} kills; {how}')
             break
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -114,10 +115,14 @@ def trained(process: subprocess.Popen, workdir: Path, chance: random.Random) -> 
 
 
 def saved(process: subprocess.Popen, workdir: Path, chance: random.Random) -> None:
-    before = _size(workdir)
+    before, left = _size(workdir), _drafts(workdir)
     _wait(process, lambda: _size(workdir) > before)
-    _wait(process, lambda: list(workdir.glob('checkpoints/*tmp*')))
+    _wait(process, lambda: _drafts(workdir) - left)
     time.sleep(chance.uniform(0.0, 0.1))
+
+
+def _drafts(workdir: Path) -> set[Path]:
+    return set(workdir.glob('checkpoints/*tmp*'))
 
 
 def _size(workdir: Path) -> int:

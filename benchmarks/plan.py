@@ -105,11 +105,17 @@ def read(path: Path) -> tuple[str, Costs]:
         fields = {field.name: told[field.name] for field in dataclasses.fields(Costs)}
         norm = told['parallel']['batch_norm'].replace('_', ' ')
         name = f'{told["network"]}, {norm}'
+        costs = Costs(**fields | {'messages': messages})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path} is not what `train --dry-run --format json` prints ({error!r})'
         ) from error
-    return name, Costs(**fields | {'messages': messages})
+    if costs.micro_batches > 1 or set(messages) - {'all-reduce'}:
+        raise ValueError(
+            f'{path} is of a step with micro-batches or split kernels, whose messages '
+            'no plan knows; use recipe.accumulation 1 and parallel.parameter_devices 1'
+        )
+    return name, costs
 
 
 def main() -> int:

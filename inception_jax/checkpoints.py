@@ -4,9 +4,11 @@ Each has check sums of its content, since Orbax returns a flipped bit as it find
 """
 
 import contextlib
+import dataclasses
 import inspect
 import json
 import logging
+import math
 import sys
 import warnings
 import zlib
@@ -20,6 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
+from inception_jax import processes
 from inception_jax.state import TrainState
 
 Manager = ocp.CheckpointManager
@@ -65,16 +68,10 @@ def manager(
     """
     policies = [keeping.LatestN(keep), keeping.CustomSteps(always)]
     if best:
-        policies.append(
-            keeping.BestN(
-                get_metric_fn=lambda metrics: metrics['top_1_error'],
-                reverse=True,
-                n=best,
-                keep_checkpoints_without_metrics=False,
-            )
-        )
+        policies.append(_Best(best, _errors(folder)))
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=keeping.AnyPreservationPolicy(policies)
+        preservation_policy=keeping.AnyPreservationPolicy(policies),
+        cleanup_tmp_directories=True,
     )
     with _quiet():
         one = Manager(folder.absolute(), options=options)
@@ -85,6 +82,35 @@ def manager(
                 one.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Best:
+    """Keeps the checkpoints of the least errors; `before` are those of earlier ones."""
+
+    count: int
+    before: dict[int, float]
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        errors = self.before | {
+            c.step: c.metrics['top_1_error'] for c in checkpoints if c.metrics
+        }
+        known = (c.step for c in checkpoints if c.step in errors)
+        best = sorted(known, key=lambda step: (errors[step], -step))[: self.count]
+        return [c.step in best for c in checkpoints]
+
+
+def _errors(folder: Path) -> dict[int, float]:
+    """Returns the errors of the checkpoints that were saved with one."""
+    if not folder.exists():
+        return {}
+    errors = {}
+    with _quiet(), Manager(folder.absolute()) as manager:
+        for step in manager.all_steps():
+            with contextlib.suppress(_Unreadable):
+                (about,) = _item(manager, step, about=ocp.args.JsonRestore())
+                errors[step] = about.get('top_1_error')
+    return {step: error for step, error in errors.items() if error is not None}
+
+
 def save(
     manager: Manager, state: TrainState, about: dict, top_1_error: float | None = None
 ) -> None:
@@ -93,7 +119,8 @@ def save(
     Raises:
       NotSaved: it cannot be written, or the one before it could not.
     """
-    about = about | {'form': _form(state), 'sums': _sums(state)}
+    own = {'form': _form(state), 'sums': _sums(state), 'top_1_error': top_1_error}
+    about = about | own
     about['sums']['about'] = _sum_of_json(about)
     with _saving(Path(manager.directory)):
         manager.save(
@@ -109,6 +136,8 @@ def save(
 def _saving(folder: Path) -> Iterator[None]:
     try:
         yield
+    except jax.errors.JaxRuntimeError:
+        raise
     except Exception as error:
         raise NotSaved(
             f'no checkpoint could be written to {folder} ({_first_line(error)})'
@@ -142,9 +171,7 @@ def restore(
     """
     damaged = []
     with _quiet(), Manager(folder.absolute()) as manager:
-        for step in sorted(manager.all_steps(), reverse=True):
-            if at is not None and step > at:
-                continue
+        for step in _newest_first(manager, at):
             try:
                 state, about = _read(manager, step, like, accept)
                 return Saved(state, about, tuple(damaged))
@@ -157,6 +184,17 @@ def restore(
             'copy, or use another --workdir to begin anew'
         )
     return None
+
+
+def _newest_first(manager: Manager, at: int | None) -> Iterator[int]:
+    """Yields the steps with a checkpoint that the first of all processes sees."""
+    below = math.inf if at is None else at + 1
+    while True:
+        seen = (step for step in manager.all_steps() if step < below)
+        below = processes.agreed(max(seen, default=-1))
+        if below < 0:
+            return
+        yield below
 
 
 def _read(manager: Manager, step: int, like: TrainState, accept: Callable):
@@ -188,7 +226,15 @@ def _read(manager: Manager, step: int, like: TrainState, accept: Callable):
 def _item(manager: Manager, step: int, **wanted) -> Iterator:
     try:
         return manager.restore(step, args=ocp.args.Composite(**wanted)).values()
+    except jax.errors.JaxRuntimeError:
+        raise
     except Exception as error:
+        if 'sync_global_devices' in str(error):
+            raise ValueError(
+                f'the processes do not read the same checkpoints in '
+                f'{manager.directory}; see that all see the same files, then start all '
+                'again'
+            ) from error
         raise _Unreadable(_first_line(error)) from error
 
 

@@ -41,11 +41,14 @@ class Costs:
 
     `arguments` are the state and the device's part of the batch, `temporaries` what
     the step needs besides, `program` its code. The state is overwritten in place.
+    Of several micro-batches, which are made in a loop, `flops`, `bytes_accessed` and
+    `messages` count one.
     """
 
     device: str
     devices: int
     batch_size: int
+    micro_batches: int
     arguments: int
     temporaries: int
     program: int
@@ -85,6 +88,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
         device=mesh.devices.flat[0].device_kind,
         devices=mesh.size,
         batch_size=run.batch_size,
+        micro_batches=recipe.accumulation,
         arguments=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
         program=memory.generated_code_size_in_bytes,

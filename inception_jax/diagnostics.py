@@ -18,7 +18,15 @@ from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.schedules import residual_scale
 from inception_jax.state import TrainState
-from inception_jax.steps import Augment, Batch, Mean, Metrics, forward, itself
+from inception_jax.steps import (
+    Augment,
+    Batch,
+    Mean,
+    Metrics,
+    forward,
+    itself,
+    micro_batches,
+)
 
 
 def diagnose(
@@ -27,11 +35,13 @@ def diagnose(
     *,
     classifier: Classifier,
     augment: Augment,
+    accumulation: int = 1,
     mean: Mean = itself,
 ) -> Metrics:
     """Looks into the forward pass of the step that comes after this state.
 
     Args:
+      accumulation: of that many micro-batches the first one is seen.
       mean: averages a tree over the devices where each sees its own part of the batch.
 
     Returns:
@@ -42,6 +52,7 @@ def diagnose(
       the batch is below ln(classes): a dead network stays near 0.
     """
     network = classifier.network
+    batch = jax.tree.map(lambda x: x[0], micro_batches(batch, accumulation))
     outputs, seen = forward(
         state,
         state.params,

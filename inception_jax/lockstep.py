@@ -98,8 +98,8 @@ def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]
     after = []
     for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
         if not ends(p, seen):
-            state = None
-            if stretch.due & {'evaluate', 'save'}:
+            state, mortal = None, p.experiment.verdicts.on_dead == 'stop'
+            if stretch.due & {'evaluate', 'save'} or mortal:
                 state = stacks.move(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
             seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)

@@ -11,6 +11,8 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from inception_jax.steps import itself
+
 MODES = ('jit', 'shard_map', 'pmap')
 BATCH_NORMS = ('global', 'per_device')
 
@@ -120,6 +122,15 @@ def check_batch_size(batch_size: int, mesh: Mesh, accumulation: int = 1) -> None
         )
 
 
+def check_processes(how: Parallel) -> None:
+    """Raises ValueError where several processes cannot make steps in this mode."""
+    if how.mode == 'pmap' and jax.process_count() > 1:
+        raise ValueError(
+            f'config.parallel.mode is pmap, and there are {jax.process_count()} '
+            'processes; use shard_map, which computes the same'
+        )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Returns the place of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
@@ -141,11 +152,9 @@ def places(tree: Any, mesh: Mesh) -> Any:
     def place_of(x) -> NamedSharding:
         count = mesh.shape[PARAMETER]
         axes = [axis for axis, size in enumerate(np.shape(x)) if size % count == 0]
-        if count == 1 or np.ndim(x) < 4 or np.size(x) < LEAST_SPLIT_KERNEL or not axes:
+        if count == 1 or np.ndim(x) < 2 or np.size(x) < LEAST_SPLIT_KERNEL or not axes:
             return replicated(mesh)
-        spec = [None] * np.ndim(x)
-        spec[axes[-1]] = PARAMETER
-        return NamedSharding(mesh, PartitionSpec(*spec))
+        return NamedSharding(mesh, PartitionSpec(*[None] * axes[-1], PARAMETER))
 
     return jax.tree.map(place_of, tree)
 
@@ -201,7 +210,7 @@ def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
     if mode == 'jit':
 
         def whole(state, batch):
-            return _settled(function(state, batch, mean=lambda tree: tree), mesh)
+            return _settled(function(state, batch, mean=itself), mesh)
 
         return jax.jit(_named(whole, name), donate_argnums=donate)
     mean = functools.partial(jax.lax.pmean, axis_name=DATA)

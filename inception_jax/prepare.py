@@ -40,6 +40,7 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
     run, data = experiment.run, experiment.data
     mesh = parallel.mesh_of(experiment.parallel.parameter_devices)
     parallel.check_batch_size(run.batch_size, mesh, experiment.recipe.accumulation)
+    parallel.check_processes(experiment.parallel)
     train_source, evaluation_source = (
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.signals import Stopped, signals
+from inception_jax.signals import signals
 
 # Asks all processes whether to stop: after a step, for which signal, None to go on.
 Stop = Callable[[int], int | None]
@@ -30,11 +30,11 @@ def shard() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def agreed(flag: bool) -> bool:
-    """Returns what the first process says; all must ask at the same step."""
+def agreed(number: int) -> int:
+    """Returns what the first process says; all must ask at the same time."""
     if jax.process_count() == 1:
-        return flag
-    return bool(multihost_utils.broadcast_one_to_all(np.array(flag)))
+        return number
+    return int(multihost_utils.broadcast_one_to_all(np.array(number, np.int32)))
 
 
 @contextlib.contextmanager
@@ -66,10 +66,11 @@ def stops() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def together(status: int, *told: type[Exception]) -> Iterator[None]:
     """Ends one of several processes at once, and so all, where it cannot go on.
 
-    Whatever would be closed in good order would wait for the others.
+    Whatever would be closed in good order would wait for the others. Errors of the
+    kinds `told` are a line, others of ours a traceback.
     """
     try:
         yield
@@ -77,15 +78,16 @@ def together() -> Iterator[None]:
         if jax.process_count() == 1:
             raise
         index, count = shard()
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if isinstance(error, told):
+            text = ' '.join(str(error).split())
+        elif isinstance(error, jax.errors.JaxRuntimeError):
             first = str(error).splitlines()[0][:200]
-            told = (
-                f'it has lost another one ({first}); see why it ended, then start all '
-                'again: the run goes on from its last checkpoint'
+            text = (
+                f'a step failed, as it does where it has lost another one ({first}); '
+                'see why it ended, then start all again: the run goes on from its last '
+                'checkpoint'
             )
-        elif isinstance(error, Stopped):
-            told = str(error)
         else:
-            told = traceback.format_exc()
-        print(f'process {index} of {count}: {told}', file=sys.stderr, flush=True)
-        os._exit(1)
+            text = traceback.format_exc()
+        print(f'process {index} of {count}: {text}', file=sys.stderr, flush=True)
+        os._exit(status)

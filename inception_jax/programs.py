@@ -106,7 +106,7 @@ def parts(network: Network, recipe: Recipe, batch_norm_axis: str | None) -> Part
         classifier,
         distort,
         functools.partial(train_step, recipe=recipe, **common),
-        functools.partial(diagnose, **common),
+        functools.partial(diagnose, accumulation=recipe.accumulation, **common),
     )
 
 

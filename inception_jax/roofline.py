@@ -52,13 +52,18 @@ class Roofline(NamedTuple):
         return max(self.arithmetic, self.memory) + self.messages
 
 
-def roofline(found: Costs, chip: Chip, latency: float = LATENCY) -> Roofline:
+def roofline(found: Costs, chip: Chip, latency: float = LATENCY) -> Roofline | None:
     """Returns the times of a step of which each device takes its `found` share.
+
+    None if only one of its micro-batches was counted. Messages are taken as if they
+    went around all devices.
 
     What is summed over n devices goes 2 (n - 1) / n times over every link of a ring,
     and what is gathered or scattered half as often; of what is scattered a device's
     result is one part of n. A collective takes `latency` seconds besides.
     """
+    if found.micro_batches > 1:
+        return None
     n = found.devices
     passes = {'all-reduce': 2, 'reduce-scatter': n}
     moved = sum(

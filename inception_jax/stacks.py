@@ -60,5 +60,7 @@ def compiled_for_members(
 
         # A compiled program is known by the name of its function.
         alone.__name__ = getattr(function, 'func', function).__name__
-        mapped = jax.shard_map(alone, mesh=mesh, in_specs=spec, out_specs=spec)
+        mapped = jax.shard_map(
+            alone, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
+        )
     return jax.jit(mapped, donate_argnums=0 if donate else ())

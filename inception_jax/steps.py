@@ -117,18 +117,23 @@ class _Found(NamedTuple):
     means: Metrics
 
 
-def _mean_over_parts(
-    function: Callable[[Batch], _Found], batch: Batch, parts: int
-) -> _Found:
-    """Returns the mean of a function over equal parts of a batch, one after another.
+def micro_batches(batch: Batch, parts: int) -> Batch:
+    """Returns the parts of a batch along a first axis of their own.
 
     Example i is in part i mod `parts`: every device has its share of each.
     """
-    if parts == 1:
-        return function(batch)
-    batch = jax.tree.map(
+    return jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch
     )
+
+
+def _mean_over_parts(
+    function: Callable[[Batch], _Found], batch: Batch, parts: int
+) -> _Found:
+    """Returns the mean of a function over micro-batches, one after another."""
+    if parts == 1:
+        return function(batch)
+    batch = micro_batches(batch, parts)
     like = jax.eval_shape(function, jax.tree.map(lambda x: x[0], batch))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
 

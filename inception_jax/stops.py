@@ -22,10 +22,10 @@ def told() -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        raise Stopped(
-            f'{reason}; then run the same command again: it goes on from the last '
-            'checkpoint'
-        ) from error
+        raise Stopped(reason) from error
+
+
+AGAIN = 'then run the same command again: it goes on from the last checkpoint'
 
 
 def _reason(error: Exception) -> str | None:
@@ -33,12 +33,14 @@ def _reason(error: Exception) -> str | None:
     first = (str(error) or type(error).__name__).splitlines()[0]
     match error:
         case NotSaved():
-            return f'{error}; make room, or see to the disk'
+            return f'{error}; make room, or see to the disk; {AGAIN}'
         case Unreadable():
-            return f'{error}; restore the data'
+            return f'{error}; restore the data; {AGAIN}'
+        case BrokenPipeError():
+            return f'what reads its output has ended; {AGAIN.removeprefix("then ")}'
         case OSError():
             where = f'{error.filename}: ' if error.filename else ''
-            return f'{where}{error.strerror or first}; see to the disk'
+            return f'{where}{error.strerror or first}; see to the disk; {AGAIN}'
         case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first:
             return (
                 f'the step does not fit the memory of the device ({first}); use a '

@@ -1,6 +1,7 @@
 """Training, on one page: from a prepared run to a folder with a trained network."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.resume import about
+from inception_jax.signals import Stopped
 from inception_jax.state import TrainState
 from inception_jax.stops import told
 from inception_jax.verdicts import Verdict, Watch, diverged
@@ -70,25 +72,45 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
       Stopped: the disk, the data or the memory of the device does not allow more.
     """
     first = done = int(state.step)
+    if ends(p, seen):
+        return Outcome(first, seen.watch.verdict, None, ended=True)
     batches = (parallel.place(b, p.mesh) for b in stream(p, start=first))
     size, ended = p.experiment.run.batch_size, False
     with (
-        told(),
+        _guarded(),
         contextlib.closing(
             logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
         desk(p, first, progress) as at,
         processes.stops() as stop,
-        processes.together(),
-        told(),
+        _guarded(),
     ):
         todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
-        for stretch in todo:
+        for stretch in itertools.chain(owed(p, first, state), todo):
             done, seen = stretch.step, attend(p, at, stretch, seen)
             ended = ends(p, seen)
             if ended:
                 break
     return Outcome(done, seen.watch.verdict, stop(done), ended)
+
+
+@contextlib.contextmanager
+def _guarded() -> Iterator[None]:
+    """Turns what comes from outside into Stopped, which ends all of several processes.
+
+    It stands around what is opened as well as within, for an error in the work must not
+    wait for what is closed.
+    """
+    with processes.together(1, Stopped), told():
+        yield
+
+
+def owed(p: Prepared, step: int, state: TrainState) -> Iterator[Stretch]:
+    """Yields the evaluation after a step that was saved but could not be evaluated."""
+    recorded = {record['step'] for record in logs.read(p.workdir, 'evaluation')}
+    missing = step > 0 and 'evaluate' in due_after(p, step) and step not in recorded
+    if processes.agreed(missing):
+        yield Stretch(step, state, [], {'evaluate'})
 
 
 def stretches(
@@ -176,7 +198,12 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
         return seen
     error = None
     if 'evaluate' in due:
-        record = where | evaluation(p, state)
+        try:
+            record = where | evaluation(p, state)
+        except Unreadable:
+            if jax.process_count() == 1:
+                checkpoints.save(at.manager, state, about(p, seen))
+            raise
         at.write('evaluation', record)
         at.progress.say(logs.text('evaluation', record))
         error = record['top_1_error']

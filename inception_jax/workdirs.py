@@ -141,7 +141,7 @@ def hold(folder: Path) -> IO:
 
     Raises:
       InUse: another process holds it.
-      ValueError: it cannot be written.
+      ValueError: it cannot be written, or its file system has no locks.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,6 +155,12 @@ def hold(folder: Path) -> IO:
         raise InUse(
             f'{who} is at work in {folder}; wait for its end or stop it, or use '
             'another --workdir'
+        ) from error
+    except OSError as error:
+        file.close()
+        raise ValueError(
+            f'{folder} cannot be held by one process ({error.strerror}); name a folder '
+            'on a file system that knows flock'
         ) from error
     file.truncate(0)
     file.write(f'process {os.getpid()} on {socket.gethostname()}')

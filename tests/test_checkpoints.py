@@ -186,6 +186,31 @@ def test_the_best_are_kept_beside_the_last(tmp_path):
     assert sorted(checkpoints.steps(tmp_path)) == [1, 2, 5, 6]
 
 
+def test_the_best_stay_so_when_a_run_is_started_again(tmp_path):
+    for errors in ({1: 10.0, 2: 50.0}, {3: 40.0, 4: 60.0}, {5: 5.0, 6: 70.0}):
+        with checkpoints.manager(tmp_path, keep=1, best=2) as manager:
+            for step, error in errors.items():
+                checkpoints.save(manager, state_at(step), ABOUT, error)
+    assert sorted(checkpoints.steps(tmp_path)) == [1, 5, 6]
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
+    left = tmp_path / '1.orbax-checkpoint-tmp'
+    left.mkdir()
+    with checkpoints.manager(tmp_path, keep=1) as manager:
+        checkpoints.save(manager, state_at(2), ABOUT)
+    assert not left.exists()
+
+
+def test_that_processes_disagree_is_no_damage(folder, monkeypatch):
+    def apart(*_, **__):
+        raise AssertionError('sync_global_devices name mismatch')
+
+    monkeypatch.setattr(checkpoints.Manager, 'restore', apart)
+    with pytest.raises(ValueError, match='do not read the same checkpoints'):
+        restored(folder)
+
+
 @pytest.mark.parametrize('places', [(1, 4), (4, 1), (2, 2)])
 def test_a_state_goes_to_other_devices_with_its_bits(places, tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, 'LEAST_SPLIT_KERNEL', 64)

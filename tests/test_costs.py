@@ -92,6 +92,16 @@ def test_a_roofline_is_what_is_slowest(found):
     assert least.messages == pytest.approx(moved)
 
 
+def test_of_several_micro_batches_one_is_counted_and_no_time_follows(found):
+    one = found['jit']
+    recipe = dataclasses.replace(tiny().recipe, accumulation=2)
+    several = dataclasses.replace(tiny(), recipe=recipe)
+    parts = costs.costs(several, parallel.mesh_of())
+    assert parts.micro_batches == 2
+    assert parts.flops < 0.7 * one.flops
+    assert roofline(parts, CHIPS['TPU v4']) is None
+
+
 def test_a_sum_that_is_scattered_and_gathered_takes_as_long_as_one(found):
     parts = {
         'reduce-scatter': costs.Messages(1, 25),
@@ -129,6 +139,14 @@ def dry_run(*options):
             *options,
         ]
     )
+
+
+@pytest.mark.parametrize('option', ['--topology=v5e:2x2', '--largest-batch'])
+def test_what_belongs_to_a_dry_run_does_not_train(option, tmp_path, capsys):
+    command = ['train', f'--config={QUICKSTART}', f'--workdir={tmp_path / "run"}']
+    assert main([*command, option]) == 2
+    assert 'belong to --dry-run' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
 
 
 def test_a_dry_run_needs_no_data_and_no_workdir(capsys):

@@ -131,10 +131,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
     def full(self, step, **_):
         raise ValueError('RESOURCE_EXHAUSTED: No space left on device\nand details')
 
-    workdir = shutil.copytree(whole, tmp_path / 'run')
-    for step in (16, 24):
-        shutil.rmtree(workdir / 'checkpoints' / str(step), ignore_errors=True)
-    shutil.rmtree(workdir)
+    workdir = tmp_path / 'run'
     monkeypatch.setattr(checkpoints.Manager, 'save', full)
     assert main(arguments(workdir, **SHORT)) == 1
     printed = capsys.readouterr().err
@@ -143,6 +140,47 @@ def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
     monkeypatch.undo()
     assert main(arguments(workdir, **SHORT)) == 0
     same(workdir, whole)
+
+
+def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
+    data, workdir = tmp_path / 'data', tmp_path / 'run'
+    images(data)
+    rarely = {'run__evaluate_every_epochs': 2, 'run__checkpoint_every_epochs': 30}
+    changes = {'data__source': f'folder:{data}', 'run__epochs': 3} | rarely
+    assert main(arguments(tmp_path / 'whole', **changes)) == 0
+    lost = data / 'test' / '2' / '5.png'
+    content = lost.read_bytes()
+    lost.write_bytes(b'')
+    capsys.readouterr()
+    assert main(arguments(workdir, **changes)) == 1
+    assert 'cannot decode image 2/5.png' in capsys.readouterr().err
+    assert checkpoints.steps(workdir / 'checkpoints') == [8]
+    lost.write_bytes(content)
+    assert main(arguments(workdir, **changes)) == 0
+    same(workdir, tmp_path / 'whole')
+
+
+def test_a_disk_that_is_full_at_the_very_end_is_one_line(
+    whole, tmp_path, monkeypatch, capsys
+):
+    def full(*_):
+        raise OSError(28, 'No space left on device', 'verdict.json')
+
+    workdir = shutil.copytree(whole, tmp_path / 'run')
+    monkeypatch.setattr('inception_jax.summaries.finish', full)
+    assert main(arguments(workdir, **SHORT)) == 1
+    printed = capsys.readouterr().err
+    assert 'verdict.json: No space left on device; see to the disk' in printed
+    assert printed.count('\n') == 1
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, capsys):
+    def none(*_):
+        raise OSError(38, 'Function not implemented')
+
+    monkeypatch.setattr('fcntl.flock', none)
+    assert main(arguments(tmp_path, **SHORT)) == 2
+    assert 'a file system that knows flock' in capsys.readouterr().err
 
 
 def test_records_that_cannot_be_written_end_a_run(tmp_path, monkeypatch, capsys):
@@ -263,3 +301,9 @@ def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
     assert stop['steps_done'] < 24
     kept = checkpoints.steps(tmp_path / 'stop' / 'checkpoints')
     assert stop['steps_done'] in kept
+    seen = records(tmp_path / 'stop')
+    assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
+    assert records(tmp_path / 'stop') == seen
+    dies['verdicts__on_dead'] = 'go_on'
+    assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
+    assert verdict(tmp_path / 'stop')['steps_done'] == 24

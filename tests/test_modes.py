@@ -53,6 +53,13 @@ def test_batch_norm_per_device_belongs_to_a_number_of_devices(
     assert main(arguments(tmp_path / 'all', run__epochs=2)) == 0
 
 
+def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jax, 'process_count', lambda: 2)
+    with pytest.raises(ValueError, match='use shard_map, which computes the same'):
+        parallel.check_processes(parallel.Parallel('pmap'))
+    parallel.check_processes(parallel.Parallel('shard_map'))
+
+
 def test_a_config_of_before_there_were_modes_goes_on(tmp_path):
     """Fields that an older config does not have are what they were then."""
     assert main(arguments(tmp_path, run__epochs=1)) == 0

@@ -1,5 +1,7 @@
 """The plan for machines that are not there: by hand, and from what a dry run says."""
 
+import dataclasses
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ STEP = Costs(
     'TPU v5 lite',
     devices=4,
     batch_size=128,
+    micro_batches=1,
     arguments=2**30,
     temporaries=3 * 2**30,
     program=0,
@@ -73,6 +76,17 @@ def test_a_dry_run_is_what_it_reads(tmp_path, monkeypatch, capsys):
     header, _, row = capsys.readouterr().out.splitlines()
     assert row.startswith('| v5e-4 | tiny, global | 8 |')
     assert row.count('|') == header.count('|')
+
+
+def test_what_no_plan_knows_is_refused(tmp_path):
+    told = dataclasses.asdict(STEP) | {
+        'network': 'tiny',
+        'parallel': {'batch_norm': 'global'},
+        'messages': {'all-gather': {'count': 1, 'bytes': 1}},
+    }
+    (tmp_path / 'split.json').write_text(json.dumps(told))
+    with pytest.raises(ValueError, match='whose messages no plan knows'):
+        PLAN['read'](tmp_path / 'split.json')
 
 
 @pytest.mark.parametrize('content', ['', '[]', '{"network": "tiny"}'])

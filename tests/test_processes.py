@@ -20,7 +20,7 @@ import pytest
 from test_faults import images
 from test_train import arguments, environment, records
 
-from inception_jax import checkpoints, history, resume
+from inception_jax import checkpoints, history, resume, workdirs
 from inception_jax.__main__ import main
 
 RUN = {
@@ -147,6 +147,19 @@ def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
     assert Two(workdir, **changes).ended()[0] == [0, 0]
     assert records(workdir) == records(whole)
     chex.assert_trees_all_equal(state(workdir), state(whole))
+
+
+@pytest.mark.slow
+def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
+    images(tmp_path / 'data')
+    changes = {'data__source': f'folder:{tmp_path / "data"}'}
+    begun = time.monotonic()
+    with workdirs.hold(tmp_path / 'run'):
+        statuses, printed = Two(tmp_path / 'run', **changes).ended()
+    assert time.monotonic() - begun < 60
+    assert statuses[0] == 2
+    assert statuses[1] in (2, -signal.SIGABRT)
+    assert 'is at work in' in printed[0][1]
 
 
 @pytest.mark.slow

@@ -155,6 +155,24 @@ def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
     assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'alive']
 
 
+def test_members_in_step_end_where_they_die_if_told_to(tmp_path, capsys):
+    dies = {'hparams__learning_rate': 2.0, 'verdicts__window': 3}
+    options = ('--grid=residual_scale=2.0,3.0', '--engine=vmap')
+    changes = dies | {'verdicts__on_dead': 'stop'}
+    assert main(arguments(tmp_path, *options, **changes)) == 0
+    assert 'trying each alone' not in capsys.readouterr().err
+    for row in table(tmp_path):
+        assert row['verdict'] == 'dead'
+        assert int(row['steps_done']) < int(row['steps'])
+
+
+def test_members_on_devices_may_have_micro_batches(tmp_path, capsys):
+    options = ('--grid=seed=0,1', '--engine=devices')
+    changes = {'recipe__accumulation': 2, 'run__epochs': 1}
+    assert main(arguments(tmp_path, *options, **changes)) == 0
+    assert 'trying each alone' not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('engine', members.ENGINES)
 def test_a_diverged_member_is_a_row(engine, tmp_path):
     options = ('--grid=learning_rate=0.01,1e30', f'--engine={engine}')

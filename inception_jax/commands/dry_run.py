@@ -106,6 +106,7 @@ def _json(experiment, found) -> str:
 
     messages = {kind: m._asdict() for kind, m in found.messages.items()}
     chip = CHIPS.get(found.device)
+    least = roofline(found, chip) if chip else None
     return json.dumps(
         {
             'network': experiment.network.name,
@@ -113,7 +114,7 @@ def _json(experiment, found) -> str:
             'parallel': dataclasses.asdict(experiment.parallel),
             **dataclasses.asdict(found),
             'messages': messages,
-            'roofline': roofline(found, chip)._asdict() if chip else None,
+            'roofline': least._asdict() if least else None,
         }
     )
 
@@ -136,8 +137,10 @@ def _table(experiment, found) -> str:
         rows.append(('messages', f'{m.count} {kind}, {m.bytes / 1e6:.2f} MB'))
     if not found.messages:
         rows.append(('messages', 'none'))
-    if chip := CHIPS.get(found.device):
-        least = roofline(found, chip)
+    if found.micro_batches > 1:
+        rows.append(('', f'these three of one of {found.micro_batches} micro-batches'))
+    chip = CHIPS.get(found.device)
+    if least := roofline(found, chip) if chip else None:
         rows += [
             (
                 'at least',

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     keep_compiled_programs()
     from inception_jax import history, workdirs
     from inception_jax.commands.train import begun
+    from inception_jax.stops import told
 
     parent = history.opened(options.workdir)
     fork = history.planned(parent, options.step, changes, options.into)
@@ -57,7 +58,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         options.into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> int:
-        history.make(fork)
+        with told():
+            history.make(fork)
         return begun(fork.child)()
 
     return make_and_train

@@ -43,10 +43,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     keep_compiled_programs()
     if options.dry_run:
         return dry_run.run(options, chosen)
+    if options.topology or options.largest_batch:
+        raise ValueError('--topology and --largest-batch belong to --dry-run; add it')
     processes.connect(options)
     from inception_jax.prepare import prepare
+    from inception_jax.processes import together
 
-    return begun(prepare(chosen, options.workdir))
+    with together(2, ValueError, OSError):
+        return begun(prepare(chosen, options.workdir))
 
 
 def begun(prepared) -> Callable[[], int]:
@@ -71,9 +75,10 @@ def _work(prepared, state, seen, held) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
     from inception_jax import summaries, workdirs
     from inception_jax.processes import is_first
+    from inception_jax.stops import told
     from inception_jax.train import train
 
-    with held:
+    with held, told():
         if is_first():
             workdirs.note_command(prepared.workdir)
             print(summaries.header(prepared, int(state.step)), flush=True)
