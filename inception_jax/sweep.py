@@ -142,12 +142,14 @@ def _attempt(
         outcomes = _outcomes(list(group.values()), engine)
     except workdirs.InUse as error:
         say(str(error))
-        return None
+        if len(group) == 1:
+            return None
+        outcomes = []
     except Exception:
         outcomes, error = [], traceback.format_exc()
     # Out here the failed attempt is gone, with all that it held on the device.
     if not outcomes and len(group) > 1:
-        say(f'{len(group)} members failed together; trying each alone')
+        say(f'{len(group)} members cannot run together; trying each alone')
         signals = (_attempt({m: p}, 'sequential', say) for m, p in group.items())
         return next(filter(None, signals), None)
     if not outcomes:

@@ -11,7 +11,7 @@ import pytest
 from test_sweep import GRID, arguments, table
 from test_train import environment
 
-from inception_jax import lockstep, members, sweep, tables
+from inception_jax import lockstep, members, sweep, tables, workdirs
 from inception_jax.__main__ import main
 
 
@@ -155,12 +155,21 @@ def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
     assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'alive']
 
 
+def test_one_that_is_held_elsewhere_keeps_no_other_waiting(tmp_path, capsys):
+    command = arguments(tmp_path, '--grid=seed=0,1', '--engine=vmap', run__epochs=1)
+    with workdirs.hold(tmp_path / 'members' / 'seed=0'):
+        main(command)
+    assert [row['verdict'] for row in table(tmp_path)] == ['unfinished', 'alive']
+    assert main(command) == 0
+    assert [row['verdict'] for row in table(tmp_path)] == ['alive', 'alive']
+
+
 def test_members_in_step_end_where_they_die_if_told_to(tmp_path, capsys):
     dies = {'hparams__learning_rate': 2.0, 'verdicts__window': 3}
     options = ('--grid=residual_scale=2.0,3.0', '--engine=vmap')
     changes = dies | {'verdicts__on_dead': 'stop'}
     assert main(arguments(tmp_path, *options, **changes)) == 0
-    assert 'trying each alone' not in capsys.readouterr().err
+    assert 'trying each alone' not in ''.join(capsys.readouterr())
     for row in table(tmp_path):
         assert row['verdict'] == 'dead'
         assert int(row['steps_done']) < int(row['steps'])
@@ -170,7 +179,7 @@ def test_members_on_devices_may_have_micro_batches(tmp_path, capsys):
     options = ('--grid=seed=0,1', '--engine=devices')
     changes = {'recipe__accumulation': 2, 'run__epochs': 1}
     assert main(arguments(tmp_path, *options, **changes)) == 0
-    assert 'trying each alone' not in capsys.readouterr().err
+    assert 'trying each alone' not in ''.join(capsys.readouterr())
 
 
 @pytest.mark.parametrize('engine', members.ENGINES)
