@@ -8,8 +8,8 @@ Cost      a second; no JAX device
 Prints    a row for each file and machine, in Markdown
 
 Each device does what the compiled step does on one: as many images, the same arithmetic
-and traffic. Only its messages change with the number of devices. Nothing is measured
-here: a step takes at least the time that is printed.
+and traffic. Only its messages change with the number of devices. Nothing is measured:
+it is a roofline, and docs/scale.md has its assumptions.
 """
 
 import argparse

@@ -98,8 +98,10 @@ def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]
     after = []
     for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
         if not ends(p, seen):
-            state, mortal = None, p.experiment.verdicts.on_dead == 'stop'
-            if stretch.due & {'evaluate', 'save'} or mortal:
+            # One that dies may end here, and is saved then.
+            dies = p.experiment.verdicts.on_dead == 'stop'
+            state = None
+            if dies or stretch.due & {'evaluate', 'save'}:
                 state = stacks.move(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
             seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)

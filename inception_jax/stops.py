@@ -9,6 +9,8 @@ from inception_jax.checkpoints import NotSaved
 from inception_jax.data.example import Unreadable
 from inception_jax.signals import Stopped
 
+AGAIN = 'run the same command again: it goes on from the last checkpoint'
+
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
@@ -25,22 +27,19 @@ def told() -> Iterator[None]:
         raise Stopped(reason) from error
 
 
-AGAIN = 'then run the same command again: it goes on from the last checkpoint'
-
-
 def _reason(error: Exception) -> str | None:
     """Returns what happened and what to do, None where that is not known."""
     first = (str(error) or type(error).__name__).splitlines()[0]
     match error:
         case NotSaved():
-            return f'{error}; make room, or see to the disk; {AGAIN}'
+            return f'{error}; make room, or see to the disk; then {AGAIN}'
         case Unreadable():
-            return f'{error}; restore the data; {AGAIN}'
+            return f'{error}; restore the data; then {AGAIN}'
         case BrokenPipeError():
-            return f'what reads its output has ended; {AGAIN.removeprefix("then ")}'
+            return f'what reads its output has ended; {AGAIN}'
         case OSError():
             where = f'{error.filename}: ' if error.filename else ''
-            return f'{where}{error.strerror or first}; see to the disk; {AGAIN}'
+            return f'{where}{error.strerror or first}; see to the disk; then {AGAIN}'
         case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first:
             return (
                 f'the step does not fit the memory of the device ({first}); use a '
