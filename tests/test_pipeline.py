@@ -4,14 +4,12 @@ import dataclasses
 import itertools
 import os
 
-import cv2
 import numpy as np
 import pytest
 
 from inception_jax.data.geometry import Box
 from inception_jax.data.pipeline import (
     crop_and_resize,
-    decode,
     evaluation_batches,
     training_batches,
 )
@@ -183,19 +181,6 @@ def test_resizing_is_bilinear_and_not_smoothed():
     image = np.array([[0, 100]], np.uint8)[..., None].repeat(3, axis=2)
     rows = crop_and_resize(image, Box(0, 0, 1, 2), 4)[..., 0]
     assert np.array_equal(rows, 4 * [[0, 25, 75, 100]])
-
-
-@pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1)])
-def test_grey_pixels_become_three_equal_channels(shape):
-    grey = np.arange(20, dtype=np.uint8).reshape(shape)
-    assert np.array_equal(decode(grey), np.stack(3 * [grey.reshape(4, 5)], -1))
-
-
-def test_a_file_is_decoded_in_the_order_red_green_blue():
-    red = np.zeros((2, 3, 3), np.uint8)
-    red[..., 0] = 200
-    _, file = cv2.imencode('.png', red[..., ::-1])
-    assert np.array_equal(decode(file.tobytes()), red)
 
 
 @pytest.mark.parametrize('image', [b'', b'not an image', np.zeros((2, 2), np.float32)])

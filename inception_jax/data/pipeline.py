@@ -13,6 +13,7 @@ import cv2
 import grain
 import numpy as np
 
+from inception_jax.data.decode import decode
 from inception_jax.data.example import Source, Unreadable
 from inception_jax.data.geometry import (
     Box,
@@ -106,23 +107,6 @@ def evaluation_batches(
     return _batches(range(batches * rows.local), load, rows.local, threads)
 
 
-def decode(image: bytes | np.ndarray) -> np.ndarray:
-    """Returns the pixels as uint8 [height, width, 3], RGB, not turned by EXIF.
-
-    Raises:
-      ValueError: it is neither an image file nor pixels in uint8.
-    """
-    if isinstance(image, bytes):
-        return _decode_file(image)
-    if image.dtype != np.uint8 or image.shape[2:] not in ((), (1,), (3,)):
-        raise ValueError(
-            f'pixels of shape {image.shape} and type {image.dtype}; expected uint8 '
-            '[height, width] or [height, width, 3]'
-        )
-    grey = image.ndim == 2 or image.shape[2] == 1
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
-
-
 def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
     top, left, height, width = box
@@ -130,15 +114,6 @@ def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
     # corners at whole coordinates (no half-pixel centres).
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
-
-
-def _decode_file(image: bytes) -> np.ndarray:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    # OpenCV raises on no bytes and returns None for other than images.
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags) if image else None
-    if pixels is None:
-        raise ValueError(f'{len(image)} bytes that are not an image OpenCV can decode')
-    return pixels
 
 
 class _Rows:
