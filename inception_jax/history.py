@@ -184,7 +184,11 @@ def replay(p: Prepared, first: int, last: int) -> Replay:
         if done in logged:
             if whole:
                 where = {'step': done, 'epoch': done / p.steps_per_epoch}
-                made['train', done] = {'split': 'train', **where, **summarise(interval)}
+                made['train', done] = {
+                    'split': 'train',
+                    **where,
+                    **summarise(interval, p.experiment.run.batch_size),
+                }
             interval, whole = [], True
     path = p.workdir / f'replay-{first}-{last}.jsonl'
     logs.save(path, looked)

@@ -111,7 +111,9 @@ def text(split: str, record: Record) -> str:
 
 def warn(text: str) -> None:
     """Tells people what they did not ask for and should know."""
-    print(f'note: {text}', file=sys.stderr, flush=True)
+    # In one piece, for threads may have something to say at once.
+    sys.stderr.write(f'note: {text}\n')
+    sys.stderr.flush()
 
 
 class Progress:

@@ -48,14 +48,18 @@ def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Re
             }
 
 
-def summarise(interval: list[dict[str, float]]) -> dict[str, float]:
+def summarise(interval: list[dict[str, float]], batch_size: int) -> dict[str, float]:
     """Returns the means over steps; batches are of one size, so these are of images.
 
     `skipped` is the share of steps whose update was left out, and all else is of the
-    others.
+    others; `unreadable` is a number of images.
     """
     counted = [m for m in interval if not m.get('skipped')] or interval
-    means = {name: float(np.mean([m[name] for m in counted])) for name in interval[0]}
+    names = dict.fromkeys(name for m in interval for name in m)
+    means = {n: float(np.mean([m.get(n, 0.0) for m in counted])) for n in names}
     if 'skipped' in means:
         means['skipped'] = float(np.mean([m['skipped'] for m in interval]))
+    if 'unreadable' in means:
+        shares = sum(m.get('unreadable', 0.0) for m in interval)
+        means['unreadable'] = round(shares * batch_size)
     return means

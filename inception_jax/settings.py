@@ -25,7 +25,9 @@ class Data:
     """Where images come from and how much of each a training crop takes.
 
     `area` is the range of the crop's share of the image, `aspect` that of its width
-    divided by its height. `data_dir` is the folder of TFDS, None for TFDS_DATA_DIR.
+    divided by its height. `data_dir` is the folder of TFDS, None for TFDS_DATA_DIR. An
+    image that cannot be read ends the run (`on_unreadable` 'stop') or is counted, and
+    the next one of the order takes its place ('skip').
     """
 
     source: str
@@ -34,8 +36,13 @@ class Data:
     area: tuple[float, float]
     aspect: tuple[float, float]
     data_dir: str | None = None
+    on_unreadable: str = 'stop'
 
     def __post_init__(self):
+        if self.on_unreadable not in ('stop', 'skip'):
+            raise ValueError(
+                f'config.data.on_unreadable is {self.on_unreadable!r}; use stop or skip'
+            )
         check_range('config.data.area', self.area, most=1.0)
         check_range('config.data.aspect', self.aspect)
 

@@ -2,7 +2,8 @@
 
 A batch is a dict: `image` uint8 [batch, size, size, 3], `label` int32 [batch],
 `example` uint32 [batch], the number of the example in its source, and for evaluation
-`mask` bool [batch], False on padding.
+`mask` bool [batch], False on padding. For training it may have `unreadable` bool
+[batch], True where another example stands for one that cannot be read.
 """
 
 import dataclasses
@@ -65,7 +66,8 @@ def train_step(
       `gradient_norm`, `learning_rate`, `zero_share` and `dead_channels` of the last
       grid; and in `blocks`, [blocks] in the order of `by_block.names`, `gradient_norm`
       and `finite`, whether the batch statistics are. With `recipe.skip_non_finite` also
-      `skipped`, 1 where the update was left out, since it is not finite.
+      `skipped`, 1 where the update was left out, since it is not finite; and of a batch
+      that tells what was `unreadable`, its share.
     """
 
     def found_in(part: Batch) -> _Found:
@@ -79,7 +81,10 @@ def train_step(
         (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
         )(state.params)
-        return _Found(loss, gradients, batch_stats, batch_means(outputs, part['label']))
+        means = batch_means(outputs, part['label'])
+        if 'unreadable' in part:
+            means['unreadable'] = part['unreadable'].astype(jnp.float32).mean()
+        return _Found(loss, gradients, batch_stats, means)
 
     # Both the loss inside and the gradients outside are averaged: under any transpose
     # of a mean that JAX has had, the two together are right.

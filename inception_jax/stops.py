@@ -34,7 +34,10 @@ def _reason(error: Exception) -> str | None:
         case NotSaved():
             return f'{error}; make room, or see to the disk; then {AGAIN}'
         case Unreadable():
-            return f'{error}; restore the data; then {AGAIN}'
+            return (
+                f'{error}; restore the data, or set config.data.on_unreadable=skip; '
+                f'then {AGAIN}'
+            )
         case BrokenPipeError():
             return f'what reads its output has ended; {AGAIN}'
         case OSError():

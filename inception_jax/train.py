@@ -190,7 +190,11 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
     if seen.watch.verdict.since != before.since:
         at.progress.say(str(seen.watch.verdict))
     if 'log' in due:
-        record = where | summarise(seen.interval) | at.progress.rate()
+        record = (
+            where
+            | summarise(seen.interval, p.experiment.run.batch_size)
+            | at.progress.rate()
+        )
         at.write('train', record)
         at.progress.say(logs.text('train', record))
         seen = seen._replace(interval=[])
@@ -223,14 +227,17 @@ def ends(p: Prepared, seen: Seen) -> bool:
 
 def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
     """Returns the errors of the averages on the evaluation split."""
+    source, skip = p.evaluation_source, p.experiment.data.on_unreadable == 'skip'
     batches = evaluation_batches(
-        p.evaluation_source,
+        source,
         batch_size=p.experiment.run.batch_size,
         size=p.network.input_size,
         crop_fraction=p.network.crop_fraction,
+        skip=skip,
         shard=processes.shard(),
     )
-    return programs(p).evaluate(state, batches)
+    found = programs(p).evaluate(state, batches)
+    return found | {'unreadable': len(source) - found['examples']} if skip else found
 
 
 def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
@@ -244,6 +251,7 @@ def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
         area=data.area,
         aspect=data.aspect,
         start=start,
+        skip=data.on_unreadable == 'skip',
         shard=processes.shard(),
     )
 

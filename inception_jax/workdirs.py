@@ -17,6 +17,7 @@ from typing import IO, Any
 FREE = frozenset(
     {
         'data.data_dir',
+        'data.on_unreadable',
         'parallel.mode',
         'parallel.parameter_devices',
         'recipe.remat',

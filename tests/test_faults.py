@@ -115,7 +115,9 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 1
     printed = capsys.readouterr().err
     assert message in printed
-    assert 'restore the data; then run the same command again' in printed
+    assert (
+        'restore the data, or set config.data.on_unreadable=skip; then run' in printed
+    )
     assert printed.count('\n') == 1
     (step,) = checkpoints.steps(tmp_path / 'run' / 'checkpoints')
     assert 6 <= step < 12
@@ -123,6 +125,24 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     lost.write_bytes(content)
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 0
     same(tmp_path / 'run', tmp_path / 'whole')
+
+
+def test_lost_images_are_counted_if_they_are_to_be_skipped(tmp_path, capsys):
+    data = tmp_path / 'data'
+    images(data)
+    changes = {'data__source': f'folder:{data}', 'run__epochs': 2}
+    for split in ('train', 'test'):
+        (data / split / '2' / '5.png').write_bytes(b'')
+    assert main(arguments(tmp_path / 'run', **changes)) == 1
+    capsys.readouterr()
+    changes['data__on_unreadable'] = 'skip'
+    assert main(arguments(tmp_path / 'run', **changes)) == 0
+    printed = capsys.readouterr().err
+    assert printed.count('cannot decode image 2/5.png: 0 bytes') == printed.count('\n')
+    found = records(tmp_path / 'run')
+    assert sum(r['unreadable'] for r in found if r['split'] == 'train') == 2
+    evaluated = [r for r in found if r['split'] == 'evaluation']
+    assert {(r['unreadable'], r['examples']) for r in evaluated} == {(1, 31)}
 
 
 def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
 from inception_jax.data.pipeline import (
     crop_and_resize,
@@ -188,6 +189,61 @@ def test_what_cannot_be_decoded_is_named_by_its_id(image):
     source = Arrays([image], np.zeros(1), ('photo/7',), ('0',))
     with pytest.raises(ValueError, match='cannot decode image photo/7'):
         evaluate(source)
+
+
+@pytest.fixture
+def holed(source):
+    """Returns the ten images, of which 3, 4 and 8 cannot be decoded."""
+    images = [b'' if i in (3, 4, 8) else image for i, image in enumerate(source.images)]
+    return dataclasses.replace(source, images=images)
+
+
+def test_an_image_that_cannot_be_decoded_stops_the_stream_with_its_id(holed):
+    with pytest.raises(Unreadable, match=r'cannot decode image [348]: 0 bytes'):
+        train(holed, 3)
+    with pytest.raises(Unreadable, match='cannot decode image 3: 0 bytes'):
+        evaluate(holed)
+
+
+def test_the_next_one_takes_the_place_of_an_image_that_cannot_be_decoded(
+    source, holed, capfd
+):
+    whole, skipped = train(source, 5), train(holed, 5, skip=True)
+    missing = np.isin(whole['example'], (3, 4, 8))
+    assert np.array_equal(skipped['unreadable'], missing)
+    assert not np.isin(skipped['example'], (3, 4, 8)).any()
+    for name in whole:
+        assert np.array_equal(skipped[name][~missing], whole[name][~missing])
+    flat = [skipped[name].reshape(20, -1) for name in ('example', 'image', 'label')]
+    for place in np.flatnonzero(missing.ravel()[:-3]):
+        after = place + missing.ravel()[place:].argmin()
+        if after < len(flat[0]):
+            assert all(np.array_equal(x[place], x[after]) for x in flat)
+    assert 'note: cannot decode image 8: 0 bytes that are not' in capfd.readouterr().err
+
+
+def test_with_lost_images_the_stream_is_the_same_however_it_is_read(holed):
+    whole = train(holed, 6, skip=True, threads=1)
+    assert_same(train(holed, 6, skip=True, threads=4), whole)
+    tail = {name: value[4:] for name, value in whole.items()}
+    assert_same(train(holed, 2, skip=True, start=4), tail)
+    parts = [train(holed, 6, skip=True, shard=(i, 2)) for i in range(2)]
+    joined = {name: np.concatenate([p[name] for p in parts], 1) for name in whole}
+    assert_same(joined, whole)
+
+
+def test_data_that_are_gone_stop_the_stream_all_the_same(source):
+    gone = dataclasses.replace(source, images=EXAMPLES * [b''])
+    with pytest.raises(Unreadable, match='16 examples in a row cannot be read'):
+        train(gone, 1, skip=True)
+
+
+def test_an_image_that_cannot_be_decoded_is_not_evaluated(source, holed):
+    whole, skipped = evaluate(source), evaluate(holed, skip=True)
+    for one, other in zip(whole, skipped, strict=True):
+        lost = np.isin(one['example'], (3, 4, 8)) & one['mask']
+        assert np.array_equal(other['mask'], one['mask'] & ~lost)
+        assert np.array_equal(other['image'][~lost], one['image'][~lost])
 
 
 @pytest.mark.parametrize(

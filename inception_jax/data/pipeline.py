@@ -22,8 +22,12 @@ from inception_jax.data.geometry import (
     check_range,
     random_area_crop,
 )
+from inception_jax.logs import warn
 
 Batch = dict[str, np.ndarray]
+
+# Where so many in a row cannot be read, it is not the images.
+MOST_UNREADABLE = 16
 
 
 def training_batches(
@@ -35,6 +39,7 @@ def training_batches(
     area: tuple[float, float],
     aspect: tuple[float, float],
     start: int = 0,
+    skip: bool = False,
     shard: tuple[int, int] = (0, 1),
     threads: int | None = None,
 ) -> Iterator[Batch]:
@@ -47,19 +52,21 @@ def training_batches(
     a core.
 
     A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
-    `example` uint32 [batch], the index in the source.
+    `example` uint32 [batch], the index in the source. With `skip` the next one of the
+    order takes the place of an example that cannot be read, and a batch has
+    `unreadable` bool [batch], True for those.
 
     Raises:
-      ValueError: batch_size does not divide over the processes, or a range is empty;
-        while iterating: an image cannot be decoded.
+      ValueError: batch_size does not divide over the processes, or a range is empty.
+      Unreadable: while iterating: an example cannot be read; with `skip`, so many in a
+        row that the data are gone.
     """
     check_range('area', area, most=1.0)
     check_range('aspect', aspect)
     rows = _Rows(batch_size, shard)
     order = _order(len(source), seed)
 
-    def load(row: int) -> Batch:
-        place = rows.place(row)
+    def load_at(place: int) -> Batch:
         index, epoch = order[place], place // len(source)
         rng = np.random.default_rng(
             np.random.SeedSequence(seed, spawn_key=(epoch, index))
@@ -70,6 +77,10 @@ def training_batches(
 
         return _load(source, index, crop, size)
 
+    def load(row: int) -> Batch:
+        place = rows.place(row)
+        return _first_readable(load_at, place) if skip else load_at(place)
+
     return _batches(range(start * rows.local, sys.maxsize), load, rows.local, threads)
 
 
@@ -79,17 +90,20 @@ def evaluation_batches(
     batch_size: int,
     size: int,
     crop_fraction: float,
+    skip: bool = False,
     shard: tuple[int, int] = (0, 1),
     threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yields the central crop of every example once, in the order of the source.
 
     Batches are those of `training_batches` and have a `mask` bool [batch], False for
-    the zeros that fill the last one. Every process gets the same number of batches.
+    the zeros that fill the last one, and with `skip` for those that stand for examples
+    that cannot be read. Every process gets the same number of batches.
 
     Raises:
       ValueError: batch_size does not divide over the processes, or crop_fraction is not
-        in (0, 1]; while iterating: an image cannot be decoded.
+        in (0, 1].
+      Unreadable: while iterating: an example cannot be read; not with `skip`.
     """
     check_fraction(crop_fraction)
     rows = _Rows(batch_size, shard)
@@ -101,7 +115,13 @@ def evaluation_batches(
         index = rows.place(row)
         if index >= len(source):
             return _padding(size)
-        return {**_load(source, index, crop, size), 'mask': np.bool_(True)}
+        try:
+            return {**_load(source, index, crop, size), 'mask': np.bool_(True)}
+        except Unreadable as error:
+            if not skip:
+                raise
+            warn(f'{error}; it does not count')
+            return _padding(size)
 
     batches = -(-len(source) // batch_size)
     return _batches(range(batches * rows.local), load, rows.local, threads)
@@ -162,6 +182,23 @@ def _load(
         'label': np.int32(example.label),
         'example': np.uint32(index),
     }
+
+
+def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
+    """Loads what is at a place, or else at one of the next."""
+    errors = []
+    for other in range(place, place + MOST_UNREADABLE):
+        try:
+            found = load(other)
+        except Unreadable as error:
+            errors.append(error)
+            continue
+        for error in errors[:1]:
+            warn(f'{error}; the next one takes its place')
+        return {**found, 'unreadable': np.bool_(other != place)}
+    raise Unreadable(
+        f'{MOST_UNREADABLE} examples in a row cannot be read; the first: {errors[0]}'
+    )
 
 
 def _padding(size: int) -> Batch:
