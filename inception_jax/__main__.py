@@ -4,13 +4,25 @@ import os
 import sys
 
 import inception_jax
-from inception_jax.commands import describe, fork, probe, replay, report, sweep, train
+from inception_jax.commands import (
+    describe,
+    ensemble,
+    evaluate,
+    fork,
+    probe,
+    replay,
+    report,
+    sweep,
+    train,
+)
 from inception_jax.commands.lines import Parser, carry_out
 from inception_jax.version import VERSION
 
 COMMANDS = {
     'describe': describe,
     'train': train,
+    'evaluate': evaluate,
+    'ensemble': ensemble,
     'sweep': sweep,
     'fork': fork,
     'replay': replay,

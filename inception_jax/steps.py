@@ -245,6 +245,33 @@ def eval_step(
     }
 
 
+def softmax_step(
+    variables: dict[str, Any],
+    residual_scale: jax.Array,
+    batch: Batch,
+    *,
+    classifier: Classifier,
+    scale: Callable[[jax.Array], jax.Array],
+    mirrored: bool,
+) -> Batch:
+    """Returns `example` and `mask` of a batch, and `softmax` [batch, classes].
+
+    If `mirrored` it is the mean of the softmax of an image and of its mirror image.
+    """
+
+    def softmax(images: jax.Array) -> jax.Array:
+        outputs = classifier.apply(
+            variables, images, train=False, residual_scale=residual_scale
+        )
+        return jax.nn.softmax(outputs.logits.astype(jnp.float32))
+
+    images = scale(batch['image'])
+    found = softmax(images)
+    if mirrored:
+        found = (found + softmax(images[:, :, ::-1])) / 2
+    return {'example': batch['example'], 'mask': batch['mask'], 'softmax': found}
+
+
 def example_keys(key: jax.Array, step: jax.Array, examples: jax.Array) -> jax.Array:
     """Returns a key per example: a function of (seed, step, example) and nothing else.
 

@@ -232,6 +232,7 @@ def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
         source,
         batch_size=p.experiment.run.batch_size,
         size=p.network.input_size,
+        crops=1,
         crop_fraction=p.network.crop_fraction,
         skip=skip,
         shard=processes.shard(),

@@ -50,7 +50,7 @@ def evaluate(source, *, batch_size=4, crop_fraction=0.875, **options):
             batch_size=batch_size,
             size=16,
             crop_fraction=crop_fraction,
-            **options,
+            **{'crops': 1} | options,
         )
     )
 

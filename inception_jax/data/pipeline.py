@@ -5,19 +5,22 @@ is a function of the number of the row, so that it starts anywhere and is the sa
 any number of threads and processes.
 """
 
+import functools
+import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import grain
 import numpy as np
 
-from inception_jax.data.decode import decode
+from inception_jax.data.crops import check as check_crops
+from inception_jax.data.crops import number_of_views, views
+from inception_jax.data.decode import MOST_PIXELS, decode
 from inception_jax.data.example import Source, Unreadable
 from inception_jax.data.geometry import (
     Box,
-    central_crop,
     check_fraction,
     check_range,
     random_area_crop,
@@ -72,16 +75,22 @@ def training_batches(
             np.random.SeedSequence(seed, spawn_key=(epoch, index))
         )
 
-        def crop(height: int, width: int) -> Box:
-            return random_area_crop(rng, height, width, area=area, aspect=aspect)
+        def cut(image: np.ndarray) -> np.ndarray:
+            shape = image.shape[:2]
+            box = random_area_crop(rng, *shape, area=area, aspect=aspect)
+            return crop_and_resize(image, box, size)
 
-        return _load(source, index, crop, size)
+        return _load(source, index, cut)
 
     def load(row: int) -> Batch:
         place = rows.place(row)
         return _first_readable(load_at, place) if skip else load_at(place)
 
-    return _batches(range(start * rows.local, sys.maxsize), load, rows.local, threads)
+    # Grain refills its buffer only when asked for a row: with two batches, it prepares
+    # the next one while the step works on this one.
+    rows_ahead = range(start * rows.local, sys.maxsize)
+    loaded = _loaded(rows_ahead, load, 2 * rows.local, threads)
+    return iter(loaded.batch(rows.local))
 
 
 def evaluation_batches(
@@ -89,51 +98,66 @@ def evaluation_batches(
     *,
     batch_size: int,
     size: int,
+    crops: int,
     crop_fraction: float,
+    some: range | None = None,
     skip: bool = False,
     shard: tuple[int, int] = (0, 1),
     threads: int | None = None,
 ) -> Iterator[Batch]:
-    """Yields the central crop of every example once, in the order of the source.
+    """Yields the views of every example once, in the order of the source.
 
+    The views are those of `crops.views`; all of an example come one after another.
     Batches are those of `training_batches` and have a `mask` bool [batch], False for
     the zeros that fill the last one, and with `skip` for those that stand for examples
-    that cannot be read. Every process gets the same number of batches.
+    that cannot be read. Every process gets the same number of batches. With `some`,
+    indices one after another, these examples alone come.
 
     Raises:
-      ValueError: batch_size does not divide over the processes, or crop_fraction is not
-        in (0, 1].
+      ValueError: batch_size does not divide over the processes, crop_fraction is not in
+        (0, 1], or there is no protocol of so many crops.
       Unreadable: while iterating: an example cannot be read; not with `skip`.
     """
     check_fraction(crop_fraction)
+    check_crops(crops)
+    options = {'size': size, 'crops': crops, 'crop_fraction': crop_fraction}
     rows = _Rows(batch_size, shard)
-
-    def crop(height: int, width: int) -> Box:
-        return central_crop(height, width, crop_fraction)
+    some = range(len(source)) if some is None else some
+    full, rest = divmod(len(some), batch_size)
+    number = full * rows.local + min(rest, rows.local)
 
     def load(row: int) -> Batch:
-        index = rows.place(row)
-        if index >= len(source):
-            return _padding(size)
+        place = rows.place(row)
+        if place >= len(some):
+            return _padding(options)
         try:
-            return {**_load(source, index, crop, size), 'mask': np.bool_(True)}
+            found = _load(source, some[place], functools.partial(_views_of, **options))
         except Unreadable as error:
             if not skip:
                 raise
             warn(f'{error}; it does not count')
-            return _padding(size)
+            return _padding(options)
+        return {**found, 'mask': np.bool_(True)}
 
-    batches = -(-len(source) // batch_size)
-    return _batches(range(batches * rows.local), load, rows.local, threads)
+    examples = _loaded(
+        range(number),
+        load,
+        -(-2 * rows.local // number_of_views(crops)),
+        threads,
+    )
+    return _of_views(examples, rows.local)
 
 
 def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
     top, left, height, width = box
-    crop = image[top : top + height, left : left + width]
+    return _resize(image[top : top + height, left : left + width], size, size)
+
+
+def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
     # corners at whole coordinates (no half-pixel centres).
-    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 class _Rows:
@@ -163,9 +187,8 @@ def _order(examples: int, seed: int) -> grain.MapDataset:
     return grain.MapDataset.range(examples).shuffle(seed=int(hashed))
 
 
-def _load(
-    source: Source, index: int, crop: Callable[[int, int], Box], size: int
-) -> Batch:
+def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -> Batch:
+    """Returns an example, of whose pixels `cut` makes what the network sees."""
     try:
         example = source[index]
     except Exception as error:
@@ -173,12 +196,11 @@ def _load(
             f'cannot read example {index} of the data ({error})'
         ) from error
     try:
-        image = decode(example.image)
+        image = cut(decode(example.image))
     except ValueError as error:
         raise Unreadable(f'cannot decode image {example.id}: {error}') from error
-    box = crop(*image.shape[:2])
     return {
-        'image': crop_and_resize(image, box, size),
+        'image': image,
         'label': np.int32(example.label),
         'example': np.uint32(index),
     }
@@ -201,25 +223,50 @@ def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
     )
 
 
-def _padding(size: int) -> Batch:
+def _views_of(image: np.ndarray, **options) -> np.ndarray:
+    """Cuts the views of an image: [views, size, size, 3]."""
+    resized, found = {}, []
+    for height, width, box in views(*image.shape[:2], **options):
+        if height * width > MOST_PIXELS:
+            raise ValueError(f'its crops take {height} x {width} pixels')
+        if (height, width) not in resized:
+            resized = {(height, width): _resize(image, height, width)}
+        found.append(crop_and_resize(resized[height, width], box, options['size']))
+    return np.stack(found)
+
+
+def _padding(options: dict) -> Batch:
+    many, size = number_of_views(options['crops']), options['size']
     return {
-        'image': np.zeros((size, size, 3), np.uint8),
+        'image': np.zeros((many, size, size, 3), np.uint8),
         'label': np.int32(0),
         'example': np.uint32(0),
         'mask': np.bool_(False),
     }
 
 
-def _batches(
-    rows: range, load: Callable[[int], Batch], batch: int, threads: int | None
-) -> Iterator[Batch]:
+def _of_views(examples: Iterable[Batch], batch: int) -> Iterator[Batch]:
+    """Makes batches of the views of examples; zeros fill the last one."""
+    views_of_all = (
+        {**example, 'image': image}
+        for example in examples
+        for image in example['image']
+    )
+    while rows := list(itertools.islice(views_of_all, batch)):
+        empty = {name: np.zeros_like(value) for name, value in rows[0].items()}
+        rows += [empty] * (batch - len(rows))
+        yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _loaded(
+    rows: range, load: Callable[[int], Batch], ahead: int, threads: int | None
+) -> grain.IterDataset:
+    """Loads rows in their order, by threads that are so many rows ahead."""
     # The threads are Grain's; OpenCV's own would fight with them for the cores.
     cv2.setNumThreads(0)
     threads = threads or os.cpu_count() or 1
-    # Grain refills its buffer only when asked for a row: with two batches, it prepares
-    # the next one while the step works on this one.
     options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(2 * batch, threads)
+        num_threads=threads, prefetch_buffer_size=max(ahead, threads)
     )
-    rows = grain.MapDataset.range(rows.start, rows.stop).map(load)
-    return iter(rows.to_iter_dataset(options).batch(batch))
+    loaded = grain.MapDataset.range(rows.start, rows.stop).map(load)
+    return loaded.to_iter_dataset(options)

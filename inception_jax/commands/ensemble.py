@@ -1,0 +1,37 @@
+"""ensemble: the errors of several networks together, from files of probabilities."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands import score_tables
+from inception_jax.commands.configs import refuse
+
+HELP = 'the errors of several networks together, from files of probabilities'
+EPILOG = 'The softmax is averaged. One file alone is told as evaluate does.'
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'files', nargs='+', type=Path, metavar='FILE', help='what evaluate wrote'
+    )
+    parser.add_argument(
+        '--output', type=Path, metavar='FILE', help='where the mean goes, if anywhere'
+    )
+    score_tables.arguments(parser)
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Averages files of the same images and prints the errors."""
+    refuse(rest)
+    out = score_tables.excluded(options)
+    from inception_jax import probabilities
+
+    files = [probabilities.load(path) for path in options.files]
+    found = probabilities.mean(files) if len(files) > 1 else files[0]
+    names = files[0].about['classes']
+    text = score_tables.text(found, names, options, out)
+    if options.output:
+        probabilities.save(options.output, found)
+    print(text)
+    return lambda: 0

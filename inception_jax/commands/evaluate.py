@@ -1,0 +1,125 @@
+"""evaluate: the errors of a run's network, with 1, 10, 12 or 144 crops of an image."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from inception_jax.commands import score_tables
+from inception_jax.commands.configs import keep_compiled_programs, refuse
+
+HELP = "the errors of a run's network, by 1, 10, 12 or 144 crops"
+EPILOG = (
+    'The averaged parameters are evaluated. The mean softmax of every image goes into '
+    'a file, from which ensemble and other subsets are computed without the network. '
+    'An evaluation that was interrupted goes on with the same command.'
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
+    )
+    parser.add_argument(
+        '--step', type=int, metavar='N', help='after how many steps; the newest if not'
+    )
+    parser.add_argument(
+        '--crops',
+        type=int,
+        choices=(1, 10, 12, 144),
+        default=1,
+        help='of each image; their softmax is averaged (%(default)s)',
+    )
+    parser.add_argument(
+        '--source', metavar='SOURCE', help="other images than those of the run's config"
+    )
+    parser.add_argument(
+        '--split', metavar='NAME', help='of the source; for evaluation if not given'
+    )
+    parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
+    parser.add_argument(
+        '--batch-size', type=int, metavar='N', help="crops at a time; the run's if not"
+    )
+    parser.add_argument(
+        '--skip-unreadable', action='store_true', help='leave out what cannot be read'
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        metavar='FILE',
+        help='where the probabilities go; DIR/probabilities-CROPS.npz if not given',
+    )
+    score_tables.arguments(parser)
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Evaluates the network of a run, or reads what is there of the same."""
+    refuse(rest)
+    out = score_tables.excluded(options)
+    keep_compiled_programs()
+    from inception_jax import evaluation, history
+    from inception_jax.resume import newest
+
+    prepared = history.opened(options.workdir)
+    if options.step is None:
+        state, _ = newest(prepared)
+    else:
+        state, _ = history.state_at(prepared, options.step)
+    asked = evaluation.asked(
+        prepared,
+        int(state.step),
+        crops=options.crops,
+        source=options.source,
+        split=options.split,
+        data_dir=options.data_dir,
+        batch_size=options.batch_size,
+        skip=options.skip_unreadable,
+    )
+    path = options.output or options.workdir / f'probabilities-{options.crops}.npz'
+    begun = evaluation.known(asked, path)
+
+    def work() -> int:
+        found = begun
+        if not evaluation.is_whole(begun):
+            with _told():
+                tell = _progress(len(asked.source))
+                found = evaluation.made(prepared, state, asked, begun, path, tell)
+        print(score_tables.text(found, asked.source.class_names, options, out))
+        print(path, file=sys.stderr)
+        return 0
+
+    return work
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turns what comes from outside into a line, and SIGTERM into what Ctrl-C is."""
+    from inception_jax.data.example import Unreadable
+    from inception_jax.signals import Stopped
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except Unreadable as error:
+        raise Stopped(
+            f'{error}; restore it, or add --skip-unreadable; what is done is kept'
+        ) from error
+    except OSError as error:
+        raise Stopped(f'{error}; what was kept before is as it was') from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Returns what tells people how many images are done, now and then."""
+    last = [time.monotonic()]
+
+    def tell(done: int) -> None:
+        if done < total and time.monotonic() - last[0] >= 5:
+            last[0] = time.monotonic()
+            print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
+
+    return tell
