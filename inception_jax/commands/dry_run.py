@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Callable
 
 
@@ -86,9 +87,9 @@ def _largest(experiment, mesh, form: str) -> int:
             memory = math.inf
         else:
             memory = found[images][1].memory
-        if form == 'table':
-            takes = f'{memory / GIB:.2f} GiB' if images in found else 'does not fit'
-            print(f'{images} images a device: {takes}', flush=True)
+        takes = f'{memory / GIB:.2f} GiB' if images in found else 'does not fit'
+        where = sys.stdout if form == 'table' else sys.stderr
+        print(f'{images} images a device: {takes}', file=where, flush=True)
         return memory
 
     limit = CHIPS[mesh.devices.flat[0].device_kind].memory
