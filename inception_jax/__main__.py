@@ -5,6 +5,7 @@ import sys
 
 import inception_jax
 from inception_jax.commands import (
+    data_check,
     describe,
     ensemble,
     evaluate,
@@ -24,6 +25,7 @@ COMMANDS = {
     'evaluate': evaluate,
     'ensemble': ensemble,
     'sweep': sweep,
+    'data-check': data_check,
     'fork': fork,
     'replay': replay,
     'probe': probe,

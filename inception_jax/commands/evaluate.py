@@ -4,12 +4,12 @@ import argparse
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inception_jax.commands import score_tables
 from inception_jax.commands.configs import keep_compiled_programs, refuse
+from inception_jax.commands.lines import progress
 
 HELP = "the errors of a run's network, by 1, 10, 12 or 144 crops"
 EPILOG = (
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         found = begun
         if not evaluation.is_whole(begun):
             with _told():
-                tell = _progress(len(asked.source))
+                tell = progress(len(asked.source))
                 found = evaluation.made(prepared, state, asked, begun, path, tell)
         print(score_tables.text(found, asked.source.class_names, options, out))
         print(path, file=sys.stderr)
@@ -111,15 +111,3 @@ def _told() -> Iterator[None]:
         raise Stopped(f'{error}; what was kept before is as it was') from error
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _progress(total: int) -> Callable[[int], None]:
-    """Returns what tells people how many images are done, now and then."""
-    last = [time.monotonic()]
-
-    def tell(done: int) -> None:
-        if done < total and time.monotonic() - last[0] >= 5:
-            last[0] = time.monotonic()
-            print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
-
-    return tell

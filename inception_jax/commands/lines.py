@@ -4,10 +4,15 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+
+from tqdm import tqdm
 
 from inception_jax.members import ENGINES
 from inception_jax.signals import Stopped
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +33,22 @@ def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
     )
+
+
+def progress(total: int) -> Callable[[int], None]:
+    """Returns what tells people how many images are done: a bar, or lines elsewhere."""
+    last = [time.monotonic()]
+    bar = tqdm(total=total, unit=' images', disable=not sys.stderr.isatty())
+
+    def tell(done: int) -> None:
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+        elif bar.disable and time.monotonic() - last[0] >= SECONDS_BETWEEN_LINES:
+            last[0] = time.monotonic()
+            print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
+
+    return tell
 
 
 def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int:

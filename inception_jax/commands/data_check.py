@@ -1,0 +1,82 @@
+"""data-check: read every image of a source once and tell what there is."""
+
+import argparse
+import json
+from collections.abc import Callable
+
+from inception_jax.commands.configs import refuse
+from inception_jax.commands.lines import progress
+
+HELP = 'read every image of a source once and tell what there is'
+EPILOG = (
+    'Exit status 1 if an image cannot be read. Images with the same content are listed '
+    'over all splits: one in two of them makes an evaluation too good.'
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--source', required=True, help='as in config.data.source, e.g. folder:PATH'
+    )
+    parser.add_argument(
+        '--split',
+        action='append',
+        metavar='NAME',
+        help='of the source; may be given several times',
+    )
+    parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
+    parser.add_argument('--format', choices=('text', 'json'), default='text')
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Checks the splits of a source."""
+    refuse(rest)
+    from inception_jax.data.check import check
+    from inception_jax.data.sources import open_source
+
+    sources = {
+        split or 'all': open_source(options.source, split, data_dir=options.data_dir)
+        for split in options.split or [None]
+    }
+
+    def work() -> int:
+        report = check(sources, progress(sum(map(len, sources.values()))))
+        print(_json(report) if options.format == 'json' else _text(report))
+        return 1 if report.unreadable else 0
+
+    return work
+
+
+def _json(report) -> str:
+    splits = {name: split._asdict() for name, split in report.splits.items()}
+    return json.dumps(report._asdict() | {'splits': splits})
+
+
+def _text(report) -> str:
+    lines = []
+    for name, split in report.splits.items():
+        lines.append(f'{name}: {split.images:,} images')
+        lines += [f'  {line}' for line in _about(split)]
+    lines.append(f'same content: {len(report.duplicates):,} groups')
+    for group in report.duplicates[:20]:
+        lines.append('  ' + ', '.join(f'{split} {name}' for split, name in group))
+    lines.append(f'cannot be read: {len(report.unreadable):,}')
+    lines += [f'  {split} {name}: {why}' for split, name, why in report.unreadable]
+    return '\n'.join(lines)
+
+
+def _about(split) -> list[str]:
+    counts = split.classes.values()
+    empty = [name for name, count in split.classes.items() if not count]
+    lines = [f'{len(counts):,} classes of {min(counts):,} to {max(counts):,} images']
+    if empty:
+        more = ', ...' if len(empty) > 5 else ''
+        lines.append(f'{len(empty):,} classes are empty: {", ".join(empty[:5])}{more}')
+    if split.heights:
+        for name, (least, middle, most) in (
+            ('height', split.heights),
+            ('width', split.widths),
+        ):
+            lines.append(f'{name} {least:,} to {most:,}, median {middle:,.0f}')
+    lines.append(', '.join(f'{count:,} {kind}' for kind, count in split.kinds.items()))
+    return lines

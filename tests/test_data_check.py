@@ -1,0 +1,81 @@
+"""Every record of a source, as data-check tells it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from inception_jax.__main__ import main
+
+
+def picture(path, value, shape=(6, 8, 3)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full(shape, value, np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Returns photos in two splits: one is in both, and two cannot be read."""
+    for i in range(5):
+        picture(tmp_path / 'train' / 'ant' / f'{i}.png', i)
+    picture(tmp_path / 'train' / 'bee' / 'grey.png', 9, (4, 30))
+    picture(tmp_path / 'val' / 'ant' / 'again.png', 3)
+    picture(tmp_path / 'val' / 'ant' / 'new.jpg', 100, (60, 50, 3))
+    (tmp_path / 'val' / 'bee').mkdir()
+    (tmp_path / 'train' / 'bee' / 'empty.png').write_bytes(b'')
+    (tmp_path / 'train' / 'bee' / 'page.jpg').write_bytes(b'<html>')
+    return tmp_path
+
+
+def check(folder, *options):
+    source = f'--source=folder:{folder}'
+    return main(['data-check', source, '--split=train', '--split=val', *options])
+
+
+def test_counts_sizes_kinds_duplicates_and_what_cannot_be_read(folder, capsys):
+    assert check(folder, '--format=json') == 1
+    found = json.loads(capsys.readouterr().out)
+    train, val = found['splits']['train'], found['splits']['val']
+    assert (train['images'], val['images']) == (8, 2)
+    assert train['classes'] == {'ant': 5, 'bee': 3}
+    assert val['classes'] == {'ant': 2, 'bee': 0}
+    assert train['kinds'] == {'PNG RGB': 5, 'PNG L': 1}
+    assert val['kinds'] == {'PNG RGB': 1, 'JPEG RGB': 1}
+    assert train['heights'] == [4, 6, 6]
+    assert val['widths'] == [8, 29, 50]
+    assert found['duplicates'] == [[['train', 'ant/3.png'], ['val', 'ant/again.png']]]
+    assert found['unreadable'] == [
+        ['train', 'bee/empty.png', '0 bytes that are not an image'],
+        ['train', 'bee/page.jpg', '6 bytes that are not an image'],
+    ]
+
+
+def test_people_are_told_the_same(folder, capsys):
+    assert check(folder) == 1
+    text = capsys.readouterr().out
+    assert '1 classes are empty: bee' in text
+    assert 'same content: 1 groups\n  train ant/3.png, val ant/again.png' in text
+    assert 'cannot be read: 2\n  train bee/empty.png: 0 bytes' in text
+
+
+def test_a_source_that_is_whole_has_status_0(capsys):
+    assert main(['data-check', '--source=synthetic:600/3']) == 0
+    text = capsys.readouterr().out
+    assert 'all: 600 images\n  3 classes of 200 to 200 images' in text
+    assert '600 pixels RGB' in text
+
+
+def test_a_record_that_cannot_be_read_is_told_by_its_number(folder, monkeypatch):
+    from inception_jax.data import check as module
+    from inception_jax.data.folder_source import open_folder
+
+    source = open_folder(str(folder), 'train')
+    (folder / 'train' / 'ant' / '0.png').unlink()
+    found = module.check({'train': source})
+    assert found.unreadable[0][:2] == ('train', 'number 0')
+
+
+def test_a_split_that_is_not_there_is_one_line(folder, capsys):
+    assert main(['data-check', f'--source=folder:{folder}', '--split=tset']) == 2
+    assert capsys.readouterr().err.count('\n') == 1
