@@ -106,10 +106,18 @@ def read(path: Path) -> tuple[str, Costs]:
         norm = told['parallel']['batch_norm'].replace('_', ' ')
         name = f'{told["network"]}, {norm}'
         costs = Costs(**fields | {'messages': messages})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read: {error.strerror}') from error
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path} is not what `train --dry-run --format json` prints ({error!r})'
+            f'{path} is not what `train --dry-run --format json` prints'
         ) from error
+    if costs.device not in CHIPS or costs.devices < 2:
+        raise ValueError(
+            f'{path}: a step on {costs.devices} x {costs.device}; a plan needs the '
+            'traffic and the messages of one on 2 accelerators or more: make it with '
+            '--topology v5e:2x2'
+        )
     if costs.micro_batches > 1 or set(messages) - {'all-reduce'}:
         raise ValueError(
             f'{path} is of a step with micro-batches or split kernels, whose messages '
@@ -131,6 +139,8 @@ def main() -> int:
         help='images per second that one core decodes and crops (default: 200)',
     )
     options = parser.parse_args()
+    if options.per_core <= 0:
+        parser.error(f'--per-core {options.per_core:g}; expected more than 0')
     try:
         steps = [read(path) for path in options.files]
     except ValueError as error:

@@ -239,7 +239,8 @@ def _item(manager: Manager, step: int, **wanted) -> Iterator:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    return first.split(' See full TensorStore details')[0][:200]
 
 
 def _form(state: TrainState) -> int:

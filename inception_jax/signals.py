@@ -2,7 +2,10 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
+
+SAME_SIGNAL_SECONDS = 1.0
 
 
 class Stopped(Exception):
@@ -11,13 +14,22 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def signals() -> Iterator[Callable[[], int | None]]:
-    """Catches the first SIGINT or SIGTERM and tells its number; a second one kills."""
-    caught = []
+    """Catches the first SIGINT or SIGTERM and tells its number; a second one kills.
+
+    One that follows at once is the first again: some launchers, `timeout` among them,
+    signal a process and then its group.
+    """
+    caught, since = [], 0.0
 
     def catch(number, frame):
-        caught.append(number)
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        nonlocal since
+        if not caught:
+            caught.append(number)
+            since = time.monotonic()
+        elif time.monotonic() - since > SAME_SIGNAL_SECONDS:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+            signal.raise_signal(number)
 
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     for one in before:

@@ -18,7 +18,6 @@ from typing import Any
 
 from inception_jax import members, workdirs
 from inception_jax.commands.configs import config as load_config
-from inception_jax.commands.configs import keep_compiled_programs
 from inception_jax.commands.lines import Parser, add_engine_and_shard, carry_out
 from inception_jax.members import Sweep
 from inception_jax.overrides import override
@@ -96,7 +95,6 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
 def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
     shard = members.shard(options.shard)
     found = plan(size, options.output, options.source)
-    keep_compiled_programs()
     from inception_jax import sweep
 
     prepared = sweep.prepared(found, options.engine)

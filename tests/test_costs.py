@@ -141,7 +141,9 @@ def dry_run(*options):
     )
 
 
-@pytest.mark.parametrize('option', ['--topology=v5e:2x2', '--largest-batch'])
+@pytest.mark.parametrize(
+    'option', ['--topology=v5e:2x2', '--largest-batch', '--format=json']
+)
 def test_what_belongs_to_a_dry_run_does_not_train(option, tmp_path, capsys):
     command = ['train', f'--config={QUICKSTART}', f'--workdir={tmp_path / "run"}']
     assert main([*command, option]) == 2

@@ -71,7 +71,14 @@ def test_a_dry_run_is_what_it_reads(tmp_path, monkeypatch, capsys):
     fields = [f'--config.{name}={value}' for name, value in fields.items()]
     asked = ['train', '--dry-run', '--format=json', f'--config={QUICKSTART}', *fields]
     assert main(asked) == 0
-    (tmp_path / 'tiny.json').write_text(capsys.readouterr().out)
+    told = capsys.readouterr().out
+    (tmp_path / 'cpu.json').write_text(told)
+    assert script(monkeypatch, tmp_path / 'cpu.json') == 2
+    printed = capsys.readouterr()
+    assert 'a step on 4 x cpu; a plan needs the traffic' in printed.err
+    assert printed.out == ''
+    # The same program with the name of a chip.
+    (tmp_path / 'tiny.json').write_text(told.replace('"cpu"', '"TPU v5 lite"'))
     assert script(monkeypatch, tmp_path / 'tiny.json', '--machine', 'v5e-4') == 0
     header, _, row = capsys.readouterr().out.splitlines()
     assert row.startswith('| v5e-4 | tiny, global | 8 |')
@@ -87,6 +94,13 @@ def test_what_no_plan_knows_is_refused(tmp_path):
     (tmp_path / 'split.json').write_text(json.dumps(told))
     with pytest.raises(ValueError, match='whose messages no plan knows'):
         PLAN['read'](tmp_path / 'split.json')
+
+
+def test_a_file_that_is_not_there_and_no_cores_are_one_line(monkeypatch, capsys):
+    assert script(monkeypatch, 'nowhere.json') == 2
+    assert 'nowhere.json cannot be read: No such file' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='2'):
+        script(monkeypatch, 'nowhere.json', '--per-core=0')
 
 
 @pytest.mark.parametrize('content', ['', '[]', '{"network": "tiny"}'])

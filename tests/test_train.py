@@ -132,6 +132,20 @@ def environment():
     }
 
 
+def test_compiled_programs_are_kept_where_the_user_named_no_folder(tmp_path):
+    code = (
+        'from inception_jax.__main__ import main; '
+        f'main({arguments(tmp_path / "run", none__such=1)!r}); '
+        'import jax; print(jax.config.jax_compilation_cache_dir)'
+    )
+    names = environment() | {'HOME': str(tmp_path)}
+    names.pop('JAX_COMPILATION_CACHE_DIR')
+    found = subprocess.run(
+        [sys.executable, '-c', code], env=names, capture_output=True, text=True
+    )
+    assert found.stdout == f'{tmp_path}/.cache/inception_jax\n'
+
+
 def apart(command, line=None, number=None):
     """Runs a command in a process of its own; sends a signal when a line comes."""
     with subprocess.Popen(

@@ -1,7 +1,6 @@
 """Config files, and what the command line changes in them."""
 
 import importlib.util
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,10 +55,3 @@ def refuse(rest: list[str], hint: str = 'see --help') -> None:
     """Raises ValueError if arguments are left that no command knows."""
     if rest:
         raise ValueError(f'unknown argument {rest[0]}; {hint}')
-
-
-def keep_compiled_programs() -> None:
-    """Names a folder for compiled programs where the user has named none."""
-    os.environ.setdefault(
-        'JAX_COMPILATION_CACHE_DIR', str(Path.home() / '.cache' / 'inception_jax')
-    )

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='find the largest batch whose step fits the memory of the devices',
     )
-    group.add_argument('--format', choices=('table', 'json'), default='table')
+    group.add_argument('--format', choices=('table', 'json'))
 
 
 def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
@@ -88,7 +88,7 @@ def _largest(experiment, mesh, form: str) -> int:
         else:
             memory = found[images][1].memory
         takes = f'{memory / GIB:.2f} GiB' if images in found else 'does not fit'
-        where = sys.stdout if form == 'table' else sys.stderr
+        where = sys.stderr if form == 'json' else sys.stdout
         print(f'{images} images a device: {takes}', file=where, flush=True)
         return memory
 

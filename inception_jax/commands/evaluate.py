@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inception_jax.commands import score_tables
-from inception_jax.commands.configs import keep_compiled_programs, refuse
+from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import progress
 
 HELP = "the errors of a run's network, by 1, 10, 12 or 144 crops"
@@ -59,7 +59,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Evaluates the network of a run, or reads what is there of the same."""
     refuse(rest)
     out = score_tables.excluded(options)
-    keep_compiled_programs()
     from inception_jax import evaluation, history
     from inception_jax.resume import newest
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import keep_compiled_programs, refuse
+from inception_jax.commands.configs import refuse
 
 HELP = 'go on from a step of a run with other numbers'
 EPILOG = (
@@ -44,7 +44,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         if not equals:
             raise ValueError(f'--hparam {text}; expected NAME=VALUE')
         changes[name] = literal(value)
-    keep_compiled_programs()
     from inception_jax import history, workdirs
     from inception_jax.commands.train import begun
     from inception_jax.stops import told

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -57,6 +58,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     A command first does all that a user's mistake can stop, and says so by ValueError;
     what it returns is the work itself, in which an error is ours, but for `Stopped`.
     """
+    _keep_compiled_programs()
     try:
         work = command()
     except BrokenPipeError:
@@ -75,3 +77,13 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     except Stopped as error:
         print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
         return 1
+
+
+def _keep_compiled_programs() -> None:
+    """Names a folder for compiled programs where the user has named none.
+
+    JAX reads it when it is imported, so that this comes before.
+    """
+    os.environ.setdefault(
+        'JAX_COMPILATION_CACHE_DIR', str(Path.home() / '.cache' / 'inception_jax')
+    )

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import keep_compiled_programs, refuse
+from inception_jax.commands.configs import refuse
 
 HELP = 'ask a network about its scales, blocks and curvature'
 EPILOG = (
@@ -53,7 +53,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Asks the network of a run at one of its steps."""
     refuse(rest)
     factors = _numbers(options.factors)
-    keep_compiled_programs()
     from inception_jax import history, probe
     from inception_jax.resume import newest
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import keep_compiled_programs, refuse
+from inception_jax.commands.configs import refuse
 
 HELP = 'make steps of a run again and look at each'
 
@@ -28,7 +28,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(
             f'--from {options.first} --to {options.last}; the second step must be later'
         )
-    keep_compiled_programs()
     from inception_jax import history
 
     prepared = history.opened(options.workdir)

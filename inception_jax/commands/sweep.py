@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import config, keep_compiled_programs, refuse
+from inception_jax.commands.configs import config, refuse
 from inception_jax.commands.lines import add_engine_and_shard
 
 HELP = 'run a config with many values of some fields'
@@ -49,7 +49,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     found = members.opened(options.workdir, base, members.named(changes))
     if not found.members:
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
-    keep_compiled_programs()
     from inception_jax import sweep
 
     prepared = sweep.prepared(found, options.engine)

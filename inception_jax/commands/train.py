@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands import dry_run, processes
-from inception_jax.commands.configs import config, keep_compiled_programs, refuse
+from inception_jax.commands.configs import config, refuse
 
 HELP = 'train a network, or go on with a run'
 EPILOG = 'Any field of the config can be set: --config.run.epochs=20'
@@ -40,11 +40,12 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     else:
         refuse(rest, 'fields are set with --config FILE.py only; see --help')
         chosen = experiment(workdirs.config(options.workdir))
-    keep_compiled_programs()
     if options.dry_run:
         return dry_run.run(options, chosen)
-    if options.topology or options.largest_batch:
-        raise ValueError('--topology and --largest-batch belong to --dry-run; add it')
+    if options.topology or options.largest_batch or options.format:
+        raise ValueError(
+            '--topology, --largest-batch and --format belong to --dry-run; add it'
+        )
     processes.connect(options)
     from inception_jax.prepare import prepare
     from inception_jax.processes import together

@@ -1,0 +1,30 @@
+"""The first signal is told, its echo is not a second one, and a second one ends."""
+
+import signal
+
+import pytest
+
+from inception_jax import signals
+
+
+def test_the_first_signal_is_told():
+    with signals.signals() as caught:
+        assert caught() is None
+        signal.raise_signal(signal.SIGTERM)
+        assert caught() == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_signal_that_comes_twice_at_once_is_one():
+    with signals.signals() as caught:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert caught() == signal.SIGTERM
+
+
+def test_a_second_signal_does_what_it_would_have_done(monkeypatch):
+    monkeypatch.setattr(signals, 'SAME_SIGNAL_SECONDS', -1.0)
+    with signals.signals():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
