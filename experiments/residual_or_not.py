@@ -34,6 +34,7 @@ from pathlib import Path
 from statistics import mean
 
 from inception_jax import studies
+from inception_jax.commands.lines import table
 from inception_jax.members import Sweep
 from inception_jax.studies import Row, Size, died, mean_and_range, spread
 
@@ -247,7 +248,7 @@ def _epochs_table(rows: list[Row]) -> str:
             by_seed = ', '.join(f'{ratio:.2f}' for ratio in of_seeds)
             lines.append((NAMES[plain], NAMES[residual], f'{error} %', *two, by_seed))
     columns = ('without', 'with', 'error', 'epochs without', 'epochs with')
-    return studies.table((*columns, 'ratio by seed'), lines)
+    return table((*columns, 'ratio by seed'), lines)
 
 
 def _networks_table(rows: list[Row]) -> str:
@@ -259,7 +260,7 @@ def _networks_table(rows: list[Row]) -> str:
             rate, error = spread(runs, 'images_per_second'), spread(runs, 'top_1_error')
             lines.append((NAMES[name], macs, len(runs), rate, error))
     columns = ('network', 'million multiply-adds', 'runs', 'images/s')
-    return studies.table((*columns, 'top-1 error at the end, %'), lines)
+    return table((*columns, 'top-1 error at the end, %'), lines)
 
 
 if __name__ == '__main__':

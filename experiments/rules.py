@@ -34,6 +34,7 @@ from operator import itemgetter
 from statistics import mean
 
 from inception_jax import studies
+from inception_jax.commands.lines import table
 from inception_jax.members import Sweep
 from inception_jax.networks.rules import RULES
 from inception_jax.studies import Row, Size, lives, remark, spread, verdicts
@@ -175,7 +176,7 @@ def _table(by_rule: dict[str, list[Row]]) -> str:
         for rule, rows in by_rule.items()
     ]
     columns = ('rule', 'seeds', 'verdicts', 'silent channels, %', 'training error, %')
-    return studies.table(columns, lines)
+    return table(columns, lines)
 
 
 if __name__ == '__main__':

@@ -30,6 +30,7 @@ from operator import itemgetter
 from statistics import mean
 
 from inception_jax import studies
+from inception_jax.commands.lines import table
 from inception_jax.members import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
@@ -234,7 +235,7 @@ def _table(rows: list[Row]) -> str:
         silent, error = spread(same, 'dead_channels', 100), spread(same, ERROR)
         lines.append((start, f'{scale:g}', f'{rate:g}', verdicts(same), silent, error))
     columns = ('start', 'scale', 'rate', 'verdicts', 'silent channels, %')
-    return studies.table((*columns, 'training error, %'), lines)
+    return table((*columns, 'training error, %'), lines)
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ from statistics import mean
 from typing import Any
 
 from inception_jax import studies
+from inception_jax.commands.lines import table
 from inception_jax.members import Sweep
 from inception_jax.studies import Row, Size, died, learned, lives, remark, spread
 
@@ -194,7 +195,7 @@ def _table(rows: list[Row]) -> str:
         error = spread(same, 'train_top_1_error')
         lines.append((filters, f'{scale:g}', len(same), dead, silent, error))
     silent, error = 'silent channels, %', 'training error, %'
-    return studies.table(('filters', 'scale', 'seeds', 'dead', silent, error), lines)
+    return table(('filters', 'scale', 'seeds', 'dead', silent, error), lines)
 
 
 if __name__ == '__main__':

@@ -242,9 +242,3 @@ def mean_and_range(values: Iterable[float], digits: int = 1) -> str:
         return 'unknown'
     texts = [f'{x:.{digits}f}' for x in (mean(numbers), min(numbers), max(numbers))]
     return f'{texts[0]} ({texts[1]} to {texts[2]})' if len(numbers) > 1 else texts[0]
-
-
-def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """Returns a table in Markdown."""
-    every = [columns, len(columns) * ['---'], *lines]
-    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)

@@ -1,12 +1,13 @@
-"""What all command lines share: errors of one line, exit statuses, and options."""
+"""What all command lines share: errors of one line, statuses, options and tables."""
 
 import argparse
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -77,6 +78,12 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     except Stopped as error:
         print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
         return 1
+
+
+def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """Returns a table in Markdown."""
+    every = [columns, len(columns) * ['---'], *lines]
+    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
 
 
 def _keep_compiled_programs() -> None:

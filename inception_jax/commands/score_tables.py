@@ -6,6 +6,8 @@ import io
 import json
 from pathlib import Path
 
+from inception_jax.commands.lines import table
+
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
 
@@ -73,7 +75,7 @@ def text(found, names, options: argparse.Namespace, out: list[str] | None) -> st
                 'confusions': [row._asdict() for row in pairs],
             }
         )
-    write = _csv if options.format == 'csv' else _md
+    write = _csv if options.format == 'csv' else table
     tables = [write(COLUMNS, [_row(name, row) for name, row in rows.items()])]
     if classes:
         head = ('class', 'images', 'top-1 error', 'top-5 error', 'mistaken for')
@@ -91,11 +93,6 @@ def _row(name: str, row) -> tuple:
         for cell in (f'{one.error:.2f}', f'{one.low:.2f} to {one.high:.2f}')
     ]
     return (name, row.images, *cells)
-
-
-def _md(head, rows) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
 
 
 def _csv(head, rows) -> str:
