@@ -81,10 +81,7 @@ def train_step(
         (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
         )(state.params)
-        means = batch_means(outputs, part['label'])
-        if 'unreadable' in part:
-            means['unreadable'] = part['unreadable'].astype(jnp.float32).mean()
-        return _Found(loss, gradients, batch_stats, means)
+        return _Found(loss, gradients, batch_stats, batch_means(outputs, part))
 
     # Both the loss inside and the gradients outside are averaged: under any transpose
     # of a mean that JAX has had, the two together are right.
@@ -201,14 +198,18 @@ def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
     )
 
 
-def batch_means(outputs: Outputs, labels: jax.Array) -> Metrics:
+def batch_means(outputs: Outputs, batch: Batch) -> Metrics:
     """Returns what the metrics of a batch are made of: means over its examples."""
-    return {
+    labels = batch['label']
+    means = {
         'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
         'top_1_error': percent(outside_top(1, outputs.logits, labels)),
         'top_5_error': percent(outside_top(5, outputs.logits, labels)),
         'activity': activity(outputs.features),
     }
+    if 'unreadable' in batch:
+        means['unreadable'] = batch['unreadable'].astype(jnp.float32).mean()
+    return means
 
 
 def _metrics(means: Metrics) -> Metrics:

@@ -74,6 +74,8 @@ CONFINED = {
     'grain': {'data'},
     'tensorflow_datasets': {'data'},
     'cv2': {'data'},
+    'simplejpeg': {'data'},
+    'PIL': {'data'},
     'sklearn': {'data'},
     'absl': set(),
     'ml_collections': {'commands'},

@@ -12,7 +12,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-MOST_PIXELS = 2**27  # 384 MiB of RGB; the largest photo of ImageNet has half as many.
+MOST_PIXELS = 2**27  # 384 MiB of RGB.
 JPEG = b'\xff\xd8\xff'
 
 

@@ -225,7 +225,8 @@ def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
 
 def _views_of(image: np.ndarray, **options) -> np.ndarray:
     """Cuts the views of an image: [views, size, size, 3]."""
-    resized, found = {}, []
+    # The image as it is counts as resized: one crop is cut from it without a copy.
+    resized, found = {image.shape[:2]: image}, []
     for height, width, box in views(*image.shape[:2], **options):
         if height * width > MOST_PIXELS:
             raise ValueError(f'its crops take {height} x {width} pixels')
