@@ -27,7 +27,8 @@ class Data:
     `area` is the range of the crop's share of the image, `aspect` that of its width
     divided by its height. `data_dir` is the folder of TFDS, None for TFDS_DATA_DIR. An
     image that cannot be read ends the run (`on_unreadable` 'stop') or is counted, and
-    the next one of the order takes its place ('skip').
+    the next one of the order takes its place ('skip'). `workers` processes load the
+    training images; None is as many as the machine needs, 0 threads alone.
     """
 
     source: str
@@ -37,8 +38,14 @@ class Data:
     aspect: tuple[float, float]
     data_dir: str | None = None
     on_unreadable: str = 'stop'
+    workers: int | None = None
 
     def __post_init__(self):
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(
+                f'config.data.workers is {self.workers}; expected 0 or more processes, '
+                'or None'
+            )
         if self.on_unreadable not in ('stop', 'skip'):
             raise ValueError(
                 f'config.data.on_unreadable is {self.on_unreadable!r}; use stop or skip'

@@ -11,6 +11,7 @@ import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, processes, workdirs
 from inception_jax.data.example import Unreadable
+from inception_jax.data.loading import cores, workers_for
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
@@ -74,10 +75,12 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
     first = done = int(state.step)
     if ends(p, seen):
         return Outcome(first, seen.watch.verdict, None, ended=True)
-    batches = (parallel.place(b, p.mesh) for b in stream(p, start=first))
+    workers = p.experiment.data.workers
+    workers = workers_for(cores()) if workers is None else workers
     size, ended = p.experiment.run.batch_size, False
     with (
         _guarded(),
+        contextlib.closing(stream(p, start=first, workers=workers)) as images,
         contextlib.closing(
             logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
@@ -85,6 +88,7 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
         processes.stops() as stop,
         _guarded(),
     ):
+        batches = (parallel.place(batch, p.mesh) for batch in images)
         todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
         for stretch in itertools.chain(owed(p, first, state), todo):
             done, seen = stretch.step, attend(p, at, stretch, seen)
@@ -241,7 +245,9 @@ def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
     return found | {'unreadable': len(source) - found['examples']} if skip else found
 
 
-def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
+def stream(
+    p: Prepared, *, start: int, workers: int = 0
+) -> Iterator[dict[str, np.ndarray]]:
     """Returns the training batches from the number `start` on."""
     run, data = p.experiment.run, p.experiment.data
     return training_batches(
@@ -254,6 +260,7 @@ def stream(p: Prepared, *, start: int) -> Iterator[dict[str, np.ndarray]]:
         start=start,
         skip=data.on_unreadable == 'skip',
         shard=processes.shard(),
+        workers=workers,
     )
 
 

@@ -18,6 +18,7 @@ FREE = frozenset(
     {
         'data.data_dir',
         'data.on_unreadable',
+        'data.workers',
         'parallel.mode',
         'parallel.parameter_devices',
         'recipe.remat',

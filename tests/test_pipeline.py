@@ -90,6 +90,21 @@ def test_the_stream_is_the_same_for_one_and_four_threads(source):
     assert_same(train(source, 9, threads=1), train(source, 9, threads=4))
 
 
+@pytest.mark.parametrize('workers', [1, 2, 8])
+def test_the_stream_is_the_same_from_worker_processes(source, workers):
+    whole = train(source, 12)
+    assert_same(train(source, 12, workers=workers), whole)
+
+
+def test_a_stream_from_workers_resumes_in_each_of_two_processes(source):
+    start = int(np.random.default_rng().integers(1, 9))
+    tail = {name: value[start:] for name, value in train(source, 12).items()}
+    options = {'workers': 2, 'threads': 3, 'start': start}
+    parts = [train(source, 12 - start, shard=(i, 2), **options) for i in range(2)]
+    joined = {name: np.concatenate([p[name] for p in parts], 1) for name in tail}
+    assert_same(joined, tail)
+
+
 def test_a_resumed_stream_is_the_tail_of_an_uninterrupted_one(source):
     whole = train(source, 9)
     tail = {key: value[5:] for key, value in whole.items()}
@@ -203,6 +218,11 @@ def test_an_image_that_cannot_be_decoded_stops_the_stream_with_its_id(holed):
         train(holed, 3)
     with pytest.raises(Unreadable, match='cannot decode image 3: 0 bytes'):
         evaluate(holed)
+
+
+def test_a_worker_names_what_cannot_be_decoded(holed):
+    with pytest.raises(Unreadable, match=r'cannot decode image [348]: 0 bytes'):
+        train(holed, 3, workers=2)
 
 
 def test_the_next_one_takes_the_place_of_an_image_that_cannot_be_decoded(

@@ -26,6 +26,7 @@ TINY = {
     'network.width': 1.0,
     'network.depth': 1.0,
     'data.source': 'synthetic:64/4',
+    'data.workers': 0,
     'run.batch_size': 8,
     'run.epochs': 12,
     'run.log_every_steps': 5,

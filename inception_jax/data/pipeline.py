@@ -7,14 +7,13 @@ any number of threads and processes.
 
 import functools
 import itertools
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import grain
 import numpy as np
 
+from inception_jax.data import loading
 from inception_jax.data.crops import check as check_crops
 from inception_jax.data.crops import number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
@@ -44,6 +43,7 @@ def training_batches(
     start: int = 0,
     skip: bool = False,
     shard: tuple[int, int] = (0, 1),
+    workers: int = 0,
     threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yields random crops for ever, in a new order every epoch, from batch `start` on.
@@ -52,7 +52,8 @@ def training_batches(
     the seed and the epoch, a crop of the seed, the epoch and the example. `area` and
     `aspect` are those of `random_area_crop`. Process i of n, `shard` (i, n), gets the
     i-th part of every batch of the global `batch_size`. Without `threads` there is one
-    a core.
+    a core; with `workers` they are in so many processes (`loading.batches`), which a
+    script starts only below `if __name__ == '__main__'`.
 
     A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
     `example` uint32 [batch], the index in the source. With `skip` the next one of the
@@ -86,11 +87,9 @@ def training_batches(
         place = rows.place(row)
         return _first_readable(load_at, place) if skip else load_at(place)
 
-    # Grain refills its buffer only when asked for a row: with two batches, it prepares
-    # the next one while the step works on this one.
-    rows_ahead = range(start * rows.local, sys.maxsize)
-    loaded = _loaded(rows_ahead, load, 2 * rows.local, threads)
-    return iter(loaded.batch(rows.local))
+    return loading.batches(
+        load, start=start, size=rows.local, workers=workers, threads=threads
+    )
 
 
 def evaluation_batches(
@@ -139,12 +138,8 @@ def evaluation_batches(
             return _padding(options)
         return {**found, 'mask': np.bool_(True)}
 
-    examples = _loaded(
-        range(number),
-        load,
-        -(-2 * rows.local // number_of_views(crops)),
-        threads,
-    )
+    ahead = -(-2 * rows.local // number_of_views(crops))
+    examples = loading.rows(range(number), load, ahead=ahead, threads=threads)
     return _of_views(examples, rows.local)
 
 
@@ -257,17 +252,3 @@ def _of_views(examples: Iterable[Batch], batch: int) -> Iterator[Batch]:
         empty = {name: np.zeros_like(value) for name, value in rows[0].items()}
         rows += [empty] * (batch - len(rows))
         yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def _loaded(
-    rows: range, load: Callable[[int], Batch], ahead: int, threads: int | None
-) -> grain.IterDataset:
-    """Loads rows in their order, by threads that are so many rows ahead."""
-    # The threads are Grain's; OpenCV's own would fight with them for the cores.
-    cv2.setNumThreads(0)
-    threads = threads or os.cpu_count() or 1
-    options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(ahead, threads)
-    )
-    loaded = grain.MapDataset.range(rows.start, rows.stop).map(load)
-    return loaded.to_iter_dataset(options)

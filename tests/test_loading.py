@@ -1,0 +1,113 @@
+"""Processes that load images: how many, and what ends them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from test_train import arguments, environment, last_state, records
+
+from inception_jax.__main__ import main
+from inception_jax.data.loading import workers_for
+
+needs_proc = pytest.mark.skipif(
+    not Path('/proc/self/stat').exists(), reason='finds processes in /proc'
+)
+LONG = {'run__epochs': 2000, 'run__checkpoint_every_epochs': 1, 'data__workers': 2}
+
+
+@pytest.mark.parametrize(
+    ('cores', 'workers'), [(1, 0), (4, 0), (7, 0), (8, 2), (16, 4), (112, 28)]
+)
+def test_a_large_machine_has_a_process_for_four_cores(cores, workers):
+    assert workers_for(cores) == workers
+
+
+def test_a_run_with_workers_is_the_run_without(tmp_path):
+    for workers in (0, 2):
+        changes = {'run__epochs': 2, 'data__workers': workers}
+        assert main(arguments(tmp_path / str(workers), **changes)) == 0
+    one, other = tmp_path / '0', tmp_path / '2'
+    assert records(one) == records(other)
+    jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
+
+
+@contextlib.contextmanager
+def training(workdir):
+    """Starts a long run with two workers; yields it and their process numbers."""
+    with subprocess.Popen(
+        [sys.executable, '-m', 'inception_jax', *arguments(workdir, **LONG)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        try:
+            while not any((workdir / 'checkpoints').glob('[0-9]*')):
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.1)
+            yield process, workers_of(process.pid)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers_of(pid):
+    """Returns the loaders among the processes."""
+    return [
+        number
+        for number in map(int, filter(str.isdigit, os.listdir('/proc')))
+        if parent(number) == pid
+        and b'spawn_main' in Path(f'/proc/{number}/cmdline').read_bytes()
+    ]
+
+
+def parent(pid):
+    """Returns the number of the parent, None for a process that has ended."""
+    try:
+        state, number = Path(f'/proc/{pid}/stat').read_text().rsplit(')')[1].split()[:2]
+    except FileNotFoundError:
+        return None
+    return None if state == 'Z' else int(number)
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@needs_proc
+@pytest.mark.parametrize('one', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
+    with training(tmp_path) as (process, workers):
+        assert len(workers) == 2
+        os.killpg(process.pid, one)
+        assert process.wait(60) == 128 + one
+        assert process.stderr.read().count('\n') <= 1
+        wait_for(lambda: not any(map(parent, workers)))
+
+
+@needs_proc
+def test_workers_end_with_a_run_that_was_killed(tmp_path):
+    with training(tmp_path) as (process, workers):
+        process.kill()
+        wait_for(lambda: not any(map(parent, workers)))
+
+
+@needs_proc
+def test_a_lost_worker_ends_the_run_with_one_line(tmp_path):
+    with training(tmp_path) as (process, workers):
+        os.kill(workers[0], signal.SIGKILL)
+        assert process.wait(60) == 1
+        # After it Python's own tracker may name memory that the lost one has left.
+        first = process.stderr.read().splitlines()[0]
+        assert 'a process that loads images has ended; if memory was short' in first
