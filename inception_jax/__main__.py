@@ -5,6 +5,7 @@ import sys
 
 import inception_jax
 from inception_jax.commands import (
+    benchmark,
     data_check,
     describe,
     ensemble,
@@ -30,6 +31,7 @@ COMMANDS = {
     'replay': replay,
     'probe': probe,
     'report': report,
+    'benchmark': benchmark,
 }
 
 

@@ -86,7 +86,9 @@ def wait_for(condition, seconds=30):
 
 
 @needs_proc
-@pytest.mark.parametrize('one', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    'one', [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
     with training(tmp_path) as (process, workers):
         assert len(workers) == 2

@@ -1,12 +1,11 @@
-"""Rows loaded ahead, in their order: by threads, or by processes of their own (Grain).
+"""Rows and batches loaded ahead, in their order: by threads and processes (Grain).
 
-A row is a function of its number, so that what comes is the same for any number of
+Each is a function of its number, so that what comes is the same for any number of
 either.
 """
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
@@ -18,7 +17,7 @@ from absl import flags
 
 from inception_jax.data.example import Unreadable
 
-Row = dict[str, np.ndarray]
+Loaded = dict[str, np.ndarray]
 
 # Of the time of a photo a fifth is Python's, of which one process does one at a time.
 CORES_PER_WORKER = 4
@@ -36,56 +35,38 @@ def workers_for(cores: int) -> int:
     return cores // CORES_PER_WORKER if cores >= 2 * CORES_PER_WORKER else 0
 
 
-def rows(
-    numbers: range, load: Callable[[int], Row], *, ahead: int, threads: int | None
-) -> grain.IterDataset:
-    """Loads rows by threads, one a core unless given, that are `ahead` rows ahead."""
-    _quiet_opencv()
-    threads = threads or cores()
-    options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(ahead, threads)
-    )
-    loaded = grain.MapDataset.range(numbers.start, numbers.stop).map(load)
-    return loaded.to_iter_dataset(options)
-
-
-def batches(
-    load: Callable[[int], Row],
+def in_order(
+    numbers: range,
+    load: Callable[[int], Loaded],
     *,
-    start: int,
-    size: int,
-    workers: int,
-    threads: int | None,
-) -> Iterator[Row]:
-    """Yields batches of `size` rows for ever, from the batch `start` on.
+    ahead: int = 0,
+    threads: int | None = None,
+    workers: int = 0,
+) -> Iterator[Loaded]:
+    """Yields load(number) for all numbers, in their order.
 
-    Each of the `workers` loads every so-manieth batch, by its share of the threads;
-    without any this process does. Then two batches are ahead, else two a worker.
+    Threads load them, one a core unless given, each one number and all of them at least
+    `ahead`. With `workers` the threads are in so many processes, of which each loads
+    one number in so many and has one more ready.
 
     Raises:
       Unreadable: while iterating: a worker has ended.
     """
+    _quiet_opencv()
+    threads = threads or max(1, cores() // max(1, workers))
+    loaded = grain.MapDataset.range(numbers.start, numbers.stop).map(load)
+    loaded = loaded.to_iter_dataset(
+        grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, threads))
+    )
     if not workers:
-        # Grain refills its buffer only when asked for a row: with two batches, it
-        # prepares the next one while the step works on this one.
-        numbers = range(start * size, sys.maxsize)
-        return iter(rows(numbers, load, ahead=2 * size, threads=threads).batch(size))
-
-    def dealt(number: int) -> Row:
-        # Grain gives worker i the numbers i, i + workers, ...
-        turn, worker = divmod(number, workers)
-        batch, row = divmod(turn, size)
-        return load((start + batch * workers + worker) * size + row)
-
-    threads = threads or max(1, cores() // workers)
-    loaded = rows(range(sys.maxsize), dealt, ahead=size, threads=threads).batch(size)
-    options = grain.MultiprocessingOptions(num_workers=workers)
+        return iter(loaded)
     # Grain asks absl for flags that no command here declares.
     flags.FLAGS.mark_as_parsed()
+    options = grain.MultiprocessingOptions(num_workers=workers)
     return _told(iter(loaded.mp_prefetch(options, _begin_worker)))
 
 
-def _told(loaded: Iterator[Row]) -> Iterator[Row]:
+def _told(loaded: Iterator[Loaded]) -> Iterator[Loaded]:
     try:
         yield from loaded
     except RuntimeError as error:

@@ -7,6 +7,7 @@ any number of threads and processes.
 
 import functools
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import cv2
@@ -52,7 +53,7 @@ def training_batches(
     the seed and the epoch, a crop of the seed, the epoch and the example. `area` and
     `aspect` are those of `random_area_crop`. Process i of n, `shard` (i, n), gets the
     i-th part of every batch of the global `batch_size`. Without `threads` there is one
-    a core; with `workers` they are in so many processes (`loading.batches`), which a
+    a core; with `workers` they are in so many processes (`loading.in_order`), which a
     script starts only below `if __name__ == '__main__'`.
 
     A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
@@ -83,13 +84,13 @@ def training_batches(
 
         return _load(source, index, cut)
 
-    def load(row: int) -> Batch:
-        place = rows.place(row)
-        return _first_readable(load_at, place) if skip else load_at(place)
+    def load(number: int) -> Batch:
+        places = [rows.place(number * rows.local + row) for row in range(rows.local)]
+        load_one = functools.partial(_first_readable, load_at) if skip else load_at
+        return _batch(map(load_one, places))
 
-    return loading.batches(
-        load, start=start, size=rows.local, workers=workers, threads=threads
-    )
+    numbers = range(start, sys.maxsize // batch_size)
+    return loading.in_order(numbers, load, workers=workers, threads=threads)
 
 
 def evaluation_batches(
@@ -139,20 +140,27 @@ def evaluation_batches(
         return {**found, 'mask': np.bool_(True)}
 
     ahead = -(-2 * rows.local // number_of_views(crops))
-    examples = loading.rows(range(number), load, ahead=ahead, threads=threads)
+    examples = loading.in_order(range(number), load, ahead=ahead, threads=threads)
     return _of_views(examples, rows.local)
 
 
-def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
+def crop_and_resize(
+    image: np.ndarray, box: Box, size: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept.
+
+    It is written into `out` if given.
+    """
     top, left, height, width = box
-    return _resize(image[top : top + height, left : left + width], size, size)
+    return _resize(image[top : top + height, left : left + width], size, size, out)
 
 
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resize(
+    image: np.ndarray, height: int, width: int, out: np.ndarray | None = None
+) -> np.ndarray:
     # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
     # corners at whole coordinates (no half-pixel centres).
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, (width, height), out, interpolation=cv2.INTER_LINEAR)
 
 
 class _Rows:
@@ -250,5 +258,9 @@ def _of_views(examples: Iterable[Batch], batch: int) -> Iterator[Batch]:
     )
     while rows := list(itertools.islice(views_of_all, batch)):
         empty = {name: np.zeros_like(value) for name, value in rows[0].items()}
-        rows += [empty] * (batch - len(rows))
-        yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        yield _batch(rows + [empty] * (batch - len(rows)))
+
+
+def _batch(rows: Iterable[Batch]) -> Batch:
+    rows = list(rows)
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

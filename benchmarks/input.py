@@ -1,0 +1,233 @@
+"""Compares training's way from image files to crops with timm's, in one run.
+
+Command   TFDS_DATA_DIR=DIR python benchmarks/input.py [--source tfds:imagenet2012]
+Needs     pip install torch torchvision timm, in an environment of its own
+Cost      two minutes
+Prints    images/s of one core's time and of all cores, and ratios with their spread
+
+Both sides take turns. timm's transform is what its trainer uses with its prefetcher
+(flip, normalisation and collation to floats are left to the device there, as here the
+flip and the colours): random area and aspect of the same ranges, bilinear, uint8. Its
+images wait in memory, ours are read from their records, shuffled and batched, and
+Grain's time counts. The areas are drawn otherwise: see `geometry.random_area_crop`.
+A small source is repeated up to an epoch of 60,000, for Grain's shuffle takes longer to
+find an index of few.
+"""
+
+import argparse
+import functools
+import io
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from inception_jax.commands.lines import table
+from inception_jax.data.decode import decode
+from inception_jax.data.example import Example, Source
+from inception_jax.data.geometry import random_area_crop
+from inception_jax.data.loading import cores
+from inception_jax.data.pipeline import crop_and_resize, training_batches
+from inception_jax.data.sources import open_source
+
+SIZE, AREA, ASPECT = 299, (0.05, 1.0), (3 / 4, 4 / 3)
+BATCH, EPOCH = 50, 60_000
+AHEAD = 2 * cores() * 2 * BATCH  # more than any of the streams has prepared
+
+
+class Rates(NamedTuple):
+    """Images per second of one core's time, and of the clock."""
+
+    core: float
+    clock: float
+
+
+def timed(work: Callable[[], int]) -> Rates:
+    """Does some work, which tells for how many images it was."""
+    clock, core = time.perf_counter(), time.process_time()
+    images = work()
+    return Rates(
+        images / (time.process_time() - core), images / (time.perf_counter() - clock)
+    )
+
+
+def our_transform(files: Sequence[bytes]) -> int:
+    rng = np.random.default_rng(0)
+    for file in files:
+        image = decode(file)
+        box = random_area_crop(rng, *image.shape[:2], area=AREA, aspect=ASPECT)
+        crop_and_resize(image, box, SIZE)
+    return len(files)
+
+
+def our_batches(source: Source, threads: int) -> Iterator[dict]:
+    return training_batches(
+        Repeated(source),
+        batch_size=BATCH,
+        size=SIZE,
+        seed=0,
+        area=AREA,
+        aspect=ASPECT,
+        threads=threads,
+    )
+
+
+def consumed(batches: Iterator, images: int) -> int:
+    """Takes so many images from a stream, and touches each of its batches."""
+    done = 0
+    while done < images:
+        batch = next(batches)
+        pixels = batch['image'] if isinstance(batch, dict) else batch[0]
+        done += len(pixels[:, 0, 0, 0])
+    return done
+
+
+def settled() -> None:
+    """Waits for what still works ahead, which would count as the next side's time."""
+    time.sleep(1.0)
+    used = -1.0
+    while time.process_time() - used > 0.01:
+        used = time.process_time()
+        time.sleep(0.2)
+
+
+class Repeated:
+    """A source over and over, up to an epoch of many images."""
+
+    def __init__(self, source: Source):
+        self.source, self.class_names = source, source.class_names
+        self.classes = source.classes
+
+    def __len__(self) -> int:
+        return EPOCH
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[index % len(self.source)]
+
+
+class InMemory:
+    """Files as torch's DataLoader wants them, over and over."""
+
+    def __init__(self, files: Sequence[bytes], transform: Callable):
+        self.files, self.transform = files, transform
+
+    def __len__(self) -> int:
+        return 100 * EPOCH
+
+    def __getitem__(self, index: int):
+        file = self.files[index % len(self.files)]
+        return self.transform(Image.open(io.BytesIO(file)).convert('RGB')), 0
+
+
+def timm_transform(files: Sequence[bytes], transform: Callable) -> int:
+    for file in files:
+        transform(Image.open(io.BytesIO(file)).convert('RGB'))
+    return len(files)
+
+
+def compare(source: Source, rounds: int, seconds: float) -> dict[str, list[Rates]]:
+    """Measures both sides in turn, so many rounds."""
+    import torch
+    from timm.data import create_transform
+    from timm.data.loader import fast_collate
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    files = [source[index].image for index in range(len(source))]
+    options = {'is_training': True, 'scale': AREA, 'ratio': ASPECT}
+    lean = create_transform(SIZE, **options, color_jitter=None, use_prefetcher=True)
+    default = create_transform(SIZE, **options)
+    loader = torch.utils.data.DataLoader(
+        InMemory(files, lean), BATCH, num_workers=cores(), collate_fn=fast_collate
+    )
+    streams = {
+        'ours, pipeline of one thread': our_batches(source, 1),
+        'ours, pipeline of all cores': our_batches(source, cores()),
+        "timm's transform, lean, in torch's loader": iter(loader),
+    }
+    images = max(len(files), round(seconds * timed(lambda: our_transform(files)).clock))
+
+    def of_stream(name: str) -> Rates:
+        # What was prepared before the turn does not count.
+        consumed(streams[name], AHEAD)
+        return timed(lambda: consumed(streams[name], images))
+
+    sides = {
+        'ours, transform': lambda: timed(lambda: our_transform(files)),
+        "timm's transform, lean": lambda: timed(lambda: timm_transform(files, lean)),
+        "timm's transform, default": lambda: timed(
+            lambda: timm_transform(files, default)
+        ),
+    } | {name: functools.partial(of_stream, name) for name in streams}
+    found = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, turn in sides.items():
+            settled()
+            found[name].append(turn())
+    return found
+
+
+def show(found: dict[str, list[Rates]]) -> str:
+    """Returns a table, and the ratios of the rounds: median, least and greatest."""
+
+    def row(name: str, which: str) -> tuple[str, ...]:
+        values = [getattr(rates, which) for rates in found[name]]
+        return (
+            name,
+            {'core': "one core's second", 'clock': f'second of {cores()} cores'}[which],
+            f'{statistics.median(values):,.0f}',
+            f'{min(values):,.0f} to {max(values):,.0f}',
+        )
+
+    def ratio(ours: str, theirs: str, which: str) -> str:
+        values = [
+            getattr(one, which) / getattr(other, which)
+            for one, other in zip(found[ours], found[theirs], strict=True)
+        ]
+        return (
+            f'{ours} / {theirs}: {statistics.median(values):.2f} '
+            f'({min(values):.2f} to {max(values):.2f})'
+        )
+
+    transform, lean, default, thread, all_ours, all_theirs = found
+    rows = [row(name, 'core') for name in (transform, thread, lean, default)]
+    rows += [row(name, 'clock') for name in (all_ours, all_theirs)]
+    return '\n'.join(
+        [
+            table(('', 'images in', 'median', 'range'), rows),
+            '',
+            ratio(transform, lean, 'core'),
+            ratio(thread, lean, 'core'),
+            ratio(transform, default, 'core'),
+            ratio(all_ours, all_theirs, 'clock'),
+        ]
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--source', default='tfds:imagenet2012')
+    parser.add_argument('--split', default='train')
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument(
+        '--seconds', type=float, default=2.0, help='of a turn, about (default: 2)'
+    )
+    options = parser.parse_args()
+    try:
+        source = open_source(options.source, options.split)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(show(compare(source, options.rounds, options.seconds)))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""How fast images come: through the whole pipeline to the device, and by stage."""
+
+import collections
+import contextlib
+import functools
+import statistics
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from inception_jax import parallel
+from inception_jax.data.augment import augment
+from inception_jax.data.decode import decode
+from inception_jax.data.example import Source
+from inception_jax.data.geometry import random_area_crop
+from inception_jax.data.loading import cores, workers_for
+from inception_jax.data.pipeline import crop_and_resize, training_batches
+from inception_jax.settings import Experiment
+
+ROUNDS = 5
+IMAGES = 256
+
+
+class Input(NamedTuple):
+    """What was measured.
+
+    `stages` are seconds an image takes one thread, by what it does; `one_thread` and
+    `all_cores` images per second; `device` seconds an image takes the device, by what
+    is done to it there.
+    """
+
+    cores: int
+    workers: int
+    stages: dict[str, float]
+    one_thread: float
+    all_cores: float
+    device: dict[str, float]
+
+
+def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
+    """Measures the training input of an experiment, each way of threads so long.
+
+    By the clock, so that waiting for a disk counts.
+
+    Raises:
+      Unreadable: an image cannot be read or decoded, and none may be skipped.
+    """
+    data, mesh = chosen.data, parallel.mesh_of()
+    workers = workers_for(cores()) if data.workers is None else data.workers
+    rate = functools.partial(_rate, chosen, source, mesh, seconds)
+    one_thread, all_cores = rate(threads=1, workers=0), rate(workers=workers)
+    stages = _stages(chosen, source)
+    stages['order, batch, transfer'] = max(0.0, 1 / one_thread - sum(stages.values()))
+    return Input(cores(), workers, stages, one_thread, all_cores, _device(chosen))
+
+
+def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -> float:
+    """Returns images per second that reach the devices, which do nothing with them."""
+    run, data = chosen.run, chosen.data
+    batches = training_batches(
+        source,
+        batch_size=run.batch_size,
+        size=chosen.network.input_size,
+        seed=run.seed,
+        area=data.area,
+        aspect=data.aspect,
+        skip=data.on_unreadable == 'skip',
+        **options,
+    )
+    with contextlib.closing(batches):
+        placed = []
+
+        def take() -> float:
+            placed[:] = [*placed[-2:], parallel.place(next(batches), mesh)]
+            parallel.keep_pace(placed)
+            return time.perf_counter()
+
+        # What was prepared before the clock runs does not count.
+        for _ in range(2 * cores()):
+            first = now = take()
+        count = 0
+        while count < 2 * cores() or now - first < seconds:
+            now, count = take(), count + 1
+    return run.batch_size * count / (now - first)
+
+
+def _stages(chosen: Experiment, source: Source) -> dict[str, float]:
+    """Returns seconds an image takes to be read, decoded, cropped and resized."""
+    spent = collections.defaultdict(list)
+    rng = np.random.default_rng(0)
+    ranges = {'area': chosen.data.area, 'aspect': chosen.data.aspect}
+
+    @contextlib.contextmanager
+    def counted(name: str) -> Iterator[None]:
+        since = time.perf_counter()
+        yield
+        spent[name].append(time.perf_counter() - since)
+
+    for index in rng.integers(len(source), size=IMAGES).tolist():
+        with counted('read'):
+            example = source[index]
+        try:
+            with counted('decode'):
+                image = decode(example.image)
+        except ValueError:
+            continue
+        with counted('crop and resize'):
+            box = random_area_crop(rng, *image.shape[:2], **ranges)
+            crop_and_resize(image, box, chosen.network.input_size)
+    return {name: statistics.mean(times) for name, times in spent.items()}
+
+
+def _device(chosen: Experiment) -> dict[str, float]:
+    """Returns seconds an image takes one device, for each thing done to it."""
+    size = chosen.network.input_size
+    images = np.random.default_rng(0).integers(256, size=(32, size, size, 3))
+    images = jax.device_put(images.astype(np.uint8))
+    keys = jax.random.split(jax.random.key(0), len(images))
+
+    def timed(**options) -> float:
+        options['pixel_range'] = chosen.network.pixel_range
+        step = jax.jit(functools.partial(augment, **options))
+        jax.block_until_ready(step(keys, images))
+        times = []
+        for _ in range(ROUNDS):
+            since = time.perf_counter()
+            jax.block_until_ready(step(keys, images))
+            times.append(time.perf_counter() - since)
+        return statistics.median(times) / len(images)
+
+    return {
+        'scaling': timed(flip=False, colour='none'),
+        'and flip': timed(flip=True, colour='none'),
+        'and fast colours': timed(flip=True, colour='fast'),
+        'and full colours': timed(flip=True, colour='full'),
+    }
