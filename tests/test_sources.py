@@ -72,6 +72,71 @@ def test_a_folder_without_a_split_has_its_classes_at_once(tmp_path):
 
 
 @pytest.fixture
+def flat(tmp_path):
+    """Returns a function that labels three validation images beside two classes."""
+    for name in ('train/n01/a.JPEG', 'train/n02/b.JPEG', *FLAT):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+
+    def write(text, ending='.txt'):
+        (tmp_path / f'val{ending}').write_text(text)
+        return open_source(f'folder:{tmp_path}', 'val')
+
+    return write
+
+
+FLAT = [f'val/ILSVRC2012_val_0000000{i}.JPEG' for i in (1, 2, 3)]
+KAGGLE = """ImageId,PredictionString
+ILSVRC2012_val_00000003,n01 85 1 499 272
+ILSVRC2012_val_00000001,n02 1 2 3 4 n02 5 6 7 8
+ILSVRC2012_val_00000002,n01 1 2 3 4
+"""
+CAFFE = """ILSVRC2012_val_00000001.JPEG 1
+ILSVRC2012_val_00000002.JPEG 0
+ILSVRC2012_val_00000003.JPEG 0
+"""
+
+
+@pytest.mark.parametrize(
+    ('text', 'ending'),
+    [('n02\nn01\nn01\n', '.txt'), (KAGGLE, '.csv'), (CAFFE, '.txt')],
+    ids=['slim', 'kaggle', 'caffe'],
+)
+def test_a_flat_folder_has_its_labels_beside_it(flat, text, ending):
+    source = flat(text, ending)
+    assert source.class_names == ('n01', 'n02')
+    assert [source[i] for i in range(len(source))] == [
+        (name.encode(), label, name.removeprefix('val/'))
+        for name, label in zip(FLAT, (1, 0, 0), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('n01\nn02\n', 'has 2 labels, and .*val 3 images'),
+        (CAFFE[:75], 'has no label for ILSVRC2012_val_00000003'),
+        (CAFFE + 'x.JPEG 0\n', r'labels of images that are not there, x \(1 in all'),
+        ('2\n1\n1\n', r'class 2; expected one of the 2 classes \(n01, \.\.\.\) or its'),
+        ('n01\nn03\nn02\n', 'names the class n03'),
+        ('', 'has 0 labels'),
+    ],
+)
+def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        flat(text)
+    assert '\n' not in str(error.value)
+
+
+def test_a_flat_folder_needs_classes_beside_it(tmp_path):
+    (tmp_path / 'val').mkdir()
+    (tmp_path / 'val.txt').write_text('n01')
+    with pytest.raises(ValueError, match=r'no folder beside .*val has the classes'):
+        open_source(f'folder:{tmp_path}', 'val')
+
+
+@pytest.fixture
 def prepare(tmp_path):
     """Returns a function that lays out a set of two images as TFDS does."""
 
@@ -135,6 +200,18 @@ def test_a_tfds_set_gives_bytes_and_labels_by_index(prepare, tmp_path):
         (b'0', 0, 'tiny/train/1'),
     ]
     assert (source.classes, source.class_names) == (2, ('0', '1'))
+
+
+def test_a_part_of_a_split_and_several_of_them_are_splits(prepare, tmp_path):
+    prepare('tiny/1.0.0')
+    first, last, both = (
+        open_source('tfds:tiny', split, data_dir=str(tmp_path))
+        for split in ('train[:50%]', 'train[1:]', 'train[1:]+train[:1]')
+    )
+    assert [len(source) for source in (first, last, both)] == [1, 1, 2]
+    assert (first[0].image, last[0].image) == (b'1', b'0')
+    assert [both[i].image for i in (0, 1)] == [b'0', b'1']
+    assert len({both[i].id for i in (0, 1)}) == 2
 
 
 def test_the_newest_version_is_read_unless_one_is_given(prepare, tmp_path, monkeypatch):

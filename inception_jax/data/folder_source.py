@@ -1,10 +1,11 @@
-"""Image files in a folder per class."""
+"""Image files in a folder per class, or in one with a file of labels beside it."""
 
 import dataclasses
 import os
 from pathlib import Path
 
 from inception_jax.data.example import Example
+from inception_jax.data.flat_folder import label_file, read_labels
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.ppm')
 
@@ -34,10 +35,13 @@ def open_folder(path: str, split: str | None) -> Folder:
     """Lists the images in path/split/CLASS/, without a split those in path/CLASS/.
 
     Classes are numbered in the order of their names. Below a class images lie at any
-    depth; other files are left out.
+    depth; other files are left out. Where path/split.txt or .csv is a file, the images
+    are in path/split/ itself and their labels in that file (`read_labels`); the classes
+    are those of a split of folders beside it.
 
     Raises:
-      ValueError: there is no such folder, or no class or image in it.
+      ValueError: there is no such folder, no class or image in it, or no label for an
+        image.
     """
     root = Path(path).expanduser() / (split or '')
     if not root.is_dir():
@@ -46,7 +50,9 @@ def open_folder(path: str, split: str | None) -> Folder:
         raise ValueError(
             f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
         )
-    names = tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
+    if labels := label_file(root):
+        return _open_flat(root, labels)
+    names = _classes(root)
     found = [
         (file, label)
         for label, name in enumerate(names)
@@ -55,17 +61,34 @@ def open_folder(path: str, split: str | None) -> Folder:
     if not found:
         raise ValueError(
             f'{root} has no image in a class folder (of which it has {len(names)}); '
-            f'expected {root}/CLASS/IMAGE, names ending in {", ".join(EXTENSIONS)}'
+            f'expected {root}/CLASS/IMAGE, names ending in {", ".join(EXTENSIONS)}, '
+            f'or labels in {root}.txt'
         )
     files, labels = zip(*found, strict=True)
     return Folder(root, files, labels, names)
+
+
+def _open_flat(root: Path, labels: Path) -> Folder:
+    beside = sorted(p for p in root.parent.glob('*/') if p != root)
+    names = next(filter(None, map(_classes, beside)), ())
+    if not names:
+        raise ValueError(
+            f'{labels} is there, but no folder beside {root} has the classes; expected '
+            f'{root.parent}/train/CLASS/IMAGE, or remove {labels}'
+        )
+    files = tuple(_images(root))
+    return Folder(root, files, tuple(read_labels(labels, files, names)), names)
+
+
+def _classes(root: Path) -> tuple[str, ...]:
+    return tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
 
 
 def _is_class(entry: os.DirEntry) -> bool:
     return entry.is_dir() and not entry.name.startswith('.')
 
 
-def _images(root: Path, name: str) -> list[str]:
+def _images(root: Path, name: str = '') -> list[str]:
     # os.walk because Path.rglob does not follow links before Python 3.13.
     return sorted(
         Path(folder, file).relative_to(root).as_posix()

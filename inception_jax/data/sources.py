@@ -27,12 +27,14 @@ def open_source(spec: str, split: str | None, *, data_dir: str | None = None) ->
         fifth one is in the split `test`, the others are in `train`;
       tfds:NAME[/CONFIG][/VERSION]: a set that TFDS has prepared, in `data_dir`, else in
         $TFDS_DATA_DIR, else where TFDS puts it; the newest version unless one is given;
-      folder:PATH: image files in PATH/SPLIT/CLASS/, without a split in PATH/CLASS/;
+      folder:PATH: image files in PATH/SPLIT/CLASS/, without a split in PATH/CLASS/; or
+        in PATH/SPLIT/ with their labels in PATH/SPLIT.txt (`flat_folder`);
       synthetic:EXAMPLES/CLASSES: made-up images, 1024/10 unless given; every split has
         other images of the same classes.
 
     Raises:
-      ValueError: there is no such form, set or split, or no image in it.
+      ValueError: there is no such form, set or split, no image in it, or no label for
+        one.
     """
     form, _, rest = spec.partition(':')
     if form == 'tfds' and rest:
