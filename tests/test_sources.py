@@ -234,6 +234,12 @@ def test_a_tfrecord_set_is_refused_with_the_command_that_converts_it(prepare, tm
     )
 
 
+def test_a_bucket_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setenv('TFDS_DATA_DIR', 'gs://bucket/tfds')
+    with pytest.raises(ValueError, match='gs://bucket/tfds is a bucket, .*; mount it'):
+        open_source('tfds:imagenet2012', 'train')
+
+
 def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_path):
     folder = prepare('tiny/1.0.0')
     next(folder.glob('*.array_record-*')).unlink()

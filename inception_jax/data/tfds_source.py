@@ -58,7 +58,13 @@ def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
 
 def _folder(name: str, data_dir: str | None) -> Path:
     default = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
-    root = Path(data_dir or default).expanduser()
+    data_dir = data_dir or default
+    if '://' in data_dir:
+        raise ValueError(
+            f'{data_dir} is a bucket, and records are read from folders; mount it as '
+            'one (docs/imagenet.md) and name that'
+        )
+    root = Path(data_dir).expanduser()
     folder = root.joinpath(*re.split('[/:]', name))
     if not VERSION.fullmatch(folder.name):
         versions = [
