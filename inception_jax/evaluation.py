@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax import parallel, probabilities
+from inception_jax import history, parallel, probabilities
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.sources import Source, open_source
@@ -12,6 +12,7 @@ from inception_jax.networks.network import fingerprint
 from inception_jax.prepare import Prepared
 from inception_jax.probabilities import Probabilities
 from inception_jax.programs import softmax_of
+from inception_jax.resume import newest
 from inception_jax.state import TrainState
 
 # A lost process costs so many batches; between them the device waits for images.
@@ -71,7 +72,65 @@ def asked(
     return Asked(images, batch_size, skip, about)
 
 
-def known(asked: Asked, path: Path) -> Probabilities | None:
+class Ready(NamedTuple):
+    """An evaluation that can start: the run, its state, and what is there already.
+
+    `path` is where the probabilities go.
+    """
+
+    prepared: Prepared
+    state: TrainState
+    asked: Asked
+    path: Path
+    begun: Probabilities | None
+
+
+def ready(
+    workdir: Path,
+    *,
+    crops: int,
+    step: int | None = None,
+    output: Path | None = None,
+    source: str | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    batch_size: int | None = None,
+    skip: bool = False,
+) -> Ready:
+    """Opens a run for an evaluation after a step, the newest one if not given.
+
+    Raises:
+      ValueError: there is no such run or step, the images do not fit it, or the file
+        holds something else.
+    """
+    p = history.opened(workdir)
+    state, _ = newest(p) if step is None else history.state_at(p, step)
+    found = asked(
+        p,
+        int(state.step),
+        crops=crops,
+        source=source,
+        split=split,
+        data_dir=data_dir,
+        batch_size=batch_size,
+        skip=skip,
+    )
+    path = output or workdir / f'probabilities-{crops}.npz'
+    return Ready(p, state, found, path, _known(found, path))
+
+
+def answer(one: Ready, told: Callable[[int], None]) -> Probabilities:
+    """Returns what is there, or evaluates; `told` is told how many images are done.
+
+    Raises:
+      Unreadable: an image cannot be read, unless such are skipped.
+    """
+    if one.begun is not None and 'done' not in one.begun.about:
+        return one.begun
+    return _made(one, told)
+
+
+def _known(asked: Asked, path: Path) -> Probabilities | None:
     """Returns what there is of the evaluation: all of it at the path, or its beginning.
 
     Raises:
@@ -89,23 +148,9 @@ def known(asked: Asked, path: Path) -> Probabilities | None:
     return None
 
 
-def is_whole(found: Probabilities | None) -> bool:
-    return found is not None and 'done' not in found.about
-
-
-def made(
-    p: Prepared,
-    state: TrainState,
-    asked: Asked,
-    begun: Probabilities | None,
-    path: Path,
-    told: Callable[[int], None],
-) -> Probabilities:
-    """Evaluates, and writes the file at the path; what is done is kept beside it.
-
-    Raises:
-      Unreadable: an image cannot be read, unless such are skipped.
-    """
+def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
+    """Evaluates, and writes the file; what is done is kept beside it."""
+    p, state, asked, path, begun = one
     crops = asked.about['crops']
     views = number_of_views(crops)
 

@@ -84,26 +84,31 @@ def mean(files: Sequence[Probabilities]) -> Probabilities:
     Raises:
       ValueError: they are not of the same images and labels.
     """
+    check_same_images(files)
+    first = files[0]
+    total = np.sum([one.softmax for one in files], axis=0, dtype=np.float64)
+    softmax = (total / len(files)).astype(np.float32)
+    members = [{n: x for n, x in f.about.items() if n != 'classes'} for f in files]
+    about = {'classes': first.about['classes'], 'ensemble': members}
+    return dataclasses.replace(first, softmax=softmax, about=about)
+
+
+def check_same_images(files: Sequence[Probabilities]) -> None:
+    """Raises ValueError unless all are of the same images, labels and classes."""
     first, *others = files
     for number, other in enumerate(others, 2):
         for name in ('ids', 'labels'):
             if not np.array_equal(getattr(first, name), getattr(other, name)):
                 raise ValueError(
                     f'the first file and file {number} are of other {name} '
-                    f'({_spell(first)}; {_spell(other)}); an ensemble is of the same '
-                    'images'
+                    f'({_spell(first)}; {_spell(other)}); expected the same images'
                 )
         if first.about['classes'] != other.about['classes']:
             raise ValueError(
                 f'the first file has {len(first.about["classes"])} classes, file '
-                f'{number} {len(other.about["classes"])}, of other names; an ensemble '
-                'is of the same classes'
+                f'{number} {len(other.about["classes"])}, of other names; '
+                'expected the same classes'
             )
-    total = np.sum([one.softmax for one in files], axis=0, dtype=np.float64)
-    softmax = (total / len(files)).astype(np.float32)
-    members = [{n: x for n, x in f.about.items() if n != 'classes'} for f in files]
-    about = {'classes': first.about['classes'], 'ensemble': members}
-    return dataclasses.replace(first, softmax=softmax, about=about)
 
 
 def _spell(one: Probabilities) -> str:
@@ -138,6 +143,7 @@ def compute(
     """
     parts, done = ([begun], begun.about['done']) if begun else ([], 0)
     since = time.monotonic()
+    told(done)
     try:
         while done < len(source):
             some = range(done, min(done + stretch, len(source)))

@@ -236,7 +236,7 @@ def test_a_tfrecord_set_is_refused_with_the_command_that_converts_it(prepare, tm
 
 def test_a_bucket_is_refused_with_what_to_do(monkeypatch):
     monkeypatch.setenv('TFDS_DATA_DIR', 'gs://bucket/tfds')
-    with pytest.raises(ValueError, match='gs://bucket/tfds is a bucket, .*; mount it'):
+    with pytest.raises(ValueError, match=r'gs://bucket/tfds is a bucket, .*; mount it'):
         open_source('tfds:imagenet2012', 'train')
 
 

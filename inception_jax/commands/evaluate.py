@@ -59,42 +59,32 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Evaluates the network of a run, or reads what is there of the same."""
     refuse(rest)
     out = score_tables.excluded(options)
-    from inception_jax import evaluation, history
-    from inception_jax.resume import newest
+    from inception_jax import evaluation
 
-    prepared = history.opened(options.workdir)
-    if options.step is None:
-        state, _ = newest(prepared)
-    else:
-        state, _ = history.state_at(prepared, options.step)
-    asked = evaluation.asked(
-        prepared,
-        int(state.step),
+    one = evaluation.ready(
+        options.workdir,
         crops=options.crops,
+        step=options.step,
+        output=options.output,
         source=options.source,
         split=options.split,
         data_dir=options.data_dir,
         batch_size=options.batch_size,
         skip=options.skip_unreadable,
     )
-    path = options.output or options.workdir / f'probabilities-{options.crops}.npz'
-    begun = evaluation.known(asked, path)
 
     def work() -> int:
-        found = begun
-        if not evaluation.is_whole(begun):
-            with _told():
-                tell = progress(len(asked.source))
-                found = evaluation.made(prepared, state, asked, begun, path, tell)
-        print(score_tables.text(found, asked.source.class_names, options, out))
-        print(path, file=sys.stderr)
+        with told():
+            found = evaluation.answer(one, progress(len(one.asked.source)))
+        print(score_tables.text(found, found.about['classes'], options, out))
+        print(one.path, file=sys.stderr)
         return 0
 
     return work
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turns what comes from outside into a line, and SIGTERM into what Ctrl-C is."""
     from inception_jax.data.example import Unreadable
     from inception_jax.signals import Stopped

@@ -39,15 +39,16 @@ def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
 
 def progress(total: int) -> Callable[[int], None]:
     """Returns what tells people how many images are done: a bar, or lines elsewhere."""
-    last = [time.monotonic()]
-    bar = tqdm(total=total, unit=' images', disable=not sys.stderr.isatty())
+    last, bar = time.monotonic(), None
 
     def tell(done: int) -> None:
+        nonlocal last, bar
+        bar = bar or tqdm(total=total, unit=' images', disable=not sys.stderr.isatty())
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
-        elif bar.disable and time.monotonic() - last[0] >= SECONDS_BETWEEN_LINES:
-            last[0] = time.monotonic()
+        elif bar.disable and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
             print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
 
     return tell
