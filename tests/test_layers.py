@@ -61,6 +61,8 @@ LAYERS = {
     'probe': 4,
     'answers': 4,
     'studies': 5,
+    'paper_tables': 5,
+    'paper_rows': 5,
     'commands': 5,
     '__main__': 5,
 }

@@ -1,0 +1,185 @@
+"""Tables 2 to 5 of the paper, and what runs of ours give, side by side.
+
+The files of `experiments/` hold the paper's figures; what they share is here.
+"""
+
+import argparse
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from inception_jax import studies
+from inception_jax.commands import score_tables
+from inception_jax.commands.evaluate import told
+from inception_jax.commands.lines import Parser, carry_out, progress
+from inception_jax.paper_rows import Table, ours, picture, text, write_csv
+from inception_jax.probabilities import Probabilities
+from inception_jax.signals import Stopped
+from inception_jax.studies import Size
+
+# Four networks of the first kind and three of the others, as Table 5 needs.
+LAPTOP = Size(
+    config='cifar10.py',
+    changes={
+        'network.auxiliary': False,
+        'network.classes': 10,
+        'hparams.decay_epochs': 0.0288,
+        'hparams.ema_decay': 0.98,
+        'recipe.batch_norm_decay': 0.95,
+        'data.evaluation_split': 'test[:500]',
+        'run.epochs': 0.384,
+        'run.evaluate_every_epochs': 0.384,
+        'run.checkpoint_every_epochs': 0.192,
+        'run.diagnose_every_steps': 0,
+    },
+    grids=(
+        'name=inception_v3;width=0.2;depth=0.65;seed=0,1,2,3',
+        'name=inception_resnet_v1;width=0.2;depth=0.3;seed=0,1,2',
+        'name=inception_v4;width=0.15;depth=0.25;seed=0,1,2',
+        'name=inception_resnet_v2;width=0.15;depth=0.35;seed=0,1,2',
+    ),
+    cost='45 minutes of training on 2 CPU cores, once for the four tables',
+)
+
+
+def run(module: ModuleType, paper: Table, arguments: list[str] | None = None) -> int:
+    """Makes a table from its command line; returns the exit status.
+
+    The folder gets table.md, table.csv, table.png and table.svg.
+    """
+    name = f'table_{paper.number}'
+    options = _options(module, name, arguments)
+    options.output = options.output or Path('results') / name
+    return carry_out(f'{name}.py', lambda: _prepare(module, paper, options))
+
+
+def _options(module, name: str, arguments) -> argparse.Namespace:
+    parser = Parser(
+        prog=f'{name}.py',
+        allow_abbrev=False,
+        description=inspect.getdoc(module),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'paths',
+        nargs='*',
+        type=Path,
+        metavar='PATH',
+        help='what evaluate wrote, or the folder of a run or a sweep to evaluate',
+    )
+    parser.add_argument('--exclude', type=Path, metavar='FILE', help='as of evaluate')
+    parser.add_argument(
+        '--output', type=Path, metavar='DIR', help=f'results/{name} if not given'
+    )
+    parser.add_argument(
+        '--scale', choices=('laptop',), help=f'train small networks: {LAPTOP.cost}'
+    )
+    parser.add_argument('--source', help='other data than CIFAR-10, e.g. digits')
+    parser.add_argument(
+        '--runs', type=Path, default=Path('results/tables'), help='where they live'
+    )
+    return parser.parse_args(arguments)
+
+
+def _prepare(module, paper: Table, options) -> Callable[[], int]:
+    if bool(options.paths) == bool(options.scale):
+        raise ValueError(
+            'name files of probabilities or folders of runs, or --scale laptop'
+        )
+    from inception_jax import probabilities
+
+    out = score_tables.excluded(options)
+    if options.scale:
+        train = _training(options)
+        return lambda: train() or _work(module, paper, options, out, [options.runs])
+    opened = [_opened(path, paper) for path in options.paths if path.is_file()]
+    if opened:
+        probabilities.check_same_images(opened)
+    for path in _one_by_one(options.paths):
+        _opened(path, paper)
+    return lambda: _work(module, paper, options, out, options.paths)
+
+
+def _training(options) -> Callable[[], int]:
+    """Prepares the runs of a scale; returns what trains those that are not done."""
+    from inception_jax import members, sweep
+
+    found = studies.plan(LAPTOP, options.runs, options.source)
+    prepared = sweep.prepared(found, 'sequential')
+    members.claim(found)
+
+    def train() -> int:
+        print(f'{len(prepared)} members in {found.folder}', flush=True)
+        summary = sweep.run(found, prepared, engine='sequential')
+        print(sweep.text(summary), flush=True)
+        return 128 + summary.signal if summary.signal else int(summary.failed > 0)
+
+    return train
+
+
+def _work(module, paper: Table, options, out, paths) -> int:
+    from inception_jax import probabilities, scores
+    from inception_jax.plots.beside import beside
+
+    files = []
+    for path in _one_by_one(paths):
+        files.append(_answer(_opened(path, paper)))
+        print(f'{files[-1].about["network"]}: {path}', flush=True)
+    try:
+        probabilities.check_same_images(files)
+    except ValueError as error:
+        raise Stopped(str(error)) from error
+    if out is not None:
+        files = [scores.without(found, out) for found in files]
+    rows = ours(paper, files)
+    folder = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    title = inspect.getdoc(module).splitlines()[0].removesuffix('.')
+    found = text(title, paper, files[0], rows)
+    (folder / 'table.md').write_text(found)
+    write_csv(folder / 'table.csv', rows)
+    beside(picture(rows), folder / 'table')
+    print(f'\n{found}\n{folder / "table.png"}')
+    return 0
+
+
+def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yields the paths, and of a sweep its members."""
+    from inception_jax import members, workdirs
+
+    for path in paths:
+        if workdirs.is_sweep(path):
+            found = members.read(path)
+            yield from map(found.workdir, found.members)
+        else:
+            yield path
+
+
+def _opened(path: Path, paper: Table):
+    """Returns the probabilities of a file, or an evaluation that is ready.
+
+    Raises:
+      ValueError: there is no such file or run, or it does not belong into the table.
+    """
+    from inception_jax import evaluation, probabilities
+
+    if path.is_dir():
+        return evaluation.ready(path, crops=paper.crops)
+    found = probabilities.load(path)
+    if found.about.get('crops') != paper.crops:
+        what = found.about.get('crops', 'an ensemble instead of')
+        raise ValueError(
+            f'{path} is of {what} crops, and Table {paper.number} of {paper.crops}; '
+            f'make it with evaluate --crops {paper.crops}'
+        )
+    return found
+
+
+def _answer(opened) -> Probabilities:
+    from inception_jax import evaluation
+
+    if isinstance(opened, Probabilities):
+        return opened
+    with told():
+        return evaluation.answer(opened, progress(len(opened.asked.source)))
