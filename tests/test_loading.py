@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from test_train import arguments, environment, last_state, records
 
+from inception_jax import parallel
 from inception_jax.__main__ import main
 from inception_jax.data.loading import workers_for
 
@@ -36,6 +37,17 @@ def test_a_run_with_workers_is_the_run_without(tmp_path):
     one, other = tmp_path / '0', tmp_path / '2'
     assert records(one) == records(other)
     jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
+
+
+def test_batches_are_sent_while_two_steps_run(monkeypatch):
+    waited = []
+    monkeypatch.setattr(jax, 'block_until_ready', waited.append)
+    running = []
+    for step in range(1, 6):
+        # The step's batch was placed before it, the last ones are not waited for.
+        running.append(step)
+        parallel.keep_pace(running)
+        assert waited == list(range(1, step - 1))
 
 
 @contextlib.contextmanager
