@@ -124,6 +124,7 @@ def answer(one: Ready, told: Callable[[int], None]) -> Probabilities:
 
     Raises:
       Unreadable: an image cannot be read, unless such are skipped.
+      OSError: the file cannot be written.
     """
     if one.begun is not None and 'done' not in one.begun.about:
         return one.begun

@@ -110,19 +110,19 @@ def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -
     )
 
 
-def _cells(ours: Ours) -> tuple[str, ...]:
-    row = ours.row
+def _cells(one: Ours) -> tuple[str, ...]:
+    row = one.row
     runs = ' + '.join(
         f'{count} {name}' if len(row.networks) > 1 else str(count)
-        for name, count in ours.counts.items()
+        for name, count in one.counts.items()
     )
     return (
         row.title,
         runs or '-',
         _number(row.top_1),
-        _errors([one.top_1 for one in ours.scores]),
+        _errors([each.top_1 for each in one.scores]),
         _number(row.top_5),
-        _errors([one.top_5 for one in ours.scores]),
+        _errors([each.top_5 for each in one.scores]),
     )
 
 
@@ -164,21 +164,21 @@ def _gains(rows: Sequence[Ours]) -> Iterator[str]:
             )
 
 
-def _mean_top_1(ours: Ours) -> float:
-    return mean(one.top_1.error for one in ours.scores)
+def _mean_top_1(one: Ours) -> float:
+    return mean(each.top_1.error for each in one.scores)
 
 
 def picture(rows: Sequence[Ours]) -> dict:
     """Returns what is drawn: by panel and row, the paper's error and our scores."""
     return {
-        'top-1 error, %': {
-            one.row.title: (one.row.top_1, [s.top_1 for s in one.scores])
+        f'top-{k} error, %': {
+            one.row.title: (
+                getattr(one.row, f'top_{k}'),
+                [getattr(each, f'top_{k}') for each in one.scores],
+            )
             for one in rows
-        },
-        'top-5 error, %': {
-            one.row.title: (one.row.top_5, [s.top_5 for s in one.scores])
-            for one in rows
-        },
+        }
+        for k in (1, 5)
     }
 
 

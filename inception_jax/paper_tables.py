@@ -8,15 +8,18 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from inception_jax import studies
 from inception_jax.commands import score_tables
 from inception_jax.commands.evaluate import told
-from inception_jax.commands.lines import Parser, carry_out, progress
+from inception_jax.commands.lines import Parser, carry_out, progress, told_late
 from inception_jax.paper_rows import Table, ours, picture, text, write_csv
-from inception_jax.probabilities import Probabilities
-from inception_jax.signals import Stopped
+from inception_jax.probabilities import Probabilities, check_same_images
 from inception_jax.studies import Size
+
+if TYPE_CHECKING:
+    from inception_jax.evaluation import Ready
 
 # Four networks of the first kind and three of the others, as Table 5 needs.
 LAPTOP = Size(
@@ -87,18 +90,54 @@ def _prepare(module, paper: Table, options) -> Callable[[], int]:
         raise ValueError(
             'name files of probabilities or folders of runs, or --scale laptop'
         )
-    from inception_jax import probabilities
+    if options.source and not options.scale:
+        raise ValueError('--source belongs to --scale; a run has its own images')
+    from inception_jax import workdirs
 
     out = score_tables.excluded(options)
+    paths, train = options.paths, lambda: 0
     if options.scale:
-        train = _training(options)
-        return lambda: train() or _work(module, paper, options, out, [options.runs])
-    opened = [_opened(path, paper) for path in options.paths if path.is_file()]
-    if opened:
-        probabilities.check_same_images(opened)
-    for path in _one_by_one(options.paths):
-        _opened(path, paper)
-    return lambda: _work(module, paper, options, out, options.paths)
+        paths, train = [options.runs], _training(options)
+    else:
+        _check(paper, list(_one_by_one(paths)))
+    with workdirs.writing(options.output):
+        options.output.mkdir(parents=True, exist_ok=True)
+    return lambda: train() or _work(module, paper, options.output, out, paths)
+
+
+def _check(paper: Table, paths: Sequence[Path]) -> None:
+    """Looks at what is given before anything is computed.
+
+    Raises:
+      ValueError: something is missing, given twice, of other crops or of other images.
+    """
+    seen, files = {}, []
+    for path in paths:
+        opened = _opened(path, paper)
+        if isinstance(opened, Probabilities):
+            about = opened.about
+            files.append(opened)
+        else:
+            about = opened.asked.about
+        images, of_first = (
+            {name: one.get(name) for name in ('source', 'split', 'classes')}
+            for one in (about, next(iter(seen.values()), about))
+        )
+        if images != of_first:
+            raise ValueError(
+                f'{path} is of {_images(images)}, and {next(iter(seen))} of '
+                f'{_images(of_first)}; a table is of the same'
+            )
+        for other, there in seen.items():
+            if about == there:
+                raise ValueError(f'{path} and {other} are the same; name it once')
+        seen[path] = about
+    if files:
+        check_same_images(files)
+
+
+def _images(images: dict) -> str:
+    return f'{images["source"]} {images["split"]}, {len(images["classes"])} classes'
 
 
 def _training(options) -> Callable[[], int]:
@@ -118,23 +157,19 @@ def _training(options) -> Callable[[], int]:
     return train
 
 
-def _work(module, paper: Table, options, out, paths) -> int:
-    from inception_jax import probabilities, scores
+def _work(module, paper: Table, folder: Path, out, paths) -> int:
+    from inception_jax import scores
     from inception_jax.plots.beside import beside
 
     files = []
     for path in _one_by_one(paths):
         files.append(_answer(_opened(path, paper)))
         print(f'{files[-1].about["network"]}: {path}', flush=True)
-    try:
-        probabilities.check_same_images(files)
-    except ValueError as error:
-        raise Stopped(str(error)) from error
-    if out is not None:
-        files = [scores.without(found, out) for found in files]
+    with told_late():
+        check_same_images(files)
+        if out is not None:
+            files = [scores.without(found, out) for found in files]
     rows = ours(paper, files)
-    folder = options.output
-    folder.mkdir(parents=True, exist_ok=True)
     title = inspect.getdoc(module).splitlines()[0].removesuffix('.')
     found = text(title, paper, files[0], rows)
     (folder / 'table.md').write_text(found)
@@ -156,7 +191,7 @@ def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _opened(path: Path, paper: Table):
+def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     """Returns the probabilities of a file, or an evaluation that is ready.
 
     Raises:
@@ -167,7 +202,7 @@ def _opened(path: Path, paper: Table):
     if path.is_dir():
         return evaluation.ready(path, crops=paper.crops)
     found = probabilities.load(path)
-    if found.about.get('crops') != paper.crops:
+    if found.about.get('crops') != paper.crops or 'network' not in found.about:
         what = found.about.get('crops', 'an ensemble instead of')
         raise ValueError(
             f'{path} is of {what} crops, and Table {paper.number} of {paper.crops}; '
@@ -176,10 +211,10 @@ def _opened(path: Path, paper: Table):
     return found
 
 
-def _answer(opened) -> Probabilities:
+def _answer(opened: 'Probabilities | Ready') -> Probabilities:
     from inception_jax import evaluation
 
     if isinstance(opened, Probabilities):
         return opened
-    with told():
+    with told('restore it, or evaluate the run with --skip-unreadable'):
         return evaluation.answer(opened, progress(len(opened.asked.source)))

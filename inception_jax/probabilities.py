@@ -40,20 +40,19 @@ def save(path: Path, found: Probabilities) -> None:
     """Writes a file in one piece.
 
     Raises:
-      ValueError: it cannot be written.
+      OSError: it cannot be written.
     """
-    with workdirs.writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = workdirs.draft(path)
-        with draft.open('wb') as file:
-            np.savez(
-                file,
-                ids=found.ids,
-                labels=found.labels,
-                softmax=found.softmax,
-                about=json.dumps({'format': FORMAT} | found.about),
-            )
-        draft.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = workdirs.draft(path)
+    with draft.open('wb') as file:
+        np.savez(
+            file,
+            ids=found.ids,
+            labels=found.labels,
+            softmax=found.softmax,
+            about=json.dumps({'format': FORMAT} | found.about),
+        )
+    draft.replace(path)
 
 
 def load(path: Path) -> Probabilities:

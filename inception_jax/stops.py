@@ -7,6 +7,7 @@ import jax
 
 from inception_jax.checkpoints import NotSaved
 from inception_jax.data.example import Unreadable
+from inception_jax.data.loading import LostWorker
 from inception_jax.signals import Stopped
 
 AGAIN = 'run the same command again: it goes on from the last checkpoint'
@@ -38,6 +39,8 @@ def _reason(error: Exception) -> str | None:
                 f'{error}; restore the data, or set config.data.on_unreadable=skip; '
                 f'then {AGAIN}'
             )
+        case LostWorker():
+            return f'{error}; then {AGAIN}'
         case BrokenPipeError():
             return f'what reads its output has ended; {AGAIN}'
         case OSError():

@@ -11,7 +11,7 @@ import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, processes, workdirs
 from inception_jax.data.example import Unreadable
-from inception_jax.data.loading import cores, workers_for
+from inception_jax.data.loading import LostWorker, cores, workers_for
 from inception_jax.data.pipeline import evaluation_batches, training_batches
 from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
@@ -75,12 +75,10 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
     first = done = int(state.step)
     if ends(p, seen):
         return Outcome(first, seen.watch.verdict, None, ended=True)
-    workers = p.experiment.data.workers
-    workers = workers_for(cores()) if workers is None else workers
     size, ended = p.experiment.run.batch_size, False
     with (
         _guarded(),
-        contextlib.closing(stream(p, start=first, workers=workers)) as images,
+        contextlib.closing(stream(p, start=first, workers=_workers(p))) as images,
         contextlib.closing(
             logs.Progress(p.steps, first, size, lines=lines)
         ) as progress,
@@ -129,7 +127,7 @@ def stretches(
     """Makes the steps after `first`, and yields when something is due.
 
     The next step takes the state that was yielded. A signal ends the steps with a state
-    to save, and so do data that cannot be read.
+    to save, and so do data that cannot be read and a worker that is lost.
     """
     running, kept, since = [], first, time.monotonic()
     for done in range(first + 1, p.steps + 1):
@@ -137,7 +135,7 @@ def stretches(
         step = steps.diagnosed_step if diagnosed else steps.step
         try:
             batch = next(batches)
-        except Unreadable:
+        except (Unreadable, LostWorker):
             if kept < done - 1 and jax.process_count() == 1:
                 yield Stretch(done - 1, state, running, {'save'})
             raise
@@ -262,6 +260,13 @@ def stream(
         shard=processes.shard(),
         workers=workers,
     )
+
+
+def _workers(p: Prepared) -> int:
+    """Returns how many processes load the images of a run."""
+    local = p.experiment.run.batch_size // jax.process_count()
+    batch_bytes = 3 * local * p.network.input_size**2
+    return workers_for(p.experiment.data.workers, cores(), batch_bytes)
 
 
 def due_after(p: Prepared, step: int) -> set[str]:

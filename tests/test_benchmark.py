@@ -31,10 +31,10 @@ def test_the_input_is_measured_by_stage_and_as_a_whole(capsys):
         'crop and resize',
         'order, batch, transfer',
     ]
-    whole = 1 / found['one_thread']
-    assert sum(found['stages'].values()) >= 0.99 * whole
-    assert all(took >= 0 for took in found['stages'].values())
-    assert found['all_cores'] > 0
+    # A digit is resized from 8x8 to 75x75: that takes longer than to read it.
+    assert found['stages']['crop and resize'] > found['stages']['read'] > 0
+    assert 100 < found['one_thread'] < 1e6
+    assert 100 < found['all_cores'] < 1e6
     assert found['workers'] == 0
     assert len(found['device']) == 4
 
@@ -43,14 +43,14 @@ def test_the_table_says_what_a_step_may_take(capsys):
     assert benchmark('--config.data.workers=1') == 0
     printed = capsys.readouterr().out
     assert 'digits train, 1,438 images; crops of 75 x 75, batches of 8' in printed
-    assert ' cores, 1 processes |' in printed
+    assert ' cores, 1 process |' in printed
     assert 'ms or more do not wait.' in printed
 
 
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
-        ('--seconds=0', '--seconds is 0; expected 0 to 3600'),
+        ('--seconds=0', '--seconds is 0; expected more than 0, up to 3600'),
         ('--config.data.source=digit', 'did you mean digits'),
         ('--config.run.batch_size=7', 'batch_size 7 does not divide over 4 devices'),
         ('--config.data.workers=-1', 'config.data.workers is -1; expected 0 or more'),

@@ -33,6 +33,7 @@ LAYERS = {
     'signals': 3,
     'workdirs': 3,
     'data': 3,
+    'weights': 3,
     'overrides': 4,
     'settings': 4,
     'programs': 4,

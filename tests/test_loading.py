@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from test_train import arguments, environment, last_state, records
 
 from inception_jax import parallel
 from inception_jax.__main__ import main
-from inception_jax.data.loading import workers_for
+from inception_jax.data import loading
 
 needs_proc = pytest.mark.skipif(
     not Path('/proc/self/stat').exists(), reason='finds processes in /proc'
@@ -24,10 +25,24 @@ LONG = {'run__epochs': 2000, 'run__checkpoint_every_epochs': 1, 'data__workers':
 
 
 @pytest.mark.parametrize(
-    ('cores', 'workers'), [(1, 0), (4, 0), (7, 0), (8, 2), (16, 4), (112, 28)]
+    ('cores', 'workers'), [(1, 0), (8, 0), (15, 0), (16, 2), (112, 14)]
 )
-def test_a_large_machine_has_a_process_for_four_cores(cores, workers):
-    assert workers_for(cores) == workers
+def test_a_large_machine_has_a_process_for_eight_cores(cores, workers, monkeypatch):
+    room = SimpleNamespace(free=10**12)
+    monkeypatch.setattr(loading.shutil, 'disk_usage', lambda path: room)
+    assert loading.workers_for(None, cores, 10**7) == workers
+    assert loading.workers_for(3, cores, 10**7) == 3
+    # As a container has it: 64 MB, which two batches of 10 MB a worker fill.
+    room.free = 64 * 10**6
+    assert loading.workers_for(None, cores, 10**7) == 0
+    assert loading.workers_for(None, cores, 10**6) == min(workers, 8)
+
+
+def test_a_share_of_the_cores_counts(monkeypatch):
+    monkeypatch.setattr(loading.os, 'sched_getaffinity', lambda pid: range(100))
+    for text, cores in (('max 100000', 100), ('250000 100000', 3), ('', 100)):
+        monkeypatch.setattr(loading.Path, 'read_text', lambda path, text=text: text)
+        assert loading.cores() == cores
 
 
 def test_a_run_with_workers_is_the_run_without(tmp_path):
@@ -51,7 +66,7 @@ def test_batches_are_sent_while_two_steps_run(monkeypatch):
 
 
 @contextlib.contextmanager
-def training(workdir):
+def training(workdir, begun=lambda workdir, pid: saved(workdir)):
     """Starts a long run with two workers; yields it and their process numbers."""
     with subprocess.Popen(
         [sys.executable, '-m', 'inception_jax', *arguments(workdir, **LONG)],
@@ -62,13 +77,17 @@ def training(workdir):
         start_new_session=True,
     ) as process:
         try:
-            while not any((workdir / 'checkpoints').glob('[0-9]*')):
+            while not begun(workdir, process.pid):
                 assert process.poll() is None, process.stderr.read()
-                time.sleep(0.1)
+                time.sleep(0.02)
             yield process, workers_of(process.pid)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            # The workers end by themselves, and Python frees their memory.
+            process.kill()
+
+
+def saved(workdir):
+    return any((workdir / 'checkpoints').glob('[0-9]*'))
 
 
 def workers_of(pid):
@@ -111,6 +130,14 @@ def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
 
 
 @needs_proc
+def test_a_signal_while_the_workers_start_is_no_error(tmp_path):
+    with training(tmp_path, lambda workdir, pid: workers_of(pid)) as (process, _):
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) == 128 + signal.SIGINT
+        assert process.stderr.read().count('\n') <= 1
+
+
+@needs_proc
 def test_workers_end_with_a_run_that_was_killed(tmp_path):
     with training(tmp_path) as (process, workers):
         process.kill()
@@ -124,4 +151,8 @@ def test_a_lost_worker_ends_the_run_with_one_line(tmp_path):
         assert process.wait(60) == 1
         # After it Python's own tracker may name memory that the lost one has left.
         first = process.stderr.read().splitlines()[0]
-        assert 'a process that loads images has ended; if memory was short' in first
+        assert 'a process that loads images has ended (Worker process' in first
+        assert first.endswith(
+            'lower config.data.workers; 0 needs none; then run the same command again: '
+            'it goes on from the last checkpoint'
+        )

@@ -17,7 +17,7 @@ from inception_jax.probabilities import Probabilities
 MODULES = {2: table_2, 3: table_3, 4: table_4, 5: table_5}
 
 
-def of(network, right, *, crops=144, images=20):
+def of(network, right, *, crops=144, images=20, seed=0):
     """Returns probabilities of a network that is right about the first images."""
     labels = np.arange(images, dtype=np.int32) % 10
     answers = np.where(np.arange(images) < right, labels, (labels + 1) % 10)
@@ -26,6 +26,7 @@ def of(network, right, *, crops=144, images=20):
     about = {
         'network': network,
         'crops': crops,
+        'seed': seed,
         'source': 'tfds:imagenet2012',
         'split': 'validation',
         'classes': [*'0123456789'],
@@ -54,6 +55,11 @@ def test_the_tables_are_the_papers(number):
     table = MODULES[number].TABLE
     assert (table.number, table.images) == (number, 48_238 if number == 2 else 50_000)
     assert table.crops == {2: 1, 3: 12, 4: 144, 5: 144}[number]
+    # Of every table the sums of the columns, as the paper prints them.
+    sums = {2: (107.6, 28.8), 3: (98.4, 23.2), 4: (92.6, 20.6), 5: (33.8, 10.3)}
+    for column, total in zip(('top_1', 'top_5'), sums[number], strict=True):
+        errors = [getattr(row, column) for row in table.rows]
+        assert sum(filter(None, errors)) == pytest.approx(total)
     assert f'--crops {table.crops}`' in MODULES[number].__doc__
 
 
@@ -61,7 +67,7 @@ def test_a_table_has_the_papers_errors_and_ours(write, tmp_path, capsys):
     files = [
         write('v4', 'inception_v4', 15),
         write('v3', 'inception_v3', 10),
-        write('v3b', 'inception_v3', 12),
+        write('v3b', 'inception_v3', 12, seed=1),
         write('mine', 'my_net', 20),
     ]
     assert made(4, *files, f'--output={tmp_path}') == 0
@@ -89,7 +95,7 @@ def test_a_table_has_the_papers_errors_and_ours(write, tmp_path, capsys):
 
 def test_an_ensemble_takes_as_many_as_the_paper_or_as_there_are(write, tmp_path):
     files = [
-        write(f'r{i}', 'inception_resnet_v2', right)
+        write(f'r{i}', 'inception_resnet_v2', right, seed=i)
         for i, right in enumerate((20, 20, 10, 0))
     ]
     files.append(write('v4', 'inception_v4', 20))
@@ -134,6 +140,30 @@ def test_a_file_that_does_not_belong_is_refused(
     assert message in printed
     assert printed.count('\n') == 1
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_named_twice_is_refused(write, tmp_path, capsys):
+    one = write('v4', 'inception_v4', 1)
+    other = tmp_path / 'copy.npz'
+    other.write_bytes(one.read_bytes())
+    assert made(5, one, other) == 2
+    assert f'{other} and {one} are the same; name it once' in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_or_left_out_is_one_line(write, tmp_path, capsys):
+    one, out = write('v4', 'inception_v4', 1), tmp_path / 'out.txt'
+    out.write_text('77')
+    assert made(4, one, f'--output={one}') == 2
+    assert 'cannot write to' in capsys.readouterr().err
+    assert made(4, one, f'--exclude={out}', f'--output={tmp_path}') == 1
+    printed = capsys.readouterr().err
+    assert '1 of 1 images to leave out are not there' in printed
+    assert printed.count('\n') == 1
+
+
+def test_images_are_those_of_the_run_or_of_a_scale(write, capsys):
+    assert made(4, write('v4', 'inception_v4', 1), '--source=digits') == 2
+    assert '--source belongs to --scale' in capsys.readouterr().err
 
 
 def test_an_ensemble_is_not_a_network(write, tmp_path, capsys):

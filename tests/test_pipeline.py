@@ -252,6 +252,11 @@ def test_with_lost_images_the_stream_is_the_same_however_it_is_read(holed):
     assert_same(joined, whole)
 
 
+def test_workers_leave_out_what_cannot_be_read_as_threads_do(holed):
+    whole = train(holed, 6, skip=True)
+    assert_same(train(holed, 6, skip=True, workers=2), whole)
+
+
 def test_data_that_are_gone_stop_the_stream_all_the_same(source):
     gone = dataclasses.replace(source, images=EXAMPLES * [b''])
     with pytest.raises(Unreadable, match='16 examples in a row cannot be read'):

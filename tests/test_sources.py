@@ -116,11 +116,13 @@ def test_a_flat_folder_has_its_labels_beside_it(flat, text, ending):
     ('text', 'message'),
     [
         ('n01\nn02\n', 'has 2 labels, and .*val 3 images'),
-        (CAFFE[:75], 'has no label for ILSVRC2012_val_00000003'),
+        (CAFFE[:62], 'has no label for ILSVRC2012_val_00000003'),
         (CAFFE + 'x.JPEG 0\n', r'labels of images that are not there, x \(1 in all'),
         ('2\n1\n1\n', r'class 2; expected one of the 2 classes \(n01, \.\.\.\) or its'),
         ('n01\nn03\nn02\n', 'names the class n03'),
         ('', 'has 0 labels'),
+        (CAFFE + CAFFE[:31], r'has two labels for ILSVRC2012_val_00000001 \(1 in all'),
+        (CAFFE + 'x\n', r'names no class for x'),
     ],
 )
 def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
@@ -129,10 +131,47 @@ def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
     assert '\n' not in str(error.value)
 
 
-def test_a_flat_folder_needs_classes_beside_it(tmp_path):
+def test_two_images_of_one_name_need_an_order(flat, tmp_path):
+    (tmp_path / 'val' / 'ILSVRC2012_val_00000002.png').write_bytes(b'x')
+    with pytest.raises(ValueError, match='two are called ILSVRC2012_val_00000002'):
+        flat(CAFFE)
+    source = flat('n02\nn01\nn02\nn01')
+    assert [source[i].label for i in range(4)] == [1, 0, 1, 0]
+
+
+def test_a_name_may_have_dots(tmp_path):
+    for name in ('train/a/1.png', 'val/v.1.png'):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b'x')
+    (tmp_path / 'val.txt').write_text('v.1 a')
+    assert open_source(f'folder:{tmp_path}', 'val')[0].label == 0
+
+
+def test_a_list_that_is_no_text_is_told(flat, tmp_path):
+    with pytest.raises(ValueError, match=r'val.txt has 0 labels'):
+        flat('')
+    (tmp_path / 'val.txt').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(ValueError, match=r'val.txt is not a text in UTF-8'):
+        open_source(f'folder:{tmp_path}', 'val')
+
+
+def test_class_folders_do_not_care_for_lists_beside_them(flat, tmp_path):
+    assert len(flat(CAFFE)) == 3
+    for name in ('train.txt', f'../{tmp_path.name}.txt'):
+        (tmp_path / name).write_text('notes about it')
+    assert len(open_source(f'folder:{tmp_path}', 'train')) == 2
+    assert len(open_source(f'folder:{tmp_path}/train', None)) == 2
+
+
+def test_the_classes_are_those_of_train(flat, tmp_path):
+    (tmp_path / 'Annotations' / 'x').mkdir(parents=True)
+    assert flat(CAFFE).class_names == ('n01', 'n02')
+
+
+def test_a_flat_folder_needs_images_and_classes_beside_it(tmp_path):
     (tmp_path / 'val').mkdir()
     (tmp_path / 'val.txt').write_text('n01')
-    with pytest.raises(ValueError, match=r'no folder beside .*val has the classes'):
+    with pytest.raises(ValueError, match=r'val has 0 images, .* 0 classes; with .*val'):
         open_source(f'folder:{tmp_path}', 'val')
 
 

@@ -36,19 +36,25 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.data.sources import open_source
     from inception_jax.settings import experiment
 
-    if not 0 < options.seconds < 3600:
-        raise ValueError(f'--seconds is {options.seconds:g}; expected 0 to 3600')
+    if not 0 < options.seconds <= 3600:
+        raise ValueError(
+            f'--seconds is {options.seconds:g}; expected more than 0, up to 3600'
+        )
     chosen = experiment(config(options.config, rest))
     parallel.check_batch_size(chosen.run.batch_size, parallel.mesh_of())
     data = chosen.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)
 
     def work() -> int:
+        from inception_jax.data.example import Unreadable
+        from inception_jax.data.loading import LostWorker
+        from inception_jax.signals import Stopped
         from inception_jax.speed.input import measure
-        from inception_jax.stops import told
 
-        with told():
+        try:
             found = measure(chosen, source, options.seconds)
+        except (Unreadable, LostWorker) as error:
+            raise Stopped(str(error)) from error
         show = _json if options.format == 'json' else _text
         print(show(chosen, source, found))
         return 0
@@ -72,7 +78,8 @@ def _text(chosen, source, found) -> str:
 
     batch, size = chosen.run.batch_size, chosen.network.input_size
     device = jax.devices()[0].device_kind
-    who = f'{found.workers} processes' if found.workers else 'threads'
+    plural = 'es' if found.workers > 1 else ''
+    who = f'{found.workers} process{plural}' if found.workers else 'threads'
     return '\n'.join(
         [
             f'{chosen.data.source} {chosen.data.train_split}, {len(source):,} images; '

@@ -25,13 +25,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Averages files of the same images and prints the errors."""
     refuse(rest)
     out = score_tables.excluded(options)
-    from inception_jax import probabilities
+    from inception_jax import probabilities, workdirs
 
     files = [probabilities.load(path) for path in options.files]
     found = probabilities.mean(files) if len(files) > 1 else files[0]
     names = files[0].about['classes']
     text = score_tables.text(found, names, options, out)
     if options.output:
-        probabilities.save(options.output, found)
+        with workdirs.writing(options.output.parent):
+            probabilities.save(options.output, found)
     print(text)
     return lambda: 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inception_jax.commands import score_tables
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import progress
+from inception_jax.commands.lines import progress, told_late
 
 HELP = "the errors of a run's network, by 1, 10, 12 or 144 crops"
 EPILOG = (
@@ -74,9 +74,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     )
 
     def work() -> int:
-        with told():
+        with told('restore it, or add --skip-unreadable'):
             found = evaluation.answer(one, progress(len(one.asked.source)))
-        print(score_tables.text(found, found.about['classes'], options, out))
+        with told_late():
+            text = score_tables.text(found, found.about['classes'], options, out)
+        print(text)
         print(one.path, file=sys.stderr)
         return 0
 
@@ -84,8 +86,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Turns what comes from outside into a line, and SIGTERM into what Ctrl-C is."""
+def told(advice: str) -> Iterator[None]:
+    """Turns what comes from outside into a line, and SIGTERM into what Ctrl-C is.
+
+    `advice` is for an image that cannot be read.
+    """
     from inception_jax.data.example import Unreadable
     from inception_jax.signals import Stopped
 
@@ -93,9 +98,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except Unreadable as error:
-        raise Stopped(
-            f'{error}; restore it, or add --skip-unreadable; what is done is kept'
-        ) from error
+        raise Stopped(f'{error}; {advice}; what is done is kept') from error
     except OSError as error:
         raise Stopped(f'{error}; what was kept before is as it was') from error
     finally:

@@ -1,11 +1,12 @@
 """What all command lines share: errors of one line, statuses, options and tables."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def progress(total: int) -> Callable[[int], None]:
             print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
 
     return tell
+
+
+@contextlib.contextmanager
+def told_late() -> Iterator[None]:
+    """Makes a line of a user's mistake that shows only when the work is done."""
+    try:
+        yield
+    except ValueError as error:
+        raise Stopped(str(error)) from error
 
 
 def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int:

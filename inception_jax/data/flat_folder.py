@@ -1,9 +1,11 @@
 """The labels of image files that lie in one folder: ImageNet's validation images."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.ppm', '.gif')
 ENDINGS = ('.txt', '.csv')
 HEADER = ('ImageId', 'PredictionString')
 
@@ -26,36 +28,65 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
     developers' kit, from 1 and in another order, and are refused.
 
     Raises:
-      ValueError: an image has no label, a label no image, or there is no such class.
+      ValueError: the file is no text, an image has no label or two, a label no image,
+        or there is no such class.
     """
-    lines = [re.split(r'[,\s]+', line.strip()) for line in file.read_text().split('\n')]
+    try:
+        text = file.read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{file} is not a text in UTF-8; expected labels') from error
+    lines = [re.split(r'[,\s]+', line.strip()) for line in text.splitlines()]
     lines = [line for line in lines if line != ['']]
     if lines and tuple(lines[0]) == HEADER:
         del lines[0]
     if all(len(line) == 1 for line in lines):
-        if len(lines) != len(images):
-            raise ValueError(
-                f'{file} has {len(lines):,} labels, and {file.with_suffix("")} '
-                f'{len(images):,} images; expected one a line, in the order of names'
-            )
-        lines = [[name, *line] for name, line in zip(images, lines, strict=True)]
-    by_stem = {Path(line[0]).stem: line[1] for line in lines if len(line) > 1}
-    stems = [Path(name).stem for name in images]
-    _check_same(file, stems, by_stem)
-    numbers = _numbers(file, set(by_stem.values()), names)
-    return [numbers[by_stem[stem]] for stem in stems]
+        classes = _in_order(file, images, [line[0] for line in lines])
+    else:
+        classes = _by_name(file, images, lines)
+    numbers = _numbers(file, set(classes), names)
+    return [numbers[name] for name in classes]
 
 
-def _check_same(file: Path, stems: Sequence[str], labelled) -> None:
+def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str]:
+    if len(classes) != len(images):
+        raise ValueError(
+            f'{file} has {len(classes):,} labels, and {file.with_suffix("")} '
+            f'{len(images):,} images; expected one a line, in the order of names'
+        )
+    return classes
+
+
+def _by_name(
+    file: Path, images: Sequence[str], lines: Sequence[Sequence[str]]
+) -> list[str]:
+    """Returns the class of each image from lines of its name and its class."""
+    short = [line[0] for line in lines if len(line) == 1]
+    keys = [_key(line[0]) for line in lines]
+    wanted = [_key(Path(name).name) for name in images]
     for odd, what in (
-        (set(stems) - set(labelled), 'has no label for'),
-        (set(labelled) - set(stems), 'has labels of images that are not there,'),
+        (short, 'names no class for'),
+        (_twice(keys), 'has two labels for'),
+        (_twice(wanted), 'is of images of which two are called'),
+        (set(wanted) - set(keys), 'has no label for'),
+        (set(keys) - set(wanted), 'has labels of images that are not there,'),
     ):
         if odd:
             raise ValueError(
                 f'{file} {what} {min(odd)} ({len(odd):,} in all); expected a line for '
                 f'each image in {file.with_suffix("")}'
             )
+    by_key = dict(zip(keys, (line[1] for line in lines), strict=True))
+    return [by_key[key] for key in wanted]
+
+
+def _key(name: str) -> str:
+    """Returns the name of a file without the ending of an image."""
+    ending = next((e for e in EXTENSIONS if name.lower().endswith(e)), '')
+    return name[: len(name) - len(ending)]
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _numbers(file: Path, used: set[str], names: tuple[str, ...]) -> dict[str, int]:

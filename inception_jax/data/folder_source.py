@@ -5,9 +5,7 @@ import os
 from pathlib import Path
 
 from inception_jax.data.example import Example
-from inception_jax.data.flat_folder import label_file, read_labels
-
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.ppm')
+from inception_jax.data.flat_folder import EXTENSIONS, label_file, read_labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +33,9 @@ def open_folder(path: str, split: str | None) -> Folder:
     """Lists the images in path/split/CLASS/, without a split those in path/CLASS/.
 
     Classes are numbered in the order of their names. Below a class images lie at any
-    depth; other files are left out. Where path/split.txt or .csv is a file, the images
-    are in path/split/ itself and their labels in that file (`read_labels`); the classes
-    are those of a split of folders beside it.
+    depth; other files are left out. Of a split without folders the images are in
+    path/split/ itself and their labels in path/split.txt or .csv (`read_labels`); the
+    classes are those of `train` beside it, or of the first split that has some.
 
     Raises:
       ValueError: there is no such folder, no class or image in it, or no label for an
@@ -50,9 +48,10 @@ def open_folder(path: str, split: str | None) -> Folder:
         raise ValueError(
             f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
         )
-    if labels := label_file(root):
-        return _open_flat(root, labels)
     names = _classes(root)
+    labels = label_file(root)
+    if split and labels and not names:
+        return _open_flat(root, labels)
     found = [
         (file, label)
         for label, name in enumerate(names)
@@ -64,23 +63,25 @@ def open_folder(path: str, split: str | None) -> Folder:
             f'expected {root}/CLASS/IMAGE, names ending in {", ".join(EXTENSIONS)}, '
             f'or labels in {root}.txt'
         )
-    files, labels = zip(*found, strict=True)
-    return Folder(root, files, labels, names)
+    files, numbers = zip(*found, strict=True)
+    return Folder(root, files, numbers, names)
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
-    beside = sorted(p for p in root.parent.glob('*/') if p != root)
-    names = next(filter(None, map(_classes, beside)), ())
-    if not names:
-        raise ValueError(
-            f'{labels} is there, but no folder beside {root} has the classes; expected '
-            f'{root.parent}/train/CLASS/IMAGE, or remove {labels}'
-        )
     files = tuple(_images(root))
+    beside = sorted(root.parent.glob('*/'), key=lambda p: (p.name != 'train', p.name))
+    names = next(filter(None, map(_classes, beside)), ())
+    if not (names and files):
+        raise ValueError(
+            f'{root} has {len(files):,} images, and the folders beside it '
+            f'{len(names):,} classes; with {labels} expected {root}/IMAGE and '
+            f'{root.parent}/train/CLASS/IMAGE'
+        )
     return Folder(root, files, tuple(read_labels(labels, files, names)), names)
 
 
 def _classes(root: Path) -> tuple[str, ...]:
+    """Returns the folders of a split in the order of their names."""
     return tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
 
 

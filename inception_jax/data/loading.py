@@ -4,56 +4,77 @@ Each is a function of its number, so that what comes is the same for any number 
 either.
 """
 
+import contextlib
+import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import parent_process
+from multiprocessing import parent_process, resource_tracker
+from pathlib import Path
 
 import cv2
 import grain
 import numpy as np
 from absl import flags
 
-from inception_jax.data.example import Unreadable
-
 Loaded = dict[str, np.ndarray]
 
-# Of the time of a photo a fifth is Python's, of which one process does one at a time.
-CORES_PER_WORKER = 4
+# Of the time of a photo a fifth is Python's, of which a process does one at a time:
+# more cores it cannot feed.
+CORES_PER_WORKER = 8
+# Of what a worker has ready Grain keeps so many batches in shared memory.
+READY = 4
+SHARED_MEMORY = Path('/dev/shm')
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class LostWorker(Exception):
+    """A process that loads images has ended before its time."""
 
 
 def cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns how many cores this process may use, by its affinity and its cgroup."""
+    count = os.cpu_count() or 1
     if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = map(int, Path('/sys/fs/cgroup/cpu.max').read_text().split())
+        count = min(count, math.ceil(quota / period))
+    return max(1, count)
 
 
-def workers_for(cores: int) -> int:
-    """Returns how many processes load the batches of a machine; 0: threads suffice."""
-    return cores // CORES_PER_WORKER if cores >= 2 * CORES_PER_WORKER else 0
+def workers_for(asked: int | None, cores: int, batch_bytes: int) -> int:
+    """Returns how many processes load batches; 0 means that threads suffice.
+
+    Unless so many are asked for, there is one for every eight cores of 16 or more, and
+    no more than fill half of what is free of the shared memory.
+    """
+    if asked is not None or cores < 2 * CORES_PER_WORKER:
+        return asked or 0
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    return min(cores // CORES_PER_WORKER, free // 2 // (READY * batch_bytes))
 
 
 def in_order(
     numbers: range,
     load: Callable[[int], Loaded],
     *,
+    threads: int,
     ahead: int = 0,
-    threads: int | None = None,
     workers: int = 0,
 ) -> Iterator[Loaded]:
     """Yields load(number) for all numbers, in their order.
 
-    Threads load them, one a core unless given, each one number and all of them at least
-    `ahead`. With `workers` the threads are in so many processes, of which each loads
-    one number in so many and has one more ready.
+    So many threads load them, each one number and all of them at least `ahead`. With
+    `workers` so many threads are in each of these processes, which loads one number in
+    so many and has up to `READY` more at hand.
 
     Raises:
-      Unreadable: while iterating: a worker has ended.
+      LostWorker: while iterating: a worker has ended.
     """
     _quiet_opencv()
-    threads = threads or max(1, cores() // max(1, workers))
     loaded = grain.MapDataset.range(numbers.start, numbers.stop).map(load)
     loaded = loaded.to_iter_dataset(
         grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, threads))
@@ -63,24 +84,45 @@ def in_order(
     # Grain asks absl for flags that no command here declares.
     flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=workers)
-    return _told(iter(loaded.mp_prefetch(options, _begin_worker)))
+    return _by_workers(loaded.mp_prefetch(options, _begin_worker))
 
 
-def _told(loaded: Iterator[Loaded]) -> Iterator[Loaded]:
+def _by_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
+    # What starts the workers starts with the first one, and they must not see a signal
+    # to the group.
+    with _signals_later():
+        rest = iter(loaded)
+        first = next(rest)
     try:
-        yield from loaded
+        yield first
+        yield from rest
     except RuntimeError as error:
         if 'Worker process' not in str(error):
             raise
-        raise Unreadable(
-            'a process that loads images has ended; if memory was short, lower '
-            f'config.data.workers ({error})'
+        raise LostWorker(
+            f'a process that loads images has ended ({error}); where memory or '
+            f'room in {SHARED_MEMORY} was short, lower config.data.workers; 0 needs '
+            'none'
         ) from error
+    finally:
+        rest.close()
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Holds signals back from this thread, and for good from what it starts."""
+    # Once it runs; starting, it would let them through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(index: int, count: int) -> None:
     """Leaves signals to the process that trains, and ends with it however it ends."""
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _quiet_opencv()

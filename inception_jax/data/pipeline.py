@@ -53,8 +53,8 @@ def training_batches(
     the seed and the epoch, a crop of the seed, the epoch and the example. `area` and
     `aspect` are those of `random_area_crop`. Process i of n, `shard` (i, n), gets the
     i-th part of every batch of the global `batch_size`. Without `threads` there is one
-    a core; with `workers` they are in so many processes (`loading.in_order`), which a
-    script starts only below `if __name__ == '__main__'`.
+    a core, up to eight; with `workers` they are in so many processes
+    (`loading.in_order`), which a script starts only below `if __name__ == '__main__'`.
 
     A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
     `example` uint32 [batch], the index in the source. With `skip` the next one of the
@@ -65,6 +65,7 @@ def training_batches(
       ValueError: batch_size does not divide over the processes, or a range is empty.
       Unreadable: while iterating: an example cannot be read; with `skip`, so many in a
         row that the data are gone.
+      LostWorker: while iterating: a worker has ended.
     """
     check_range('area', area, most=1.0)
     check_range('aspect', aspect)
@@ -90,6 +91,9 @@ def training_batches(
         return _batch(map(load_one, places))
 
     numbers = range(start, sys.maxsize // batch_size)
+    share = loading.cores() // workers if workers else loading.cores()
+    # Each thread holds a batch; more than these wait for one another.
+    threads = threads or max(1, min(share, loading.CORES_PER_WORKER))
     return loading.in_order(numbers, load, workers=workers, threads=threads)
 
 
@@ -140,27 +144,21 @@ def evaluation_batches(
         return {**found, 'mask': np.bool_(True)}
 
     ahead = -(-2 * rows.local // number_of_views(crops))
+    threads = threads or loading.cores()
     examples = loading.in_order(range(number), load, ahead=ahead, threads=threads)
     return _of_views(examples, rows.local)
 
 
-def crop_and_resize(
-    image: np.ndarray, box: Box, size: int, out: np.ndarray | None = None
-) -> np.ndarray:
-    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept.
-
-    It is written into `out` if given.
-    """
+def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
     top, left, height, width = box
-    return _resize(image[top : top + height, left : left + width], size, size, out)
+    return _resize(image[top : top + height, left : left + width], size, size)
 
 
-def _resize(
-    image: np.ndarray, height: int, width: int, out: np.ndarray | None = None
-) -> np.ndarray:
+def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
     # corners at whole coordinates (no half-pixel centres).
-    return cv2.resize(image, (width, height), out, interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 class _Rows:

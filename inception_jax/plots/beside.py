@@ -2,21 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from inception_jax.plots.style import PAGE, save, sheet, styled
 from inception_jax.reports.palette import RAMP
+from inception_jax.scores import Score
 
-
-class Interval(Protocol):
-    """An error in percent and the ends of its interval."""
-
-    error: float
-    low: float
-    high: float
-
-
-Rows = Mapping[str, tuple[float | None, Sequence[Interval]]]
+Rows = Mapping[str, tuple[float | None, Sequence[Score]]]
 
 
 def beside(panels: Mapping[str, Rows], stem: Path) -> list[Path]:

@@ -41,7 +41,7 @@ class Input(NamedTuple):
 
 
 def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
-    """Measures the training input of an experiment, each way of threads so long.
+    """Measures the training input of an experiment, one thread and then all so long.
 
     By the clock, so that waiting for a disk counts.
 
@@ -49,7 +49,8 @@ def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
       Unreadable: an image cannot be read or decoded, and none may be skipped.
     """
     data, mesh = chosen.data, parallel.mesh_of()
-    workers = workers_for(cores()) if data.workers is None else data.workers
+    batch_bytes = 3 * chosen.run.batch_size * chosen.network.input_size**2
+    workers = workers_for(data.workers, cores(), batch_bytes)
     rate = functools.partial(_rate, chosen, source, mesh, seconds)
     one_thread, all_cores = rate(threads=1, workers=0), rate(workers=workers)
     stages = _stages(chosen, source)
@@ -78,11 +79,13 @@ def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -
             parallel.keep_pace(placed)
             return time.perf_counter()
 
-        # What was prepared before the clock runs does not count.
-        for _ in range(2 * cores()):
-            first = now = take()
-        count = 0
-        while count < 2 * cores() or now - first < seconds:
+        # What was prepared before the clock runs does not count: half of the time, in
+        # which it goes at once, is left out.
+        begun = first = take()
+        while first - begun < seconds / 2:
+            first = take()
+        now, count = first, 0
+        while now - first < seconds:
             now, count = take(), count + 1
     return run.batch_size * count / (now - first)
 
