@@ -1,6 +1,7 @@
 """The linen reading of a network: the one interpreter of its ops."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -294,5 +295,9 @@ def pool(op: Pool, x: jax.Array) -> jax.Array:
     if op.kind == 'max':
         return nn.max_pool(x, kernel, strides, op.padding)
     wide = x.astype(jnp.float32)
+    if op.count_padding:
+        shape, steps = (1, *kernel, 1), (1, *strides, 1)
+        total = jax.lax.reduce_window(wide, 0.0, jax.lax.add, shape, steps, op.padding)
+        return (total / float(math.prod(kernel))).astype(x.dtype)
     pooled = nn.avg_pool(wide, kernel, strides, op.padding, count_include_pad=False)
     return pooled.astype(x.dtype)

@@ -18,6 +18,7 @@ NETWORKS = {
         released.INCEPTION_V4_SLIM,
         released.INCEPTION_RESNET_V2_SLIM,
         released.INCEPTION_RESNET_V1_FACENET,
+        released.INCEPTION_V3_TORCHVISION,
     )
 }
 

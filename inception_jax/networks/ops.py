@@ -42,9 +42,10 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """A maximum (`max`) or an average (`avg`) over windows; padding is never counted.
+    """A maximum (`max`) or an average (`avg`) over windows.
 
-    `kernel` None means the whole grid.
+    `kernel` None means the whole grid. Averages are of the values in the grid; with
+    `count_padding` the zeros around it count as values, as in torchvision.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Pool:
     stride: int
     padding: str
     clip: bool = False
+    count_padding: bool = False
 
     def __post_init__(self):
         _check_window(self)

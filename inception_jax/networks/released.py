@@ -1,9 +1,12 @@
-"""The networks as released: TF-Slim's v4 and -ResNet-v2, facenet's -ResNet-v1.
+"""The networks as released: TF-Slim's v4 and -ResNet-v2, facenet's -ResNet-v1, and
+torchvision's v3.
 
 They differ from the paper in widths, repeats, order of kernels and of branches, and in
 the auxiliary heads. The order of branches matters only where released weights are
 loaded.
 """
+
+import dataclasses
 
 from inception_jax.networks.blocks import (
     auxiliary_classifier,
@@ -16,8 +19,15 @@ from inception_jax.networks.blocks import (
     stem_resnet_v1,
     stem_v3,
 )
-from inception_jax.networks.network import Auxiliary, network, one, stage
-from inception_jax.networks.ops import avg_pool, chain, concat, conv, max_pool
+from inception_jax.networks.network import (
+    Auxiliary,
+    map_network,
+    network,
+    one,
+    stage,
+)
+from inception_jax.networks.ops import Pool, avg_pool, chain, concat, conv, max_pool
+from inception_jax.networks.paper import INCEPTION_V3
 
 VALID = 'VALID'
 
@@ -153,4 +163,17 @@ INCEPTION_RESNET_V1_FACENET = network(
     one('reduction_b', reduction_b_resnet_slim(256, 256, 256)),
     stage('c', 5, inception_resnet_c_v1(0.20)),
     one('c_last', inception_resnet_c_v1(1.0, relu=False)),
+)
+
+
+def _count_padding(op):
+    is_mean = isinstance(op, Pool) and op.kind == 'avg' and op.kernel is not None
+    return dataclasses.replace(op, count_padding=True) if is_mean else op
+
+
+# torchvision inception.py, of which timm has a copy. A 5x5 average has no padding.
+INCEPTION_V3_TORCHVISION = dataclasses.replace(
+    map_network(_count_padding, INCEPTION_V3),
+    name='inception_v3_torchvision',
+    batch_norm_gamma=True,
 )

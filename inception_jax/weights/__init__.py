@@ -1,0 +1,1 @@
+"""Weights of others: {name: array} in their layouts to our variables and back."""

@@ -1,0 +1,65 @@
+"""facenet-pytorch's Inception-ResNet-v1 (models/inception_resnet_v1.py).
+
+Its embedding is a dense layer without bias and a batch norm. Both are linear, and one
+dense layer here: the logits of a network of 512 classes are the embedding before it is
+scaled to length 1. A classifier on it is left out.
+"""
+
+import functools
+from collections.abc import Iterator
+
+from inception_jax.networks.network import Network
+from inception_jax.weights import pytorch
+from inception_jax.weights.embedding import folded
+from inception_jax.weights.places import Place, places
+from inception_jax.weights.variables import Arrays
+
+STEM = ('conv2d_1a', 'conv2d_2a', 'conv2d_2b', 'conv2d_3b', 'conv2d_4a', 'conv2d_4b')
+BLOCKS = {
+    'a': 'repeat_1',
+    'reduction_a': 'mixed_6a',
+    'b': 'repeat_2',
+    'reduction_b': 'mixed_7a',
+    'c': 'repeat_3',
+    'c_last': 'block8',
+    'logits': 'last_linear',
+}
+
+
+def variables(network: Network, arrays: Arrays) -> dict:
+    """Returns the variables of a network of 512 classes from a state dict.
+
+    Raises:
+      ValueError: the network has no such layout, or the arrays are not its own.
+    """
+    return pytorch.read(
+        network, _with_one_layer(arrays), layers(network), ('last_bn.', 'logits.')
+    )
+
+
+def layers(network: Network) -> Iterator[tuple[Place, str]]:
+    """Yields the layers of a network, each with the prefix of its arrays.
+
+    Raises:
+      ValueError: the network has no such layout.
+    """
+    if network.name != 'inception_resnet_v1_facenet':
+        raise ValueError(
+            f'facenet-pytorch has no {network.name}; it has inception_resnet_v1_facenet'
+        )
+    name = functools.partial(pytorch.residual_name, STEM, BLOCKS)
+    return ((place, name(place)) for place in places(network))
+
+
+def _with_one_layer(arrays: Arrays) -> Arrays:
+    """Returns arrays whose last layer has the batch norm in it, if they have one."""
+    parts = {'beta': 'bias', 'gamma': 'weight', 'mean': 'running_mean'}
+    parts = {ours: f'last_bn.{theirs}' for ours, theirs in parts.items()}
+    parts['variance'] = 'last_bn.running_var'
+    last = 'last_linear.weight'
+    if not {last, *parts.values()} <= set(arrays):
+        return arrays
+    kernel, bias = folded(
+        arrays[last].T, **{ours: arrays[theirs] for ours, theirs in parts.items()}
+    )
+    return {**arrays, last: kernel.T, 'last_linear.bias': bias}

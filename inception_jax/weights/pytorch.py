@@ -1,0 +1,87 @@
+"""What state dicts of PyTorch share: how kernels lie, and the names of arrays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from inception_jax.networks.network import Network
+from inception_jax.weights import variables as ours
+from inception_jax.weights.places import Place
+from inception_jax.weights.variables import Arrays, Entry, Names
+
+NAMES = Names(
+    kernel='.conv.weight',
+    linear='.weight',
+    bias='.bias',
+    beta='.bn.bias',
+    gamma='.bn.weight',
+    mean='.bn.running_mean',
+    variance='.bn.running_var',
+    axes=(3, 2, 0, 1),
+    dense=(1, 0),
+)
+
+
+def in_branch(place: Place) -> str:
+    """Returns a layer's name in its block: its branch, and where it stands there.
+
+    A branch of one op has no numbers; pools count.
+    """
+    first, *_ = place.steps
+    number = f'.{first.position}' if first.length > 1 else ''
+    return f'branch{first.branch}{number}'
+
+
+def residual_name(stem: Sequence[str], blocks: Mapping[str, str], place: Place) -> str:
+    """Returns the prefix of a layer of a residual network.
+
+    Args:
+      stem: the names of the sections of the stem.
+      blocks: those of the blocks by stage; repeated ones are numbered from 0.
+    """
+    if place.stage == 'stem':
+        return stem[place.section]
+    block = blocks[place.stage]
+    if place.block != place.stage:
+        block = f'{block}.{int(place.block.rpartition("_")[2]) - 1}'
+    if place.steps:
+        return f'{block}.{in_branch(place)}'
+    return f'{block}.conv2d' if getattr(place.leaf.op, 'linear', False) else block
+
+
+def read(
+    network: Network,
+    arrays: Arrays,
+    layers: Iterable[tuple[Place, str]],
+    left_out: tuple[str, ...] = (),
+) -> dict:
+    """Returns our variables of a state dict.
+
+    Names that begin with one of `left_out` are, and so are the counts of batches.
+
+    Raises:
+      ValueError: the arrays are not the network's.
+    """
+
+    def ignored(name: str) -> bool:
+        return name.endswith('.num_batches_tracked') or name.startswith(left_out)
+
+    return ours.read(arrays, entries(network, layers), ignored)
+
+
+def write(
+    network: Network, variables: dict, layers: Iterable[tuple[Place, str]]
+) -> dict[str, np.ndarray]:
+    """Returns the state dict of our variables, with the counts of batches at 0."""
+    wanted = entries(network, layers)
+    counts = {
+        entry.name.replace('.running_var', '.num_batches_tracked'): np.zeros((), int)
+        for entry in wanted
+        if entry.name.endswith('.running_var')
+    }
+    return ours.write(variables, wanted) | counts
+
+
+def entries(network: Network, layers: Iterable[tuple[Place, str]]) -> list[Entry]:
+    """Returns the arrays of layers that are given with their prefixes."""
+    return ours.entries(network, list(layers), NAMES)
