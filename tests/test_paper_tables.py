@@ -113,7 +113,7 @@ def test_excluded_images_do_not_count(write, tmp_path):
     one = write('v4', 'inception_v4', 10, crops=1)
     assert made(2, one, f'--exclude={out}', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
-    assert '1 crops of 10 images' in text
+    assert '1 crop of 10 images' in text
     assert '| Inception-v4 | 1 | 20.0 | 0.00 (' in text
 
 
