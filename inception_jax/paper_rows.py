@@ -89,9 +89,10 @@ def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -
     return '\n\n'.join(
         [
             f'# {title}',
-            f'{paper.crops} crop{"s" * (paper.crops > 1)} of {images:,} images of {about["source"]} '
-            f'{about["split"]}{other}. Errors in percent: of one run with its 95 % '
-            'interval, of several the mean with the least and the greatest.',
+            f'{paper.crops} crop{"s" * (paper.crops > 1)} of {images:,} images of '
+            f'{about["source"]} {about["split"]}{other}. Errors in percent: of one run '
+            'with its 95 % interval, of several the mean with the least and the '
+            'greatest.',
             table(
                 (
                     'network',
