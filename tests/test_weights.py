@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -13,7 +14,7 @@ from golden import values
 from inception_jax.classifier import Classifier
 from inception_jax.initializers import initial_variables
 from inception_jax.networks import load
-from inception_jax.weights import facenet_pytorch, slim, timm, torchvision
+from inception_jax.weights import facenet_pytorch, keras, slim, timm, torchvision
 
 GOLDEN = Path(__file__).parent / 'golden'
 
@@ -34,6 +35,18 @@ CASES = {
         facenet_pytorch,
         network('inception_resnet_v1_facenet', **WITH_GAMMA, classes=512),
     ),
+    'keras_v3': (keras, network('inception_v3', auxiliary=None)),
+    'keras_v2': (keras, network('inception_resnet_v2_slim', auxiliary=None)),
+}
+# Keras's layers at the ends of our blocks do not begin with the names of their layers.
+KERAS_V3 = ('a_1', 'a_2', 'a_3', 'reduction_a', *(f'b_{n}' for n in range(1, 5)))
+KERAS_V3 = (*KERAS_V3, 'reduction_b', 'c_1', 'c_2')
+KERAS_V2 = {
+    'mixed_5b': 'mixed_5b',
+    'reduction_a': 'mixed_6a',
+    'reduction_b': 'mixed_7a',
+    'c_last': 'custom_scale_layer_39',
+    'final': 'conv_7b_ac',
 }
 
 
@@ -42,12 +55,14 @@ def digest(shapes):
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]
 
 
-def made(shapes):
-    """Returns the made-up state dict with these names and shapes."""
-    return {
-        name: values.weights(name, shape, np.prod(shape[1:]) if shape[1:] else None)
-        for name, shape in shapes.items()
-    }
+def made(layout, shapes):
+    """Returns the made-up arrays with these names and shapes."""
+
+    def fan_in(shape):
+        own = shape[:-1] if layout is keras else shape[1:]
+        return int(np.prod(own)) if own else None
+
+    return {n: values.weights(n, shape, fan_in(shape)) for n, shape in shapes.items()}
 
 
 @pytest.fixture(scope='module', params=CASES)
@@ -63,11 +78,16 @@ def golden(request):
     }
     net = dataclasses.replace(net, input_size=int(found.pop('size')))
     found.pop('versions')
-    return layout, net, made(shapes), found
+    return layout, net, made(layout, shapes), found
 
 
 def their_name(net, layout, block):
     """Returns the module of a block: what the names of its layers begin with."""
+    if layout is keras and net.name == 'inception_v3':
+        return f'mixed{KERAS_V3.index(block)}'
+    if layout is keras:
+        stage, _, number = block.partition('_')
+        return KERAS_V2.get(block) or f'{keras.BLOCKS[stage]}_{number}_ac'
     prefixes = [
         prefix.replace('.', '/')
         for place, prefix in layout.layers(net)
@@ -147,6 +167,8 @@ LAYOUTS = {
     'timm_v4': CASES['timm_v4'],
     'timm_v2': CASES['timm_v2'],
     'torchvision_v3': (torchvision, network('inception_v3_torchvision')),
+    'keras_v3': CASES['keras_v3'],
+    'keras_v2': CASES['keras_v2'],
 }
 
 
@@ -245,7 +267,21 @@ def test_what_training_and_an_unwanted_head_left_is_no_fault():
     jax.tree.map(np.testing.assert_array_equal, found, start)
 
 
-@pytest.mark.parametrize('layout', [slim, timm, torchvision, facenet_pytorch])
+def test_keras_may_count_from_any_number():
+    layout, net = CASES['keras_v3']
+    start = variables_of(net)
+
+    def later(name):
+        kind, number, rest = re.fullmatch(r'(\D+2?\D+?)(?:_(\d+))?(/.*)', name).groups()
+        counted = kind in ('conv2d', 'batch_normalization')
+        return f'{kind}_{int(number or 0) + 94}{rest}' if counted else name
+
+    arrays = {later(name): x for name, x in layout.arrays(net, start).items()}
+    assert 'conv2d_94/kernel' in arrays
+    jax.tree.map(np.testing.assert_array_equal, layout.variables(net, arrays), start)
+
+
+@pytest.mark.parametrize('layout', [slim, timm, torchvision, facenet_pytorch, keras])
 def test_a_network_of_another_layout_is_refused(layout):
     with pytest.raises(
         ValueError, match='has no inception_resnet_v2; it has inception_'

@@ -7,7 +7,7 @@ import numpy as np
 from inception_jax.networks.network import Network
 from inception_jax.weights import variables as ours
 from inception_jax.weights.places import Place
-from inception_jax.weights.variables import Arrays, Entry, Names
+from inception_jax.weights.variables import Arrays, Entry, Layer, Names
 
 NAMES = Names(
     kernel='.conv.weight',
@@ -84,4 +84,5 @@ def write(
 
 def entries(network: Network, layers: Iterable[tuple[Place, str]]) -> list[Entry]:
     """Returns the arrays of layers that are given with their prefixes."""
-    return ours.entries(network, list(layers), NAMES)
+    found = (Layer(place, prefix, prefix) for place, prefix in layers)
+    return ours.entries(network, found, NAMES)

@@ -15,7 +15,7 @@ from inception_jax.networks.network import Network
 from inception_jax.weights import variables as ours
 from inception_jax.weights.embedding import folded
 from inception_jax.weights.places import Place, places
-from inception_jax.weights.variables import Arrays, Entry, Names
+from inception_jax.weights.variables import Arrays, Entry, Layer, Names
 
 NAMES = Names(
     kernel='/weights',
@@ -115,7 +115,8 @@ def entries(network: Network) -> list[Entry]:
       ValueError: the network has no such layout.
     """
     scope = _scope(network)
-    layers = [(place, _name(scope, place)) for place in places(network)]
+    names = ((place, _name(scope, place)) for place in places(network))
+    layers = (Layer(place, name, name) for place, name in names)
     found = ours.entries(network, layers, NAMES)
     # Inception-v3 has convolutions of 1x1 for dense layers.
     return [

@@ -1,6 +1,6 @@
 """Arrays by the names of a layout to our variables and back, strictly."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,14 @@ class Names(NamedTuple):
     dense: tuple[int, ...] = (0, 1)
 
 
+class Layer(NamedTuple):
+    """A layer of ours, and in a layout the prefixes of it and of its batch norm."""
+
+    place: Place
+    prefix: str
+    norm: str
+
+
 class Entry(NamedTuple):
     """An array of a layout and its place among our variables.
 
@@ -50,15 +58,13 @@ class Entry(NamedTuple):
     constant: float | None = None
 
 
-def entries(
-    network: Network, layers: Sequence[tuple[Place, str]], names: Names
-) -> list[Entry]:
-    """Returns the arrays of layers, each given with its prefix in the layout.
+def entries(network: Network, layers: Iterable[Layer], names: Names) -> list[Entry]:
+    """Returns the arrays of layers in a layout.
 
     A gamma of which the network has none must be 1 everywhere.
     """
     found = []
-    for place, prefix in layers:
+    for place, prefix, norm_prefix in layers:
         leaf, at = place.leaf, ('params', place.block, place.leaf.name)
         channels = (leaf.output[2],)
         kernel = (*(leaf.window or ()), leaf.input[2], *channels)
@@ -79,7 +85,7 @@ def entries(
             constant = None if network.batch_norm_gamma else 1.0
             rest.append((names.gamma, (*norm, 'scale'), constant))
         found += [
-            _vector(prefix + name, path, channels, constant)
+            _vector(norm_prefix + name, path, channels, constant)
             for name, path, constant in rest
         ]
     return found
