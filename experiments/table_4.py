@@ -3,7 +3,8 @@
 Command   python experiments/table_4.py runs/v3 runs/v4 ...
           python experiments/table_4.py --scale laptop
 Reads     files that `evaluate --crops 144` wrote, or runs, which it evaluates
-Cost      from files seconds; laptop: 50 minutes on 2 CPU cores for all tables
+Cost      from files seconds; laptop: 40 minutes on 2 CPU cores for all tables once,
+          then 19 minutes of evaluation
 Seeds     of the laptop four for Inception-v3, three for the others
 Writes    results/table_4/: table.md, table.csv, table.png and .svg
 

@@ -42,7 +42,7 @@ LAPTOP = Size(
         'name=inception_v4;width=0.15;depth=0.25;seed=0,1,2',
         'name=inception_resnet_v2;width=0.15;depth=0.35;seed=0,1,2',
     ),
-    cost='45 minutes of training on 2 CPU cores, once for the four tables',
+    cost='40 minutes of training on 2 busy CPU cores, once for the four tables',
 )
 
 
