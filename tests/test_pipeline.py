@@ -4,8 +4,10 @@ import dataclasses
 import itertools
 import os
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
@@ -197,6 +199,65 @@ def test_resizing_is_bilinear_and_not_smoothed():
     image = np.array([[0, 100]], np.uint8)[..., None].repeat(3, axis=2)
     rows = crop_and_resize(image, Box(0, 0, 1, 2), 4)[..., 0]
     assert np.array_equal(rows, 4 * [[0, 25, 75, 100]])
+
+
+def bilinear(image, box, size, *, half=0.5):
+    """Returns a box by the formula: centres of pixels correspond, `half` a pixel in.
+
+    TensorFlow 1 has 0 for `half`.
+    """
+    sides = []
+    for begin, length in ((box.top, box.height), (box.left, box.width)):
+        place = (np.arange(size) + half) * length / size - half
+        low = np.floor(place)
+        near = np.clip([low, low + 1], 0, length - 1).astype(int) + begin
+        sides.append((near, place - low))
+    (rows, down), (columns, right) = sides
+    found = image.astype(float)
+    down, right = down[:, None, None], right[None, :, None]
+    upper, lower = (
+        (1 - right) * found[row][:, columns[0]] + right * found[row][:, columns[1]]
+        for row in rows
+    )
+    return (1 - down) * upper + down * lower
+
+
+BOXES = [Box(0, 0, 60, 80), Box(7, 11, 33, 21), Box(3, 0, 57, 80), Box(20, 30, 4, 5)]
+
+
+@pytest.mark.parametrize('box', BOXES)
+@pytest.mark.parametrize('size', [16, 40, 99])
+def test_a_crop_is_that_of_the_formula_of_opencv_and_of_pillow(box, size):
+    image = np.random.default_rng(0).integers(256, size=(60, 80, 3), dtype=np.uint8)
+    ours = crop_and_resize(image, box, size).astype(int)
+    top, left, height, width = box
+    part = np.ascontiguousarray(image[top : top + height, left : left + width])
+    theirs = cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(ours, theirs)
+    assert np.abs(ours - bilinear(image, box, size)).max() <= 1
+    # Pillow's affine transform does not smooth; its resize does where it shrinks.
+    extent = Image.fromarray(part).transform(
+        (size, size),
+        Image.Transform.EXTENT,
+        (0, 0, width, height),
+        Image.Resampling.BILINEAR,
+    )
+    inner = (slice(size // width + 1, -(size // width) - 1),) * 2
+    assert np.abs(ours - np.asarray(extent))[inner].max(initial=0) <= 2
+    resized = np.asarray(
+        Image.fromarray(part).resize((size, size), Image.Resampling.BILINEAR)
+    )
+    apart = np.abs(ours - resized).mean()
+    if size > max(height, width):
+        assert np.abs(ours - resized).max() <= 1
+    elif size < min(height, width) / 1.5:
+        assert apart > 10
+
+
+def test_pixels_do_not_lie_at_whole_coordinates_as_in_tensorflow_1():
+    image = np.random.default_rng(0).integers(256, size=(60, 80, 3), dtype=np.uint8)
+    ours = crop_and_resize(image, BOXES[0], 40).astype(int)
+    assert np.abs(ours - bilinear(image, BOXES[0], 40, half=0)).mean() > 10
 
 
 @pytest.mark.parametrize('image', [b'', b'not an image', np.zeros((2, 2), np.float32)])
