@@ -54,7 +54,9 @@ def asked(
             f'the run has learnt {p.train_source.classes} '
             f'({p.train_source.class_names[0]}, ...); evaluate on images of the same'
         )
-    batch_size = batch_size or p.experiment.run.batch_size
+    batch_size = p.experiment.run.batch_size if batch_size is None else batch_size
+    if not batch_size:
+        raise ValueError('a batch of 0 crops; expected 1 or more')
     parallel.check_batch_size(batch_size, p.mesh)
     about = {
         'network': p.network.name,
@@ -117,6 +119,11 @@ def ready(
     )
     path = output or workdir / f'probabilities-{crops}.npz'
     return Ready(p, state, found, path, _known(found, path))
+
+
+def done(one: Ready) -> int:
+    """Returns how many images are done of an evaluation that was interrupted."""
+    return one.begun.about.get('done', 0) if one.begun else 0
 
 
 def answer(one: Ready, told: Callable[[int], None]) -> Probabilities:

@@ -80,6 +80,14 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
         if before['data'][split] != run['data'][split]:
             raise ValueError(
                 f'the data of the {split} split have changed since the run in {folder} '
-                f'began: {before["data"][split]} then, {run["data"][split]} now; '
-                'restore them, or use another --workdir'
+                f'began: {_spelled(before["data"][split])} then, '
+                f'{_spelled(run["data"][split])} now; restore them, or use another '
+                '--workdir'
             )
+
+
+def _spelled(data: Mapping[str, Any]) -> str:
+    return (
+        f'{data["images"]:,} images of {data["classes"]:,} classes (names '
+        f'{data["class_names"]})'
+    )

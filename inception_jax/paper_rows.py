@@ -1,6 +1,7 @@
 """Rows of a table of the paper, and what runs of ours give for each."""
 
 import csv
+import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 from inception_jax import probabilities, scores
 from inception_jax.commands.lines import table
+from inception_jax.networks import NETWORKS
+from inception_jax.networks.network import fingerprint
 from inception_jax.probabilities import Probabilities
 from inception_jax.scores import Scores
 from inception_jax.studies import mean_and_range
@@ -44,12 +47,14 @@ class Ours(NamedTuple):
     """What runs of ours give for a row: the scores of each, or of their ensemble.
 
     `counts` are the runs that went into it, by network, and `alone` the scores of each.
+    `relatives` tells that a network has another width, depth or size than the paper's.
     """
 
     row: Row
     counts: dict[str, int]
     scores: Sequence[Scores]
     alone: Sequence[Scores]
+    relatives: bool
 
 
 def ours(paper: Table, files: Sequence[Probabilities]) -> list[Ours]:
@@ -74,11 +79,22 @@ def _ours(row: Row, by_network: Mapping[str, list[Probabilities]]) -> Ours:
         for name, count in row.networks.items()
     }
     files = list(itertools.chain(*members.values()))
+    if row.is_ensemble and not all(members.values()):
+        files = []
     alone = together = [scores.scores(found) for found in files]
     if row.is_ensemble and files:
         together = [scores.scores(probabilities.mean(files))]
     counts = {name: len(found) for name, found in members.items()}
-    return Ours(row, counts, together, alone)
+    return Ours(row, counts, together, alone, any(map(_is_relative, files)))
+
+
+def _is_relative(found: Probabilities) -> bool:
+    """Tells whether a network is not the one of its name, but for the classes."""
+    own = NETWORKS.get(found.about['network'])
+    if own is None:
+        return False
+    own = dataclasses.replace(own, classes=len(found.about['classes']))
+    return found.about.get('fingerprint') != fingerprint(own)
 
 
 def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -> str:
@@ -92,7 +108,13 @@ def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -
             f'{paper.crops} crop{"s" * (paper.crops > 1)} of {images:,} images of '
             f'{about["source"]} {about["split"]}{other}. Errors in percent: of one run '
             'with its 95 % interval, of several the mean with the least and the '
-            'greatest.',
+            'greatest.'
+            + (
+                ' A star marks relatives of the networks, of another width, depth or '
+                'size.'
+                if any(one.relatives for one in rows)
+                else ''
+            ),
             table(
                 (
                     'network',
@@ -117,9 +139,10 @@ def _cells(one: Ours) -> tuple[str, ...]:
         f'{count} {name}' if len(row.networks) > 1 else str(count)
         for name, count in one.counts.items()
     )
+    star = '*' if one.relatives else ''
     return (
         row.title,
-        runs or '-',
+        f'{runs}{star}' or '-',
         _number(row.top_1),
         _errors([each.top_1 for each in one.scores]),
         _number(row.top_5),
@@ -190,7 +213,7 @@ def write_csv(path: Path, rows: Sequence[Ours]) -> None:
         names = ('error', 'low', 'high')
         ends = [f'top_{k}_{name}' for k in (1, 5) for name in names]
         write(['row', 'paper_top_1_error', 'paper_top_5_error', 'images', *ends])
-        for row, _, found, _ in rows:
+        for row, _, found, *_ in rows:
             head = (row.title, row.top_1, row.top_5)
             for one in found:
                 write([*head, one.images, *one.top_1, *one.top_5])

@@ -203,10 +203,11 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
         return evaluation.ready(path, crops=paper.crops)
     found = probabilities.load(path)
     if found.about.get('crops') != paper.crops or 'network' not in found.about:
-        what = found.about.get('crops', 'an ensemble instead of')
+        what = f'{found.about.get("crops")} crops'
+        what = 'an ensemble' if 'ensemble' in found.about else what
         raise ValueError(
-            f'{path} is of {what} crops, and Table {paper.number} of {paper.crops}; '
-            f'make it with evaluate --crops {paper.crops}'
+            f'{path} is of {what}, and Table {paper.number} is made of single networks '
+            f'with {paper.crops}; give what evaluate --crops {paper.crops} wrote'
         )
     return found
 

@@ -76,6 +76,34 @@ def test_an_ensemble_is_averaged_and_written(workdir, tmp_path, capsys):
     np.testing.assert_allclose(both.softmax, average, rtol=1e-6)
 
 
+def test_an_ensemble_does_not_write_over_its_files(workdir, tmp_path, capsys):
+    paths = [tmp_path / f'{n}.npz' for n in (1, 10)]
+    for path, crops in zip(paths, (1, 10), strict=True):
+        assert evaluate(workdir, f'--crops={crops}', '--output', path) == 0
+    before = paths[0].read_bytes()
+    capsys.readouterr()
+    files = [str(path) for path in paths]
+    assert main(['ensemble', *files, f'--output={paths[0]}']) == 2
+    assert 'is one of the files; name another one' in capsys.readouterr().err
+    assert paths[0].read_bytes() == before
+    assert main(['ensemble', files[0], files[0]]) == 2
+    assert 'is named twice; an ensemble is of different' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'option', ['--classes=-1', '--confusions=-1', '--batch-size=-1']
+)
+def test_a_number_below_0_is_refused(workdir, option, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        evaluate(workdir, option)
+    assert 'invalid count value' in capsys.readouterr().err
+
+
+def test_a_batch_of_nothing_is_refused(workdir, capsys):
+    assert evaluate(workdir, '--batch-size=0') == 2
+    assert 'a batch of 0 crops; expected 1 or more' in capsys.readouterr().err
+
+
 def test_classes_and_confusions_are_told(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
     options = ('--output', path, '--classes=2', '--confusions=3')

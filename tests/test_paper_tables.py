@@ -11,10 +11,18 @@ from test_train import TINY, arguments
 from experiments import table_2, table_3, table_4, table_5
 from inception_jax import paper_tables, probabilities
 from inception_jax.__main__ import main
+from inception_jax.networks import NETWORKS
+from inception_jax.networks.network import fingerprint
 from inception_jax.paper_rows import Row, Table
 from inception_jax.probabilities import Probabilities
 
 MODULES = {2: table_2, 3: table_3, 4: table_4, 5: table_5}
+
+
+def mark(network):
+    if network not in NETWORKS:
+        return 'own'
+    return fingerprint(dataclasses.replace(NETWORKS[network], classes=10))
 
 
 def of(network, right, *, crops=144, images=20, seed=0):
@@ -27,6 +35,7 @@ def of(network, right, *, crops=144, images=20, seed=0):
         'network': network,
         'crops': crops,
         'seed': seed,
+        'fingerprint': mark(network),
         'source': 'tfds:imagenet2012',
         'split': 'validation',
         'classes': [*'0123456789'],
@@ -107,6 +116,22 @@ def test_an_ensemble_takes_as_many_as_the_paper_or_as_there_are(write, tmp_path)
     assert 'x 3: 12.50 points of top-1 error below the mean of its 4 members' in text
 
 
+def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
+    assert made(5, write('v4', 'inception_v4', 20), f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    assert '| 1 inception_v4 + 0 inception_resnet_v2 | 16.5 | - |' in text
+
+
+def test_relatives_have_a_star(tmp_path):
+    found = of('inception_v4', 20)
+    found.about['fingerprint'] = 'another'
+    probabilities.save(tmp_path / 'v4.npz', found)
+    assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    assert '| Inception-v4 | 1* | 17.7 |' in text
+    assert 'A star marks relatives of the networks' in text
+
+
 def test_excluded_images_do_not_count(write, tmp_path):
     out = tmp_path / 'out.txt'
     out.write_text('\n'.join(map(str, range(11, 21))))
@@ -123,7 +148,7 @@ def test_excluded_images_do_not_count(write, tmp_path):
         (
             4,
             {},
-            'is of 12 crops, and Table 4 of 144; make it with evaluate --crops 144',
+            'is of 12 crops, and Table 4 is made of single networks with 144; give',
         ),
         (3, {'images': 10}, 'file 2 are of other ids'),
     ],
@@ -170,7 +195,10 @@ def test_an_ensemble_is_not_a_network(write, tmp_path, capsys):
     both = [probabilities.load(write(n, 'inception_v4', 1)) for n in 'ab']
     probabilities.save(tmp_path / 'mean.npz', probabilities.mean(both))
     assert made(4, tmp_path / 'mean.npz') == 2
-    assert 'is of an ensemble instead of crops' in capsys.readouterr().err
+    assert (
+        'is of an ensemble, and Table 4 is made of single networks'
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize('options', [(), ('x.npz', '--scale=laptop')])

@@ -155,6 +155,17 @@ def test_a_list_that_is_no_text_is_told(flat, tmp_path):
         open_source(f'folder:{tmp_path}', 'val')
 
 
+def test_names_may_have_folders_and_the_file_a_byte_order_mark(flat):
+    text = ''.join(f'val/{line}\n' for line in CAFFE.splitlines())
+    assert len(flat('\ufeff' + text)) == 3
+
+
+def test_two_lists_of_labels_are_one_too_many(flat):
+    flat(CAFFE)
+    with pytest.raises(ValueError, match=r'val.txt and .*val.csv are both there; keep'):
+        flat(KAGGLE, '.csv')
+
+
 def test_class_folders_do_not_care_for_lists_beside_them(flat, tmp_path):
     assert len(flat(CAFFE)) == 3
     for name in ('train.txt', f'../{tmp_path.name}.txt'):

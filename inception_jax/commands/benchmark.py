@@ -54,7 +54,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         try:
             found = measure(chosen, source, options.seconds)
         except (Unreadable, LostWorker) as error:
-            raise Stopped(str(error)) from error
+            raise Stopped(
+                f'{error}; with config.data.on_unreadable=skip it does not count'
+                if isinstance(error, Unreadable)
+                else str(error)
+            ) from error
         show = _json if options.format == 'json' else _text
         print(show(chosen, source, found))
         return 0
@@ -87,7 +91,7 @@ def _text(chosen, source, found) -> str:
             '',
             table(
                 ('one thread', 'microseconds an image', 'share'),
-                _shares(found.stages, 1 / found.one_thread),
+                _shares(found.stages),
             ),
             '',
             table(
@@ -97,6 +101,7 @@ def _text(chosen, source, found) -> str:
                     (f'{found.cores} cores, {who}', f'{found.all_cores:,.0f}'),
                 ],
             ),
+            '',
             f'Steps of {1e3 * batch / found.all_cores:,.1f} ms or more do not wait.',
             '',
             table(
@@ -107,7 +112,8 @@ def _text(chosen, source, found) -> str:
     )
 
 
-def _shares(stages: dict[str, float], whole: float) -> list[tuple[str, ...]]:
+def _shares(stages: dict[str, float]) -> list[tuple[str, ...]]:
+    whole = sum(stages.values())
     return [
         (name, f'{1e6 * took:,.0f}', f'{100 * took / whole:.0f} %')
         for name, took in stages.items()

@@ -22,7 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--split',
         action='append',
         metavar='NAME',
-        help='of the source; may be given several times',
+        help='of the source, e.g. train; may be given several times. Without any a '
+        'folder has its classes at once, and TFDS names its splits',
     )
     parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
     parser.add_argument('--format', choices=('text', 'json'), default='text')

@@ -1,6 +1,7 @@
 """ensemble: the errors of several networks together, from files of probabilities."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     out = score_tables.excluded(options)
     from inception_jax import probabilities, workdirs
 
+    paths = [path.resolve() for path in options.files]
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise ValueError(
+            f'{twice[0]} is named twice; an ensemble is of different files'
+        )
+    if options.output and options.output.resolve() in paths:
+        raise ValueError(
+            f'--output {options.output} is one of the files; name another one'
+        )
     files = [probabilities.load(path) for path in options.files]
     found = probabilities.mean(files) if len(files) > 1 else files[0]
     names = files[0].about['classes']
@@ -35,4 +45,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         with workdirs.writing(options.output.parent):
             probabilities.save(options.output, found)
     print(text)
+    if options.output:
+        print(options.output, file=sys.stderr)
     return lambda: 0

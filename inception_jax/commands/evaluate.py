@@ -24,7 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--workdir', required=True, type=Path, metavar='DIR', help='the run'
     )
     parser.add_argument(
-        '--step', type=int, metavar='N', help='after how many steps; the newest if not'
+        '--step',
+        type=int,
+        metavar='N',
+        help='after how many steps, made again from the checkpoint before; the newest '
+        'checkpoint if not given',
     )
     parser.add_argument(
         '--crops',
@@ -41,7 +45,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
     parser.add_argument(
-        '--batch-size', type=int, metavar='N', help="crops at a time; the run's if not"
+        '--batch-size',
+        type=score_tables.count,
+        metavar='N',
+        help="crops at a time; the run's if not",
     )
     parser.add_argument(
         '--skip-unreadable', action='store_true', help='leave out what cannot be read'
@@ -74,6 +81,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     )
 
     def work() -> int:
+        if done := evaluation.done(one):
+            print(f'goes on after {done:,} images', file=sys.stderr)
         with told('restore it, or add --skip-unreadable'):
             found = evaluation.answer(one, progress(len(one.asked.source)))
         with told_late():
@@ -87,16 +96,22 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 @contextlib.contextmanager
 def told(advice: str) -> Iterator[None]:
-    """Turns what comes from outside into a line, and SIGTERM into what Ctrl-C is.
+    """Makes a line of what comes from outside, and lets SIGTERM keep what is done.
 
     `advice` is for an image that cannot be read.
     """
     from inception_jax.data.example import Unreadable
     from inception_jax.signals import Stopped
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        print('stopped; the same command goes on from what is done', file=sys.stderr)
+        raise
     except Unreadable as error:
         raise Stopped(f'{error}; {advice}; what is done is kept') from error
     except OSError as error:

@@ -21,23 +21,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "in ImageNet's list; the full figure stands beside",
     )
     group.add_argument(
-        '--classes', type=int, default=0, metavar='N', help='the N worst classes too'
+        '--classes', type=count, default=0, metavar='N', help='the N worst classes too'
     )
     group.add_argument(
-        '--confusions', type=int, default=0, metavar='N', help='the N worst pairs too'
+        '--confusions', type=count, default=0, metavar='N', help='the N worst pairs too'
     )
     group.add_argument('--format', choices=('md', 'csv', 'json'), default='md')
+
+
+def count(text: str) -> int:
+    """Reads a number of things, 0 or more, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def excluded(options: argparse.Namespace) -> list[str] | None:
     """Reads the images to leave out, None without the option.
 
     Raises:
-      ValueError: the file names none.
+      ValueError: the file cannot be read, or names none.
     """
     if options.exclude is None:
         return None
-    found = options.exclude.read_text().split()
+    try:
+        found = options.exclude.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'--exclude {options.exclude} cannot be read; name a file with an image a '
+            'line'
+        ) from error
     if not found:
         raise ValueError(f'--exclude {options.exclude} is empty; name an image a line')
     return found
@@ -77,6 +91,8 @@ def text(found, names, options: argparse.Namespace, out: list[str] | None) -> st
         )
     write = _csv if options.format == 'csv' else table
     tables = [write(COLUMNS, [_row(name, row) for name, row in rows.items()])]
+    if (lost := found.about.get('unreadable')) and options.format == 'md':
+        tables.append(f'{lost:,} images cannot be read and do not count.')
     if classes:
         head = ('class', 'images', 'top-1 error', 'top-5 error', 'mistaken for')
         cells = [(c[0], c[1], f'{c[2]:.1f}', f'{c[3]:.1f}', c[4]) for c in classes]

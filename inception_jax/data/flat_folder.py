@@ -11,9 +11,16 @@ HEADER = ('ImageId', 'PredictionString')
 
 
 def label_file(folder: Path) -> Path | None:
-    """Returns the file with the labels of a folder: val.txt or val.csv beside val/."""
-    files = (folder.with_name(folder.name + ending) for ending in ENDINGS)
-    return next((file for file in files if file.is_file()), None)
+    """Returns the file with the labels of a folder: val.txt or val.csv beside val/.
+
+    Raises:
+      ValueError: there are both.
+    """
+    files = [folder.with_name(folder.name + ending) for ending in ENDINGS]
+    found = [file for file in files if file.is_file()]
+    if len(found) > 1:
+        raise ValueError(f'{found[0]} and {found[1]} are both there; keep one of them')
+    return found[0] if found else None
 
 
 def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> list[int]:
@@ -32,7 +39,7 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
         or there is no such class.
     """
     try:
-        text = file.read_text()
+        text = file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'{file} is not a text in UTF-8; expected labels') from error
     lines = [re.split(r'[,\s]+', line.strip()) for line in text.splitlines()]
@@ -61,7 +68,7 @@ def _by_name(
 ) -> list[str]:
     """Returns the class of each image from lines of its name and its class."""
     short = [line[0] for line in lines if len(line) == 1]
-    keys = [_key(line[0]) for line in lines]
+    keys = [_key(Path(line[0]).name) for line in lines]
     wanted = [_key(Path(name).name) for name in images]
     for odd, what in (
         (short, 'names no class for'),

@@ -49,8 +49,7 @@ def open_folder(path: str, split: str | None) -> Folder:
             f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
         )
     names = _classes(root)
-    labels = label_file(root)
-    if split and labels and not names:
+    if split and not names and (labels := label_file(root)):
         return _open_flat(root, labels)
     found = [
         (file, label)

@@ -54,7 +54,8 @@ def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
     rate = functools.partial(_rate, chosen, source, mesh, seconds)
     one_thread, all_cores = rate(threads=1, workers=0), rate(workers=workers)
     stages = _stages(chosen, source)
-    stages['order, batch, transfer'] = max(0.0, 1 / one_thread - sum(stages.values()))
+    rest = max(0.0, 1 / one_thread - sum(stages.values()))
+    stages['order, batch, transfer'] = rest
     return Input(cores(), workers, stages, one_thread, all_cores, _device(chosen))
 
 
