@@ -1,7 +1,6 @@
 """The linen reading of a network: the one interpreter of its ops."""
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -33,9 +32,8 @@ from inception_jax.networks.ops import (
 )
 from inception_jax.networks.shapes import scale_shape, window
 
-# Linen wants an initialiser beside every parameter. The project draws initial values
-# with `initializers.initial_variables`; this one serves those who call
-# `Classifier.init`.
+# Linen wants an initialiser beside every parameter. Initial values are drawn by
+# `initializers.initial_variables`; this one serves those who call `Classifier.init`.
 _KERNEL_INIT = nn.initializers.he_normal()
 
 
@@ -296,8 +294,7 @@ def pool(op: Pool, x: jax.Array) -> jax.Array:
         return nn.max_pool(x, kernel, strides, op.padding)
     wide = x.astype(jnp.float32)
     if op.count_padding:
-        shape, steps = (1, *kernel, 1), (1, *strides, 1)
-        total = jax.lax.reduce_window(wide, 0.0, jax.lax.add, shape, steps, op.padding)
-        return (total / float(math.prod(kernel))).astype(x.dtype)
+        total = nn.pool(wide, 0.0, jax.lax.add, kernel, strides, op.padding)
+        return (total / float(kernel[0] * kernel[1])).astype(x.dtype)
     pooled = nn.avg_pool(wide, kernel, strides, op.padding, count_include_pad=False)
     return pooled.astype(x.dtype)
