@@ -11,6 +11,7 @@ from PIL import Image
 
 from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
+from inception_jax.data.loading import LostWorker
 from inception_jax.data.pipeline import (
     crop_and_resize,
     evaluation_batches,
@@ -311,6 +312,21 @@ def test_with_lost_images_the_stream_is_the_same_however_it_is_read(holed):
     parts = [train(holed, 6, skip=True, shard=(i, 2)) for i in range(2)]
     joined = {name: np.concatenate([p[name] for p in parts], 1) for name in whole}
     assert_same(joined, whole)
+
+
+class Deadly:
+    """A source whose reader ends its process."""
+
+    def __len__(self):
+        return EXAMPLES
+
+    def __getitem__(self, index):
+        os._exit(3)
+
+
+def test_a_worker_that_ends_at_its_first_image_is_told():
+    with pytest.raises(LostWorker, match=r'exit code 3.* config.data.workers; 0 needs'):
+        train(Deadly(), 3, workers=1)
 
 
 def test_workers_leave_out_what_cannot_be_read_as_threads_do(holed):

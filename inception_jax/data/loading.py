@@ -92,8 +92,9 @@ def _by_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
     # to the group.
     with _signals_later():
         rest = iter(loaded)
-        first = next(rest)
     try:
+        with _signals_later():
+            first = next(rest)
         yield first
         yield from rest
     except RuntimeError as error:
