@@ -73,9 +73,9 @@ def test_parameters_are_as_many_as_described(networks):
     'name',
     [
         'inception_v3',
-        pytest.param('inception_v4', marks=pytest.mark.slow),
+        'inception_v4',
         'inception_resnet_v1',
-        pytest.param('inception_resnet_v2_slim', marks=pytest.mark.slow),
+        'inception_resnet_v2_slim',
     ],
 )
 def test_shrunk_networks_have_finite_outputs_and_gradients(name, small):
