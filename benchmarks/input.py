@@ -32,7 +32,8 @@ from inception_jax.data.decode import decode
 from inception_jax.data.example import Example, Source
 from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.loading import cores
-from inception_jax.data.pipeline import crop_and_resize, training_batches
+from inception_jax.data.pipeline import training_batches
+from inception_jax.data.resize import crop_and_resize
 from inception_jax.data.sources import open_source
 
 SIZE, AREA, ASPECT = 299, (0.05, 1.0), (3 / 4, 4 / 3)

@@ -6,6 +6,7 @@ import sys
 import inception_jax
 from inception_jax.commands import (
     benchmark,
+    convert,
     data_check,
     describe,
     ensemble,
@@ -25,6 +26,7 @@ COMMANDS = {
     'train': train,
     'evaluate': evaluate,
     'ensemble': ensemble,
+    'convert': convert,
     'sweep': sweep,
     'data-check': data_check,
     'fork': fork,

@@ -1,20 +1,19 @@
-"""An evaluation of a run's network on any images: what is asked, and the answer."""
+"""An evaluation of a trained network on any images: what is asked, and the answer."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax import history, parallel, probabilities
-from inception_jax.data.crops import mirrored, number_of_views
-from inception_jax.data.pipeline import evaluation_batches
+from inception_jax import parallel, probabilities, trained
+from inception_jax.applied import softmax_of
+from inception_jax.data.crops import mirrored, number_of_views, seen_by
+from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.data.sources import Source, open_source
-from inception_jax.networks.network import fingerprint
-from inception_jax.prepare import Prepared
 from inception_jax.probabilities import Probabilities
-from inception_jax.programs import softmax_of
-from inception_jax.resume import newest
-from inception_jax.state import TrainState
+from inception_jax.trained import Trained
 
+# Of a weight file, for each device.
+BATCH_SIZE = 32
 # A lost process costs so many batches; between them the device waits for images.
 BATCHES = 64
 
@@ -28,97 +27,83 @@ class Asked(NamedTuple):
     about: dict
 
 
-def asked(
-    p: Prepared,
-    step: int,
-    *,
-    crops: int,
-    source: str | None,
-    split: str | None,
-    data_dir: str | None,
-    batch_size: int | None,
-    skip: bool,
-) -> Asked:
-    """Returns an evaluation of a run after a step; None is as in the run's config.
-
-    Raises:
-      ValueError: there are no such images, they have other classes than the network, or
-        the batch does not divide over the devices.
-    """
-    data = p.experiment.data
-    spec, part = source or data.source, split or data.evaluation_split
-    images = open_source(spec, part, data_dir=data_dir or data.data_dir)
-    if images.class_names != p.train_source.class_names:
-        raise ValueError(
-            f'{spec} has {images.classes} classes ({images.class_names[0]}, ...), and '
-            f'the run has learnt {p.train_source.classes} '
-            f'({p.train_source.class_names[0]}, ...); evaluate on images of the same'
-        )
-    batch_size = p.experiment.run.batch_size if batch_size is None else batch_size
-    if not batch_size:
-        raise ValueError('a batch of 0 crops; expected 1 or more')
-    parallel.check_batch_size(batch_size, p.mesh)
-    about = {
-        'network': p.network.name,
-        'fingerprint': fingerprint(p.network),
-        'residual_scale': p.experiment.hparams.get('residual_scale'),
-        'seed': p.experiment.run.seed,
-        'step': step,
-        'parameters': 'averages',
-        'crops': crops,
-        'crop_fraction': p.network.crop_fraction,
-        'source': spec,
-        'split': part,
-        'classes': list(images.class_names),
-    }
-    return Asked(images, batch_size, skip, about)
-
-
 class Ready(NamedTuple):
-    """An evaluation that can start: the run, its state, and what is there already.
+    """An evaluation that can start: of what, and what is there of it already.
 
     `path` is where the probabilities go.
     """
 
-    prepared: Prepared
-    state: TrainState
+    subject: Trained
     asked: Asked
     path: Path
     begun: Probabilities | None
 
 
 def ready(
-    workdir: Path,
+    subject: Trained,
+    path: Path,
     *,
     crops: int,
-    step: int | None = None,
-    output: Path | None = None,
     source: str | None = None,
     split: str | None = None,
     data_dir: str | None = None,
     batch_size: int | None = None,
     skip: bool = False,
 ) -> Ready:
-    """Opens a run for an evaluation after a step, the newest one if not given.
+    """Returns an evaluation, of a run on its own images if no others are named.
 
     Raises:
-      ValueError: there is no such run or step, the images do not fit it, or the file
-        holds something else.
+      ValueError: there are no such images, they have other classes than the network,
+        the batch does not divide over the devices, or the file holds something else.
     """
-    p = history.opened(workdir)
-    state, _ = newest(p) if step is None else history.state_at(p, step)
-    found = asked(
-        p,
-        int(state.step),
-        crops=crops,
-        source=source,
-        split=split,
-        data_dir=data_dir,
-        batch_size=batch_size,
-        skip=skip,
-    )
-    path = output or workdir / f'probabilities-{crops}.npz'
-    return Ready(p, state, found, path, _known(found, path))
+    images, spec, part = _images(subject, source, split, data_dir)
+    if batch_size == 0:
+        raise ValueError('a batch of 0 crops; expected 1 or more')
+    of_file = BATCH_SIZE * subject.mesh.size
+    batch_size = batch_size or subject.batch_size or of_file
+    parallel.check_batch_size(batch_size, subject.mesh)
+    about = {
+        **subject.about,
+        'crops': crops,
+        'crop_fraction': subject.network.crop_fraction,
+        'source': spec,
+        'split': part,
+        'classes': list(images.class_names),
+    }
+    asked = Asked(images, batch_size, skip, about)
+    return Ready(subject, asked, path, _known(asked, path))
+
+
+def of_run(workdir: Path, *, crops: int) -> Ready:
+    """Returns the evaluation of a run's newest checkpoint on its own images.
+
+    Raises:
+      ValueError: there is no such run, or its file holds something else.
+    """
+    path = workdir / f'probabilities-{crops}.npz'
+    return ready(trained.of_run(workdir), path, crops=crops)
+
+
+def _images(
+    subject: Trained, source: str | None, split: str | None, data_dir: str | None
+) -> tuple[Source, str, str | None]:
+    """Returns images to evaluate on, their source and their split."""
+    if data := subject.data:
+        source = source or data.source
+        split, data_dir = split or data.evaluation_split, data_dir or data.data_dir
+    if source is None:
+        raise ValueError(
+            'a weight file has no images of its own; add --source SOURCE and --split '
+            'NAME'
+        )
+    images, names = open_source(source, split, data_dir=data_dir), subject.class_names
+    if images.class_names != names:
+        raise ValueError(
+            f'{source} has {images.classes} classes ({images.class_names[0]}, ...), '
+            f'and the network knows {len(names)} ({names[0]}, ...); evaluate on images '
+            'of the same'
+        )
+    return images, source, split
 
 
 def done(one: Ready) -> int:
@@ -158,7 +143,7 @@ def _known(asked: Asked, path: Path) -> Probabilities | None:
 
 def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
     """Evaluates, and writes the file; what is done is kept beside it."""
-    p, state, asked, path, begun = one
+    subject, asked, path, begun = one
     crops = asked.about['crops']
     views = number_of_views(crops)
 
@@ -166,15 +151,13 @@ def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
         return evaluation_batches(
             source,
             batch_size=asked.batch_size,
-            size=p.network.input_size,
-            crops=crops,
-            crop_fraction=p.network.crop_fraction,
+            **seen_by(subject.network, crops),
             some=some,
-            skip=asked.skip,
+            unreadable=does_not_count if asked.skip else None,
         )
 
     found = probabilities.compute(
-        softmax_of(p, state, mirrored=mirrored(crops)),
+        softmax_of(subject, mirrored=mirrored(crops)),
         batches,
         asked.source,
         views=views,

@@ -145,7 +145,7 @@ def _draft(child: Prepared) -> Path:
     """Makes an empty folder beside the place of a fork, where it is put together."""
     draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
     shutil.rmtree(draft, ignore_errors=True)
-    workdirs.claim(draft, child.identity)
+    workdirs.claim(draft, child.identity, child.train_source.class_names)
     return draft
 
 

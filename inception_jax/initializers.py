@@ -33,7 +33,7 @@ def initial_kernel(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Draws the kernel of a leaf: float32 [height, width, in, out] or [in, out]."""
-    if op.stddev == 0:
+    if op.stddev == 0 or scheme == 'zeros':
         return np.zeros(shape, np.float32)
     fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
     match scheme:
@@ -56,9 +56,9 @@ def initial_kernel(
 def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
     """Returns `params` and `batch_stats` of a network as the classifier expects them.
 
-    Biases and shifts are zero, gammas and variances one, learned scales what they start
-    at. A module of the user's is
-    initialised by its own `init`.
+    The scheme is one of `SCHEMES`, or zeros, for the shapes alone. Biases and shifts
+    are zero, gammas and variances one, learned scales what they start at. A module of
+    the user's is initialised by its own `init`.
     """
     variables = {'params': {}, 'batch_stats': {}}
     for block in measure(network):

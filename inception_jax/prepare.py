@@ -1,18 +1,20 @@
 """From an experiment to a run that can start, or one line that says why it cannot."""
 
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import identity, parallel
+from inception_jax import identity, parallel, workdirs
+from inception_jax.data.example import Example
 from inception_jax.data.sources import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.recipe import Hparams, hparams_for
-from inception_jax.settings import Experiment
+from inception_jax.settings import Experiment, experiment
 
 
 class Prepared(NamedTuple):
@@ -30,28 +32,93 @@ class Prepared(NamedTuple):
     identity: dict
 
 
-def prepare(experiment: Experiment, workdir: Path) -> Prepared:
+def prepare(chosen: Experiment, workdir: Path) -> Prepared:
     """Opens the data and looks into the workdir; compiles and writes nothing.
 
     Raises:
       ValueError: the data, the network, the devices and the workdir do not fit
       together.
     """
-    run, data = experiment.run, experiment.data
-    mesh = parallel.mesh_of(experiment.parallel.parameter_devices)
-    parallel.check_batch_size(run.batch_size, mesh, experiment.recipe.accumulation)
-    parallel.check_processes(experiment.parallel)
-    train_source, evaluation_source = (
+    data = chosen.data
+    sources = [
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
-    )
+    ]
+    return _with_sources(chosen, workdir, *sources)
+
+
+def recorded(workdir: Path) -> Prepared:
+    """Prepares the run of a folder without its images, to read what it left.
+
+    Their sources are opened when an image is asked for.
+
+    Raises:
+      ValueError: there is no run, or it does not fit the devices.
+    """
+    found, names = workdirs.identity(workdir), workdirs.class_names(workdir)
+    chosen = experiment(found['config'])
+    if names is None:
+        return prepare(chosen, workdir)
+    data = chosen.data
+    sources = [
+        _Recorded(
+            data.source, split, data.data_dir, found['data'][part]['images'], names
+        )
+        for part, split in (
+            ('train', data.train_split),
+            ('evaluation', data.evaluation_split),
+        )
+    ]
+    return _with_sources(chosen, workdir, *sources)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """A source as a run found it, opened when its first image is asked for."""
+
+    source: str
+    split: str
+    data_dir: str | None
+    images: int
+    class_names: tuple[str, ...]
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __getitem__(self, index: int) -> Example:
+        return self._opened[index]
+
+    @functools.cached_property
+    def _opened(self) -> Source:
+        found = open_source(self.source, self.split, data_dir=self.data_dir)
+        if _about(found) != _about(self):
+            raise ValueError(
+                f'{self.source} is not what the run was made of; restore its images'
+            )
+        return found
+
+
+def _with_sources(
+    chosen: Experiment,
+    workdir: Path,
+    train_source: Source,
+    evaluation_source: Source,
+) -> Prepared:
+    run = chosen.run
+    mesh = parallel.mesh_of(chosen.parallel.parameter_devices)
+    parallel.check_batch_size(run.batch_size, mesh, chosen.recipe.accumulation)
+    parallel.check_processes(chosen.parallel)
     _check_same_classes(train_source, evaluation_source)
-    network = _with_classes(experiment, train_source)
+    network = _with_classes(chosen, train_source)
     measure(network)
     steps_per_epoch = len(train_source) / run.batch_size
     hparams = hparams_for(
         network,
-        **experiment.hparams,
+        **chosen.hparams,
         epochs=run.epochs,
         steps_per_epoch=steps_per_epoch,
     )
@@ -63,12 +130,12 @@ def prepare(experiment: Experiment, workdir: Path) -> Prepared:
             'config.run.batch_size'
         )
     data_seen = {'train': _about(train_source), 'evaluation': _about(evaluation_source)}
-    own = experiment.parallel.batch_norm == 'per_device'
+    own = chosen.parallel.batch_norm == 'per_device'
     replicas = mesh.size if own else 1
-    whose = identity.of(network, experiment.config, data_seen, replicas)
+    whose = identity.of(network, chosen.config, data_seen, replicas)
     identity.check(workdir, whose)
     return Prepared(
-        experiment,
+        chosen,
         workdir,
         network,
         hparams,
@@ -97,12 +164,12 @@ def _check_same_classes(train: Source, evaluation: Source) -> None:
         )
 
 
-def _with_classes(experiment: Experiment, source: Source) -> Network:
+def _with_classes(chosen: Experiment, source: Source) -> Network:
     """Returns the network with the classes of the data."""
-    if experiment.classes not in (None, source.classes):
+    if chosen.classes not in (None, source.classes):
         raise ValueError(
-            f'config.network.classes is {experiment.classes}, and '
-            f'{experiment.data.source} has {source.classes} classes; use '
+            f'config.network.classes is {chosen.classes}, and '
+            f'{chosen.data.source} has {source.classes} classes; use '
             f'{source.classes}, or leave it out'
         )
-    return dataclasses.replace(experiment.network, classes=source.classes)
+    return dataclasses.replace(chosen.network, classes=source.classes)

@@ -23,7 +23,7 @@ from inception_jax.prepare import Prepared
 from inception_jax.recipe import Recipe
 from inception_jax.schedules import residual_scale
 from inception_jax.state import TrainState
-from inception_jax.steps import eval_step, softmax_step, train_step
+from inception_jax.steps import eval_step, train_step
 
 
 class Parts(NamedTuple):
@@ -122,18 +122,6 @@ def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
         return state, metrics | {'diagnosis': seen}
 
     return Steps(step, diagnosed_step)
-
-
-def softmax_of(p: Prepared, state: TrainState, *, mirrored: bool) -> Callable:
-    """Returns what maps a batch to `softmax_step` of the averages of a state."""
-    classifier, *_ = parts(p.network, p.experiment.recipe, None)
-    scale = functools.partial(augment.to_range, pixel_range=p.network.pixel_range)
-    step = functools.partial(
-        softmax_step, classifier=classifier, scale=scale, mirrored=mirrored
-    )
-    compiled = parallel.compiled_eval_step(step, p.mesh)
-    scales = residual_scale(state.step, state.hparams)
-    return lambda batch: compiled(state.ema, scales, parallel.place(batch, p.mesh))
 
 
 # A few are enough, since members of a sweep come in the order of their programs; what

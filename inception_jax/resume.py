@@ -30,7 +30,7 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
         )
     if not processes.is_first():
         return state, seen
-    workdirs.claim(p.workdir, p.identity)
+    workdirs.claim(p.workdir, p.identity, p.train_source.class_names)
     for path, reason in damaged:
         place = workdirs.set_aside(path)
         logs.warn(

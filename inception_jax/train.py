@@ -10,9 +10,14 @@ import jax
 import numpy as np
 
 from inception_jax import checkpoints, logs, parallel, processes, workdirs
+from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.loading import LostWorker, cores, workers_for
-from inception_jax.data.pipeline import evaluation_batches, training_batches
+from inception_jax.data.pipeline import (
+    does_not_count,
+    evaluation_batches,
+    training_batches,
+)
 from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
@@ -233,10 +238,8 @@ def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
     batches = evaluation_batches(
         source,
         batch_size=p.experiment.run.batch_size,
-        size=p.network.input_size,
-        crops=1,
-        crop_fraction=p.network.crop_fraction,
-        skip=skip,
+        **seen_by(p.network, crops=1),
+        unreadable=does_not_count if skip else None,
         shard=processes.shard(),
     )
     found = programs(p).evaluate(state, batches)

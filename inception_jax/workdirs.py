@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,19 +35,22 @@ FREE = frozenset(
     }
 )
 
+CLASSES = 'classes.json'
+
 
 def is_sweep(folder: Path) -> bool:
     return (folder / 'sweep.json').exists()
 
 
-def claim(folder: Path, run: Mapping[str, Any]) -> None:
-    """Makes the folder that of a run.
+def claim(folder: Path, run: Mapping[str, Any], class_names: Sequence[str]) -> None:
+    """Makes the folder that of a run, with the names of its classes in their order.
 
     Raises:
       ValueError: it cannot be written.
     """
     with writing(folder):
         (folder / 'checkpoints').mkdir(parents=True, exist_ok=True)
+        write_json(folder / CLASSES, list(class_names))
         write_json(folder / 'config.json', run)
 
 
@@ -74,19 +77,41 @@ def config(folder: Path) -> dict[str, Any]:
     Raises:
       ValueError: there is none.
     """
+    return identity(folder)['config']
+
+
+def identity(folder: Path) -> dict[str, Any]:
+    """Returns what is told of the run in a folder: its config, network and data.
+
+    Raises:
+      ValueError: there is none.
+    """
     if is_sweep(folder):
         raise ValueError(
             f'{folder} holds a sweep; name the folder of one of its members, in '
             f'{folder / "members"}'
         )
     try:
-        return json.loads((folder / 'config.json').read_text())['config']
+        found = json.loads((folder / 'config.json').read_text())
+        return found | {'config': dict(found['config'])}
     except FileNotFoundError as error:
         raise ValueError(
             f'{folder} holds no run; begin one with train --config'
         ) from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f'{folder / "config.json"} is not that of a run') from error
+
+
+def class_names(folder: Path) -> tuple[str, ...] | None:
+    """Returns the names of the classes of a run, None where an older one has none."""
+    try:
+        return tuple(json.loads((folder / CLASSES).read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f'{folder / CLASSES} is damaged; remove it, and it is made again'
+        ) from error
 
 
 def lineage(folder: Path) -> dict[str, Any] | None:

@@ -135,7 +135,7 @@ def test_a_file_of_another_evaluation_is_left_alone(workdir, tmp_path, capsys):
     [
         (
             ['--source=synthetic:64/5'],
-            'has 5 classes (0, ...), and the run has learnt 4',
+            'has 5 classes (0, ...), and the network knows 4',
         ),
         (['--source=digits', '--split=test'], 'digits has 10 classes'),
         (['--batch-size=3'], '3'),

@@ -37,6 +37,9 @@ LAYERS = {
     'overrides': 4,
     'settings': 4,
     'programs': 4,
+    'applied': 4,
+    'trained': 4,
+    'convert': 4,
     'prepare': 4,
     'stops': 4,
     'costs': 4,
@@ -82,9 +85,11 @@ CONFINED = {
     'PIL': {'data'},
     'sklearn': {'data'},
     'absl': {'data'},
+    'h5py': {'weights'},
+    'safetensors': {'weights'},
     'ml_collections': {'commands'},
-    'tensorflow': set(),
-    'torch': set(),
+    'tensorflow': {'weights'},
+    'torch': {'weights'},
 }
 
 BARE = {'jax', 'numpy', 'flax', 'optax'}

@@ -13,10 +13,11 @@ from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
 from inception_jax.data.loading import LostWorker
 from inception_jax.data.pipeline import (
-    crop_and_resize,
+    does_not_count,
     evaluation_batches,
     training_batches,
 )
+from inception_jax.data.resize import crop_and_resize
 from inception_jax.data.sources import Arrays, open_source
 
 EXAMPLES = 10
@@ -341,7 +342,7 @@ def test_data_that_are_gone_stop_the_stream_all_the_same(source):
 
 
 def test_an_image_that_cannot_be_decoded_is_not_evaluated(source, holed):
-    whole, skipped = evaluate(source), evaluate(holed, skip=True)
+    whole, skipped = evaluate(source), evaluate(holed, unreadable=does_not_count)
     for one, other in zip(whole, skipped, strict=True):
         lost = np.isin(one['example'], (3, 4, 8)) & one['mask']
         assert np.array_equal(other['mask'], one['mask'] & ~lost)

@@ -11,7 +11,7 @@ from inception_jax import parallel, probabilities
 from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
-from inception_jax.data.pipeline import evaluation_batches
+from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.data.sources import Arrays
 from inception_jax.initializers import initial_variables
 from inception_jax.probabilities import Probabilities, compute
@@ -62,7 +62,7 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
             crops=crops,
             crop_fraction=0.875,
             some=some,
-            skip=True,
+            unreadable=does_not_count,
         )
 
     return compute(

@@ -172,7 +172,8 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     trained, tmp_path, capsys
 ):
     config = override(workdirs.config(trained), {'network.name': 'tiny:PLAIN'})
-    workdirs.claim(tmp_path, prepare(experiment(config), tmp_path).identity)
+    p = prepare(experiment(config), tmp_path)
+    workdirs.claim(tmp_path, p.identity, p.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
     answer = found(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)

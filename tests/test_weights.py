@@ -152,13 +152,15 @@ def test_slim_has_these_names_and_shapes(name):
 
 
 def variables_of(net):
-    """Returns variables in which every value is its own."""
-    start = initial_variables(net, seed=0, scheme='he')
-    leaves, tree = jax.tree.flatten(start)
+    """Returns variables in which every value is its own; variances are not below 0."""
     generator = np.random.default_rng(0)
-    return tree.unflatten(
-        [generator.standard_normal(x.shape).astype(np.float32) for x in leaves]
-    )
+
+    def draw(path, x):
+        values = generator.standard_normal(x.shape).astype(np.float32)
+        return abs(values) if path[-1].key == 'var' else values
+
+    start = initial_variables(net, seed=0, scheme='he')
+    return jax.tree_util.tree_map_with_path(draw, start)
 
 
 LAYOUTS = {

@@ -1,4 +1,4 @@
-"""evaluate: the errors of a run's network, with 1, 10, 12 or 144 crops of an image."""
+"""evaluate: the errors of a network, with 1, 10, 12 or 144 crops of an image."""
 
 import argparse
 import contextlib
@@ -7,29 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from inception_jax.commands import score_tables
+from inception_jax.commands import score_tables, subjects
 from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import progress, told_late
 
-HELP = "the errors of a run's network, by 1, 10, 12 or 144 crops"
+HELP = 'the errors of a run or of weights, by 1, 10, 12 or 144 crops'
 EPILOG = (
-    'The averaged parameters are evaluated. The mean softmax of every image goes into '
-    'a file, from which ensemble and other subsets are computed without the network. '
+    'Of a run the averaged parameters are evaluated. The mean softmax of every image '
+    'goes into a file, from which ensemble and other subsets are computed without the '
+    'network. '
     'An evaluation that was interrupted goes on with the same command.'
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
-    )
-    parser.add_argument(
-        '--step',
-        type=int,
-        metavar='N',
-        help='after how many steps, made again from the checkpoint before; the newest '
-        'checkpoint if not given',
-    )
+    subjects.arguments(parser)
     parser.add_argument(
         '--crops',
         type=int,
@@ -38,7 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='of each image; their softmax is averaged (%(default)s)',
     )
     parser.add_argument(
-        '--source', metavar='SOURCE', help="other images than those of the run's config"
+        '--source',
+        metavar='SOURCE',
+        help='images; of a run those of its config if not given',
     )
     parser.add_argument(
         '--split', metavar='NAME', help='of the source; for evaluation if not given'
@@ -48,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--batch-size',
         type=score_tables.count,
         metavar='N',
-        help="crops at a time; the run's if not",
+        help="crops at a time; the run's if not given",
     )
     parser.add_argument(
         '--skip-unreadable', action='store_true', help='leave out what cannot be read'
@@ -57,22 +51,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--output',
         type=Path,
         metavar='FILE',
-        help='where the probabilities go; DIR/probabilities-CROPS.npz if not given',
+        help='where the probabilities go; probabilities-CROPS.npz in the run, or '
+        'FILE-probabilities-CROPS.npz beside the weights, if not given',
     )
     score_tables.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Evaluates the network of a run, or reads what is there of the same."""
+    """Evaluates a network, or reads what is there of the same."""
     refuse(rest)
     out = score_tables.excluded(options)
     from inception_jax import evaluation
 
+    subject, beside = subjects.opened(options)
+    path = Path(options.output or f'{beside}probabilities-{options.crops}.npz')
     one = evaluation.ready(
-        options.workdir,
+        subject,
+        path,
         crops=options.crops,
-        step=options.step,
-        output=options.output,
         source=options.source,
         split=options.split,
         data_dir=options.data_dir,

@@ -64,6 +64,17 @@ def told_late() -> Iterator[None]:
         raise Stopped(str(error)) from error
 
 
+@contextlib.contextmanager
+def told_disk(path: Path) -> Iterator[None]:
+    """Makes a line of a file that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise Stopped(
+            f'{path} cannot be written ({error.strerror or error})'
+        ) from error
+
+
 def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
     """Does what a user asked for, and returns the exit status.
 
@@ -78,7 +89,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -87,8 +98,14 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
-        print(f'{name}: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 1
+
+
+def _one_line(error: Exception) -> str:
+    """Returns a text without what moves a terminal, for it may quote a file."""
+    text = ' '.join(str(error).split())
+    return ''.join(c if c.isprintable() else '?' for c in text)
 
 
 def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:

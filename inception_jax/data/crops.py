@@ -7,9 +7,10 @@ GoogLeNet has no 12. 10 are the corners and the centre of that square (Krizhevsk
 al., 2012). The mirror images are the network's step to make.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inception_jax.data.geometry import Box, central_crop
+from inception_jax.networks.network import Network
 
 # GoogLeNet's shorter sides for crops of 224; for others in proportion: 342, 384, 427
 # and 470 for 299.
@@ -40,17 +41,38 @@ def mirrored(crops: int) -> bool:
     return crops > 1
 
 
+def seen_by(network: Network, crops: int) -> dict[str, Any]:
+    """Returns how a network sees images, as arguments of `evaluation_batches`."""
+    return {
+        'size': network.input_size,
+        'crops': crops,
+        'crop_fraction': network.crop_fraction,
+        'square_crop': network.square_crop,
+        'interpolation': network.interpolation,
+    }
+
+
 def views(
-    height: int, width: int, *, size: int, crops: int, crop_fraction: float
+    height: int,
+    width: int,
+    *,
+    size: int,
+    crops: int,
+    crop_fraction: float,
+    square_crop: bool = False,
 ) -> tuple[View, ...]:
     """Returns what a network of input `size` sees of an image, without mirror images.
 
-    One crop is the central `crop_fraction` of each side of the image as it is.
+    One crop is the central `crop_fraction` of each side of the image as it is. With
+    `square_crop` it is the central square of an image of which `size` is that share of
+    the shorter side, as in torchvision and timm.
 
     Raises:
       ValueError: there is no protocol of so many crops.
     """
     check(crops)
+    if crops == 1 and square_crop:
+        return (_central_square(height, width, size, int(size / crop_fraction)),)
     if crops == 1:
         return (View(height, width, central_crop(height, width, crop_fraction)),)
     places, sides = ('left', 'centre', 'right'), SHORTER_SIDES
@@ -79,6 +101,13 @@ def _resized(height: int, width: int, shorter: int) -> tuple[int, int]:
         if height <= width
         else (round(height * scale), shorter)
     )
+
+
+def _central_square(height: int, width: int, size: int, shorter: int) -> View:
+    """Returns the view of torchvision's Resize, which rounds down, and CenterCrop."""
+    sides = [shorter * side // min(height, width) for side in (height, width)]
+    top, left = (round((side - size) / 2) for side in sides)
+    return View(*sides, Box(top, left, size, size))
 
 
 def _square(height: int, width: int, place: str) -> Box:

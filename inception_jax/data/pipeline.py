@@ -1,4 +1,4 @@
-"""Batches of crops for training and evaluation (Grain and OpenCV).
+"""Batches of crops for training and evaluation (Grain).
 
 The host reads, decodes, crops and resizes to uint8; the rest is `augment`'s. A stream
 is a function of the number of the row, so that it starts anywhere and is the same for
@@ -10,7 +10,6 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-import cv2
 import grain
 import numpy as np
 
@@ -20,11 +19,11 @@ from inception_jax.data.crops import number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
 from inception_jax.data.example import Source, Unreadable
 from inception_jax.data.geometry import (
-    Box,
     check_fraction,
     check_range,
     random_area_crop,
 )
+from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.logs import warn
 
 Batch = dict[str, np.ndarray]
@@ -104,29 +103,38 @@ def evaluation_batches(
     size: int,
     crops: int,
     crop_fraction: float,
+    square_crop: bool = False,
+    interpolation: str = 'bilinear',
     some: range | None = None,
-    skip: bool = False,
+    unreadable: Callable[[Unreadable], None] | None = None,
     shard: tuple[int, int] = (0, 1),
     threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yields the views of every example once, in the order of the source.
 
-    The views are those of `crops.views`; all of an example come one after another.
-    Batches are those of `training_batches` and have a `mask` bool [batch], False for
-    the zeros that fill the last one, and with `skip` for those that stand for examples
-    that cannot be read. Every process gets the same number of batches. With `some`,
-    indices one after another, these examples alone come.
+    The views are those of `crops.views`, resized by the `interpolation`; all of an
+    example come one after another. Batches are those of `training_batches` and have a
+    `mask` bool [batch], False for the zeros that fill the last one. Every process gets
+    the same number of batches. With `some`, indices one after another, these examples
+    alone come. Where `unreadable` is given it is told of an example that cannot be
+    read, for which zeros stand.
 
     Raises:
       ValueError: batch_size does not divide over the processes, crop_fraction is not in
         (0, 1], or there is no protocol of so many crops.
-      Unreadable: while iterating: an example cannot be read; not with `skip`.
+      Unreadable: while iterating: an example cannot be read, and nobody is told.
     """
     check_fraction(crop_fraction)
     check_crops(crops)
-    options = {'size': size, 'crops': crops, 'crop_fraction': crop_fraction}
+    options = {
+        'size': size,
+        'crops': crops,
+        'crop_fraction': crop_fraction,
+        'square_crop': square_crop,
+    }
     rows = _Rows(batch_size, shard)
     some = range(len(source)) if some is None else some
+    cut = functools.partial(_views_of, interpolation=interpolation, **options)
     full, rest = divmod(len(some), batch_size)
     number = full * rows.local + min(rest, rows.local)
 
@@ -135,11 +143,11 @@ def evaluation_batches(
         if place >= len(some):
             return _padding(options)
         try:
-            found = _load(source, some[place], functools.partial(_views_of, **options))
+            found = _load(source, some[place], cut)
         except Unreadable as error:
-            if not skip:
+            if unreadable is None:
                 raise
-            warn(f'{error}; it does not count')
+            unreadable(error)
             return _padding(options)
         return {**found, 'mask': np.bool_(True)}
 
@@ -149,16 +157,9 @@ def evaluation_batches(
     return _of_views(examples, rows.local)
 
 
-def crop_and_resize(image: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Returns the box of an image as [size, size, 3], bilinear, its aspect not kept."""
-    top, left, height, width = box
-    return _resize(image[top : top + height, left : left + width], size, size)
-
-
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
-    # corners at whole coordinates (no half-pixel centres).
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+def does_not_count(error: Unreadable) -> None:
+    """Tells people of an example that an evaluation goes without."""
+    warn(f'{error}; it does not count')
 
 
 class _Rows:
@@ -224,7 +225,7 @@ def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
     )
 
 
-def _views_of(image: np.ndarray, **options) -> np.ndarray:
+def _views_of(image: np.ndarray, interpolation: str, **options) -> np.ndarray:
     """Cuts the views of an image: [views, size, size, 3]."""
     # The image as it is counts as resized: one crop is cut from it without a copy.
     resized, found = {image.shape[:2]: image}, []
@@ -232,8 +233,9 @@ def _views_of(image: np.ndarray, **options) -> np.ndarray:
         if height * width > MOST_PIXELS:
             raise ValueError(f'its crops take {height} x {width} pixels')
         if (height, width) not in resized:
-            resized = {(height, width): _resize(image, height, width)}
-        found.append(crop_and_resize(resized[height, width], box, options['size']))
+            resized = {(height, width): resize(image, height, width, interpolation)}
+        whole = resized[height, width]
+        found.append(crop_and_resize(whole, box, options['size'], interpolation))
     return np.stack(found)
 
 

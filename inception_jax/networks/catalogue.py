@@ -86,7 +86,12 @@ def choose(
         )
     if auxiliary is False:
         network = dataclasses.replace(network, auxiliary=None)
-    given = {key: value for key, value in properties.items() if value is not None}
+    given = {
+        # From JSON a pair is a list.
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in properties.items()
+        if value is not None
+    }
     network = dataclasses.replace(network, **given)
     if rule is not None:
         network = rules.apply_rule(rule, network)

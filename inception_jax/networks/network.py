@@ -20,6 +20,10 @@ from inception_jax.networks.ops import (
     residuals,
 )
 
+# How evaluation resizes images: `bilinear` as the authors' code, from the four nearest
+# pixels whatever the sizes, or as PyTorch's transforms do, smoothed where they shrink.
+INTERPOLATIONS = ('bilinear', 'smooth_bilinear', 'smooth_bicubic')
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -42,9 +46,10 @@ class Auxiliary:
 class Network:
     """An image classifier.
 
-    `crop_fraction` is the central share of each side that evaluation sees,
-    `pixel_range` what 0 and 255 become. Without `batch_norm_gamma` batch norm only
-    shifts.
+    `crop_fraction` is the central share of each side that evaluation sees; with
+    `square_crop` of the shorter side, of which it is a square. `interpolation` is one
+    of `INTERPOLATIONS`, `pixel_range` what 0 and 255 become. Without `batch_norm_gamma`
+    batch norm only shifts.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Network:
     classes: int = 1000
     input_size: int = 299
     crop_fraction: float = 0.875
+    square_crop: bool = False
+    interpolation: str = 'bilinear'
     pixel_range: tuple[float, float] = (-1.0, 1.0)
     dropout: float = 0.2
     batch_norm_gamma: bool = False
@@ -70,6 +77,11 @@ class Network:
             raise ValueError(
                 f'crop_fraction is {self.crop_fraction}; expected the share of each '
                 'side that evaluation sees, above 0 and up to 1, e.g. 0.875'
+            )
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f'interpolation of {self.name} is {self.interpolation!r}; expected one '
+                f'of {", ".join(INTERPOLATIONS)}'
             )
         _check_names(self)
         for block in trunk(self):
@@ -197,7 +209,13 @@ def program(network: Network) -> Network:
         op = map_ops(forget, auxiliary.op)
         auxiliary = dataclasses.replace(auxiliary, op=op)
     return dataclasses.replace(
-        network, name='', crop_fraction=1.0, dropout=0.0, auxiliary=auxiliary
+        network,
+        name='',
+        crop_fraction=1.0,
+        square_crop=False,
+        interpolation=INTERPOLATIONS[0],
+        dropout=0.0,
+        auxiliary=auxiliary,
     )
 
 

@@ -1,20 +1,35 @@
 """facenet's embedding, a dense layer and a batch norm, as one dense layer."""
 
+from collections.abc import Mapping
+
 import numpy as np
+
+from inception_jax.weights.variables import Arrays
 
 # facenet's batch norm, inception_resnet_v1.py.
 EPSILON = 1e-3
 
 
 def folded(
-    kernel: np.ndarray,
-    *,
-    beta: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    gamma: np.ndarray | float = 1.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel [in, out] and bias [out] that give what both do in inference."""
-    scale = gamma / np.sqrt(variance.astype(np.float64) + EPSILON)
-    bias = beta - mean * scale
-    return (kernel * scale).astype(np.float32), bias.astype(np.float32)
+    arrays: Arrays, names: Mapping[str, str], shape: tuple[int, int], axis: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns a kernel of this shape and a bias that give what both do in inference.
+
+    Returns None where not all arrays are there in their shapes.
+
+    Args:
+      names: those of `kernel`, `beta`, `mean`, `variance` and, if there is one,
+        `gamma`.
+      axis: the kernel's axis of the embedding, 0 or 1.
+    """
+    shapes = dict.fromkeys(names, (shape[axis],)) | {'kernel': shape}
+    if any(
+        name not in arrays or tuple(arrays[name].shape) != shapes[part]
+        for part, name in names.items()
+    ):
+        return None
+    found = {part: np.asarray(arrays[name], float) for part, name in names.items()}
+    scale = found.get('gamma', 1.0) / np.sqrt(found['variance'] + EPSILON)
+    kernel = found['kernel'] * np.expand_dims(scale, 1 - axis)
+    bias = found['beta'] - found['mean'] * scale
+    return kernel.astype(np.float32), bias.astype(np.float32)

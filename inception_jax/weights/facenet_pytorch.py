@@ -6,13 +6,13 @@ scaled to length 1. A classifier on it is left out.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from inception_jax.networks.network import Network
 from inception_jax.weights import pytorch
 from inception_jax.weights.embedding import folded
 from inception_jax.weights.places import Place, places
-from inception_jax.weights.variables import Arrays
+from inception_jax.weights.variables import Arrays, Entry
 
 STEM = ('conv2d_1a', 'conv2d_2a', 'conv2d_2b', 'conv2d_3b', 'conv2d_4a', 'conv2d_4b')
 BLOCKS = {
@@ -24,6 +24,13 @@ BLOCKS = {
     'c_last': 'block8',
     'logits': 'last_linear',
 }
+# The arrays of the batch norm behind the embedding.
+PARTS = {
+    'beta': 'last_bn.bias',
+    'gamma': 'last_bn.weight',
+    'mean': 'last_bn.running_mean',
+    'variance': 'last_bn.running_var',
+}
 
 
 def variables(network: Network, arrays: Arrays) -> dict:
@@ -32,9 +39,18 @@ def variables(network: Network, arrays: Arrays) -> dict:
     Raises:
       ValueError: the network has no such layout, or the arrays are not its own.
     """
-    return pytorch.read(
-        network, _with_one_layer(arrays), layers(network), ('last_bn.', 'logits.')
-    )
+    wanted = entries(network)
+    arrays = _with_one_layer(pytorch.plain(arrays), wanted)
+    return pytorch.read(arrays, wanted, ('last_bn.', 'logits.'))
+
+
+def entries(network: Network) -> list[Entry]:
+    """Returns the arrays of a network in this layout, in the order of its walk.
+
+    Raises:
+      ValueError: the network has no such layout.
+    """
+    return pytorch.entries(network, layers(network))
 
 
 def layers(network: Network) -> Iterator[tuple[Place, str]]:
@@ -51,15 +67,10 @@ def layers(network: Network) -> Iterator[tuple[Place, str]]:
     return ((place, name(place)) for place in places(network))
 
 
-def _with_one_layer(arrays: Arrays) -> Arrays:
+def _with_one_layer(arrays: Arrays, wanted: Sequence[Entry]) -> Arrays:
     """Returns arrays whose last layer has the batch norm in it, if they have one."""
-    parts = {'beta': 'bias', 'gamma': 'weight', 'mean': 'running_mean'}
-    parts = {ours: f'last_bn.{theirs}' for ours, theirs in parts.items()}
-    parts['variance'] = 'last_bn.running_var'
-    last = 'last_linear.weight'
-    if not {last, *parts.values()} <= set(arrays):
+    *_, kernel, bias = wanted
+    found = folded(arrays, PARTS | {'kernel': kernel.name}, kernel.shape, axis=0)
+    if found is None:
         return arrays
-    kernel, bias = folded(
-        arrays[last].T, **{ours: arrays[theirs] for ours, theirs in parts.items()}
-    )
-    return {**arrays, last: kernel.T, 'last_linear.bias': bias}
+    return {**arrays, **dict(zip((kernel.name, bias.name), found, strict=True))}

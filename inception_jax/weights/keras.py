@@ -14,7 +14,7 @@ import numpy as np
 from inception_jax.networks.network import Network
 from inception_jax.weights import variables as ours
 from inception_jax.weights.places import Place, places
-from inception_jax.weights.variables import Arrays, Layer, Names
+from inception_jax.weights.variables import Arrays, Entry, Layer, Names
 
 NAMES = Names(
     kernel='/kernel',
@@ -36,8 +36,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
     Raises:
       ValueError: the network has no such layout, or the arrays are not its own.
     """
-    wanted = ours.entries(network, layers(network), NAMES)
-    return ours.read(_counted_from_0(arrays), wanted, lambda name: False)
+    return ours.read(_counted_from_0(arrays), entries(network), lambda name: False)
 
 
 def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
@@ -46,7 +45,16 @@ def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return ours.write(variables, ours.entries(network, layers(network), NAMES))
+    return ours.write(variables, entries(network))
+
+
+def entries(network: Network) -> list[Entry]:
+    """Returns the arrays of a network in this layout, in the order of its walk.
+
+    Raises:
+      ValueError: the network has no such layout.
+    """
+    return ours.entries(network, layers(network), NAMES)
 
 
 def layers(network: Network) -> Iterator[Layer]:

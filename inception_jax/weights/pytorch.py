@@ -20,6 +20,7 @@ NAMES = Names(
     axes=(3, 2, 0, 1),
     dense=(1, 0),
 )
+PARALLEL = 'module.'
 
 
 def in_branch(place: Place) -> str:
@@ -50,10 +51,7 @@ def residual_name(stem: Sequence[str], blocks: Mapping[str, str], place: Place) 
 
 
 def read(
-    network: Network,
-    arrays: Arrays,
-    layers: Iterable[tuple[Place, str]],
-    left_out: tuple[str, ...] = (),
+    arrays: Arrays, wanted: Sequence[Entry], left_out: tuple[str, ...] = ()
 ) -> dict:
     """Returns our variables of a state dict.
 
@@ -66,14 +64,18 @@ def read(
     def ignored(name: str) -> bool:
         return name.endswith('.num_batches_tracked') or name.startswith(left_out)
 
-    return ours.read(arrays, entries(network, layers), ignored)
+    return ours.read(plain(arrays), wanted, ignored)
 
 
-def write(
-    network: Network, variables: dict, layers: Iterable[tuple[Place, str]]
-) -> dict[str, np.ndarray]:
+def plain(arrays: Arrays) -> Arrays:
+    """Returns arrays without the prefix of all names that DataParallel gives them."""
+    if not all(name.startswith(PARALLEL) for name in arrays):
+        return arrays
+    return {name.removeprefix(PARALLEL): x for name, x in arrays.items()}
+
+
+def write(variables: Mapping, wanted: Sequence[Entry]) -> dict[str, np.ndarray]:
     """Returns the state dict of our variables, with the counts of batches at 0."""
-    wanted = entries(network, layers)
     counts = {
         entry.name.replace('.running_var', '.num_batches_tracked'): np.zeros((), int)
         for entry in wanted

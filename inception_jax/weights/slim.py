@@ -91,7 +91,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
     """
     wanted, scope = entries(network), _scope(network)
     if scope == 'InceptionResnetV1':
-        arrays = _with_one_layer(arrays)
+        arrays = _with_one_layer(arrays, wanted)
     return ours.read(
         _without_background(arrays, wanted),
         wanted,
@@ -176,22 +176,22 @@ def _without_background(arrays: Arrays, wanted: Sequence[Entry]) -> Arrays:
     found = dict(arrays)
     for name, entry in heads.items():
         shape = (*entry.shape[:-1], entry.shape[-1] + 1)
-        if name in found and found[name].shape == shape:
-            found[name] = found[name][..., 1:]
+        if name in found and tuple(found[name].shape) == shape:
+            found[name] = np.asarray(found[name])[..., 1:]
     return found
 
 
-def _with_one_layer(arrays: Arrays) -> Arrays:
+def _with_one_layer(arrays: Arrays, wanted: Sequence[Entry]) -> Arrays:
     """Returns arrays of facenet whose embedding is our logits, if they have one."""
-    at = 'InceptionResnetV1/Bottleneck'
+    *_, kernel, bias = wanted
+    at = kernel.name.removesuffix(NAMES.linear)
     parts = {'beta': NAMES.beta, 'mean': NAMES.mean, 'variance': NAMES.variance}
-    names = {ours: at + theirs for ours, theirs in parts.items()}
-    if not {f'{at}/weights', *names.values()} <= set(arrays):
+    names = {part: at + name for part, name in parts.items()}
+    found = folded(arrays, {'kernel': kernel.name, **names}, kernel.shape, axis=1)
+    if found is None:
         return arrays
-    found = {ours: arrays[theirs] for ours, theirs in names.items()}
-    kernel, bias = folded(arrays[f'{at}/weights'], **found)
     rest = {name: x for name, x in arrays.items() if not name.startswith(f'{at}/')}
-    return rest | {f'{at}/weights': kernel, f'{at}/biases': bias}
+    return rest | dict(zip((kernel.name, bias.name), found, strict=True))
 
 
 def _is_ignored(scope: str, no_auxiliary: bool, name: str) -> bool:

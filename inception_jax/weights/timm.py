@@ -13,7 +13,7 @@ from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat
 from inception_jax.weights import pytorch
 from inception_jax.weights.places import Place, places
-from inception_jax.weights.variables import Arrays
+from inception_jax.weights.variables import Arrays, Entry
 
 STEM = ('conv2d_1a', 'conv2d_2a', 'conv2d_2b', 'conv2d_3b', 'conv2d_4a')
 # Blocks of -ResNet-v2, by the name of their stage.
@@ -36,7 +36,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
     Raises:
       ValueError: the network has no such layout, or the arrays are not its own.
     """
-    return pytorch.read(network, arrays, layers(network))
+    return pytorch.read(arrays, entries(network))
 
 
 def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
@@ -45,7 +45,16 @@ def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return pytorch.write(network, variables, layers(network))
+    return pytorch.write(variables, entries(network))
+
+
+def entries(network: Network) -> list[Entry]:
+    """Returns the arrays of a network in this layout, in the order of its walk.
+
+    Raises:
+      ValueError: the network has no such layout.
+    """
+    return pytorch.entries(network, layers(network))
 
 
 def layers(network: Network) -> Iterator[tuple[Place, str]]:

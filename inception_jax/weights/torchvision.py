@@ -12,7 +12,7 @@ from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat, Conv, Op, Pool
 from inception_jax.weights import pytorch, slim
 from inception_jax.weights.places import Place, Step, places
-from inception_jax.weights.variables import Arrays
+from inception_jax.weights.variables import Arrays, Entry
 
 # Branches by the largest side of their windows and the number of their ops.
 BRANCHES = {
@@ -37,7 +37,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
       ValueError: the network has no such layout, or the arrays are not its own.
     """
     left_out = () if network.auxiliary else ('AuxLogits.',)
-    return pytorch.read(network, arrays, layers(network), left_out)
+    return pytorch.read(arrays, entries(network), left_out)
 
 
 def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
@@ -46,7 +46,16 @@ def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return pytorch.write(network, variables, layers(network))
+    return pytorch.write(variables, entries(network))
+
+
+def entries(network: Network) -> list[Entry]:
+    """Returns the arrays of a network in this layout, in the order of its walk.
+
+    Raises:
+      ValueError: the network has no such layout.
+    """
+    return pytorch.entries(network, layers(network))
 
 
 def layers(network: Network) -> Iterator[tuple[Place, str]]:

@@ -1,7 +1,7 @@
 """Arrays by the names of a layout to our variables and back, strictly."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,8 +9,11 @@ from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv
 from inception_jax.weights.places import Place
 
-Arrays = Mapping[str, np.ndarray]
+# Of a file they are `stored.Stored`: shape and type without the values.
+Arrays = Mapping[str, Any]
 Path = tuple[str, ...]
+
+FLOATS = ('float16', 'bfloat16', 'float32', 'float64')
 
 # How many names of each kind of mistake a message holds.
 MOST_NAMES = 5
@@ -102,28 +105,18 @@ def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
       ignored: tells of a name that no entry has whether it is left out on purpose.
 
     Raises:
-      ValueError: arrays are missing, not expected or of another shape, or a gamma that
-        the network does not have is not 1.
+      ValueError: arrays are missing, not expected, of another shape or no numbers that
+        a network can have, or a gamma that the network does not have is not 1.
     """
-    names = {entry.name for entry in wanted}
-    faults = {
-        'missing': [entry.name for entry in wanted if entry.name not in arrays],
-        'not expected': [n for n in arrays if n not in names and not ignored(n)],
-        'of another shape': [
-            f'{entry.name} {_text(arrays[entry.name].shape)}, expected '
-            f'{_text(entry.shape)}'
-            for entry in wanted
-            if entry.name in arrays and arrays[entry.name].shape != entry.shape
-        ],
-    }
-    if any(faults.values()):
-        raise ValueError(
-            '; '.join(_listed(what, found) for what, found in faults.items() if found)
-        )
-    variables = {}
+    _check_names(arrays, wanted, ignored)
+    variables, odd = {}, []
     for entry in wanted:
         value = np.asarray(arrays[entry.name], np.float32)
-        if entry.constant is None:
+        if not np.isfinite(value).all() or (
+            entry.path[-1] == 'var' and value.min() < 0
+        ):
+            odd.append(entry.name)
+        elif entry.constant is None:
             value = value.reshape(entry.lying).transpose(np.argsort(entry.axes))
             _put(variables, entry.path, value)
         elif not (value == entry.constant).all():
@@ -131,7 +124,33 @@ def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
                 f'{entry.name} is not {entry.constant:g} everywhere, and the network '
                 'has no gamma; use one with batch_norm_gamma'
             )
+    if odd:
+        raise ValueError(_listed('not finite, or a variance below 0', odd))
     return variables
+
+
+def _check_names(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> None:
+    """Raises ValueError unless the names, shapes and types are those wanted."""
+    names = {entry.name for entry in wanted}
+    there = [(entry, arrays[entry.name]) for entry in wanted if entry.name in arrays]
+    faults = {
+        'missing': [entry.name for entry in wanted if entry.name not in arrays],
+        'not expected': [n for n in arrays if n not in names and not ignored(n)],
+        'of another shape': [
+            f'{entry.name} {_text(x.shape)}, expected {_text(entry.shape)}'
+            for entry, x in there
+            if tuple(x.shape) != entry.shape
+        ],
+        'of another type': [
+            f'{entry.name} {x.dtype}, expected float32'
+            for entry, x in there
+            if str(x.dtype) not in FLOATS
+        ],
+    }
+    if any(faults.values()):
+        raise ValueError(
+            '; '.join(_listed(what, found) for what, found in faults.items() if found)
+        )
 
 
 def write(variables: Mapping, wanted: Sequence[Entry]) -> dict[str, np.ndarray]:

@@ -1,0 +1,138 @@
+"""convert: files of weights of others to ours, runs to files, and back to others."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from inception_jax.commands.configs import refuse
+from inception_jax.commands.lines import told_disk
+
+HELP = 'weights of others, or of a run, as a file of ours, or as a file of others'
+EPILOG = (
+    'A file of ours is OUTPUT.safetensors, and beside it OUTPUT.json says what it is. '
+    'docs/weights.md tells where files are to be had, and what each needs.'
+)
+# As in `weights.layouts`, which imports too much for a help page.
+LAYOUTS = ('slim', 'facenet', 'keras', 'timm', 'torchvision', 'facenet_pytorch')
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'input',
+        type=Path,
+        metavar='INPUT',
+        help='a file of others (--from), the folder of a run, or a file of ours (--to)',
+    )
+    parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.safetensors')
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        '--from', dest='layout', choices=LAYOUTS, help='the layout of INPUT'
+    )
+    way.add_argument('--to', choices=LAYOUTS, help='the layout of OUTPUT')
+    parser.add_argument(
+        '--network', metavar='NAME', help='what INPUT must be of; needed with --from'
+    )
+    parser.add_argument(
+        '--auxiliary',
+        action='store_true',
+        help='with --from: keep the auxiliary head, to train on',
+    )
+    parser.add_argument(
+        '--classes',
+        type=Path,
+        metavar='FILE',
+        help='with --from: the names of the classes, a line each; those of ImageNet if '
+        'there are 1,000 and none are given',
+    )
+    parser.add_argument(
+        '--licence', metavar='TEXT', help='what may be done with the weights'
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Reads the input, and returns what writes the output."""
+    refuse(rest)
+    _check(options)
+    from inception_jax import convert
+
+    if options.to:
+        one = _trained(options)
+        convert.check_export(one, options.output, options.to)
+        return lambda: _write(
+            options.output, lambda: convert.export(one, options.output, options.to)
+        )
+    if options.layout:
+        found = convert.read(
+            options.input,
+            layout_name=options.layout,
+            network=options.network,
+            auxiliary=options.auxiliary,
+            class_names=_class_names(options.classes),
+            licence=options.licence,
+        )
+    else:
+        found = convert.of_run(_trained(options), options.input, options.licence)
+
+    def work() -> int:
+        from inception_jax.weights import own
+
+        _write(options.output, lambda: own.save(options.output, *found))
+        print(convert.text(own.about(options.output, found.about.network['name'])))
+        return 0
+
+    return work
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ValueError if options do not go together or the output is there."""
+    if options.layout and not options.network:
+        raise ValueError('--from needs --network NAME: what the file is of')
+    if not options.layout:
+        for name in ('auxiliary', 'classes'):
+            if getattr(options, name):
+                raise ValueError(f'--{name} goes with --from; leave it out')
+    if not (options.layout or options.to or options.input.is_dir()):
+        raise ValueError(
+            f'{options.input} is no folder of a run; say the layout of a file by '
+            '--from, or with a file of ours that of the output by --to'
+        )
+    if options.to and options.licence:
+        raise ValueError('--licence is said in files of ours; leave it out with --to')
+    if not options.to:
+        from inception_jax.weights import own
+
+        own.check_ending(options.output)
+    for path in (options.output, options.output.with_suffix('.json')):
+        if path.exists():
+            raise ValueError(f'{path} is there already; name another OUTPUT')
+
+
+def _trained(options: argparse.Namespace):
+    from inception_jax import trained
+
+    if options.input.is_dir():
+        return trained.of_run(options.input)
+    return trained.of_weights(options.input, options.network)
+
+
+def _class_names(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        names = path.read_text(encoding='utf-8-sig').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'--classes {path} cannot be read; name a text file with a class a line'
+        ) from error
+    names = [name.strip() for name in names if name.strip()]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'--classes {path} names {twice} twice; classes are different')
+    return names
+
+
+def _write(path: Path, write: Callable[[], None]) -> int:
+    with told_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write()
+    return 0

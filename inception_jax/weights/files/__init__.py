@@ -1,0 +1,1 @@
+"""Files of weights, read without trusting them; what a file is, its bytes tell."""

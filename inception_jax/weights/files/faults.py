@@ -1,0 +1,32 @@
+"""What can be wrong with a file of weights, and the check of packed archives."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+
+# Weights hardly shrink when they are packed; a file that grows by more is a bomb.
+MOST_GROWTH = 4
+
+
+class NotWeights(Exception):
+    """Why a file is none of weights; the text goes on after its name."""
+
+
+@contextlib.contextmanager
+def damaged(*kinds: type[Exception]) -> Iterator[None]:
+    """Makes what a library says of a damaged file one of ours."""
+    try:
+        yield
+    except kinds as error:
+        first = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise NotWeights(f'is cut short or damaged ({first})') from error
+
+
+def check_growth(archive: zipfile.ZipFile) -> None:
+    """Raises NotWeights if unpacked a member would be far larger than packed."""
+    for member in archive.infolist():
+        if member.file_size > MOST_GROWTH * max(member.compress_size, 1024):
+            raise NotWeights(
+                f'holds {member.filename}, whose {member.compress_size:,} bytes would '
+                f'unpack to {member.file_size:,}; weights do not shrink like that'
+            )

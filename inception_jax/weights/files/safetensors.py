@@ -1,0 +1,27 @@
+"""Files of safetensors, whose head tells all shapes and must account for every byte."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from inception_jax.weights.files.faults import damaged
+from inception_jax.weights.stored import Stored
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[dict[str, Stored]]:
+    """Yields the arrays of a file; see `files.opened`."""
+    with damaged(SafetensorError), safe_open(path, 'numpy') as file:
+        yield {name: _stored(file, name) for name in file.keys()}  # noqa: SIM118
+
+
+def _stored(file, name: str) -> Stored:
+    one = file.get_slice(name)
+    kind = {'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16'}
+    dtype = kind.get(one.get_dtype(), one.get_dtype())
+    return Stored(
+        tuple(one.get_shape()), dtype, functools.partial(file.get_tensor, name)
+    )

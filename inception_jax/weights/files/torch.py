@@ -1,0 +1,48 @@
+"""Files of PyTorch (.pth, .pt), read by PyTorch where it is installed."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from inception_jax.weights.files.faults import NotWeights, check_growth
+from inception_jax.weights.stored import Stored
+
+# What files of before PyTorch 1.6 begin with: a pickled number of theirs.
+OLD = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[dict[str, Stored]]:
+    """Yields the arrays of a state dict; see `files.opened`.
+
+    PyTorch's own reader of weights runs nothing that stands in the file.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise NotWeights(
+            'is a file of PyTorch, which is not installed: pip install torch, or save '
+            'it as .safetensors where it is'
+        ) from error
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_growth(archive)
+    try:
+        found = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        first = str(error).splitlines()[0][:200]
+        raise NotWeights(
+            f'is damaged, or holds more than arrays by name ({first})'
+        ) from error
+    found = found.get('state_dict', found) if isinstance(found, Mapping) else {}
+    if not found or not all(isinstance(x, torch.Tensor) for x in found.values()):
+        raise NotWeights('holds no state dict; expected arrays by name')
+    yield {name: _stored(x) for name, x in found.items()}
+
+
+def _stored(tensor) -> Stored:
+    dtype = str(tensor.dtype).removeprefix('torch.')
+    return Stored(tuple(tensor.shape), dtype, lambda: tensor.detach().double().numpy())

@@ -1,0 +1,58 @@
+"""Files in the layouts of others, for their own programs to read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import safetensors.numpy
+
+from inception_jax.workdirs import draft
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays by name: as safetensors, or for Keras as .h5.
+
+    Raises:
+      ValueError: the path ends otherwise.
+      OSError: it cannot be written.
+    """
+    place = draft(path)
+    if path.suffix == '.safetensors':
+        save_safetensors(place, arrays)
+    else:
+        _write_h5(place, arrays)
+    place.replace(path)
+
+
+def save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays for whoever may read the files of this user.
+
+    The library's own files are for the user alone.
+    """
+    path.touch()
+    rights = path.stat().st_mode
+    safetensors.numpy.save_file(dict(arrays), path)
+    path.chmod(rights)
+
+
+def check_ending(path: Path, layout: str) -> None:
+    """Raises ValueError unless a path can be that of a file in a layout."""
+    endings = ('.safetensors', '.h5') if layout == 'keras' else ('.safetensors',)
+    if path.suffix not in endings or path.name.endswith('.weights.h5'):
+        expected = ' or '.join(f'FILE{ending}' for ending in endings)
+        raise ValueError(f'{path} cannot be a file of {layout}; expected {expected}')
+
+
+def _write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays called layer/array as `Model.load_weights(by_name=True)` reads."""
+    layers: dict[str, list[str]] = {}
+    for name in arrays:
+        layers.setdefault(name.partition('/')[0], []).append(name)
+    with h5py.File(path, 'w') as file:
+        file.attrs['layer_names'] = list(layers)
+        for layer, names in layers.items():
+            group = file.create_group(layer)
+            group.attrs['weight_names'] = names
+            for name in names:
+                group[name] = arrays[name]

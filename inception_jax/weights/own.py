@@ -1,0 +1,193 @@
+"""Our own files of weights: safetensors, and beside them what they are, in JSON.
+
+The JSON names the network with its fields, the classes in their order, how the weights
+came to be, and the SHA-256 of the other file, so that neither is taken for another's.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from inception_jax.networks.catalogue import choose
+from inception_jax.networks.network import Network, fingerprint
+from inception_jax.version import VERSION
+from inception_jax.weights import variables as ours
+from inception_jax.weights.files.opened import opened
+from inception_jax.weights.files.written import save_safetensors
+from inception_jax.weights.variables import Entry
+from inception_jax.workdirs import draft, write_json
+
+FORMAT = 1
+ENDING = '.safetensors'
+SEPARATOR = '/'
+# The fields of a network that say how it sees images.
+PREPROCESSING = (
+    'input_size',
+    'crop_fraction',
+    'square_crop',
+    'interpolation',
+    'pixel_range',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a file of weights says of itself.
+
+    `network` are the arguments of `networks.choose` without the classes, whose names
+    `classes` has in their order. `residual_scale` is one number per residual block, or
+    None for the network's own. `origin` says how the weights came to be, `licence` what
+    may be done with them, None where nobody said.
+    """
+
+    network: dict[str, Any]
+    classes: tuple[str, ...]
+    residual_scale: tuple[float, ...] | None
+    origin: dict[str, Any]
+    licence: str | None
+    sha256: str = ''
+
+    def value(self) -> Network:
+        """Returns the network.
+
+        Raises:
+          ValueError: there is none of that name, or with such fields.
+        """
+        return choose(**self.network, classes=len(self.classes))
+
+
+def beside(path: Path) -> Path:
+    """Returns where the JSON of a file of weights stands."""
+    return path.with_suffix('.json')
+
+
+def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
+    """Writes both files, each in one piece.
+
+    Raises:
+      ValueError: the path does not end in .safetensors.
+      OSError: they cannot be written.
+    """
+    check_ending(path)
+    arrays = ours.write(variables, entries(variables))
+    place = draft(path)
+    save_safetensors(place, arrays)
+    about = dataclasses.replace(about, sha256=sha256(place))
+    place.replace(path)
+    network = about.value()
+    seen = {name: getattr(network, name) for name in PREPROCESSING}
+    section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
+    found = {
+        'format': FORMAT,
+        'inception_jax': VERSION,
+        **dataclasses.asdict(about),
+        'network': section,
+        'preprocessing': seen,
+        'fingerprint': fingerprint(network),
+    }
+    write_json(beside(path), found)
+
+
+def about(path: Path, network: str | None = None) -> About:
+    """Returns what stands beside a file of weights.
+
+    A network of one's own is code: it is imported only if it is named by `network`.
+
+    Raises:
+      ValueError: nothing does, it is damaged, or the network is another than `network`.
+    """
+    check_ending(path)
+    if not path.exists():
+        raise ValueError(f'{path}: there is no such file')
+    place = beside(path)
+    try:
+        found = json.loads(place.read_text())
+    except FileNotFoundError as error:
+        raise ValueError(
+            f'{place} is not there, which says what {path.name} is; make both with '
+            'convert'
+        ) from error
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and found.get('format', FORMAT) != FORMAT:
+        raise ValueError(f'{place} is of another version of inception_jax')
+    try:
+        one = _parsed(found)
+        name, digest = one.network['name'], found['fingerprint']
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{place} is not that of a file of weights, or is damaged'
+        ) from error
+    if network not in (None, name):
+        raise ValueError(f'{path} has weights of {name}, not of {network}')
+    if network is None and ':' in str(name):
+        raise ValueError(
+            f'{path} is of the network {name}, which is code that would run; add '
+            f'--network {name} if you trust it'
+        )
+    try:
+        same = fingerprint(one.value()) == digest
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f'{place} names no network ({error})') from error
+    if not same:
+        raise ValueError(
+            f'{path} was made of a {name} that is another network today; take the '
+            'version of it, or of inception_jax, that made the file'
+        )
+    return one
+
+
+def _parsed(found: Mapping[str, Any]) -> About:
+    fields = {field.name: found[field.name] for field in dataclasses.fields(About)}
+    fields['network'] = {**found['network'], **found['preprocessing']}
+    fields['classes'] = tuple(map(str, found['classes']))
+    return About(**fields)
+
+
+def load(path: Path, about: About, like: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the variables in a file, of the names and shapes of `like`.
+
+    Raises:
+      ValueError: it is not the file that its JSON is of, or it has other arrays.
+    """
+    if sha256(path) != about.sha256:
+        raise ValueError(
+            f'{path} is not the file that {beside(path).name} is of: its SHA-256 is '
+            'another; fetch or make both again'
+        )
+    with opened(path) as arrays:
+        try:
+            return ours.read(arrays, entries(like), lambda name: False)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+
+
+def entries(like: Mapping[str, Any]) -> list[Entry]:
+    """Returns the arrays of variables as they stand in a file."""
+    return [
+        Entry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
+        for path, x in _leaves(like, ())
+    ]
+
+
+def _leaves(tree: Mapping, path: tuple[str, ...]) -> Iterator[tuple[tuple, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+def check_ending(path: Path) -> None:
+    """Raises ValueError unless a path can be that of a file of weights."""
+    if path.suffix != ENDING:
+        raise ValueError(f'{path} is no file of ours; expected FILE{ENDING}')
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal digits."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
