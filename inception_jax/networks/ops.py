@@ -151,19 +151,8 @@ class Residual:
     relu: bool = True
 
 
-Op = (
-    Conv
-    | Pool
-    | Norm
-    | Relu
-    | Scale
-    | Dropout
-    | Dense
-    | Module
-    | Chain
-    | Concat
-    | Residual
-)
+_Leaf = Conv | Pool | Norm | Relu | Scale | Dropout | Dense | Module
+Op = _Leaf | Chain | Concat | Residual
 
 
 def conv(filters, kernel=1, stride=1, padding='SAME', **options) -> Conv:
