@@ -25,6 +25,7 @@ from inception_jax.networks.ops import (
     Norm,
     Op,
     Pool,
+    Relu,
     Residual,
     Scale,
     interpret,
@@ -109,10 +110,8 @@ class Classifier(nn.Module):
         logits = block('logits', 'logits', head(self.network), x)
         auxiliary = None
         if self.network.auxiliary:
-            grid = grids[self.network.auxiliary.after]
-            auxiliary = block(
-                'auxiliary', 'auxiliary', auxiliary_head(self.network), grid
-            )
+            op, grid = auxiliary_head(self.network), grids[self.network.auxiliary.after]
+            auxiliary = block('auxiliary', 'auxiliary', op, grid)
         return Outputs(logits, auxiliary, x)
 
 
@@ -205,14 +204,15 @@ class _Arrays(NamedTuple):
                 return pool(op, x)
             case Norm():
                 return _Norm(op, name=name)(x, self.mode)
+            case Relu():
+                return nn.relu(x)
             case Scale():
                 return _Scale(op, name=name)(x)
             case Dropout():
                 return self.dropout(x)
             case Dense():
-                return nn.Dense(op.units, kernel_init=_KERNEL_INIT, name=name)(
-                    x.reshape(x.shape[0], -1)
-                )
+                dense = nn.Dense(op.units, kernel_init=_KERNEL_INIT, name=name)
+                return dense(x.reshape(x.shape[0], -1))
             case Module():
                 module = op.make().clone(parent=self.block, name=name)
                 return module(x, **training(module, self.mode.train))

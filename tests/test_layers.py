@@ -64,6 +64,7 @@ LAYERS = {
     'history': 4,
     'probe': 4,
     'answers': 4,
+    'export': 4,
     'studies': 5,
     'paper_tables': 5,
     'paper_rows': 5,

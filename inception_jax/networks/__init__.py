@@ -1,6 +1,7 @@
 """Networks as values; pure data, no JAX."""
 
 from inception_jax.networks.catalogue import NETWORKS, choose, load
+from inception_jax.networks.folding import folded
 from inception_jax.networks.network import (
     Auxiliary,
     Network,
@@ -18,6 +19,7 @@ from inception_jax.networks.ops import (
     Module,
     Norm,
     Pool,
+    Relu,
     Residual,
     Scale,
     avg_pool,
@@ -42,6 +44,7 @@ __all__ = [
     'Network',
     'Norm',
     'Pool',
+    'Relu',
     'Residual',
     'Scale',
     'Stage',
@@ -51,6 +54,7 @@ __all__ = [
     'concat',
     'conv',
     'expand',
+    'folded',
     'load',
     'map_network',
     'map_ops',

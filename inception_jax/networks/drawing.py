@@ -27,6 +27,7 @@ from inception_jax.networks.ops import (
     Norm,
     Op,
     Pool,
+    Relu,
     Residual,
     Scale,
     Shape,
@@ -142,6 +143,8 @@ def _leaf(op: Op, shape: Shape) -> Part:
         case Norm():
             relu = [box('relu', 'Relu activation')] if op.relu else []
             return stacked([box('norm', 'Batch norm'), *relu])
+        case Relu():
+            return box('relu', 'Relu activation')
         case Scale():
             each = ' per channel' if op.per_channel else ''
             return box('scale', 'Learned scale', f'(from {short(op.initial)}{each})')
@@ -189,6 +192,8 @@ def _rectified(before: bool, op: Op) -> bool:
             return not op.linear
         case Norm():
             return op.relu
+        case Relu():
+            return True
         case Pool() | Dropout():
             return before
         case Chain():

@@ -15,6 +15,7 @@ from inception_jax.networks.ops import (
     Norm,
     Op,
     Pool,
+    Relu,
     Residual,
     Scale,
 )
@@ -38,6 +39,8 @@ def notation(op: Op) -> str:
             return f'{relu}(x + {short(op.scale)} * ({notation(op.branch)}))'
         case Norm():
             return 'batch norm' + (' relu' if op.relu else '')
+        case Relu():
+            return 'relu'
         case Scale():
             each = ' per channel' if op.per_channel else ''
             return f'learned {short(op.initial)}{each}'

@@ -69,6 +69,11 @@ class Norm:
 
 
 @dataclasses.dataclass(frozen=True)
+class Relu:
+    """max(x, 0), where no convolution or batch norm before it has it already."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Scale:
     """A product with one learned number, or with one per channel.
 
@@ -146,7 +151,8 @@ class Residual:
     relu: bool = True
 
 
-Op = Conv | Pool | Norm | Scale | Dropout | Dense | Module | Chain | Concat | Residual
+_Leaf = Conv | Pool | Norm | Relu | Scale | Dropout | Dense | Module
+Op = _Leaf | Chain | Concat | Residual
 
 
 def conv(filters, kernel=1, stride=1, padding='SAME', **options) -> Conv:

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from inception_jax.networks.network import Network, map_network, residual_scales, trunk
 from inception_jax.networks.ops import (
@@ -96,7 +96,7 @@ def inverse_sqrt(network: Network) -> Network:
     for residual, run in itertools.groupby(counts, bool):
         count = sum(run)
         scales += count * [1 / math.sqrt(count)] if residual else []
-    return _with_scales(network, scales)
+    return with_scales(network, scales)
 
 
 def normalizer_free(network: Network) -> Network:
@@ -113,7 +113,7 @@ def normalizer_free(network: Network) -> Network:
     F is that of the variance-preserving `he` initialiser, for which v = 1 behind ReLUs.
     Another one adds other amounts. The source's standardised kernels are left out.
     """
-    return _with_scales(network, added_scales(network, alpha=0.2))
+    return with_scales(network, added_scales(network, alpha=0.2))
 
 
 def non_residual(network: Network) -> Network:
@@ -191,6 +191,24 @@ def extra_batch_norm(network: Network) -> Network:
     return dataclasses.replace(network, stages=(*others, last))
 
 
+def with_scales(network: Network, scales: Sequence[float]) -> Network:
+    """Gives the residual sums these constants, from the image to the last grid.
+
+    Raises:
+      ValueError: there are not as many as sums.
+    """
+    count = len(residual_scales(network))
+    if len(scales) != count:
+        raise ValueError(
+            f'{len(scales)} residual scales for {network.name}, which has {count} '
+            'residual blocks; give one for each'
+        )
+    left = iter(scales)
+    return _map_sums(
+        lambda op: dataclasses.replace(op, scale=float(next(left))), network
+    )
+
+
 def _normalised(network: Network, op: Op) -> Op:
     match op:
         case Residual():
@@ -212,12 +230,6 @@ def _learned(
         return dataclasses.replace(op, branch=chain(*inside, scale), scale=1.0)
 
     return _map_sums(change, network)
-
-
-def _with_scales(network: Network, scales: Iterable[float]) -> Network:
-    """Gives the residual sums these constants, from the image to the last grid."""
-    scales = iter(scales)
-    return _map_sums(lambda op: dataclasses.replace(op, scale=next(scales)), network)
 
 
 def _map_sums(function: Callable[[Residual], Op], network: Network) -> Network:

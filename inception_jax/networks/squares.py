@@ -9,6 +9,7 @@ from inception_jax.networks.ops import (
     Norm,
     Op,
     Pool,
+    Relu,
     Residual,
     Shape,
     interpret,
@@ -81,4 +82,6 @@ def _mean_square(op: Op, x: _Square) -> float:
             return 0.5  # of a standard normal variable behind a ReLU
         case Norm():
             return 1.0
+        case Relu():
+            return x.mean / 2  # as much lies below 0
     return x.mean

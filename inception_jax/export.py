@@ -1,0 +1,177 @@
+"""A network with its variables as a file that jax alone runs: a program and weights."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from inception_jax import workdirs
+from inception_jax.classifier import Classifier
+from inception_jax.data.augment import to_range
+from inception_jax.networks import folding
+from inception_jax.networks.network import Network, residual_scales
+from inception_jax.weights.folding import fold
+
+FORMAT = 'inception-jax export 1'
+PIXELS = ('uint8', 'float32')
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+
+class Export(NamedTuple):
+    """A program, the weights that it takes as its first argument, and what it is.
+
+    Weights are float32 by name, `params/stem/conv0/kernel`. `about` is of JSON values.
+    """
+
+    # As constants of the program, 56 M weights double the seconds and the memory of
+    # each compilation, and there is one for every batch size.
+    program: jax.export.Exported
+    weights: dict[str, np.ndarray]
+    about: dict[str, Any]
+
+
+def exported(
+    network: Network,
+    variables: Mapping[str, Any],
+    *,
+    folded: bool = False,
+    scale_input: bool = False,
+    pixels: str = 'uint8',
+    platforms: Sequence[str] = PLATFORMS,
+) -> Export:
+    """Exports what a network computes in evaluation, without the auxiliary head.
+
+    The program maps weights and images [b, size, size, 3] to float32 logits
+    [b, classes] for any b, at the default precision of the platform that runs it.
+
+    Args:
+      variables: `params` and `batch_stats`.
+      folded: whether batch norm and residual scales are folded into convolutions.
+      scale_input: whether the residual scales are a last argument, float32 [residual
+        blocks], and not those of the network.
+      pixels: 'uint8', which the program scales, or 'float32' in the network's range.
+      platforms: those that can run it, in the words of JAX.
+
+    Raises:
+      ValueError: an option is unknown, or excludes another one.
+    """
+    _check(network, folded, scale_input, pixels, platforms)
+    about = _about(network, folded, scale_input, pixels, platforms)
+    if folded:
+        variables = fold(network, variables)
+        network = folding.folded(network)
+    network = dataclasses.replace(network, auxiliary=None)
+    weights = _by_name(variables)
+    apply = _applied(network, pixels)
+    arguments = [weights, _images(network, pixels)]
+    if scale_input:
+        arguments.append(np.zeros(len(residual_scales(network)), np.float32))
+    program = jax.export.export(jax.jit(apply), platforms=tuple(platforms))(*arguments)
+    return Export(program, weights, about)
+
+
+def save(path: Path, export: Export) -> None:
+    """Writes an export in one piece, as an npz file.
+
+    It holds the weights by their names, the serialized `program` as uint8 and `about`
+    as a text of JSON.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    program = np.frombuffer(export.program.serialize(), np.uint8)
+    about = json.dumps(export.about)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = workdirs.draft(path)
+    try:
+        with draft.open('wb') as file:
+            np.savez(file, program=program, about=about, **export.weights)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _applied(network: Network, pixels: str):
+    """Returns the function that is exported."""
+    classifier = Classifier(network, batch_norm_decay=0.0)
+
+    def logits(weights, images, scales=None):
+        if pixels == 'uint8':
+            images = to_range(images, network.pixel_range)
+        outputs = classifier.apply(
+            _nested(weights), images, train=False, residual_scale=scales
+        )
+        return outputs.logits
+
+    return logits
+
+
+def _images(network: Network, pixels: str) -> jax.ShapeDtypeStruct:
+    side = network.input_size
+    (batch,) = jax.export.symbolic_shape('b')
+    return jax.ShapeDtypeStruct((batch, side, side, 3), jnp.dtype(pixels))
+
+
+def _by_name(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns the variables but for those of the auxiliary head, on the host."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(
+        {
+            collection: {name: x for name, x in blocks.items() if name != 'auxiliary'}
+            for collection, blocks in variables.items()
+        }
+    )
+    return {'/'.join(key.key for key in path): np.asarray(x) for path, x in leaves}
+
+
+def _nested(weights: Mapping[str, jax.Array]) -> dict[str, Any]:
+    variables = {'params': {}, 'batch_stats': {}}
+    for name, x in weights.items():
+        *path, last = name.split('/')
+        tree = variables
+        for part in path:
+            tree = tree.setdefault(part, {})
+        tree[last] = x
+    return variables
+
+
+def _about(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
+    """Returns what who runs the program wants to know of it."""
+    return {
+        'format': FORMAT,
+        'network': network.name,
+        'classes': network.classes,
+        'input_size': network.input_size,
+        'crop_fraction': network.crop_fraction,
+        'pixels': pixels,
+        'pixel_range': list(network.pixel_range),
+        'residual_scales': 'input' if scale_input else list(residual_scales(network)),
+        'folded': folded,
+        'platforms': list(platforms),
+    }
+
+
+def _check(network, folded, scale_input, pixels, platforms) -> None:
+    if folded and scale_input:
+        raise ValueError(
+            'a folded network holds its residual scales in its weights; export it '
+            'without folding, or without the scales as an input'
+        )
+    if scale_input and not residual_scales(network):
+        raise ValueError(
+            f'{network.name} has no residual blocks; export it without the scales as '
+            'an input'
+        )
+    if pixels not in PIXELS:
+        raise ValueError(f'pixels {pixels!r}; expected {" or ".join(PIXELS)}')
+    known = (*PLATFORMS, 'rocm')
+    if not platforms or not set(platforms) <= set(known):
+        raise ValueError(
+            f'platforms {", ".join(platforms) or "none"}; expected one or more of '
+            f'{", ".join(known)}'
+        )
