@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from inception_jax.data.labels import imagenet_labels
-from inception_jax.networks.catalogue import choose
+from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.shapes import measure
 from inception_jax.trained import Trained
@@ -40,14 +40,15 @@ def read(
 ) -> Converted:
     """Reads a file in a layout; the classes are those of its head.
 
-    Without names the 1,000 classes of ImageNet are called by their WordNet ids in
+    A network of one's own, by its path, is read as the one whose name it has, e.g. a
+    narrow relative. Without names the 1,000 classes of ImageNet are called by their WordNet ids in
     alphabetical order, which is that of all layouts, and others by their numbers.
 
     Raises:
       ValueError: there is no such file or network, or the file is damaged or of another
         network.
     """
-    found = layout(layout_name, network)
+    found = layout(layout_name, load(network).name)
     section = {'name': network, **found.fields}
     if not auxiliary:
         section['auxiliary'] = False

@@ -16,6 +16,8 @@ from inception_jax.classifier import Classifier
 from inception_jax.data.augment import to_range
 from inception_jax.networks import folding
 from inception_jax.networks.network import Network, residual_scales
+from inception_jax.networks.rules import with_scales
+from inception_jax.trained import Trained
 from inception_jax.weights.folding import fold
 
 FORMAT = 'inception-jax export 1'
@@ -61,7 +63,7 @@ def exported(
     Raises:
       ValueError: an option is unknown, or excludes another one.
     """
-    _check(network, folded, scale_input, pixels, platforms)
+    check(network, folded, scale_input, pixels, platforms)
     about = _about(network, folded, scale_input, pixels, platforms)
     if folded:
         variables = fold(network, variables)
@@ -74,6 +76,33 @@ def exported(
         arguments.append(np.zeros(len(residual_scales(network)), np.float32))
     program = jax.export.export(jax.jit(apply), platforms=tuple(platforms))(*arguments)
     return Export(program, weights, about)
+
+
+def of_trained(one: Trained, **options) -> Export:
+    """Exports a trained network with its scales; `options` are those of `exported`."""
+    network, about = one.network, {**one.about, 'class_names': list(one.class_names)}
+    if residual_scales(network):
+        network = with_scales(network, one.scales.tolist())
+    found = exported(network, jax.device_get(one.variables), **options)
+    return found._replace(about=about | found.about)
+
+
+def text(found: Export) -> str:
+    """Returns how to call a program, in words."""
+    about = found.about
+    side = about['input_size']
+    low, high = about['pixel_range']
+    pixels = '0 to 255' if about['pixels'] == 'uint8' else f'{low:.4g} to {high:.4g}'
+    rows = {
+        'network': f'{about["network"]}{", folded" * about["folded"]}',
+        'images': f'{about["pixels"]} [b, {side}, {side}, 3], {pixels}',
+        'logits': f'float32 [b, {about["classes"]}]',
+        'weights': f'{sum(x.size for x in found.weights.values()):,} numbers',
+        'runs on': ', '.join(about['platforms']),
+    }
+    if about['residual_scales'] == 'input':
+        rows['scales'] = 'float32 [residual blocks], the last argument'
+    return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
 
 
 def save(path: Path, export: Export) -> None:
@@ -156,7 +185,14 @@ def _about(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
     }
 
 
-def _check(network, folded, scale_input, pixels, platforms) -> None:
+def check(
+    network: Network,
+    folded: bool,
+    scale_input: bool,
+    pixels: str,
+    platforms: Sequence[str],
+) -> None:
+    """Raises ValueError unless options are known and go together."""
     if folded and scale_input:
         raise ValueError(
             'a folded network holds its residual scales in its weights; export it '

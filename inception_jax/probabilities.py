@@ -146,7 +146,7 @@ def compute(
     try:
         while done < len(source):
             some = range(done, min(done + stretch, len(source)))
-            parts.append(_part(softmax, batches, source, some, views))
+            parts.append(of_some(softmax, batches, source, some, views))
             done = some.stop
             told(done)
             if time.monotonic() - since >= SECONDS_BETWEEN:
@@ -162,8 +162,17 @@ def compute(
     return dataclasses.replace(found, about=about | {'unreadable': unreadable})
 
 
-def _part(softmax, batches, source, some: range, views: int) -> Probabilities:
-    """Returns the probabilities of some images of a source."""
+def of_some(
+    softmax: Callable[[dict], dict],
+    batches: Callable[[Source, range], Iterable[dict]],
+    source: Source,
+    some: range,
+    views: int,
+) -> Probabilities:
+    """Returns the probabilities of some images of a source, but those unreadable.
+
+    The arguments are those of `compute`.
+    """
     noted, results = _Noted(source), []
     for batch in batches(noted, some):
         results.append(softmax(batch))

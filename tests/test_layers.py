@@ -39,6 +39,8 @@ LAYERS = {
     'programs': 4,
     'applied': 4,
     'trained': 4,
+    'predict': 4,
+    'growing': 3,
     'convert': 4,
     'prepare': 4,
     'stops': 4,

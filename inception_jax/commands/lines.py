@@ -38,8 +38,13 @@ def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def progress(total: int) -> Callable[[int], None]:
-    """Returns what tells people how many images are done: a bar, or lines elsewhere."""
+def progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
+    """Returns what tells people how many images are done: a bar, or lines elsewhere.
+
+    Nothing is `shown` where what is found is on the same screen.
+    """
+    if not shown:
+        return lambda done: None
     last, bar = time.monotonic(), None
 
     def tell(done: int) -> None:

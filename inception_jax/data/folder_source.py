@@ -54,7 +54,7 @@ def open_folder(path: str, split: str | None) -> Folder:
     found = [
         (file, label)
         for label, name in enumerate(names)
-        for file in _images(root, name)
+        for file in images_below(root, name)
     ]
     if not found:
         raise ValueError(
@@ -67,7 +67,7 @@ def open_folder(path: str, split: str | None) -> Folder:
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
-    files = tuple(_images(root))
+    files = tuple(images_below(root))
     beside = sorted(root.parent.glob('*/'), key=lambda p: (p.name != 'train', p.name))
     names = next(filter(None, map(_classes, beside)), ())
     if not (names and files):
@@ -88,7 +88,8 @@ def _is_class(entry: os.DirEntry) -> bool:
     return entry.is_dir() and not entry.name.startswith('.')
 
 
-def _images(root: Path, name: str = '') -> list[str]:
+def images_below(root: Path, name: str = '') -> list[str]:
+    """Lists the image files below root/name at any depth, by their paths from root."""
     # os.walk because Path.rglob does not follow links before Python 3.13.
     return sorted(
         Path(folder, file).relative_to(root).as_posix()

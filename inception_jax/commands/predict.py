@@ -1,0 +1,185 @@
+"""predict: the classes of image files, or what a block computes of them."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from inception_jax.commands import score_tables, subjects
+from inception_jax.commands.configs import refuse
+from inception_jax.commands.lines import progress, told_disk
+
+HELP = 'the most probable classes of image files, or features of them'
+EPILOG = (
+    'Files that cannot be read are listed at the end, and the exit status is 1. Of a '
+    'run the averaged parameters are used.'
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    subjects.arguments(parser)
+    parser.add_argument(
+        'images',
+        nargs='+',
+        type=Path,
+        metavar='IMAGE',
+        help='files, and folders of files at any depth',
+    )
+    parser.add_argument(
+        '--top',
+        type=score_tables.count,
+        default=5,
+        metavar='K',
+        help='how many classes of each (%(default)s)',
+    )
+    parser.add_argument(
+        '--names',
+        type=Path,
+        metavar='FILE',
+        help='other names for the classes, a line each in their order',
+    )
+    parser.add_argument(
+        '--crops',
+        type=int,
+        choices=(1, 10, 12, 144),
+        default=1,
+        help='of each image; their softmax is averaged (%(default)s)',
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=score_tables.count,
+        metavar='N',
+        help='crops at a time; 32 a device if not given',
+    )
+    parser.add_argument('--format', choices=('md', 'csv', 'json'), default='md')
+    parser.add_argument(
+        '--features',
+        metavar='BLOCK',
+        help='what this block computes instead of classes: pool is the vector before '
+        'the logits, logits these, and describe lists the others; needs --output',
+    )
+    parser.add_argument(
+        '--output', type=Path, metavar='FILE', help='where it goes, not to the screen'
+    )
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
+    """Finds the images and the network, and returns the rest of the work."""
+    refuse(rest)
+    _check(options)
+    from inception_jax.data.files_source import open_files
+
+    one, _ = subjects.opened(options)
+    images = open_files(options.images, one.class_names)
+    from inception_jax import predict
+    from inception_jax.applied import check_end_point
+
+    if options.features:
+        check_end_point(one.network, options.features)
+    if options.names:
+        one = one._replace(class_names=_names(options.names, one.class_names))
+    faults = []
+    asked = predict.Asked(
+        images,
+        options.crops,
+        predict.batch_size(one, len(images), options.batch_size),
+        faults.append,
+        progress(len(images), shown=options.output or not sys.stdout.isatty()),
+    )
+
+    def work() -> int:
+        if options.features:
+            with told_disk(options.output):
+                predict.write_features(one, asked, options.features, options.output)
+        else:
+            _tell(options, predict.predictions(one, asked, options.top))
+        if faults:
+            texts = sorted(map(str, faults))
+            print(
+                f'{len(faults):,} of {len(images):,} images cannot be read:',
+                *texts,
+                sep='\n',
+                file=sys.stderr,
+            )
+        return 1 if faults else 0
+
+    return work
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ValueError for options that do not go together."""
+    if options.batch_size == 0 or options.top == 0:
+        raise ValueError('--batch-size and --top are of 1 or more')
+    if not options.features:
+        return
+    if options.output is None or options.output.suffix != '.npz':
+        raise ValueError('--features needs --output FILE.npz')
+    if options.crops > 1:
+        raise ValueError('--features is of one crop; leave out --crops')
+
+
+def _names(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        names = path.read_text(encoding='utf-8-sig').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'--names {path} cannot be read; name a text file with a class a line'
+        ) from error
+    if len(names) != len(classes):
+        raise ValueError(
+            f'--names {path} has {len(names):,} lines, and there are {len(classes):,} '
+            'classes; name each'
+        )
+    return tuple(names)
+
+
+def _tell(options: argparse.Namespace, found: Iterable) -> None:
+    """Prints predictions as they come, or writes them into a file."""
+    lines = {'md': _table, 'csv': _csv, 'json': _json}[options.format](
+        found, options.top
+    )
+    if options.output is None:
+        for line in lines:
+            print(line, flush=True)
+        return
+    with told_disk(options.output):
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        with options.output.open('w', encoding='utf-8') as file:
+            file.writelines(f'{line}\n' for line in lines)
+
+
+def _table(found: Iterable, top: int) -> Iterator[str]:
+    columns = [name for k in range(1, top + 1) for name in (f'class {k}', '%')]
+    yield f'| image | {" | ".join(columns)} |'
+    yield f'|{(1 + len(columns)) * " --- |"}'
+    for one in found:
+        pairs = zip(one.classes, one.probabilities, strict=True)
+        cells = [cell for name, p in pairs for cell in (name, f'{100 * p:.1f}')]
+        yield f'| {one.image} | {" | ".join(cells)} |'
+
+
+def _csv(found: Iterable, top: int) -> Iterator[str]:
+    def line(*cells) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator='').writerow(cells)
+        return text.getvalue()
+
+    yield line('image', 'rank', 'class', 'probability')
+    for one in found:
+        pairs = zip(one.classes, one.probabilities, strict=True)
+        for rank, (name, p) in enumerate(pairs, 1):
+            yield line(one.image, rank, name, f'{p:.6g}')
+
+
+def _json(found: Iterable, top: int) -> Iterator[str]:
+    """Yields the lines of a list, one for each image."""
+    before = '['
+    for one in found:
+        pairs = zip(one.classes, one.probabilities, strict=True)
+        classes = [{'class': name, 'probability': p} for name, p in pairs]
+        yield before + json.dumps({'image': one.image, 'classes': classes})
+        before = ','
+    yield '[]' if before == '[' else ']'

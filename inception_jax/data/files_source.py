@@ -1,0 +1,53 @@
+"""Image files without labels, by their paths and in folders."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from inception_jax.data.example import Example
+from inception_jax.data.flat_folder import EXTENSIONS
+from inception_jax.data.folder_source import images_below
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A source of image files; a path is its id, and all labels are 0."""
+
+    paths: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Example:
+        path = self.paths[index]
+        return Example(Path(path).read_bytes(), 0, path)
+
+
+def open_files(paths: Iterable[Path], class_names: tuple[str, ...]) -> Files:
+    """Returns the files named, and the image files in the folders named and below.
+
+    Raises:
+      ValueError: there is no such file or folder, or no image file in one.
+    """
+    found = [str(file) for path in paths for file in _files(path)]
+    return Files(tuple(dict.fromkeys(found)), class_names)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        images = images_below(path)
+        if not images:
+            raise ValueError(
+                f'{path} has no image files; expected one that ends in '
+                f'{", ".join(EXTENSIONS)}'
+            )
+        yield from (path / name for name in images)
+    elif path.exists():
+        yield path
+    else:
+        raise ValueError(f'{path}: there is no such file or folder')
