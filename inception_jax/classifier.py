@@ -57,7 +57,8 @@ class Classifier(nn.Module):
     `dtype` is that of the convolutions; batch statistics, the residual sum's arithmetic
     and the heads are float32. `batch_norm_axis` names the mapped axis over which
     statistics are averaged, None for those of the array at hand. The stages in `remat`,
-    or 'all', keep nothing but their blocks' inputs for the backward pass.
+    or 'all', keep nothing but their blocks' inputs for the backward pass. The blocks in
+    `frozen` train as they are evaluated: with the statistics stored, which stay.
 
     With the collection `intermediates` mutable, a block leaves its `output` there and,
     for each of its residual sums, the `trunk` x and the `branch` F(x) before the scale:
@@ -69,6 +70,7 @@ class Classifier(nn.Module):
     dtype: jnp.dtype = jnp.float32
     batch_norm_axis: str | None = None
     remat: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(
@@ -95,13 +97,12 @@ class Classifier(nn.Module):
         scales = iter(jnp.broadcast_to(scale, len(own)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
 
-        mode, drop = _mode(self, train), (keys, rate)
-
         def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
             again = stage in self.remat or 'all' in self.remat
             kind = nn.remat(_Block) if again else _Block
-            return kind(op, mode, name=name)(x, here, drop)
+            mode = _mode(self, train and name not in self.frozen)
+            return kind(op, mode, name=name)(x, here, (keys, rate))
 
         x = x.astype(self.dtype)
         grids = {}
@@ -159,6 +160,8 @@ def apply_block(
 ) -> tuple[jax.Array, dict[str, tuple[jax.Array, ...]]]:
     """Applies one block of the trunk as in training: with the statistics of the batch.
 
+    A block that is frozen has those stored.
+
     Args:
       variables: those of the whole classifier.
       x: the block's input, in the classifier's dtype.
@@ -168,7 +171,7 @@ def apply_block(
       The block's output, and what it leaves in `intermediates`.
     """
     own = {name: tree.get(block.name, {}) for name, tree in variables.items()}
-    whole = _Block(block.op, _mode(classifier, True))
+    whole = _Block(block.op, _mode(classifier, block.name not in classifier.frozen))
     collections = ['batch_stats', 'intermediates']
     output, left = whole.apply(own, x, scales, (None, 0.0), mutable=collections)
     return output, left['intermediates']

@@ -53,7 +53,11 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'({before["fingerprint"]}), and this config names {run["network"]} '
             f'({run["fingerprint"]}); use another --workdir'
         )
-    old, new = (workdirs.flat(completed(one['config'])) for one in (before, run))
+    # Defaults as JSON has them: lists for tuples.
+    old, new = (
+        workdirs.flat(json.loads(json.dumps(completed(one['config']))))
+        for one in (before, run)
+    )
     free = (
         workdirs.FREE - {'run.epochs'}
         if new['recipe.schedule'] == 'cosine'

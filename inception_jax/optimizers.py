@@ -1,5 +1,8 @@
 """Optimizers from traced numbers; built inside the step."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import optax
 
@@ -31,6 +34,18 @@ def optimizer(
     else:
         update = optax.sgd(learning_rate, momentum=hparams.momentum)
     return optax.chain(*parts, update)
+
+
+def scaled(updates: dict[str, Any], factors: Mapping[str, float]) -> dict[str, Any]:
+    """Multiplies the updates of the blocks that have a factor.
+
+    It acts behind the momentum: a factor of all is one of the learning rate, also where
+    that is inside the buffer.
+    """
+    return {
+        block: optax.tree.scale(factors[block], tree) if block in factors else tree
+        for block, tree in updates.items()
+    }
 
 
 def kernels(params) -> dict:

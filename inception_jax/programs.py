@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from inception_jax import parallel
+from inception_jax.by_block import named
 from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.diagnostics import diagnose, update_ratio
@@ -94,6 +95,7 @@ def parts(network: Network, recipe: Recipe, batch_norm_axis: str | None) -> Part
         dtype=jnp.dtype(recipe.dtype),
         batch_norm_axis=batch_norm_axis,
         remat=recipe.remat,
+        frozen=named(network, recipe.frozen),
     )
     distort = functools.partial(
         augment.augment,

@@ -33,6 +33,10 @@ class Recipe:
     A batch goes through the network in `accumulation` micro-batches. The stages in
     `remat`, or 'all', are computed again in the backward pass instead of being kept.
     With `skip_non_finite` an update that is not finite is left out.
+
+    The blocks in `frozen` stay as they are, their batch norm with the statistics that
+    it has stored. The updates of those in `rate_factors` are multiplied by a number; it
+    is kept as pairs. Both name blocks, stages, or `trunk`: all blocks but the heads.
     """
 
     optimizer: str
@@ -46,6 +50,8 @@ class Recipe:
     accumulation: int = 1
     remat: str | tuple[str, ...] = ()
     skip_non_finite: bool = False
+    frozen: str | tuple[str, ...] = ()
+    rate_factors: Mapping[str, float] | None = None
 
     def __post_init__(self):
         if not 0 <= self.batch_norm_decay < 1:
@@ -60,8 +66,13 @@ class Recipe:
         _check_choice('colour', self.colour, ('none', 'fast', 'full'))
         if self.accumulation < 1:
             raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
-        stages = (self.remat,) if isinstance(self.remat, str) else tuple(self.remat)
-        object.__setattr__(self, 'remat', stages)
+        for field in ('remat', 'frozen'):
+            given = getattr(self, field)
+            names = (given,) if isinstance(given, str) else tuple(given)
+            object.__setattr__(self, field, names)
+        factors = dict(self.rate_factors or ())
+        _check_factors(factors)
+        object.__setattr__(self, 'rate_factors', tuple(sorted(factors.items())))
 
 
 @jax.tree_util.register_dataclass
@@ -186,6 +197,16 @@ def _check_range(name: str, value: float | tuple) -> None:
             raise ValueError(f'{name} is {value}; expected a number above 0')
     elif name not in ANY_SIGN and not value >= 0:
         raise ValueError(f'{name} is {value}; expected 0 or more')
+
+
+def _check_factors(factors: Mapping[str, float]) -> None:
+    """Raises ValueError where a factor of the learning rate makes no sense."""
+    for name, factor in factors.items():
+        if not 0 < factor < np.inf:
+            raise ValueError(
+                f'rate_factors of {name} is {factor}; expected a finite number above '
+                f'0; to keep {name} as it is, name it in frozen'
+            )
 
 
 def _check_choice(field: str, given: str, choices: tuple[str, ...]) -> None:

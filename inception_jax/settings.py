@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
+from inception_jax.by_block import named, names
 from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
@@ -162,6 +163,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
         },
     )
     _check_stages(found.network, found.recipe.remat)
+    _check_frozen(found.network, found.recipe)
     return found
 
 
@@ -173,6 +175,36 @@ def _check_stages(network: Network, remat: tuple[str, ...]) -> None:
                 f'config.recipe.remat names {name!r}; {network.name} has the stages '
                 f'{", ".join(stages)}'
             )
+
+
+def _check_frozen(network: Network, recipe: Recipe) -> None:
+    """Raises ValueError where a name means no block, or none is left to train."""
+    factors = dict(recipe.rate_factors)
+    for field, given in (('frozen', recipe.frozen), ('rate_factors', factors)):
+        for name in given:
+            if not named(network, [name]):
+                raise ValueError(
+                    f'config.recipe.{field} names {name!r}; {network.name} has '
+                    f'{", ".join(_groups(network))}, and their blocks'
+                )
+    frozen = set(named(network, recipe.frozen))
+    if frozen == set(names(network)):
+        raise ValueError(
+            f'config.recipe.frozen is {", ".join(recipe.frozen)}, which is all of '
+            f'{network.name}; leave out what is to be trained, e.g. logits'
+        )
+    for name in factors:
+        if frozen.issuperset(named(network, [name])):
+            raise ValueError(
+                f'config.recipe.rate_factors names {name!r}, and config.recipe.frozen '
+                'freezes it; name it in one of them'
+            )
+
+
+def _groups(network: Network) -> list[str]:
+    """Lists the names of stages, of heads, and of all stages together."""
+    heads = [name for name in ('logits', 'auxiliary') if name in names(network)]
+    return [*(stage.name for stage in network.stages), *heads, 'trunk']
 
 
 def _arguments(

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from inception_jax.by_block import named, without
 from inception_jax.initializers import initial_variables
 from inception_jax.networks.network import Network
 from inception_jax.optimizers import optimizer
@@ -15,9 +16,9 @@ from inception_jax.recipe import Hparams, Recipe
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """`step` counts the updates made, int32. `ema` holds averages of `params` and of
-    `batch_stats` under these names: the variables for evaluation. `key` is the run's
-    one source of randomness.
+    """`step` counts the updates made, int32. `opt_state` is that of the blocks that are
+    not frozen. `ema` holds averages of `params` and of `batch_stats` under these names:
+    the variables for evaluation. `key` is the run's one source of randomness.
     """
 
     step: jax.Array
@@ -34,10 +35,11 @@ def initial_state(
 ) -> TrainState:
     """Returns the state before the first step; its variables are still on the host."""
     variables = initial_variables(network, seed=seed, scheme=recipe.initializer)
+    trained = without(variables['params'], named(network, recipe.frozen))
     return TrainState(
         step=np.zeros((), np.int32),
         **variables,
-        opt_state=optimizer(hparams, recipe, 0.0).init(variables['params']),
+        opt_state=optimizer(hparams, recipe, 0.0).init(trained),
         ema=variables,
         key=jax.random.key(seed),
         hparams=hparams,

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from inception_jax.by_block import finite, names, norms
+from inception_jax.by_block import finite, names, nearest, norms, over, without
 from inception_jax.classifier import Classifier, Outputs
 from inception_jax.losses import cross_entropy, objective
 from inception_jax.metrics import (
@@ -25,7 +25,7 @@ from inception_jax.metrics import (
     percent,
     zero_share,
 )
-from inception_jax.optimizers import optimizer
+from inception_jax.optimizers import optimizer, scaled
 from inception_jax.recipe import Recipe
 from inception_jax.schedules import ema_decay, learning_rate, residual_scale
 from inception_jax.state import TrainState
@@ -54,7 +54,7 @@ def train_step(
 
     With `recipe.accumulation` the gradient is that of several micro-batches, one after
     another. Each has batch statistics of its own; the running ones move once, by their
-    mean.
+    mean. For blocks that are frozen in the classifier there is no gradient.
 
     Args:
       augment: maps keys [batch] and images uint8 to images in the network's range.
@@ -71,16 +71,17 @@ def train_step(
     """
 
     def found_in(part: Batch) -> _Found:
-        def loss_of(params):
+        def loss_of(trained):
+            params = state.params | trained
             outputs, updated = forward(
                 state, params, part, classifier=classifier, augment=augment
             )
             loss = mean(objective(outputs, part['label'], state.hparams).mean())
-            return loss, (outputs, updated['batch_stats'])
+            return loss, (outputs, without(updated['batch_stats'], classifier.frozen))
 
         (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
-        )(state.params)
+        )(without(state.params, classifier.frozen))
         return _Found(loss, gradients, batch_stats, batch_means(outputs, part))
 
     # Both the loss inside and the gradients outside are averaged: under any transpose
@@ -99,7 +100,9 @@ def train_step(
             'finite': finite(found.batch_stats, blocks),
         },
     }
-    after = _updated(state, found.gradients, found.batch_stats, rate, recipe)
+    factors = nearest(classifier.network, dict(recipe.rate_factors))
+    rule = optimizer(state.hparams, recipe, rate)
+    after = _updated(state, found, rule, factors, classifier.frozen)
     if not recipe.skip_non_finite:
         return after, metrics
     good = _is_finite(metrics)
@@ -181,20 +184,25 @@ def augmented(state: TrainState, batch: Batch, *, augment: Augment) -> jax.Array
     return augment(_keys(state, batch, 0), batch['image'])
 
 
-def _updated(state, gradients, batch_stats, rate, recipe) -> TrainState:
-    """Returns the state after a step of the optimizer and of the averages."""
-    updates, opt_state = optimizer(state.hparams, recipe, rate).update(
-        gradients, state.opt_state, state.params
-    )
-    params = optax.apply_updates(state.params, updates)
-    variables = {'params': params, 'batch_stats': batch_stats}
+def _updated(state, found, rule, factors, frozen) -> TrainState:
+    """Returns the state after a step of the optimizer and of the averages.
+
+    What is frozen keeps its bits, which a mean or an average of equals would not.
+    """
+    params = without(state.params, frozen)
+    updates, opt_state = rule.update(found.gradients, state.opt_state, params)
+    variables = {
+        'params': optax.apply_updates(params, scaled(updates, factors)),
+        'batch_stats': found.batch_stats,
+    }
     decay = ema_decay(state.step + 1, state.hparams)
+    before = {name: without(tree, frozen) for name, tree in state.ema.items()}
     return dataclasses.replace(
         state,
         step=state.step + 1,
-        **variables,
+        **over(vars(state), variables),
         opt_state=opt_state,
-        ema=optax.incremental_update(variables, state.ema, 1.0 - decay),
+        ema=over(state.ema, optax.incremental_update(variables, before, 1.0 - decay)),
     )
 
 
