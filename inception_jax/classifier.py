@@ -99,8 +99,7 @@ class Classifier(nn.Module):
 
         def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
-            again = stage in self.remat or 'all' in self.remat
-            kind = nn.remat(_Block) if again else _Block
+            kind = nn.remat(_Block) if {stage, 'all'} & {*self.remat} else _Block
             mode = _mode(self, train and name not in self.frozen)
             return kind(op, mode, name=name)(x, here, (keys, rate))
 
@@ -158,12 +157,10 @@ def apply_block(
     x: jax.Array,
     scales: Sequence[jax.Array],
 ) -> tuple[jax.Array, dict[str, tuple[jax.Array, ...]]]:
-    """Applies one block of the trunk as in training: with the statistics of the batch.
-
-    A block that is frozen has those stored.
+    """Applies a block of the trunk as in training, with the statistics of the batch.
 
     Args:
-      variables: those of the whole classifier.
+      variables: those of the whole classifier; a frozen block has its own statistics.
       x: the block's input, in the classifier's dtype.
       scales: one per residual sum of the block.
 

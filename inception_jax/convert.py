@@ -41,8 +41,9 @@ def read(
     """Reads a file in a layout; the classes are those of its head.
 
     A network of one's own, by its path, is read as the one whose name it has, e.g. a
-    narrow relative. Without names the 1,000 classes of ImageNet are called by their WordNet ids in
-    alphabetical order, which is that of all layouts, and others by their numbers.
+    narrow relative. Without names the 1,000 classes of ImageNet are called by their
+    WordNet ids in alphabetical order, which is that of all layouts, and others by their
+    numbers.
 
     Raises:
       ValueError: there is no such file or network, or the file is damaged or of another

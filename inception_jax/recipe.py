@@ -22,7 +22,7 @@ ANY_SIGN = ('residual_scale', 'residual_scale_start')
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The choices that change the compiled program, and the initialiser.
+    """The choices that change the compiled program, and what a run begins with.
 
     That does not change it, so recipes that differ in nothing else are equal.
 
@@ -33,6 +33,9 @@ class Recipe:
     A batch goes through the network in `accumulation` micro-batches. The stages in
     `remat`, or 'all', are computed again in the backward pass instead of being kept.
     With `skip_non_finite` an update that is not finite is left out.
+
+    A run begins with values that the initialiser draws, or with those of the weight
+    file `init_from`, with `new_head` all but those of the heads.
 
     The blocks in `frozen` stay as they are, their batch norm with the statistics that
     it has stored. The updates of those in `rate_factors` are multiplied by a number; it
@@ -50,6 +53,8 @@ class Recipe:
     accumulation: int = 1
     remat: str | tuple[str, ...] = ()
     skip_non_finite: bool = False
+    init_from: str | None = dataclasses.field(default=None, compare=False)
+    new_head: bool = dataclasses.field(default=False, compare=False)
     frozen: str | tuple[str, ...] = ()
     rate_factors: Mapping[str, float] | None = None
 
@@ -64,6 +69,10 @@ class Recipe:
         _check_choice('initializer', self.initializer, SCHEMES)
         _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
         _check_choice('colour', self.colour, ('none', 'fast', 'full'))
+        if self.new_head and self.init_from is None:
+            raise ValueError(
+                'new_head is set without init_from; every head is new then'
+            )
         if self.accumulation < 1:
             raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
         for field in ('remat', 'frozen'):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from inception_jax import checkpoints, logs, parallel, processes, workdirs
+from inception_jax.beginnings import begun
 from inception_jax.identity import check_same
 from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
@@ -55,9 +56,11 @@ def _restored(p: Prepared, at: int | None = None):
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
-    state = parallel.spread(state, p.mesh)
     saved = checkpoints.restore(
-        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=at
+        p.workdir / 'checkpoints',
+        like=parallel.spread(state, p.mesh),
+        accept=accepts(p),
+        at=at,
     )
     if saved is None and workdirs.origin(p.workdir):
         raise ValueError(
@@ -65,7 +68,10 @@ def _restored(p: Prepared, at: int | None = None):
             'fork, into another folder'
         )
     if saved is None:
-        return state, Seen(Watch(), []), ()
+        drawn = {'params': state.params, 'batch_stats': state.batch_stats}
+        variables = begun(p, drawn)
+        state = dataclasses.replace(state, **variables, ema=variables)
+        return parallel.spread(state, p.mesh), Seen(Watch(), []), ()
     watch = saved.about['watch']
     watch = Watch(
         Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)

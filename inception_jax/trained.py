@@ -76,8 +76,8 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
     Raises:
       ValueError: there is no such file, it is damaged, or of another network.
     """
-    about = own.about(path, network)
-    value = about.value()
+    about = own.about(path)
+    value = own.network_of(path, about, network)
     like = initial_variables(value, seed=0, scheme='zeros')
     own_scales = residual_scales(value) or (1.0,)
     return Trained(

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         from inception_jax.weights import own
 
         _write(options.output, lambda: own.save(options.output, *found))
-        print(convert.text(own.about(options.output, found.about.network['name'])))
+        print(convert.text(own.about(options.output)))
         return 0
 
     return work

@@ -48,6 +48,7 @@ class About:
     residual_scale: tuple[float, ...] | None
     origin: dict[str, Any]
     licence: str | None
+    fingerprint: str = ''
     sha256: str = ''
 
     def value(self) -> Network:
@@ -75,9 +76,11 @@ def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
     arrays = ours.write(variables, entries(variables))
     place = draft(path)
     save_safetensors(place, arrays)
-    about = dataclasses.replace(about, sha256=sha256(place))
-    place.replace(path)
     network = about.value()
+    about = dataclasses.replace(
+        about, fingerprint=fingerprint(network), sha256=sha256(place)
+    )
+    place.replace(path)
     seen = {name: getattr(network, name) for name in PREPROCESSING}
     section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
     found = {
@@ -86,18 +89,15 @@ def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
         **dataclasses.asdict(about),
         'network': section,
         'preprocessing': seen,
-        'fingerprint': fingerprint(network),
     }
     write_json(beside(path), found)
 
 
-def about(path: Path, network: str | None = None) -> About:
+def about(path: Path) -> About:
     """Returns what stands beside a file of weights.
 
-    A network of one's own is code: it is imported only if it is named by `network`.
-
     Raises:
-      ValueError: nothing does, it is damaged, or the network is another than `network`.
+      ValueError: nothing does, or it is damaged.
     """
     check_ending(path)
     if not path.exists():
@@ -115,40 +115,56 @@ def about(path: Path, network: str | None = None) -> About:
     if isinstance(found, dict) and found.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{place} is of another version of inception_jax')
     try:
-        one = _parsed(found)
-        name, digest = one.network['name'], found['fingerprint']
+        return _parsed(found)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{place} is not that of a file of weights, or is damaged'
         ) from error
-    if network not in (None, name):
-        raise ValueError(f'{path} has weights of {name}, not of {network}')
-    if network is None and ':' in str(name):
+
+
+def network_of(path: Path, about: About, name: str | None = None) -> Network:
+    """Returns the network of a file of weights.
+
+    One of one's own is code: it is imported only if it is named by `name`.
+
+    Raises:
+      ValueError: the network is another than `name`, or today another one.
+    """
+    own = about.network['name']
+    if name not in (None, own):
+        raise ValueError(f'{path} has weights of {own}, not of {name}')
+    if name is None and ':' in own:
         raise ValueError(
-            f'{path} is of the network {name}, which is code that would run; add '
-            f'--network {name} if you trust it'
+            f'{path} is of the network {own}, which is code that would run; add '
+            f'--network {own} if you trust it'
         )
     try:
-        same = fingerprint(one.value()) == digest
+        found = about.value()
+        same = fingerprint(found) == about.fingerprint
     except (TypeError, AttributeError) as error:
-        raise ValueError(f'{place} names no network ({error})') from error
+        raise ValueError(f'{beside(path)} names no network ({error})') from error
     if not same:
         raise ValueError(
-            f'{path} was made of a {name} that is another network today; take the '
+            f'{path} was made of a {own} that is another network today; take the '
             'version of it, or of inception_jax, that made the file'
         )
-    return one
+    return found
 
 
 def _parsed(found: Mapping[str, Any]) -> About:
     fields = {field.name: found[field.name] for field in dataclasses.fields(About)}
     fields['network'] = {**found['network'], **found['preprocessing']}
+    fields['network']['name'] = str(found['network']['name'])
     fields['classes'] = tuple(map(str, found['classes']))
     return About(**fields)
 
 
-def load(path: Path, about: About, like: Mapping[str, Any]) -> dict[str, Any]:
+def load(
+    path: Path, about: About, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Returns the variables in a file, of the names and shapes of `like`.
+
+    Those of the blocks `left_out` are, if the file has them.
 
     Raises:
       ValueError: it is not the file that its JSON is of, or it has other arrays.
@@ -158,9 +174,13 @@ def load(path: Path, about: About, like: Mapping[str, Any]) -> dict[str, Any]:
             f'{path} is not the file that {beside(path).name} is of: its SHA-256 is '
             'another; fetch or make both again'
         )
+
+    def ignored(name: str) -> bool:
+        return name.split(SEPARATOR)[1:2] in [[block] for block in left_out]
+
     with opened(path) as arrays:
         try:
-            return ours.read(arrays, entries(like), lambda name: False)
+            return ours.read(arrays, entries(like), ignored)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
 
