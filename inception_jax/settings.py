@@ -130,6 +130,11 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
         }
         if isinstance(section := full.get(name, {}), Mapping):
             full[name] = defaults | section
+    if isinstance(network := full.get('network'), Mapping):
+        own = inspect.signature(choose).parameters.values()
+        given = {p.name: p.default for p in own if p.default is not p.empty}
+        # None is what the network has.
+        full['network'] = given | dict.fromkeys(_network_fields()) | network
     return full
 
 
@@ -229,14 +234,19 @@ def _parameters(target: Callable) -> dict[str, inspect.Parameter]:
     parameters = dict(inspect.signature(target).parameters)
     if target is choose:
         del parameters['properties']
-        fields = inspect.signature(Network).parameters
-        skip = {'name', 'stages', 'auxiliary'}
-        parameters |= {
-            name: p.replace(annotation=p.annotation | None)
-            for name, p in fields.items()
-            if name not in skip
-        }
+        parameters |= _network_fields()
     return parameters
+
+
+def _network_fields() -> dict[str, inspect.Parameter]:
+    """Lists the fields of a network that a config may give another value, or None."""
+    fields = inspect.signature(Network).parameters
+    skip = {'name', 'stages', 'auxiliary'}
+    return {
+        name: p.replace(annotation=p.annotation | None)
+        for name, p in fields.items()
+        if name not in skip
+    }
 
 
 def _check_names(section, given, names, required) -> None:

@@ -38,7 +38,7 @@ def header(p: Prepared, done: int) -> str:
     """Returns what is about to happen, in three lines."""
     params = sum(block.total('params') for block in measure(p.network))
     given = p.experiment.config['network']
-    sizes = [f'{name} x {given[name]}' for name in ('width', 'depth') if name in given]
+    sizes = [f'{n} x {given[n]}' for n in ('width', 'depth') if given[n] != 1.0]
     run, devices = p.experiment.run, p.mesh.devices.flat
     going_on = f', going on from step {done:,}' if done else ''
     return (

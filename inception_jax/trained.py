@@ -55,7 +55,8 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
         'step': int(state.step),
         'parameters': 'averages',
     }
-    section = {n: x for n, x in chosen.config['network'].items() if n != 'classes'}
+    given = chosen.config['network'].items()
+    section = {n: x for n, x in given if x is not None and n != 'classes'}
     return Trained(
         p.network,
         section,

@@ -1,0 +1,236 @@
+"""predict as a user runs it, on files of every kind."""
+
+import csv
+import io
+import json
+import os
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from test_train import arguments
+from tiny import NET
+
+from inception_jax import trained
+from inception_jax.__main__ import main
+from inception_jax.classifier import Classifier
+from inception_jax.data.augment import to_range
+from inception_jax.data.decode import decode
+from inception_jax.data.geometry import central_crop
+from inception_jax.data.resize import crop_and_resize
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    assert main(arguments(folder, run__epochs=2)) == 0
+    return folder
+
+
+@pytest.fixture(scope='module')
+def weights(workdir, tmp_path_factory):
+    path = tmp_path_factory.mktemp('weights') / 'tiny.safetensors'
+    assert main(['convert', str(workdir), str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """Returns a folder with images of every mode, and 40 in a folder below."""
+    folder = tmp_path_factory.mktemp('photos')
+    pixels = np.random.default_rng(0).integers(256, size=(43, 40, 31, 3), dtype='uint8')
+    Image.fromarray(pixels[0]).convert('L').save(folder / 'grey.jpg')
+    Image.fromarray(pixels[1]).convert('CMYK').save(folder / 'print.jpg')
+    cv2.imwrite(str(folder / 'deep.png'), pixels[2].astype(np.uint16) * 257)
+    Image.fromarray(pixels[2, :1, :1]).save(folder / 'one pixel.png')
+    (folder / 'notes.txt').write_text('not an image')
+    below = folder / 'more' / 'of them'
+    below.mkdir(parents=True)
+    for number, image in enumerate(pixels[3:]):
+        Image.fromarray(image).save(below / f'{number:02}.png')
+    return folder
+
+
+def predict(*options):
+    return main(['predict', *map(str, options)])
+
+
+def expected(one, path):
+    """Returns the softmax of an image file, by the parts of the command."""
+    image = decode(path.read_bytes())
+    box = central_crop(*image.shape[:2], one.network.crop_fraction)
+    crop = crop_and_resize(image, box, NET.input_size)
+    logits = (
+        Classifier(one.network, 0.9)
+        .apply(
+            one.variables,
+            to_range(crop[None], NET.pixel_range),
+            train=False,
+            residual_scale=one.scales,
+        )
+        .logits
+    )
+    return jax.nn.softmax(logits)[0]
+
+
+def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
+    one = trained.of_run(workdir)
+    assert predict('--workdir', workdir, photos, '--top=3', '--format=json') == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == 44
+    assert found[0]['image'] == str(photos / 'deep.png')
+    for row in found:
+        softmax = np.asarray(expected(one, type(photos)(row['image'])))
+        order = np.argsort(-softmax)[:3]
+        assert [c['class'] for c in row['classes']] == [
+            one.class_names[i] for i in order
+        ]
+        shares = [c['probability'] for c in row['classes']]
+        np.testing.assert_allclose(shares, softmax[order], rtol=1e-5)
+
+
+def test_a_weight_file_says_what_its_run_says(workdir, weights, photos, capsys):
+    said = []
+    for source in (
+        ('--workdir', workdir),
+        ('--weights', weights, '--network=tiny:NET'),
+    ):
+        assert predict(*source, photos, '--format=csv') == 0
+        said.append(list(csv.DictReader(io.StringIO(capsys.readouterr().out))))
+    assert len(said[0]) == 44 * 4
+    assert said[0] == said[1]
+
+
+def test_the_same_comes_from_batches_of_any_size(workdir, photos, tmp_path):
+    texts = set()
+    for size in (4, 20, 64):
+        path = tmp_path / f'{size}.csv'
+        options = ('--format=csv', f'--batch-size={size}', '--output', path)
+        assert predict('--workdir', workdir, photos, *options, '--top=1') == 0
+        rows = csv.DictReader(path.read_text().splitlines())
+        texts.add(tuple((row['image'], row['class']) for row in rows))
+    assert len(texts) == 1
+
+
+def test_crops_are_averaged(workdir, photos, capsys):
+    image = photos / 'grey.jpg'
+    answers = []
+    for crops in (1, 12):
+        options = (f'--crops={crops}', '--format=json', '--top=4')
+        assert predict('--workdir', workdir, image, *options) == 0
+        ((row,),) = [json.loads(capsys.readouterr().out)]
+        answers.append({c['class']: c['probability'] for c in row['classes']})
+        assert sum(answers[-1].values()) == pytest.approx(1, rel=1e-5)
+    assert answers[0] != answers[1]
+
+
+def test_files_that_cannot_be_read_are_listed_at_the_end(workdir, tmp_path, capsys):
+    good = np.zeros((20, 20, 3), np.uint8)
+    Image.fromarray(good).save(tmp_path / 'good.png')
+    (tmp_path / 'bad.jpg').write_bytes(b'\xff\xd8\xff and no more')
+    (tmp_path / 'empty.png').touch()
+    assert predict('--workdir', workdir, tmp_path, '--format=csv', '--top=1') == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2
+    assert 'good.png,1,' in printed.out
+    lines = printed.err.splitlines()
+    assert '2 of 3 images cannot be read:' in lines
+    assert 'bad.jpg' in lines[-2]
+    assert 'empty.png' in lines[-1]
+
+
+def test_a_table_has_other_names_if_they_are_given(workdir, photos, tmp_path, capsys):
+    names = tmp_path / 'names.txt'
+    names.write_text('ant\nbee\ncow\ndog\n')
+    options = ('--workdir', workdir, photos / 'grey.jpg', '--top=4', '--names', names)
+    assert predict(*options) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert head.startswith('| image | class 1 | % | class 2 | % |')
+    assert set(row.split(' | ')[1::2]) == {'ant', 'bee', 'cow', 'dog'}
+    names.write_text('ant\nbee\n')
+    assert predict(*options) == 2
+    assert 'has 2 lines, and there are 4 classes' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('block', 'shape'), [('stem', (8, 8, 16)), ('pool', (16,)), ('logits', (4,))]
+)
+def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path):
+    path = tmp_path / 'found' / 'features.npz'
+    options = ('--features', block, '--output', path)
+    assert predict('--workdir', workdir, photos, *options) == 0
+    with np.load(path) as file:
+        found = dict(file)
+    about = json.loads(str(found['about']))
+    assert (about['end_point'], about['step']) == (block, 16)
+    assert found['features'].shape == (44, *shape)
+    assert found['features'].dtype == np.float32
+    one = trained.of_run(workdir)
+    for row in (0, 43):
+        image = type(photos)(found['ids'][row])
+        if block == 'logits':
+            softmax = jax.nn.softmax(found['features'][row])
+            np.testing.assert_allclose(softmax, expected(one, image), rtol=1e-5)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_features_of_an_interrupted_command_are_not_there(
+    workdir, photos, tmp_path, monkeypatch
+):
+    from inception_jax import predict as module
+
+    def interrupted(*options):
+        def apply(batch):
+            raise KeyboardInterrupt
+
+        return apply
+
+    monkeypatch.setattr(module, 'end_point_of', interrupted)
+    path = tmp_path / 'features.npz'
+    options = ('--features=pool', '--output', path)
+    assert predict('--workdir', workdir, photos, *options) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['nowhere.jpg'], 'nowhere.jpg: there is no such file or folder'),
+        (['.', '--features=d_1', '--output=f.npz'], "has no block 'd_1'; it has stem"),
+        (['.', '--features=pool'], '--features needs --output FILE.npz'),
+        (['.', '--features=pool', '--output=f.txt'], '--features needs --output FILE'),
+        (
+            ['.', '--features=pool', '--output=f.npz', '--crops=10'],
+            '--features is of one crop',
+        ),
+        (['.', '--top=0'], '--batch-size and --top are of 1 or more'),
+        (['.', '--batch-size=3'], 'batch_size 3 does not divide over 4 devices'),
+        (['.', '--names=nowhere.txt'], '--names nowhere.txt cannot be read'),
+        (['.', '--network=tiny:NET'], '--network goes with --weights'),
+    ],
+)
+def test_a_mistake_is_one_line(options, message, workdir, photos, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    assert predict('--workdir', workdir, *options) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count('\n') == 1
+
+
+def test_a_folder_without_images_is_refused(workdir, tmp_path, capsys):
+    (tmp_path / 'notes.txt').write_text('not an image')
+    assert predict('--workdir', workdir, tmp_path) == 2
+    assert 'has no image files; expected one that ends in' in capsys.readouterr().err
+
+
+@pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')
+def test_photos_of_imagenet_are_all_read(workdir, tmp_path, capsys):
+    from inception_jax.data.sources import open_source
+
+    source = open_source('tfds:imagenet2012', 'validation')
+    for number in range(len(source)):
+        (tmp_path / f'{number:03}.jpg').write_bytes(source[number].image)
+    assert predict('--workdir', workdir, tmp_path, '--format=json', '--top=1') == 0
+    assert len(json.loads(capsys.readouterr().out)) == 100
