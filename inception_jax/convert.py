@@ -17,6 +17,7 @@ from inception_jax.weights import own
 from inception_jax.weights.files import written
 from inception_jax.weights.files.opened import opened, parts
 from inception_jax.weights.layouts import head_classes, layout
+from inception_jax.weights.normalised import renormalised
 
 # How many classes ImageNet has, by their range.
 IMAGENET = range(1000)
@@ -37,13 +38,15 @@ def read(
     auxiliary: bool,
     class_names: Sequence[str] | None,
     licence: str | None,
+    normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Converted:
     """Reads a file in a layout; the classes are those of its head.
 
     A network of one's own, by its path, is read as the one whose name it has, e.g. a
     narrow relative. Without names the 1,000 classes of ImageNet are called by their
     WordNet ids in alphabetical order, which is that of all layouts, and others by their
-    numbers.
+    numbers. A `normalisation`, mean and standard deviation by channel of pixels from 0
+    to 1, is that of the images that the weights are for, if not the layout's.
 
     Raises:
       ValueError: there is no such file or network, or the file is damaged or of another
@@ -64,6 +67,8 @@ def read(
             raise ValueError(
                 f'{path} as {network} of {layout_name}: {error}'
             ) from error
+    if normalisation:
+        variables = renormalised(value, variables, *normalisation)
     origin = {
         'layout': layout_name,
         'files': {part.name: own.sha256(part) for part in parts(path)},
@@ -77,7 +82,9 @@ def of_run(one: Trained, workdir: Path, licence: str | None) -> Converted:
     origin = {'run': workdir.name} | {
         name: one.about[name] for name in ('seed', 'step', 'parameters')
     }
-    scales = tuple(map(float, one.scales))
+    scales = tuple(float(str(scale)) for scale in one.scales)
+    if np.array_equal(one.scales, np.float32(residual_scales(one.network))):
+        scales = None
     about = own.About(one.section, one.class_names, scales, origin, licence)
     return Converted(about, jax.device_get(one.variables))
 

@@ -45,6 +45,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         'there are 1,000 and none are given',
     )
     parser.add_argument(
+        '--normalised',
+        type=_numbers,
+        nargs=2,
+        metavar=('MEAN', 'STD'),
+        help='with --from: the images of the weights are (x - MEAN) / STD of x from 0 '
+        'to 1, by channel, and not those of the layout; e.g. 0.485,0.456,0.406 '
+        '0.229,0.224,0.225',
+    )
+    parser.add_argument(
         '--licence', metavar='TEXT', help='what may be done with the weights'
     )
 
@@ -69,6 +78,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             auxiliary=options.auxiliary,
             class_names=_class_names(options.classes),
             licence=options.licence,
+            normalisation=options.normalised,
         )
     else:
         found = convert.of_run(_trained(options), options.input, options.licence)
@@ -83,12 +93,20 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     return work
 
 
+def _numbers(text: str) -> list[float]:
+    """Reads three numbers, for argparse."""
+    numbers = [float(part) for part in text.split(',')]
+    if len(numbers) != 3:
+        raise ValueError
+    return numbers
+
+
 def _check(options: argparse.Namespace) -> None:
     """Raises ValueError if options do not go together or the output is there."""
     if options.layout and not options.network:
         raise ValueError('--from needs --network NAME: what the file is of')
     if not options.layout:
-        for name in ('auxiliary', 'classes'):
+        for name in ('auxiliary', 'classes', 'normalised'):
             if getattr(options, name):
                 raise ValueError(f'--{name} goes with --from; leave it out')
     if not (options.layout or options.to or options.input.is_dir()):
