@@ -3,12 +3,11 @@
 import contextlib
 import glob
 import struct
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from inception_jax.weights.files import hdf5, safetensors, tensorflow, torch
-from inception_jax.weights.files.faults import NotWeights
+from inception_jax.weights.files.faults import NotWeights, archive
 from inception_jax.weights.stored import Stored
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -56,7 +55,7 @@ def parts(path: Path) -> list[Path]:
 
 def _reader(path: Path):
     """Returns what opens a file of this kind."""
-    if path.with_name(f'{path.name}.index').is_file():
+    if path.name and path.with_name(f'{path.name}.index').is_file():
         return tensorflow.opened
     if path.is_dir():
         raise NotWeights(f'is a folder; name a file in it; {EXPECTED}')
@@ -65,7 +64,7 @@ def _reader(path: Path):
     with path.open('rb') as file:
         head = file.read(512)
         file.seek(max(0, path.stat().st_size - len(TABLE)))
-        tail = file.read()
+        tail = file.read(len(TABLE))
     if head.startswith(HDF5):
         return hdf5.opened
     if head.startswith(ZIP):
@@ -86,11 +85,8 @@ def _reader(path: Path):
 
 
 def _reader_of_zip(path: Path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise NotWeights(f'is cut short or damaged ({error})') from error
+    with archive(path) as file:
+        names = file.namelist()
     if hdf5.IN_ARCHIVE in names:
         return hdf5.opened_archive
     if any(name.endswith('data.pkl') for name in names):
