@@ -93,6 +93,18 @@ def test_a_file_gives_the_arrays_that_were_written(name, tmp_path):
     same(dict(sorted(found.items())), dict(sorted(ARRAYS.items())))
 
 
+@pytest.mark.parametrize('begins', [b'\x80\x04', b'\x1f\x8b', TABLE[:2]])
+def test_a_head_of_safetensors_may_begin_as_other_files_do(begins, tmp_path):
+    save_file(ARRAYS, path := tmp_path / 'a')
+    content = path.read_bytes()
+    head, rest = content[8 : (end := 8 + content[0])], content[end:]
+    # Spaces may fill it up to any length.
+    head = head.ljust(length := int.from_bytes(begins, 'little'))
+    path.write_bytes(struct.pack('<Q', length) + head + rest)
+    assert path.read_bytes().startswith(begins)
+    same(read(path), dict(sorted(ARRAYS.items())))
+
+
 @pytest.mark.parametrize(
     'spelling', ['model_weights/{0}/{0}/{1}:0', '{0}/{0}/{1}', '{0}/{0}/{0}/{1}:0']
 )

@@ -63,8 +63,12 @@ def _reader(path: Path):
         raise NotWeights(f'is not there; {EXPECTED}')
     with path.open('rb') as file:
         head = file.read(512)
-        file.seek(max(0, path.stat().st_size - len(TABLE)))
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(TABLE)))
         tail = file.read(len(TABLE))
+    # Before others, for the length that it begins with may be their first bytes.
+    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < size:
+        return safetensors.opened
     if head.startswith(HDF5):
         return hdf5.opened
     if head.startswith(ZIP):
@@ -80,7 +84,8 @@ def _reader(path: Path):
     if head.startswith(GZIP) or head[TAR] == b'ustar':
         raise NotWeights('is an archive; unpack it (tar xf) and name a file of it')
     if head[8:9] == b'{':
-        return safetensors.opened
+        # Its head is longer than the file.
+        raise NotWeights('is cut short or damaged (a head without an end)')
     raise NotWeights(f'is no file of weights; {EXPECTED}')
 
 
