@@ -58,10 +58,10 @@ def read(
         section['auxiliary'] = False
     value = choose(**section)
     with opened(path) as arrays:
-        classes = head_classes(found.module, value, arrays)
-        names = _names(layout_name, classes, class_names)
-        value = dataclasses.replace(value, classes=len(names))
         try:
+            classes = head_classes(found.module, value, arrays)
+            names = _names(layout_name, classes, class_names)
+            value = dataclasses.replace(value, classes=len(names))
             variables = found.module.variables(value, arrays)
         except ValueError as error:
             raise ValueError(

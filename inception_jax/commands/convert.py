@@ -120,7 +120,10 @@ def _check(options: argparse.Namespace) -> None:
         from inception_jax.weights import own
 
         own.check_ending(options.output)
-    for path in (options.output, options.output.with_suffix('.json')):
+    if options.network and not options.layout and options.input.is_dir():
+        raise ValueError('--network goes with a file, and a run has its own')
+    beside = options.output.with_suffix('.json')
+    for path in (options.output, *(() if options.to else (beside,))):
         if path.exists():
             raise ValueError(f'{path} is there already; name another OUTPUT')
 

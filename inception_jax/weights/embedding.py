@@ -29,7 +29,9 @@ def folded(
     ):
         return None
     found = {part: np.asarray(arrays[name], float) for part, name in names.items()}
-    scale = found.get('gamma', 1.0) / np.sqrt(found['variance'] + EPSILON)
-    kernel = found['kernel'] * np.expand_dims(scale, 1 - axis)
-    bias = found['beta'] - found['mean'] * scale
-    return kernel.astype(np.float32), bias.astype(np.float32)
+    # What is not finite is refused where all arrays are.
+    with np.errstate(all='ignore'):
+        scale = found.get('gamma', 1.0) / np.sqrt(found['variance'] + EPSILON)
+        kernel = found['kernel'] * np.expand_dims(scale, 1 - axis)
+        bias = found['beta'] - found['mean'] * scale
+        return kernel.astype(np.float32), bias.astype(np.float32)

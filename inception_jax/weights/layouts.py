@@ -26,6 +26,10 @@ TORCHVISION = {
 }
 
 
+# More than any released network has; they are counted before the head is read.
+MOST_CLASSES = 1_000_000
+
+
 class Layout(NamedTuple):
     """A network in a layout: what reads it, and the fields of `Network` that are
     the layout's: how its images are evaluated, and its batch norm.
@@ -77,10 +81,16 @@ def head_classes(module: ModuleType, network: Network, arrays: Arrays) -> int:
     """Returns how many classes the head of a network has in arrays of its layout.
 
     Where it is not among them it has as many as the network.
+
+    Raises:
+      ValueError: it has more than `MOST_CLASSES`.
     """
     head = ('params', 'logits', 'dense0', 'kernel')
     kernel = next(entry for entry in module.entries(network) if entry.path == head)
     if kernel.name not in arrays:
         return network.classes
     features = math.prod(kernel.shape) // network.classes
-    return max(1, math.prod(arrays[kernel.name].shape) // features)
+    classes = max(1, math.prod(arrays[kernel.name].shape) // features)
+    if classes > MOST_CLASSES:
+        raise ValueError(f'{kernel.name} would be of {classes:,} classes')
+    return classes

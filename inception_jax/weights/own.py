@@ -7,18 +7,19 @@ came to be, and the SHA-256 of the other file, so that neither is taken for anot
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from inception_jax.networks.catalogue import choose
-from inception_jax.networks.network import Network, fingerprint
+from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.version import VERSION
 from inception_jax.weights import variables as ours
 from inception_jax.weights.files.opened import opened
-from inception_jax.weights.files.written import save_safetensors
+from inception_jax.weights.files.written import in_one_piece, save_safetensors
 from inception_jax.weights.variables import Entry
-from inception_jax.workdirs import draft, write_json
+from inception_jax.workdirs import write_json
 
 FORMAT = 1
 ENDING = '.safetensors'
@@ -74,13 +75,11 @@ def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
     """
     check_ending(path)
     arrays = ours.write(variables, entries(variables))
-    place = draft(path)
-    save_safetensors(place, arrays)
     network = about.value()
-    about = dataclasses.replace(
-        about, fingerprint=fingerprint(network), sha256=sha256(place)
-    )
-    place.replace(path)
+    with in_one_piece(path) as place:
+        save_safetensors(place, arrays)
+        digest = sha256(place)
+    about = dataclasses.replace(about, fingerprint=fingerprint(network), sha256=digest)
     seen = {name: getattr(network, name) for name in PREPROCESSING}
     section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
     found = {
@@ -110,7 +109,7 @@ def about(path: Path) -> About:
             f'{place} is not there, which says what {path.name} is; make both with '
             'convert'
         ) from error
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict) and found.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{place} is of another version of inception_jax')
@@ -141,21 +140,32 @@ def network_of(path: Path, about: About, name: str | None = None) -> Network:
     try:
         found = about.value()
         same = fingerprint(found) == about.fingerprint
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f'{beside(path)} names no network ({error})') from error
     if not same:
         raise ValueError(
             f'{path} was made of a {own} that is another network today; take the '
             'version of it, or of inception_jax, that made the file'
         )
+    blocks, scales = len(residual_scales(found) or (1.0,)), about.residual_scale
+    if scales is not None and len(scales) != blocks:
+        raise ValueError(
+            f'{beside(path)} has {len(scales)} residual scales; {own} takes {blocks}'
+        )
     return found
 
 
 def _parsed(found: Mapping[str, Any]) -> About:
     fields = {field.name: found[field.name] for field in dataclasses.fields(About)}
-    fields['network'] = {**found['network'], **found['preprocessing']}
+    seen = {name: found['preprocessing'][name] for name in PREPROCESSING}
+    fields['network'] = {**found['network'], **seen}
     fields['network']['name'] = str(found['network']['name'])
     fields['classes'] = tuple(map(str, found['classes']))
+    scales = found['residual_scale']
+    fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
+    low, high = seen['pixel_range']
+    if not all(map(math.isfinite, (low, high, *(fields['residual_scale'] or ())))):
+        raise ValueError('a number that is not finite')
     return About(**fields)
 
 
@@ -180,9 +190,11 @@ def load(
 
     with opened(path) as arrays:
         try:
-            return ours.read(arrays, entries(like), ignored)
+            found = ours.read(arrays, entries(like), ignored)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
+    # Without batch norm there are no statistics, but their collection is.
+    return {name: {} for name in like} | found
 
 
 def entries(like: Mapping[str, Any]) -> list[Entry]:

@@ -111,7 +111,9 @@ def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
     _check_names(arrays, wanted, ignored)
     variables, odd = {}, []
     for entry in wanted:
-        value = np.asarray(arrays[entry.name], np.float32)
+        with np.errstate(over='ignore'):
+            # What float32 does not reach is infinite, and refused.
+            value = np.asarray(arrays[entry.name], np.float32)
         if not np.isfinite(value).all() or (
             entry.path[-1] == 'var' and value.min() < 0
         ):

@@ -3,6 +3,7 @@
 import contextlib
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 # Weights hardly shrink when they are packed; a file that grows by more is a bomb.
 MOST_GROWTH = 4
@@ -17,9 +18,18 @@ def damaged(*kinds: type[Exception]) -> Iterator[None]:
     """Makes what a library says of a damaged file one of ours."""
     try:
         yield
+    except NotWeights:
+        raise
     except kinds as error:
         first = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise NotWeights(f'is cut short or damaged ({first})') from error
+
+
+@contextlib.contextmanager
+def archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yields an archive, of which zipfile says in many ways that it is damaged."""
+    with damaged(Exception), zipfile.ZipFile(path) as found:
+        yield found
 
 
 def check_growth(archive: zipfile.ZipFile) -> None:

@@ -5,13 +5,17 @@ Arrays are named by layer, as in conv2d_3/kernel, whichever of them it is.
 
 import contextlib
 import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 
-from inception_jax.weights.files.faults import NotWeights, check_growth, damaged
+from inception_jax.weights.files.faults import (
+    NotWeights,
+    archive,
+    check_growth,
+    damaged,
+)
 from inception_jax.weights.stored import Stored
 
 IN_ARCHIVE = 'model.weights.h5'
@@ -31,9 +35,9 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
 @contextlib.contextmanager
 def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
     """Yields the arrays of a .keras file; see `files.opened`."""
-    with damaged(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        check_growth(archive)
-        inner = io.BytesIO(archive.read(IN_ARCHIVE))
+    with archive(path) as packed:
+        check_growth(packed)
+        inner = io.BytesIO(packed.read(IN_ARCHIVE))
     with _file(inner) as arrays:
         yield arrays
 
@@ -41,10 +45,21 @@ def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
 @contextlib.contextmanager
 def _file(source: Path | io.BytesIO) -> Iterator[dict[str, Stored]]:
     with contextlib.ExitStack() as held:
-        with damaged(OSError, RuntimeError, KeyError):
+        # Names that are no text and types that NumPy lacks are errors of Python's own.
+        with damaged(OSError, RuntimeError, KeyError, TypeError, ValueError):
             file = held.enter_context(h5py.File(source))
-            arrays = {_name(file, at): _stored(x) for at, x in _arrays(file).items()}
+            arrays = _by_name(file)
         yield arrays
+
+
+def _by_name(file: h5py.File) -> dict[str, Stored]:
+    places = {}
+    for place in (found := _arrays(file)):
+        name = _name(file, place)
+        if name in places:
+            raise NotWeights(f'has {name} twice, as {places[name]} and as {place}')
+        places[name] = place
+    return {name: _stored(found[place]) for name, place in places.items()}
 
 
 def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -88,4 +103,5 @@ def _number(text: str) -> int:
 
 
 def _stored(array: h5py.Dataset) -> Stored:
-    return Stored(array.shape, str(array.dtype), lambda: array[()])
+    # One without any values has no shape.
+    return Stored(array.shape or (), str(array.dtype), lambda: array[()])

@@ -3,12 +3,11 @@
 import contextlib
 import glob
 import struct
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from inception_jax.weights.files import hdf5, safetensors, tensorflow, torch
-from inception_jax.weights.files.faults import NotWeights
+from inception_jax.weights.files.faults import NotWeights, archive
 from inception_jax.weights.stored import Stored
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -56,7 +55,7 @@ def parts(path: Path) -> list[Path]:
 
 def _reader(path: Path):
     """Returns what opens a file of this kind."""
-    if path.with_name(f'{path.name}.index').is_file():
+    if path.name and path.with_name(f'{path.name}.index').is_file():
         return tensorflow.opened
     if path.is_dir():
         raise NotWeights(f'is a folder; name a file in it; {EXPECTED}')
@@ -64,8 +63,12 @@ def _reader(path: Path):
         raise NotWeights(f'is not there; {EXPECTED}')
     with path.open('rb') as file:
         head = file.read(512)
-        file.seek(max(0, path.stat().st_size - len(TABLE)))
-        tail = file.read()
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(TABLE)))
+        tail = file.read(len(TABLE))
+    # Before others, for the length that it begins with may be their first bytes.
+    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < size:
+        return safetensors.opened
     if head.startswith(HDF5):
         return hdf5.opened
     if head.startswith(ZIP):
@@ -81,16 +84,14 @@ def _reader(path: Path):
     if head.startswith(GZIP) or head[TAR] == b'ustar':
         raise NotWeights('is an archive; unpack it (tar xf) and name a file of it')
     if head[8:9] == b'{':
-        return safetensors.opened
+        # Its head is longer than the file.
+        raise NotWeights('is cut short or damaged (a head without an end)')
     raise NotWeights(f'is no file of weights; {EXPECTED}')
 
 
 def _reader_of_zip(path: Path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise NotWeights(f'is cut short or damaged ({error})') from error
+    with archive(path) as file:
+        names = file.namelist()
     if hdf5.IN_ARCHIVE in names:
         return hdf5.opened_archive
     if any(name.endswith('data.pkl') for name in names):

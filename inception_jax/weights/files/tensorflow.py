@@ -23,7 +23,8 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
         ) from error
     # One of several files is named by what they have in common.
     prefix = path.with_suffix('') if path.suffix == '.index' else path
-    with damaged(tensorflow.errors.OpError, ValueError):
+    fault = tensorflow.errors.OpError
+    with damaged(fault, ValueError):
         reader = tensorflow.train.load_checkpoint(str(prefix))
         types = reader.get_variable_to_dtype_map()
         arrays = {
@@ -34,4 +35,5 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
             )
             for name, shape in reader.get_variable_to_shape_map().items()
         }
-    yield arrays
+    with damaged(fault):
+        yield arrays

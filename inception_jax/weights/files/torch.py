@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inception_jax.weights.files.faults import NotWeights, check_growth
+from inception_jax.weights.files.faults import NotWeights, archive, check_growth
 from inception_jax.weights.stored import Stored
 
 # What files of before PyTorch 1.6 begin with: a pickled number of theirs.
@@ -26,19 +26,25 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
             'it as .safetensors where it is'
         ) from error
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            check_growth(archive)
+        with archive(path) as packed:
+            check_growth(packed)
     try:
         found = torch.load(path, map_location='cpu', weights_only=True)
     except OSError:
         raise
     except Exception as error:
-        first = str(error).splitlines()[0][:200]
+        first = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise NotWeights(
             f'is damaged, or holds more than arrays by name ({first})'
         ) from error
-    found = found.get('state_dict', found) if isinstance(found, Mapping) else {}
-    if not found or not all(isinstance(x, torch.Tensor) for x in found.values()):
+    if isinstance(found, Mapping):
+        found = found.get('state_dict', found)
+    if (
+        not found
+        or not isinstance(found, Mapping)
+        or not all(isinstance(name, str) for name in found)
+        or not all(isinstance(x, torch.Tensor) for x in found.values())
+    ):
         raise NotWeights('holds no state dict; expected arrays by name')
     yield {name: _stored(x) for name, x in found.items()}
 

@@ -1,11 +1,13 @@
 """Files in the layouts of others, for their own programs to read."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 import safetensors.numpy
+from safetensors import SafetensorError
 
 from inception_jax.workdirs import draft
 
@@ -17,22 +19,36 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
       ValueError: the path ends otherwise.
       OSError: it cannot be written.
     """
+    save = save_safetensors if path.suffix == '.safetensors' else _write_h5
+    with in_one_piece(path) as place:
+        save(place, arrays)
+
+
+@contextlib.contextmanager
+def in_one_piece(path: Path) -> Iterator[Path]:
+    """Yields where to write a file, which is there when all of it is written."""
     place = draft(path)
-    if path.suffix == '.safetensors':
-        save_safetensors(place, arrays)
-    else:
-        _write_h5(place, arrays)
-    place.replace(path)
+    try:
+        yield place
+        place.replace(path)
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays for whoever may read the files of this user.
 
     The library's own files are for the user alone.
+
+    Raises:
+      OSError: they cannot be written.
     """
     path.touch()
     rights = path.stat().st_mode
-    safetensors.numpy.save_file(dict(arrays), path)
+    try:
+        safetensors.numpy.save_file(dict(arrays), path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
     path.chmod(rights)
 
 
