@@ -40,11 +40,11 @@ def test_the_lines_of_the_guide_run_the_program(options, workdir, tmp_path):
     assert export(workdir, tmp_path / 'v4.npz', *options) == 0
     images = np.random.default_rng(0).integers(256, size=(3, 16, 16, 3), dtype='uint8')
     np.save(tmp_path / 'images.npy', images)
-    lines = LOADER.replace(
-        'np.zeros((3, 299, 299, 3), np.uint8)', "np.load('images.npy')"
-    )
+    zeros = 'np.zeros((3, 299, 299, 3), np.uint8)'
+    lines = LOADER.replace(zeros, "np.load('images.npy')")
     assert lines != LOADER
-    script = f"{lines}\nimport sys\nassert 'inception_jax' not in sys.modules\nnp.save('logits.npy', logits)\n"
+    check = "import sys\nassert 'inception_jax' not in sys.modules\n"
+    script = f"{lines}\n{check}np.save('logits.npy', logits)\n"
     # Isolated, it finds no package in this folder.
     subprocess.run([sys.executable, '-I', '-c', script], cwd=tmp_path, check=True)
     one = trained.of_run(workdir)

@@ -228,3 +228,10 @@ def test_a_file_with_other_arrays_than_its_network_is_refused(path):
 @pytest.mark.parametrize('name', ['a.h5', 'a', 'a.json'])
 def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
     assert 'is no file of ours; expected FILE.safetensors' in refused(tmp_path / name)
+
+
+def test_class_names_that_would_move_a_terminal_are_refused(path):
+    found = json.loads(own.beside(path).read_text())
+    found['classes'][0] = 'cat\x1b[2J'
+    own.beside(path).write_text(json.dumps(found))
+    assert 'is not that of a file of weights' in refused(path)

@@ -35,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='images; of a run those of its config if not given',
     )
     parser.add_argument(
-        '--split', metavar='NAME', help='of the source; for evaluation if not given'
+        '--split',
+        metavar='NAME',
+        help="of the source; of a run's own the one for evaluation if not given",
     )
     parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
     parser.add_argument(

@@ -158,7 +158,8 @@ def _table(found: Iterable, top: int) -> Iterator[str]:
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
         cells = [cell for name, p in pairs for cell in (name, f'{100 * p:.1f}')]
-        yield f'| {one.image} | {" | ".join(cells)} |'
+        texts = (text.replace('|', r'\|') for text in (one.image, *cells))
+        yield f'| {" | ".join(texts)} |'
 
 
 def _csv(found: Iterable, top: int) -> Iterator[str]:

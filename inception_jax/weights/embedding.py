@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from inception_jax.weights.variables import Arrays
+from inception_jax.weights.variables import FLOATS, Arrays
 
 # facenet's batch norm, inception_resnet_v1.py.
 EPSILON = 1e-3
@@ -15,7 +15,7 @@ def folded(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns a kernel of this shape and a bias that give what both do in inference.
 
-    Returns None where not all arrays are there in their shapes.
+    Returns None where not all arrays are there in their shapes and types.
 
     Args:
       names: those of `kernel`, `beta`, `mean`, `variance` and, if there is one,
@@ -24,7 +24,9 @@ def folded(
     """
     shapes = dict.fromkeys(names, (shape[axis],)) | {'kernel': shape}
     if any(
-        name not in arrays or tuple(arrays[name].shape) != shapes[part]
+        name not in arrays
+        or tuple(arrays[name].shape) != shapes[part]
+        or str(arrays[name].dtype) not in FLOATS
         for part, name in names.items()
     ):
         return None

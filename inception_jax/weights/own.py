@@ -24,6 +24,7 @@ from inception_jax.workdirs import write_json
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
+CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
 # The fields of a network that say how it sees images.
 PREPROCESSING = (
     'input_size',
@@ -163,6 +164,8 @@ def _parsed(found: Mapping[str, Any]) -> About:
     fields['classes'] = tuple(map(str, found['classes']))
     scales = found['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
+    if CONTROLS & set(''.join(fields['classes'])):
+        raise ValueError('a class that would move the terminal')
     low, high = seen['pixel_range']
     if not all(map(math.isfinite, (low, high, *(fields['residual_scale'] or ())))):
         raise ValueError('a number that is not finite')

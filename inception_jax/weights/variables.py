@@ -114,9 +114,7 @@ def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
         with np.errstate(over='ignore'):
             # What float32 does not reach is infinite, and refused.
             value = np.asarray(arrays[entry.name], np.float32)
-        if not np.isfinite(value).all() or (
-            entry.path[-1] == 'var' and value.min() < 0
-        ):
+        if not np.isfinite(value).all() or (_is_variance(entry) and value.min() < 0):
             odd.append(entry.name)
         elif entry.constant is None:
             value = value.reshape(entry.lying).transpose(np.argsort(entry.axes))
@@ -129,6 +127,10 @@ def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
     if odd:
         raise ValueError(_listed('not finite, or a variance below 0', odd))
     return variables
+
+
+def _is_variance(entry: Entry) -> bool:
+    return (entry.path[0], entry.path[-1]) == ('batch_stats', 'var')
 
 
 def _check_names(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> None:

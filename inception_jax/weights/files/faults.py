@@ -32,9 +32,14 @@ def archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield found
 
 
-def check_growth(archive: zipfile.ZipFile) -> None:
-    """Raises NotWeights if unpacked a member would be far larger than packed."""
+def check_growth(archive: zipfile.ZipFile, *names: str) -> None:
+    """Raises NotWeights if unpacked a member would be far larger than packed.
+
+    Those of these names are meant, or all.
+    """
     for member in archive.infolist():
+        if names and member.filename not in names:
+            continue
         if member.file_size > MOST_GROWTH * max(member.compress_size, 1024):
             raise NotWeights(
                 f'holds {member.filename}, whose {member.compress_size:,} bytes would '

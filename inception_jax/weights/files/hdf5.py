@@ -36,7 +36,7 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
 def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
     """Yields the arrays of a .keras file; see `files.opened`."""
     with archive(path) as packed:
-        check_growth(packed)
+        check_growth(packed, IN_ARCHIVE)
         inner = io.BytesIO(packed.read(IN_ARCHIVE))
     with _file(inner) as arrays:
         yield arrays

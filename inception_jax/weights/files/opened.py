@@ -59,8 +59,8 @@ def _reader(path: Path):
         return tensorflow.opened
     if path.is_dir():
         raise NotWeights(f'is a folder; name a file in it; {EXPECTED}')
-    if not path.exists():
-        raise NotWeights(f'is not there; {EXPECTED}')
+    if not path.is_file():
+        raise NotWeights(f'is not there, or no file; {EXPECTED}')
     with path.open('rb') as file:
         head = file.read(512)
         size = file.seek(0, 2)
