@@ -1,0 +1,70 @@
+"""Crops and interpolation of PyTorch's transforms, beside Pillow and by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inception_jax.data.crops import views
+from inception_jax.data.geometry import Box
+from inception_jax.data.pipeline import evaluation_batches
+from inception_jax.data.resize import resize
+from inception_jax.data.sources import Arrays
+
+
+@pytest.mark.parametrize(
+    ('height', 'width', 'sides', 'box'),
+    [
+        # 341 = 299 / 0.875 rounded down; 454.67 is rounded down too.
+        (375, 500, (341, 454), (21, 78)),
+        (500, 375, (454, 341), (78, 21)),
+        (341, 341, (341, 341), (21, 21)),
+        # Half a pixel goes to the even side: 81.5 and 20.5 to 82 and 20.
+        (100, 135, (341, 460), (21, 80)),
+    ],
+)
+def test_the_square_crop_is_that_of_torchvision(height, width, sides, box):
+    (view,) = views(
+        height, width, size=299, crops=1, crop_fraction=0.875, square_crop=True
+    )
+    assert (view.height, view.width) == sides
+    assert view.box == Box(*box, 299, 299)
+
+
+def test_torchvisions_own_share_gives_342_pixels():
+    options = {'size': 299, 'crops': 1, 'crop_fraction': 0.8742, 'square_crop': True}
+    (view,) = views(400, 600, **options)
+    assert (view.height, view.width) == (342, 513)
+    options['crop_fraction'] = 0.8975
+    (view,) = views(400, 600, **options)
+    assert view.height == 333
+
+
+@pytest.mark.parametrize(
+    ('name', 'method'),
+    [('smooth_bilinear', Image.BILINEAR), ('smooth_bicubic', Image.BICUBIC)],
+)
+def test_smooth_interpolations_are_pillows(name, method):
+    image = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype='uint8')
+    wanted = np.asarray(Image.fromarray(image).resize((20, 30), method))
+    found = resize(image, 30, 20, name)
+    assert np.array_equal(found, wanted)
+    # What shrinks is smoothed: noise becomes even.
+    assert found.std() < resize(image, 30, 20, 'bilinear').std()
+
+
+def test_a_network_sees_the_square_crop_of_the_resized_image():
+    image = np.random.default_rng(0).integers(256, size=(50, 80, 3), dtype='uint8')
+    source = Arrays(image[None], np.zeros(1, int), ('0',), ('a',))
+    (batch,) = evaluation_batches(
+        source,
+        batch_size=1,
+        size=28,
+        crops=1,
+        crop_fraction=0.875,
+        square_crop=True,
+        interpolation='smooth_bicubic',
+    )
+    whole = Image.fromarray(image).resize((51, 32), Image.BICUBIC)
+    # (51 - 28) / 2 is 11.5, and the even side is 12.
+    wanted = np.asarray(whole)[2:30, 12:40]
+    assert np.array_equal(batch['image'][0], wanted)
