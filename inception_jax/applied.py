@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from inception_jax import parallel
@@ -79,7 +80,9 @@ def _parts(one: Trained) -> dict:
 
 def _applied(step: Callable, one: Trained) -> Callable[[Batch], Batch]:
     compiled = parallel.compiled_eval_step(step, one.mesh)
-    variables = parallel.spread(one.variables, one.mesh)
+    # What lies in its place already is not copied.
+    places = parallel.places(one.variables, one.mesh)
+    variables = jax.device_put(one.variables, places)
     return lambda batch: compiled(
         variables, one.scales, parallel.place(batch, one.mesh)
     )

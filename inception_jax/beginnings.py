@@ -1,48 +1,116 @@
-"""What a run begins with: drawn values, or those of a file of weights."""
+"""What a run begins with: drawn values, or those of a weight file."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from inception_jax import processes
 from inception_jax.by_block import without
-from inception_jax.prepare import Prepared
+from inception_jax.logs import warn
+from inception_jax.networks.network import Network, program, residual_scales
+from inception_jax.recipe import Hparams, Recipe
 from inception_jax.weights import own
 
 HEADS = ('logits', 'auxiliary')
+# What a network may have otherwise than the weights that it begins with: what the
+# sources of both tell, and heads.
+FREE = {'auxiliary': None, 'classes': 1, 'input_size': 1}
+CROP = ('crop_fraction', 'square_crop', 'interpolation')
 
 
-def begun(p: Prepared, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Returns the variables before the first step, from `recipe.init_from` if given.
+def check(
+    recipe: Recipe,
+    network: Network,
+    name: str,
+    hparams: Hparams,
+    class_names: tuple[str, ...],
+    *,
+    own_scales: bool,
+) -> str:
+    """Returns the SHA-256 of the weights that a run begins with, after a look at them.
+
+    Args:
+      name: that of the network in the config, which a file may name as well.
+      own_scales: whether the config leaves the residual scales to the network.
+
+    Raises:
+      ValueError: there is no such file, or it is of another network, of other residual
+        scales or classes, or not the same in all processes.
+    """
+    file = own.find(Path(recipe.init_from))
+    theirs = own.network_of(file, name if ':' in file.about.network['name'] else None)
+    _check_network(theirs, network)
+    if own_scales:
+        _check_scales(file.about.residual_scale or residual_scales(theirs), hparams)
+    names = file.about.classes
+    if names != class_names and not recipe.new_head:
+        raise ValueError(
+            f'the weights of config.recipe.init_from are of {len(names):,} classes '
+            f'({names[0]}, ...), and the data have {len(class_names):,} '
+            f'({class_names[0]}, ...); set config.recipe.new_head=true to begin with a '
+            'new head'
+        )
+    first = int(file.sha256[:7], 16)
+    if processes.agreed(first) != first:
+        raise ValueError(
+            f'{file.path} is another file in process 0; give all the same weights'
+        )
+    return file.sha256
+
+
+def load(recipe: Recipe, digest: str, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Returns the variables before the first step, those of a weight file.
 
     With `recipe.new_head` those of the heads are the ones drawn, whatever the file has.
 
     Raises:
-      ValueError: there is no such file, or its variables, pixels or classes are not
-        those of the run.
+      ValueError: it is not the file of this SHA-256, or has other variables.
     """
-    recipe = p.experiment.recipe
-    if recipe.init_from is None:
-        return drawn
-    path = Path(recipe.init_from)
-    about = own.about(path)
-    _check(p, about)
+    file = own.find(Path(recipe.init_from))
+    if file.sha256 != digest:
+        raise ValueError(
+            f'{file.path} is another file than the one that the run began with '
+            f'(SHA-256 {digest}); restore it'
+        )
     heads = HEADS if recipe.new_head else ()
     like = {name: without(tree, heads) for name, tree in drawn.items()}
-    found = own.load(path, about, like, left_out=heads)
+    found = own.load(file, like, left_out=heads)
     return {name: tree | found[name] for name, tree in drawn.items()}
 
 
-def _check(p: Prepared, about: own.About) -> None:
-    """Raises ValueError where weights know other pixels or classes than a run."""
-    pixels = tuple(about.network['pixel_range'])
-    if pixels != tuple(p.network.pixel_range):
+def _check_network(theirs: Network, ours: Network) -> None:
+    """Raises ValueError where weights would compute something else in a network."""
+    fields = ('pixel_range', 'batch_norm_gamma', 'batch_norm_epsilon')
+    for field in fields:
+        wanted = getattr(theirs, field)
+        if wanted != getattr(ours, field):
+            raise ValueError(
+                f'the weights of config.recipe.init_from are of a network with {field} '
+                f'{wanted}, and this one has {getattr(ours, field)}; set '
+                f'config.network.{field}={str(wanted).replace(" ", "")}'
+            )
+    plain = (program(dataclasses.replace(n, **FREE)) for n in (theirs, ours))
+    if len(set(plain)) > 1:
         raise ValueError(
-            f'the weights of config.recipe.init_from see pixels from {pixels[0]:.4g} '
-            f'to {pixels[1]:.4g}; set config.network.pixel_range={pixels}'
+            f'the weights of config.recipe.init_from are of {theirs.name} with other '
+            f'blocks than those of {ours.name}; name it in config.network, with its '
+            'width, depth and rule'
         )
-    names, wanted = about.classes, p.train_source.class_names
-    if names != wanted and not p.experiment.recipe.new_head:
+    odd = [name for name in CROP if getattr(theirs, name) != getattr(ours, name)]
+    if odd:
+        fields = ' '.join(
+            f'--config.network.{name}={getattr(theirs, name)}' for name in odd
+        )
+        warn(f'the weights were evaluated otherwise: {fields}')
+
+
+def _check_scales(theirs: tuple[float, ...], hparams: Hparams) -> None:
+    scales = hparams.residual_scale
+    if theirs and not np.array_equal(np.float32(theirs), scales):
         raise ValueError(
-            f'the weights of config.recipe.init_from are of {len(names):,} classes '
-            f'({names[0]}, ...), and the data have {len(wanted):,} ({wanted[0]}, ...); '
-            'set config.recipe.new_head=true to begin with a new head'
+            f'the weights of config.recipe.init_from have the residual scales '
+            f'{list(theirs)}, and the network has others; set '
+            'config.hparams.residual_scale to those, or to what you want'
         )

@@ -1,7 +1,7 @@
 """From files in the layouts of others to files of weights of ours, and back."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +10,13 @@ import numpy as np
 
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
-from inception_jax.networks.network import Network, residual_scales
-from inception_jax.networks.shapes import measure
-from inception_jax.trained import Trained
+from inception_jax.networks.table import summary
+from inception_jax.trained import Trained, own_scales
 from inception_jax.weights import own
 from inception_jax.weights.files import written
 from inception_jax.weights.files.opened import opened, parts
 from inception_jax.weights.layouts import head_classes, layout
 from inception_jax.weights.normalised import renormalised
-
-# How many classes ImageNet has, by their range.
-IMAGENET = range(1000)
 
 
 class Converted(NamedTuple):
@@ -30,82 +26,107 @@ class Converted(NamedTuple):
     variables: dict[str, Any]
 
 
-def read(
-    path: Path,
-    *,
-    layout_name: str,
-    network: str,
-    auxiliary: bool,
-    class_names: Sequence[str] | None,
-    licence: str | None,
-    normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
-) -> Converted:
+class Source(NamedTuple):
+    """A file in a layout: of which network, and what it does not say itself.
+
+    The `auxiliary` head is kept or left out. Without `class_names` the 1,000 classes of
+    ImageNet are called by their WordNet ids in alphabetical order, which is that of all
+    layouts, and others by their numbers. A `normalisation`, mean and standard deviation
+    by channel of pixels from 0 to 1, is that of the images that the weights are for, if
+    not the layout's.
+    """
+
+    path: Path
+    layout: str
+    network: str
+    auxiliary: bool = False
+    class_names: Sequence[str] | None = None
+    normalisation: tuple[Sequence[float], Sequence[float]] | None = None
+    licence: str | None = None
+
+
+def read(source: Source) -> Converted:
     """Reads a file in a layout; the classes are those of its head.
 
     A network of one's own, by its path, is read as the one whose name it has, e.g. a
-    narrow relative. Without names the 1,000 classes of ImageNet are called by their
-    WordNet ids in alphabetical order, which is that of all layouts, and others by their
-    numbers. A `normalisation`, mean and standard deviation by channel of pixels from 0
-    to 1, is that of the images that the weights are for, if not the layout's.
+    narrow relative.
 
     Raises:
       ValueError: there is no such file or network, or the file is damaged or of another
         network.
     """
-    found = layout(layout_name, load(network).name)
-    section = {'name': network, **found.fields}
-    if not auxiliary:
+    path, found = source.path, layout(source.layout, load(source.network).name)
+    section = {'name': source.network, **found.fields}
+    if not source.auxiliary:
         section['auxiliary'] = False
-    value = choose(**section)
+    value, named = choose(**section), _named(source)
     with opened(path) as arrays:
         try:
-            classes = head_classes(found.module, value, arrays)
-            names = _names(layout_name, classes, class_names)
+            names = named(head_classes(found.module, value, arrays))
             value = dataclasses.replace(value, classes=len(names))
             variables = found.module.variables(value, arrays)
         except ValueError as error:
             raise ValueError(
-                f'{path} as {network} of {layout_name}: {error}'
+                f'{path} as {source.network} of {source.layout}: {error}'
             ) from error
-    if normalisation:
-        variables = renormalised(value, variables, *normalisation)
     origin = {
-        'layout': layout_name,
+        'layout': source.layout,
         'files': {part.name: own.sha256(part) for part in parts(path)},
     }
-    about = own.About(section, names, None, origin, licence)
+    if source.normalisation:
+        variables = renormalised(value, variables, *source.normalisation)
+        origin['normalised'] = source.normalisation
+    about = own.About(section, names, None, origin, source.licence)
     return Converted(about, variables)
 
 
-def of_run(one: Trained, workdir: Path, licence: str | None) -> Converted:
+def from_run(one: Trained, workdir: Path, licence: str | None) -> Converted:
     """Returns the averages of a run as weights."""
     origin = {'run': workdir.name} | {
         name: one.about[name] for name in ('seed', 'step', 'parameters')
     }
     scales = tuple(float(str(scale)) for scale in one.scales)
-    if np.array_equal(one.scales, np.float32(residual_scales(one.network))):
+    if _has_own_scales(one):
         scales = None
     about = own.About(one.section, one.class_names, scales, origin, licence)
     return Converted(about, jax.device_get(one.variables))
 
 
 def check_export(one: Trained, path: Path, layout_name: str) -> None:
-    """Raises ValueError unless weights can be written in the layout of others.
+    """Raises ValueError unless the code of a layout computes the same of weights.
 
-    It has residual scales of its own, and what is only read has two layers for our
-    last.
+    It has numbers of its own, and knows no other variables.
     """
     written.check_ending(path, layout_name)
-    module = layout(layout_name, one.network.name).module
-    if layout_name == 'facenet' or not hasattr(module, 'arrays'):
+    found = layout(layout_name, one.network.name)
+    if not found.writes:
         raise ValueError(f'{layout_name} is read only: its embedding is two layers')
-    own_scales = residual_scales(one.network) or (1.0,)
-    if not np.allclose(one.scales, own_scales):
+    theirs = load(one.network.name)
+    fields = {'pixel_range': theirs.pixel_range, **found.fields}
+    for field in ('pixel_range', 'batch_norm_epsilon'):
+        wanted = fields.get(field, getattr(theirs, field))
+        if getattr(one.network, field) != wanted:
+            raise ValueError(
+                f'the weights are of a network with {field} '
+                f'{getattr(one.network, field)}, and {layout_name} has {wanted}, with '
+                'which they would compute something else'
+            )
+    if not _has_own_scales(one):
         raise ValueError(
             f'the weights are of other residual scales than {one.network.name} has in '
             f'{layout_name}, where they would compute something else'
         )
-    module.entries(one.network)
+    known = {entry.path for entry in found.module.entries(one.network)}
+    odd = [e.name for e in own.entries(one.variables) if e.path not in known]
+    if odd:
+        raise ValueError(
+            f'{layout_name} has no place for {len(odd)} of the variables: '
+            f'{", ".join(odd[:5])}'
+        )
+
+
+def _has_own_scales(one: Trained) -> bool:
+    return np.allclose(one.scales, own_scales(one.network), rtol=1e-6)
 
 
 def export(one: Trained, path: Path, layout_name: str) -> None:
@@ -119,40 +140,43 @@ def export(one: Trained, path: Path, layout_name: str) -> None:
     written.write(path, arrays)
 
 
-def _names(
-    layout_name: str, classes: int, given: Sequence[str] | None
-) -> tuple[str, ...]:
-    """Returns the names of classes, without a background unless it is named."""
-    if layout_name == 'slim' and len(given or IMAGENET) == classes - 1:
-        classes -= 1
-    if given is None and classes == len(IMAGENET):
-        return imagenet_labels()
-    if given is None:
-        return tuple(map(str, range(classes)))
-    if len(given) != classes:
-        raise ValueError(
-            f'the file has {classes} classes, and {len(given)} are named; name each of '
-            'them, a line each'
-        )
-    return tuple(given)
+def _named(source: Source) -> Callable[[int], tuple[str, ...]]:
+    """Returns what names so many classes, without a background unless it is named."""
+    given, imagenet = source.class_names, imagenet_labels()
+
+    def named(classes: int) -> tuple[str, ...]:
+        if source.layout == 'slim' and len(given or imagenet) == classes - 1:
+            classes -= 1
+        if given is None and classes == len(imagenet):
+            return imagenet
+        if given is None:
+            return tuple(map(str, range(classes)))
+        if len(given) != classes:
+            raise ValueError(
+                f'the file has {classes} classes, and {len(given)} are named; name '
+                'each of them, a line each'
+            )
+        return tuple(given)
+
+    return named
 
 
-def text(about: own.About) -> str:
-    """Returns what a file of weights is, in words."""
-    network = about.value()
+def text(file: own.File) -> str:
+    """Returns what a weight file is, in words."""
+    about, network = file.about, own.network_of(file, file.about.network['name'])
     scales = 'its own' if about.residual_scale is None else 'of the run'
     crop = 'the shorter side' if network.square_crop else 'each side'
     low, high = network.pixel_range
     rows = {
         'network': f'{network.name}, {network.classes:,} classes '
         f'({about.classes[0]}, ...)',
-        'parameters': f'{_count(network):,}',
+        'parameters': f'{summary(network)["params"]:,}',
         'images': f'{network.input_size} pixels from {low:.4g} to {high:.4g}, '
         f'{100 * network.crop_fraction:.4g} % of {crop}, {network.interpolation}',
         'residual scales': scales,
         'origin': ', '.join(_words(about.origin)),
         'licence': about.licence or 'nobody said',
-        'sha256': about.sha256,
+        'sha256': file.sha256,
     }
     return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
 
@@ -163,11 +187,3 @@ def _words(origin: Mapping[str, Any]) -> Iterator[str]:
             yield from (f'{file} (SHA-256 {digest})' for file, digest in value.items())
         else:
             yield f'{name} {value}'
-
-
-def _count(network: Network) -> int:
-    gammas = network.batch_norm_gamma
-    return sum(
-        block.total('params') + gammas * block.total('batch_norm_channels')
-        for block in measure(network)
-    )

@@ -1,5 +1,6 @@
 """An evaluation of a trained network on any images: what is asked, and the answer."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from inception_jax.applied import softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.data.sources import Source, open_source
+from inception_jax.prepare import about as about_images
 from inception_jax.probabilities import Probabilities
 from inception_jax.trained import Trained
 
@@ -62,8 +64,9 @@ def ready(
     of_file = BATCH_SIZE * subject.mesh.size
     batch_size = batch_size or subject.batch_size or of_file
     parallel.check_batch_size(batch_size, subject.mesh)
+    # As JSON has it, to compare with a file.
     about = {
-        **subject.about,
+        **json.loads(json.dumps(subject.about)),
         'crops': crops,
         'crop_fraction': subject.network.crop_fraction,
         'source': spec,
@@ -74,7 +77,7 @@ def ready(
     return Ready(subject, asked, path, _known(asked, path))
 
 
-def of_run(workdir: Path, *, crops: int) -> Ready:
+def ready_of_run(workdir: Path, *, crops: int) -> Ready:
     """Returns the evaluation of a run's newest checkpoint on its own images.
 
     Raises:
@@ -88,7 +91,8 @@ def _images(
     subject: Trained, source: str | None, split: str | None, data_dir: str | None
 ) -> tuple[Source, str, str | None]:
     """Returns images to evaluate on, their source and their split."""
-    if data := subject.data:
+    data = subject.data
+    if data:
         source = source or data.source
         split, data_dir = split or data.evaluation_split, data_dir or data.data_dir
     if source is None:
@@ -102,6 +106,12 @@ def _images(
             f'{source} has {images.classes} classes ({images.class_names[0]}, ...), '
             f'and the network knows {len(names)} ({names[0]}, ...); evaluate on images '
             'of the same'
+        )
+    mine = data and (source, split) == (data.source, data.evaluation_split)
+    if mine and about_images(images) != subject.images:
+        raise ValueError(
+            f'{source} has {len(images):,} images in {split}, and the run evaluated '
+            f'{subject.images["images"]:,}; restore them, or name others by --source'
         )
     return images, source, split
 

@@ -117,13 +117,8 @@ def save(path: Path, export: Export) -> None:
     program = np.frombuffer(export.program.serialize(), np.uint8)
     about = json.dumps(export.about)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = workdirs.draft(path)
-    try:
-        with draft.open('wb') as file:
-            np.savez(file, program=program, about=about, **export.weights)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with workdirs.in_one_piece(path) as draft, draft.open('wb') as file:
+        np.savez(file, program=program, about=about, **export.weights)
 
 
 def _applied(network: Network, pixels: str):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.workdirs import draft
+from inception_jax.workdirs import draft, in_one_piece
 
 FORMAT = np.lib.format
 
@@ -28,9 +28,8 @@ def growing(
       OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows, whole = draft(path), draft(path)
     ids, like = [], np.zeros((0,), np.float32)
-    try:
+    with in_one_piece(path) as whole, _passing(path) as rows:
         with rows.open('wb') as file:
 
             def add(name: str, row: np.ndarray) -> None:
@@ -49,10 +48,16 @@ def growing(
                 FORMAT.write_array_header_1_0(member, head)
                 with rows.open('rb') as file:
                     shutil.copyfileobj(file, member, 2**24)
-        whole.replace(path)
+
+
+@contextlib.contextmanager
+def _passing(path: Path) -> Iterator[Path]:
+    """Yields a place beside a path for what does not stay."""
+    place = draft(path)
+    try:
+        yield place
     finally:
-        for place in (rows, whole):
-            place.unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -108,7 +108,8 @@ def planned(
                 f'config.{name} cannot change in a fork; only numbers of '
                 'config.hparams and config.run.epochs can'
             )
-    child = prepare(experiment(override(config, changes)), into)
+    chosen = experiment(override(config, changes))
+    child = prepare(chosen, into, weights=parent.identity['weights'])
     lineage = {
         'parent': str(parent.workdir.resolve()),
         'step': step,

@@ -12,11 +12,16 @@ from inception_jax.version import VERSION
 
 
 def of(
-    network: Network, config: Mapping[str, Any], data: Mapping, replicas: int
+    network: Network,
+    config: Mapping[str, Any],
+    data: Mapping,
+    replicas: int,
+    weights: str | None,
 ) -> dict:
     """Returns what makes a run this run and no other, as JSON.
 
-    `replicas` is the number of devices with batch statistics of their own.
+    `replicas` is the number of devices with batch statistics of their own, `weights`
+    the SHA-256 of those that it begins with.
     """
     about = {
         'inception_jax': VERSION,
@@ -25,6 +30,7 @@ def of(
         'data': data,
         'replicas': replicas,
         'config': config,
+        'weights': weights,
     }
     return json.loads(json.dumps(about))
 
@@ -79,6 +85,12 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'the run in {folder} has batch statistics of {parts[0]} parts of a batch, '
             f'and here it would have those of {parts[1]} devices; use as many devices, '
             'or another --workdir'
+        )
+    weights = [one.get('weights') for one in (before, run)]
+    if weights[0] != weights[1]:
+        raise ValueError(
+            f'the run in {folder} began with other weights (SHA-256 {weights[0]}) than '
+            'config.recipe.init_from; name those, or use another --workdir'
         )
     for split in run['data']:
         if before['data'][split] != run['data'][split]:

@@ -200,7 +200,7 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     from inception_jax import evaluation, probabilities
 
     if path.is_dir():
-        return evaluation.of_run(path, crops=paper.crops)
+        return evaluation.ready_of_run(path, crops=paper.crops)
     found = probabilities.load(path)
     if found.about.get('crops') != paper.crops or 'network' not in found.about:
         what = f'{found.about.get("crops")} crops'

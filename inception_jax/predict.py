@@ -1,5 +1,6 @@
 """What a trained network says of image files: classes, or what a block computes."""
 
+import collections
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,25 +8,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax import parallel, probabilities
+from inception_jax import parallel
 from inception_jax.applied import end_point_of, softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
-from inception_jax.data.example import Source, Unreadable
+from inception_jax.data.example import Unreadable
+from inception_jax.data.files_source import Files
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.growing import growing
 from inception_jax.trained import Trained
 
-# Of these many batches the results are told together.
-BATCHES = 8
 
-
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """Images to look at: how many crops of each, so many at a time.
 
     `unreadable` is told of those that cannot be read, `told` how many are done.
     """
 
-    images: Source
+    images: Files
     crops: int
     batch_size: int
     unreadable: Callable[[Unreadable], None]
@@ -56,28 +55,30 @@ def batch_size(one: Trained, images: int, given: int | None) -> int:
     return one.mesh.size * -(-each // -(-each // 32))
 
 
-def predictions(one: Trained, asked: Asked, top: int) -> Iterator[Prediction]:
+def predictions(one: Trained, request: Request, top: int) -> Iterator[Prediction]:
     """Yields the `top` classes of every image that can be read, in their order."""
-    views = number_of_views(asked.crops)
-    softmax = softmax_of(one, mirrored=mirrored(asked.crops))
-    stretch = max(1, BATCHES * asked.batch_size // views)
-    for start in range(0, len(asked.images), stretch):
-        some = range(start, min(start + stretch, len(asked.images)))
-        found = probabilities.of_some(
-            softmax,
-            lambda source, some: _batches(one, asked, source, some),
-            asked.images,
-            some,
-            views,
-        )
-        for image, shares in zip(found.ids, found.softmax, strict=True):
-            first = np.argsort(-shares, kind='stable')[:top]
-            names = tuple(one.class_names[label] for label in first)
-            yield Prediction(str(image), names, tuple(shares[first].tolist()))
-        asked.told(some.stop)
+    for index, shares in _shares(one, request):
+        first = np.argsort(-shares, kind='stable')[:top]
+        names = tuple(one.class_names[label] for label in first)
+        image = request.images.paths[index]
+        yield Prediction(image, names, tuple(shares[first].tolist()))
 
 
-def write_features(one: Trained, asked: Asked, name: str, path: Path) -> int:
+def _shares(one: Trained, request: Request) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the number and the mean softmax of every image that can be read."""
+    views = number_of_views(request.crops)
+    softmax = softmax_of(one, mirrored=mirrored(request.crops))
+    total, count = {}, collections.Counter()
+    for batch, found in _results(one, request, softmax):
+        rows = np.asarray(found['softmax'], np.float64)[batch['mask']]
+        for index, row in zip(batch['example'][batch['mask']], rows, strict=True):
+            total[index] = total.get(index, 0) + row
+            count[index] += 1
+            if count[index] == views:
+                yield int(index), (total.pop(index) / views).astype(np.float32)
+
+
+def write_features(one: Trained, request: Request, name: str, path: Path) -> int:
     """Writes what the end point `name` has for every image, and returns for how many.
 
     The file is an npz with `ids`, `features` float32, a row for an image, and `about`
@@ -90,29 +91,31 @@ def write_features(one: Trained, asked: Asked, name: str, path: Path) -> int:
     apply = end_point_of(one, name)
     about = {**one.about, 'end_point': name, 'classes': list(one.class_names)}
     done = 0
-    with (
-        growing(path, about) as add,
-        contextlib.closing(
-            _batches(one, asked, asked.images, range(len(asked.images)))
-        ) as batches,
-    ):
-        for batch in batches:
-            found = apply(batch)
-            mask, example = batch['mask'], batch['example']
-            for index, row in zip(
-                example[mask], np.asarray(found['features'])[mask], strict=True
-            ):
-                add(asked.images.paths[index], row)
+    with growing(path, about) as add:
+        for batch, found in _results(one, request, apply):
+            rows = np.asarray(found['features'])[batch['mask']]
+            for index, row in zip(batch['example'][batch['mask']], rows, strict=True):
+                add(request.images.paths[index], row)
                 done += 1
-            asked.told(int(example.max()) + 1)
     return done
 
 
-def _batches(one: Trained, asked: Asked, source: Source, some: range):
-    return evaluation_batches(
-        source,
-        batch_size=asked.batch_size,
-        **seen_by(one.network, asked.crops),
-        some=some,
-        unreadable=asked.unreadable,
+def _results(
+    one: Trained, request: Request, apply: Callable[[dict], dict]
+) -> Iterator[tuple[dict, dict]]:
+    """Yields batches and what the network makes of them, while it makes the next."""
+    batches = evaluation_batches(
+        request.images,
+        batch_size=request.batch_size,
+        **seen_by(one.network, request.crops),
+        unreadable=request.unreadable,
     )
+    waiting, total = collections.deque(), len(request.images)
+    with contextlib.closing(batches):
+        for batch in batches:
+            waiting.append((batch, apply(batch)))
+            if len(waiting) > 1:
+                yield waiting.popleft()
+            request.told(min(total - 1, int(batch['example'].max())))
+        yield from waiting
+    request.told(total)

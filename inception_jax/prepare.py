@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import identity, parallel, workdirs
+from inception_jax import beginnings, identity, parallel, workdirs
 from inception_jax.data.example import Example
 from inception_jax.data.sources import Source, open_source
 from inception_jax.networks.network import Network
@@ -32,8 +33,12 @@ class Prepared(NamedTuple):
     identity: dict
 
 
-def prepare(chosen: Experiment, workdir: Path) -> Prepared:
+def prepare(
+    chosen: Experiment, workdir: Path, *, weights: str | None = None
+) -> Prepared:
     """Opens the data and looks into the workdir; compiles and writes nothing.
+
+    Of a fork `weights` are those that its parent began with, by their SHA-256.
 
     Raises:
       ValueError: the data, the network, the devices and the workdir do not fit
@@ -44,7 +49,7 @@ def prepare(chosen: Experiment, workdir: Path) -> Prepared:
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
     ]
-    return _with_sources(chosen, workdir, *sources)
+    return _with_sources(chosen, workdir, *sources, weights)
 
 
 def recorded(workdir: Path) -> Prepared:
@@ -59,17 +64,26 @@ def recorded(workdir: Path) -> Prepared:
     chosen = experiment(found['config'])
     if names is None:
         return prepare(chosen, workdir)
+    images = _counts(workdir, found)
     data = chosen.data
     sources = [
-        _Recorded(
-            data.source, split, data.data_dir, found['data'][part]['images'], names
-        )
+        _Recorded(data.source, split, data.data_dir, images[part], names)
         for part, split in (
             ('train', data.train_split),
             ('evaluation', data.evaluation_split),
         )
     ]
     return _with_sources(chosen, workdir, *sources)
+
+
+def _counts(workdir: Path, found: Mapping[str, Any]) -> dict[str, int]:
+    """Returns how many images a run found in each of its splits."""
+    try:
+        return {part: int(about['images']) for part, about in found['data'].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f'{workdir / "config.json"} is not that of a run, or is damaged'
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +109,7 @@ class _Recorded:
     @functools.cached_property
     def _opened(self) -> Source:
         found = open_source(self.source, self.split, data_dir=self.data_dir)
-        if _about(found) != _about(self):
+        if about(found) != about(self):
             raise ValueError(
                 f'{self.source} is not what the run was made of; restore its images'
             )
@@ -107,6 +121,7 @@ def _with_sources(
     workdir: Path,
     train_source: Source,
     evaluation_source: Source,
+    weights: str | None = None,
 ) -> Prepared:
     run = chosen.run
     mesh = parallel.mesh_of(chosen.parallel.parameter_devices)
@@ -129,10 +144,13 @@ def _with_sources(
             f'batch of {run.batch_size}; raise config.run.epochs or lower '
             'config.run.batch_size'
         )
-    data_seen = {'train': _about(train_source), 'evaluation': _about(evaluation_source)}
+    data_seen = {'train': about(train_source), 'evaluation': about(evaluation_source)}
     own = chosen.parallel.batch_norm == 'per_device'
     replicas = mesh.size if own else 1
-    whose = identity.of(network, chosen.config, data_seen, replicas)
+    weights = weights or _weights(
+        chosen, workdir, network, hparams, train_source.class_names
+    )
+    whose = identity.of(network, chosen.config, data_seen, replicas, weights)
     identity.check(workdir, whose)
     return Prepared(
         chosen,
@@ -148,7 +166,34 @@ def _with_sources(
     )
 
 
-def _about(source: Source) -> dict:
+def _weights(
+    chosen: Experiment,
+    workdir: Path,
+    network: Network,
+    hparams: Hparams,
+    class_names: tuple[str, ...],
+) -> str | None:
+    """Returns the SHA-256 of the weights that a run begins with, None without any.
+
+    One that is there has told it: it goes on without the file.
+    """
+    path = chosen.recipe.init_from
+    if path is None:
+        return None
+    before = workdirs.identity(workdir) if workdirs.is_run(workdir) else {}
+    if before.get('weights') and before['config']['recipe']['init_from'] == path:
+        return before['weights']
+    return beginnings.check(
+        chosen.recipe,
+        network,
+        chosen.config['network']['name'],
+        hparams,
+        class_names,
+        own_scales=chosen.hparams.get('residual_scale') is None,
+    )
+
+
+def about(source: Source) -> dict:
     """Returns what a run must find again: how many images, and of which classes."""
     names = '\n'.join(source.class_names)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]

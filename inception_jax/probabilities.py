@@ -43,8 +43,7 @@ def save(path: Path, found: Probabilities) -> None:
       OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = workdirs.draft(path)
-    with draft.open('wb') as file:
+    with workdirs.in_one_piece(path) as draft, draft.open('wb') as file:
         np.savez(
             file,
             ids=found.ids,
@@ -52,7 +51,6 @@ def save(path: Path, found: Probabilities) -> None:
             softmax=found.softmax,
             about=json.dumps({'format': FORMAT} | found.about),
         )
-    draft.replace(path)
 
 
 def load(path: Path) -> Probabilities:
@@ -146,7 +144,7 @@ def compute(
     try:
         while done < len(source):
             some = range(done, min(done + stretch, len(source)))
-            parts.append(of_some(softmax, batches, source, some, views))
+            parts.append(_part(softmax, batches, source, some, views))
             done = some.stop
             told(done)
             if time.monotonic() - since >= SECONDS_BETWEEN:
@@ -162,17 +160,8 @@ def compute(
     return dataclasses.replace(found, about=about | {'unreadable': unreadable})
 
 
-def of_some(
-    softmax: Callable[[dict], dict],
-    batches: Callable[[Source, range], Iterable[dict]],
-    source: Source,
-    some: range,
-    views: int,
-) -> Probabilities:
-    """Returns the probabilities of some images of a source, but those unreadable.
-
-    The arguments are those of `compute`.
-    """
+def _part(softmax, batches, source, some: range, views: int) -> Probabilities:
+    """Returns the probabilities of some images of a source."""
     noted, results = _Noted(source), []
     for batch in batches(noted, some):
         results.append(softmax(batch))

@@ -3,8 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax import checkpoints, logs, parallel, processes, workdirs
-from inception_jax.beginnings import begun
+from inception_jax import beginnings, checkpoints, logs, parallel, processes, workdirs
 from inception_jax.identity import check_same
 from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
@@ -68,9 +67,10 @@ def _restored(p: Prepared, at: int | None = None):
             'fork, into another folder'
         )
     if saved is None:
-        drawn = {'params': state.params, 'batch_stats': state.batch_stats}
-        variables = begun(p, drawn)
-        state = dataclasses.replace(state, **variables, ema=variables)
+        if digest := p.identity.get('weights'):
+            drawn = {'params': state.params, 'batch_stats': state.batch_stats}
+            variables = beginnings.load(p.experiment.recipe, digest, drawn)
+            state = dataclasses.replace(state, **variables, ema=variables)
         return parallel.spread(state, p.mesh), Seen(Watch(), []), ()
     watch = saved.about['watch']
     watch = Watch(

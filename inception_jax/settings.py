@@ -3,14 +3,11 @@
 import dataclasses
 import inspect
 import math
-import types
-import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-import jax
-import numpy as np
-
+from inception_jax.annotations import fits, spelled
 from inception_jax.by_block import named, names
 from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
@@ -153,6 +150,8 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     needed = [name for name in sections if name != 'parallel']
     _check_names('', config, sections, required=needed)
     config = completed({name: dict(section) for name, section in config.items()})
+    if isinstance(weights := config['recipe']['init_from'], str):
+        config['recipe']['init_from'] = str(Path(weights).resolve())
     network = _arguments('network', choose, config['network'])
     hparams = _arguments(
         'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')
@@ -222,9 +221,9 @@ def _arguments(
     _check_names(section, given, names, required)
     hints = {n: parameters[n].annotation for n in names}
     for name, value in given.items():
-        if not _fits(value, hints[name]):
+        if not fits(value, hints[name]):
             raise ValueError(
-                f'config.{section}.{name} is {value!r}; expected {_spell(hints[name])}'
+                f'config.{section}.{name} is {value!r}; expected {spelled(hints[name])}'
             )
     return dict(given)
 
@@ -257,43 +256,3 @@ def _check_names(section, given, names, required) -> None:
     missing = [prefix + name for name in required if name not in given]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')
-
-
-def _fits(value: Any, annotation: Any) -> bool:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(annotation))
-    kind = typing.get_origin(annotation) or annotation
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind is tuple:
-        return isinstance(value, list | tuple) and _fit_items(
-            value, typing.get_args(annotation)
-        )
-    if kind is Mapping:
-        _, entry = typing.get_args(annotation)
-        return isinstance(value, Mapping) and all(
-            _fits(one, entry) for one in value.values()
-        )
-    return value is None if kind is types.NoneType else isinstance(value, kind)
-
-
-def _fit_items(values, annotations) -> bool:
-    if annotations[-1] is Ellipsis:
-        return all(_fits(value, annotations[0]) for value in values)
-    return len(values) == len(annotations) and all(map(_fits, values, annotations))
-
-
-def _spell(annotation: Any) -> str:
-    """Returns what may stand in a config, in words; arrays never do."""
-    kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if kind in (typing.Union, types.UnionType):
-        plain = [p for p in parts if p not in (jax.Array, np.ndarray)]
-        return ' or '.join(map(_spell, plain))
-    if kind is tuple:
-        many = '' if parts[-1] is Ellipsis else f'{len(parts)} '
-        return f'list of {many}{_spell(parts[0])}'
-    if kind is Mapping:
-        return f'{_spell(parts[1])} by name'
-    return 'None' if annotation is types.NoneType else annotation.__name__

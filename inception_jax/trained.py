@@ -22,8 +22,8 @@ class Trained(NamedTuple):
     `section` are the arguments of `networks.choose` that give the network, without its
     classes. `variables` are float32 by the names of the classifier, `scales` float32
     [residual blocks], `dtype` that of the convolutions, `mesh` the devices that apply
-    it. `about` says where they are from. Of a run there are its `data` and the
-    `batch_size`.
+    it. `about` says where they are from. Of a run there are its `data`, what it found
+    of its evaluation images as `prepare.about` has it, and the `batch_size`.
     """
 
     network: Network
@@ -34,8 +34,9 @@ class Trained(NamedTuple):
     dtype: str
     mesh: Mesh
     about: dict[str, Any]
-    data: Data | None
-    batch_size: int | None
+    data: Data | None = None
+    images: dict[str, Any] | None = None
+    batch_size: int | None = None
 
 
 def of_run(workdir: Path, step: int | None = None) -> Trained:
@@ -58,16 +59,17 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
     given = chosen.config['network'].items()
     section = {n: x for n, x in given if x is not None and n != 'classes'}
     return Trained(
-        p.network,
-        section,
-        state.ema,
-        jax.device_get(residual_scale(state.step, state.hparams)),
-        p.train_source.class_names,
-        chosen.recipe.dtype,
-        p.mesh,
-        about,
-        chosen.data,
-        chosen.run.batch_size,
+        network=p.network,
+        section=section,
+        variables=state.ema,
+        scales=jax.device_get(residual_scale(state.step, state.hparams)),
+        class_names=p.train_source.class_names,
+        dtype=chosen.recipe.dtype,
+        mesh=p.mesh,
+        about=about,
+        data=chosen.data,
+        images=p.identity['data']['evaluation'],
+        batch_size=chosen.run.batch_size,
     )
 
 
@@ -77,24 +79,27 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
     Raises:
       ValueError: there is no such file, it is damaged, or of another network.
     """
-    about = own.about(path)
-    value = own.network_of(path, about, network)
-    like = initial_variables(value, seed=0, scheme='zeros')
-    own_scales = residual_scales(value) or (1.0,)
+    file = own.find(path)
+    found, about = own.network_of(file, network), file.about
+    like = initial_variables(found, seed=0, scheme='zeros')
+    scales = about.residual_scale or own_scales(found)
     return Trained(
-        value,
-        about.network,
-        own.load(path, about, like),
-        np.asarray(about.residual_scale or own_scales, np.float32),
-        about.classes,
-        'float32',
-        parallel.mesh_of(),
-        {
-            'network': value.name,
-            'fingerprint': fingerprint(value),
+        network=found,
+        section=about.network,
+        variables=own.load(file, like),
+        scales=np.asarray(scales, np.float32),
+        class_names=about.classes,
+        dtype='float32',
+        mesh=parallel.mesh_of(),
+        about={
+            'network': found.name,
+            'fingerprint': fingerprint(found),
             'residual_scale': about.residual_scale,
-            'weights': about.sha256,
+            'weights': file.sha256,
         },
-        None,
-        None,
     )
+
+
+def own_scales(network: Network) -> tuple[float, ...]:
+    """Returns the residual scales of a network, one that is not used without any."""
+    return residual_scales(network) or (1.0,)

@@ -21,6 +21,7 @@ FREE = frozenset(
         'data.workers',
         'parallel.mode',
         'parallel.parameter_devices',
+        'recipe.init_from',
         'recipe.remat',
         'run.epochs',
         'run.log_every_steps',
@@ -36,10 +37,15 @@ FREE = frozenset(
 )
 
 CLASSES = 'classes.json'
+CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
 
 
 def is_sweep(folder: Path) -> bool:
     return (folder / 'sweep.json').exists()
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / 'config.json').exists()
 
 
 def claim(folder: Path, run: Mapping[str, Any], class_names: Sequence[str]) -> None:
@@ -103,15 +109,34 @@ def identity(folder: Path) -> dict[str, Any]:
 
 
 def class_names(folder: Path) -> tuple[str, ...] | None:
-    """Returns the names of the classes of a run, None where an older one has none."""
+    """Returns the names of the classes of a run, None where an older one has none.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
     try:
-        return tuple(json.loads((folder / CLASSES).read_text()))
+        return names_of(json.loads((folder / CLASSES).read_text()))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(
-            f'{folder / CLASSES} is damaged; remove it, and it is made again'
+            f'{folder / CLASSES} is damaged; remove it, and train, going on, makes it '
+            'again'
         ) from error
+
+
+def names_of(classes: Any) -> tuple[str, ...]:
+    """Returns the names of classes in JSON.
+
+    Raises:
+      ValueError: they are no list of texts, or one would move a terminal.
+    """
+    if not (isinstance(classes, list) and classes):
+        raise ValueError('no list of classes')
+    for name in classes:
+        if not isinstance(name, str) or CONTROLS & set(name):
+            raise ValueError('a class that has no name')
+    return tuple(classes)
 
 
 def lineage(folder: Path) -> dict[str, Any] | None:
@@ -146,12 +171,22 @@ def note_command(folder: Path) -> None:
         file.write(f'{now} {shlex.join(sys.orig_argv)}\n')
 
 
+@contextlib.contextmanager
+def in_one_piece(path: Path) -> Iterator[Path]:
+    """Yields where to write a file, which is there when all of it is written."""
+    place = draft(path)
+    try:
+        yield place
+        place.replace(path)
+    finally:
+        place.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
     text = json.dumps(value, indent=2, allow_nan=False) + '\n'
-    place = draft(path)
-    place.write_text(text)
-    place.replace(path)
+    with in_one_piece(path) as place:
+        place.write_text(text)
 
 
 def draft(path: Path) -> Path:

@@ -1,11 +1,14 @@
 """Runs that begin with weights: all of them, or with a new head."""
 
+import dataclasses
+
 import jax
+import narrow
 import numpy as np
 import pytest
 from test_train import arguments, last_state
 
-from inception_jax import trained
+from inception_jax import beginnings, trained
 from inception_jax.__main__ import main
 from inception_jax.weights import own
 
@@ -92,14 +95,18 @@ def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
     ('changes', 'message'),
     [
         ({'recipe__init_from': 'nowhere.safetensors'}, 'there is no such file'),
-        ({'recipe__init_from': 'net.pth'}, 'net.pth is no file of ours'),
-        ({'network__width': 2.0}, 'of another shape: params/stem/conv0/kernel'),
-        ({'network__name': 'tiny:PLAIN'}, '28 not expected: batch_stats/a_1/'),
-        ({'network__batch_norm_gamma': True}, 'missing: params/stem/conv0/bn/scale'),
+        ({'recipe__init_from': 'net.pth'}, 'net.pth is no weight file'),
+        ({'network__width': 2.0}, 'are of tiny with other blocks than those of tiny'),
+        ({'network__name': 'tiny:PLAIN'}, 'has weights of tiny:NET, not of tiny:PLAIN'),
+        (
+            {'network__batch_norm_gamma': True},
+            'batch_norm_gamma False, and this one has True; set config.network.batch_n',
+        ),
         (
             {'network__pixel_range': (0.0, 1.0)},
-            'see pixels from -1 to 1; set config.network.pixel_range=(-1.0, 1.0)',
+            'and this one has (0.0, 1.0); set config.network.pixel_range=(-1.0,1.0)',
         ),
+        ({'network__batch_norm_epsilon': 0.1}, 'set config.network.batch_norm_epsilon'),
         (
             {'recipe__init_from': None, 'recipe__new_head': True},
             'new_head is set without init_from',
@@ -124,3 +131,64 @@ def test_a_file_that_was_changed_is_refused(weights, tmp_path, capsys):
     own.beside(copy).write_bytes(own.beside(weights).read_bytes())
     assert begin(tmp_path / 'run', copy) == 2
     assert 'its SHA-256 is another' in capsys.readouterr().err
+
+
+def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, capsys):
+    run, place = tmp_path / 'run', tmp_path / 'w.safetensors'
+
+    def put(path):
+        for one in (place, own.beside(place)):
+            one.write_bytes(path.with_suffix(one.suffix).read_bytes())
+
+    put(weights)
+    assert begin(run, place) == 0
+    assert main(arguments(tmp_path / 'second', run__epochs=1)) == 0
+    other = tmp_path / 'other.safetensors'
+    assert main(['convert', str(tmp_path / 'second'), str(other)]) == 0
+    put(other)
+    capsys.readouterr()
+    # What comes before the first checkpoint would be made from the other file.
+    assert main(['evaluate', f'--workdir={run}', '--step=0']) == 2
+    assert 'is another file than the one that the run began' in capsys.readouterr().err
+    # Under another path the same file is the same, and the other is another.
+    assert begin(run, weights) == 0
+    assert begin(run, other) == 2
+    assert 'began with other weights' in capsys.readouterr().err
+
+
+def test_residual_scales_of_the_weights_are_those_of_the_run(tmp_path, capsys):
+    changes = {'run__epochs': 1, 'hparams__residual_scale': 0.05}
+    assert main(arguments(tmp_path / 'low', **changes)) == 0
+    path = tmp_path / 'low.safetensors'
+    assert main(['convert', str(tmp_path / 'low'), str(path)]) == 0
+    assert begin(tmp_path / 'run', path) == 2
+    printed = capsys.readouterr().err
+    assert 'have the residual scales [0.05, 0.05], and the network has oth' in printed
+    assert begin(tmp_path / 'run', path, hparams__residual_scale=0.3) == 0
+
+
+def test_weights_of_a_network_that_computes_otherwise_are_refused():
+    """Padding counts in the average pools of torchvision's, and names are the same."""
+    theirs = narrow.V3_TORCHVISION
+    ours = dataclasses.replace(narrow.V3, batch_norm_gamma=True)
+    with pytest.raises(
+        ValueError, match='with other blocks than those of inception_v3'
+    ):
+        beginnings._check_network(theirs, ours)
+    beginnings._check_network(theirs, dataclasses.replace(theirs, classes=5))
+
+
+def test_another_crop_than_that_of_the_weights_is_told(capsys):
+    ours = dataclasses.replace(narrow.V4, square_crop=True)
+    beginnings._check_network(narrow.V4, ours)
+    assert 'evaluated otherwise: --config.network.square_crop=False' in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_sweep_looks_at_the_weights_before_it_starts(tmp_path, capsys):
+    fields = [a for a in arguments(tmp_path / 'sweep') if a != 'train']
+    command = ['sweep', *fields, '--grid=seed=0,1']
+    assert main([*command, '--config.recipe.init_from=nowhere.safetensors']) == 2
+    assert 'nowhere.safetensors: there is no such file' in capsys.readouterr().err
+    assert not (tmp_path / 'sweep' / 'sweep.json').exists()

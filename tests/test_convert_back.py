@@ -202,7 +202,7 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
     (tmp_path / 'names').write_text('\ufeffant\r\n bee\n\ncow\ndog \neel\n')
     output = tmp_path / 'b.safetensors'
     assert convert(theirs[0], output, **FROM, classes=tmp_path / 'names') == 0
-    assert own.about(output).classes == ('ant', 'bee', 'cow', 'dog', 'eel')
+    assert own.find(output).about.classes == ('ant', 'bee', 'cow', 'dog', 'eel')
 
 
 @pytest.mark.parametrize('name', ['b.safetensors', 'b.json'])
@@ -219,7 +219,7 @@ def test_files_that_cannot_be_are_one_line(theirs, run, tmp_path, capsys):
         capsys, tmp_path / 'nowhere', output, **FROM
     )
     assert 'is a folder; name a file in it' in refused(capsys, tmp_path, output, **FROM)
-    assert 'b.h5 is no file of ours' in refused(
+    assert 'b.h5 is no weight file' in refused(
         capsys, theirs[0], tmp_path / 'b.h5', **FROM
     )
     assert refused(capsys, tmp_path, output)

@@ -39,6 +39,7 @@ LAYERS = {
     'programs': 4,
     'applied': 4,
     'trained': 4,
+    'annotations': 4,
     'beginnings': 4,
     'predict': 4,
     'growing': 3,

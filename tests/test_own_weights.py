@@ -24,6 +24,7 @@ from inception_jax.networks import (
     one,
     residual,
 )
+from inception_jax.networks.catalogue import choose
 from inception_jax.weights import own
 from inception_jax.weights.files import written
 
@@ -48,7 +49,7 @@ def about(name='tiny:NET', scales=None, **fields):
 def save(path, name='tiny:NET', scales=None, **fields):
     """Writes made-up variables of a network, and returns them."""
     value = about(name, scales, **fields)
-    variables = random_variables(value.value())
+    variables = random_variables(choose(**value.network, classes=len(CLASSES)))
     own.save(path, value, variables)
     return variables
 
@@ -83,7 +84,7 @@ def test_variables_come_back_exactly(name, tmp_path):
 
 
 def test_what_is_said_of_a_file_comes_back(path):
-    found = own.about(path)
+    found = own.find(path).about
     assert found.network['name'] == 'tiny:NET'
     assert found.network['crop_fraction'] == 0.5
     assert (found.classes, found.licence) == (CLASSES, 'MIT')
@@ -128,7 +129,7 @@ NOT_JSON = ('', '{', '[]', '3', '{}', '[' * 10**5, '\udcff')
 @pytest.mark.parametrize('text', NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_json_that_is_damaged_is_refused(text, path):
     own.beside(path).write_text(text, errors='surrogateescape')
-    assert 'is not that of a file of weights, or is damaged' in refused(path)
+    assert 'is not that of a weight file, or is damaged' in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_a_json_that_is_damaged_is_refused(text, path):
 )
 def test_a_json_with_values_of_another_kind_is_refused(section, fields, path):
     change(path, section, **fields)
-    assert 'is not that of a file of weights, or is damaged' in refused(path)
+    assert 'is not that of a weight file, or is damaged' in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -227,11 +228,11 @@ def test_a_file_with_other_arrays_than_its_network_is_refused(path):
 
 @pytest.mark.parametrize('name', ['a.h5', 'a', 'a.json'])
 def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
-    assert 'is no file of ours; expected FILE.safetensors' in refused(tmp_path / name)
+    assert 'is no weight file; expected FILE.safetensors' in refused(tmp_path / name)
 
 
 def test_class_names_that_would_move_a_terminal_are_refused(path):
     found = json.loads(own.beside(path).read_text())
     found['classes'][0] = 'cat\x1b[2J'
     own.beside(path).write_text(json.dumps(found))
-    assert 'is not that of a file of weights' in refused(path)
+    assert 'is not that of a weight file' in refused(path)

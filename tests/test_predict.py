@@ -4,6 +4,10 @@ import csv
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import jax
@@ -17,9 +21,10 @@ from inception_jax import trained
 from inception_jax.__main__ import main
 from inception_jax.classifier import Classifier
 from inception_jax.data.augment import to_range
+from inception_jax.data.crops import seen_by, views
 from inception_jax.data.decode import decode
 from inception_jax.data.geometry import central_crop
-from inception_jax.data.resize import crop_and_resize
+from inception_jax.data.resize import crop_and_resize, resize
 
 
 @pytest.fixture(scope='module')
@@ -57,22 +62,26 @@ def predict(*options):
     return main(['predict', *map(str, options)])
 
 
-def expected(one, path):
-    """Returns the softmax of an image file, by the parts of the command."""
+def applied(one, crop):
+    """Returns what a network gives for a crop, and what its blocks leave."""
+    return Classifier(one.network, 0.9).apply(
+        one.variables,
+        to_range(crop[None], NET.pixel_range),
+        train=False,
+        residual_scale=one.scales,
+        mutable=['intermediates'],
+    )
+
+
+def softmax(one, crop):
+    return np.asarray(jax.nn.softmax(applied(one, crop)[0].logits)[0])
+
+
+def seen(one, path):
+    """Returns the crop of an image file that a network sees."""
     image = decode(path.read_bytes())
     box = central_crop(*image.shape[:2], one.network.crop_fraction)
-    crop = crop_and_resize(image, box, NET.input_size)
-    logits = (
-        Classifier(one.network, 0.9)
-        .apply(
-            one.variables,
-            to_range(crop[None], NET.pixel_range),
-            train=False,
-            residual_scale=one.scales,
-        )
-        .logits
-    )
-    return jax.nn.softmax(logits)[0]
+    return crop_and_resize(image, box, NET.input_size)
 
 
 def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
@@ -82,13 +91,13 @@ def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
     assert len(found) == 44
     assert found[0]['image'] == str(photos / 'deep.png')
     for row in found:
-        softmax = np.asarray(expected(one, type(photos)(row['image'])))
-        order = np.argsort(-softmax)[:3]
+        wanted = softmax(one, seen(one, Path(row['image'])))
+        order = np.argsort(-wanted)[:3]
         assert [c['class'] for c in row['classes']] == [
             one.class_names[i] for i in order
         ]
         shares = [c['probability'] for c in row['classes']]
-        np.testing.assert_allclose(shares, softmax[order], rtol=1e-5)
+        np.testing.assert_allclose(shares, wanted[order], rtol=1e-5)
 
 
 def test_a_weight_file_says_what_its_run_says(workdir, weights, photos, capsys):
@@ -115,15 +124,24 @@ def test_the_same_comes_from_batches_of_any_size(workdir, photos, tmp_path):
 
 
 def test_crops_are_averaged(workdir, photos, capsys):
-    image = photos / 'grey.jpg'
-    answers = []
-    for crops in (1, 12):
-        options = (f'--crops={crops}', '--format=json', '--top=4')
-        assert predict('--workdir', workdir, image, *options) == 0
-        ((row,),) = [json.loads(capsys.readouterr().out)]
-        answers.append({c['class']: c['probability'] for c in row['classes']})
-        assert sum(answers[-1].values()) == pytest.approx(1, rel=1e-5)
-    assert answers[0] != answers[1]
+    """The twelve of an evaluation of the same file."""
+    one, image = trained.of_run(workdir), photos / 'grey.jpg'
+    options = ('--crops=12', '--format=json', '--top=4')
+    assert predict('--workdir', workdir, image, *options) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    pixels = decode(image.read_bytes())
+    shares = []
+    size = NET.input_size
+    options = seen_by(one.network, 12)
+    assert options.pop('interpolation') == 'bilinear'
+    for height, width, box in views(*pixels.shape[:2], **options):
+        crop = crop_and_resize(resize(pixels, height, width, 'bilinear'), box, size)
+        shares += [softmax(one, crop), softmax(one, crop[:, ::-1])]
+    assert len(shares) == 12
+    found = {c['class']: c['probability'] for c in row['classes']}
+    wanted = np.mean(shares, axis=0)
+    for name, share in zip(one.class_names, wanted, strict=True):
+        assert found[name] == pytest.approx(float(share), rel=1e-5)
 
 
 def test_files_that_cannot_be_read_are_listed_at_the_end(workdir, tmp_path, capsys):
@@ -151,7 +169,7 @@ def test_a_table_has_other_names_if_they_are_given(workdir, photos, tmp_path, ca
     assert set(row.split(' | ')[1::2]) == {'ant', 'bee', 'cow', 'dog'}
     names.write_text('ant\nbee\n')
     assert predict(*options) == 2
-    assert 'has 2 lines, and there are 4 classes' in capsys.readouterr().err
+    assert '--names has 2 lines, and there are 4 classes' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -169,10 +187,16 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
     assert found['features'].dtype == np.float32
     one = trained.of_run(workdir)
     for row in (0, 43):
-        image = type(photos)(found['ids'][row])
-        if block == 'logits':
-            softmax = jax.nn.softmax(found['features'][row])
-            np.testing.assert_allclose(softmax, expected(one, image), rtol=1e-5)
+        crop = seen(one, Path(found['ids'][row]))
+        outputs, left = applied(one, crop)
+        wanted = {
+            'stem': left['intermediates']['stem']['output'][0],
+            'pool': outputs.features.mean((1, 2)),
+            'logits': outputs.logits,
+        }[block][0]
+        largest = float(abs(wanted).max())
+        features = found['features'][row]
+        np.testing.assert_allclose(features, wanted, atol=1e-5 * largest)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -219,6 +243,59 @@ def test_a_mistake_is_one_line(options, message, workdir, photos, monkeypatch, c
     assert printed.count('\n') == 1
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(workdir, photos):
+    command = [sys.executable, '-m', 'inception_jax', 'predict', f'--workdir={workdir}']
+    environment = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}
+    process = subprocess.Popen(
+        [*command, str(photos), '--format=csv'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    assert process.stdout.readline() == 'image,rank,class,probability\n'
+    process.stdout.close()
+    assert 'Traceback' not in process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+def test_names_of_files_that_are_no_text_come_out_as_they_were(workdir, tmp_path):
+    folder, path = tmp_path / 'in', tmp_path / 'out.csv'
+    folder.mkdir()
+    odd = os.fsencode(folder) + b'/caf\xe9.png'
+    with open(odd, 'wb') as file:
+        Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(file, 'png')
+    options = ('--format=csv', '--top=1', '--output', path)
+    assert predict('--workdir', workdir, folder, *options) == 0
+    assert odd in path.read_bytes()
+    assert predict('--workdir', workdir, folder, '--format=csv', '--top=1') == 0
+
+
+def test_what_is_half_done_goes_with_a_sigterm(workdir, photos, tmp_path, monkeypatch):
+    from inception_jax import predict as module
+
+    def signalled(*options):
+        def apply(batch):
+            signal.raise_signal(signal.SIGTERM)
+
+        return apply
+
+    monkeypatch.setattr(module, 'end_point_of', signalled)
+    options = ('--features=pool', '--output', tmp_path / 'f.npz')
+    with pytest.raises(SystemExit, match='143'):
+        predict('--workdir', workdir, photos, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_is_there_stays(workdir, photos, tmp_path, capsys):
+    path = tmp_path / 'out.csv'
+    path.write_text('before')
+    assert predict('--workdir', workdir, photos, '--output', path) == 2
+    assert 'out.csv is there already' in capsys.readouterr().err
+    assert path.read_text() == 'before'
+
+
 def test_a_folder_without_images_is_refused(workdir, tmp_path, capsys):
     (tmp_path / 'notes.txt').write_text('not an image')
     assert predict('--workdir', workdir, tmp_path) == 2
@@ -230,7 +307,7 @@ def test_photos_of_imagenet_are_all_read(workdir, tmp_path, capsys):
     from inception_jax.data.sources import open_source
 
     source = open_source('tfds:imagenet2012', 'validation')
-    for number in range(len(source)):
+    for number in range(100):
         (tmp_path / f'{number:03}.jpg').write_bytes(source[number].image)
     assert predict('--workdir', workdir, tmp_path, '--format=json', '--top=1') == 0
     assert len(json.loads(capsys.readouterr().out)) == 100

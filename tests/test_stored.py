@@ -30,14 +30,7 @@ HUGE = (10**6, 10**5)
 
 def refused_as_keras(path):
     with pytest.raises(ValueError, match='as narrow:V3 of keras: ') as error:
-        convert.read(
-            path,
-            layout_name='keras',
-            network='narrow:V3',
-            auxiliary=False,
-            class_names=None,
-            licence=None,
-        )
+        convert.read(convert.Source(path, 'keras', 'narrow:V3'))
     return str(error.value).partition('of keras: ')[2]
 
 
@@ -64,12 +57,20 @@ def test_an_array_of_another_name_or_shape_is_never_read(name, message, tmp_path
 def test_an_archive_that_grows_when_it_is_unpacked_is_refused(tmp_path, monkeypatch):
     names = {'model.weights.h5': bytes(10**7)}
     path = write_zip(tmp_path / 'a.keras', names, zipfile.ZIP_DEFLATED)
-    assert 'would unpack to 10,000,000; weights do not' in refused(path)
+    assert 'bytes to 10,000,000; weights do not shrink' in refused(path)
     install_torch(monkeypatch, {'never': 'read'})
     names = {'a/data.pkl': bytes(10**7)}
     path = write_zip(tmp_path / 'a.pth', names, zipfile.ZIP_DEFLATED)
-    assert 'would unpack to 10,000,000; weights do not' in refused(path)
+    assert 'bytes to 10,000,000; weights do not shrink' in refused(path)
     assert 'without weights' in refused(write_zip(tmp_path / 'b', {'a.txt': 'text'}))
+
+
+def test_a_piece_of_an_array_is_not_far_larger_than_the_array(tmp_path):
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        options = {'maxshape': (None,), 'chunks': (10**7,), 'compression': 'gzip'}
+        file.create_dataset('a/bias', (4,), 'f4', **options)[:] = 0
+    assert 'holds a/bias in pieces that are larger than it is' in refused(path)
 
 
 def test_an_h5_file_takes_nothing_from_another(tmp_path):

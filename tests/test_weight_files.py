@@ -139,8 +139,10 @@ class Tensor:
     def numpy(self):
         return self.array
 
+    layout = 'strided'
 
-def install_torch(monkeypatch, found):
+
+def install_torch(monkeypatch, found, version='2.14.1+cpu'):
     def load(path, *, map_location, weights_only):
         assert weights_only
         if isinstance(found, Exception):
@@ -149,7 +151,13 @@ def install_torch(monkeypatch, found):
 
     module = types.ModuleType('torch')
     module.Tensor, module.load = Tensor, load
+    module.strided, module.__version__ = 'strided', version
     monkeypatch.setitem(sys.modules, 'torch', module)
+
+
+def test_a_pytorch_that_may_run_code_is_not_used(tmp_path, monkeypatch):
+    install_torch(monkeypatch, {}, version='2.5.1')
+    assert 'install 2.6 or newer' in refused(write_pth(tmp_path / 'a.pth'))
 
 
 def write_pth(path):

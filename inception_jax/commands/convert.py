@@ -1,11 +1,13 @@
 """convert: files of weights of others to ours, runs to files, and back to others."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+from inception_jax.commands import class_names
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import told_disk
+from inception_jax.commands.lines import ended_by_sigterm, told_disk
 
 HELP = 'weights of others, or of a run, as a file of ours, or as a file of others'
 EPILOG = (
@@ -71,23 +73,24 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             options.output, lambda: convert.export(one, options.output, options.to)
         )
     if options.layout:
-        found = convert.read(
+        source = convert.Source(
             options.input,
-            layout_name=options.layout,
-            network=options.network,
-            auxiliary=options.auxiliary,
-            class_names=_class_names(options.classes),
-            licence=options.licence,
-            normalisation=options.normalised,
+            options.layout,
+            options.network,
+            options.auxiliary,
+            class_names.read('--classes', options.classes),
+            options.normalised,
+            options.licence,
         )
+        found = convert.read(source)
     else:
-        found = convert.of_run(_trained(options), options.input, options.licence)
+        found = convert.from_run(_trained(options), options.input, options.licence)
 
     def work() -> int:
         from inception_jax.weights import own
 
         _write(options.output, lambda: own.save(options.output, *found))
-        print(convert.text(own.about(options.output)))
+        print(convert.text(own.find(options.output)))
         return 0
 
     return work
@@ -96,7 +99,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 def _numbers(text: str) -> list[float]:
     """Reads three numbers, for argparse."""
     numbers = [float(part) for part in text.split(',')]
-    if len(numbers) != 3:
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise ValueError
     return numbers
 
@@ -105,6 +108,8 @@ def _check(options: argparse.Namespace) -> None:
     """Raises ValueError if options do not go together or the output is there."""
     if options.layout and not options.network:
         raise ValueError('--from needs --network NAME: what the file is of')
+    if options.normalised and min(options.normalised[1]) <= 0:
+        raise ValueError('--normalised has a STD of 0 or below; expected more')
     if not options.layout:
         for name in ('auxiliary', 'classes', 'normalised'):
             if getattr(options, name):
@@ -136,24 +141,8 @@ def _trained(options: argparse.Namespace):
     return trained.of_weights(options.input, options.network)
 
 
-def _class_names(path: Path | None) -> list[str] | None:
-    if path is None:
-        return None
-    try:
-        names = path.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f'--classes {path} cannot be read; name a text file with a class a line'
-        ) from error
-    names = [name.strip() for name in names if name.strip()]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'--classes {path} names {twice} twice; classes are different')
-    return names
-
-
 def _write(path: Path, write: Callable[[], None]) -> int:
-    with told_disk(path):
+    with told_disk(path), ended_by_sigterm():
         path.parent.mkdir(parents=True, exist_ok=True)
         write()
     return 0

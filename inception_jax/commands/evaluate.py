@@ -2,14 +2,13 @@
 
 import argparse
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inception_jax.commands import score_tables, subjects
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import progress, told_late
+from inception_jax.commands.lines import ended_by_sigterm, progress, told_late
 
 HELP = 'the errors of a run or of weights, by 1, 10, 12 or 144 crops'
 EPILOG = (
@@ -44,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--batch-size',
         type=score_tables.count,
         metavar='N',
-        help="crops at a time; the run's if not given",
+        help="crops at a time; the run's, or 32 a device, if not given",
     )
     parser.add_argument(
         '--skip-unreadable', action='store_true', help='leave out what cannot be read'
@@ -101,12 +100,9 @@ def told(advice: str) -> Iterator[None]:
     from inception_jax.data.example import Unreadable
     from inception_jax.signals import Stopped
 
-    def end(number, frame):
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        with ended_by_sigterm():
+            yield
     except (KeyboardInterrupt, SystemExit):
         print('stopped; the same command goes on from what is done', file=sys.stderr)
         raise
@@ -114,5 +110,3 @@ def told(advice: str) -> Iterator[None]:
         raise Stopped(f'{error}; {advice}; what is done is kept') from error
     except OSError as error:
         raise Stopped(f'{error}; what was kept before is as it was') from error
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inception_jax.commands import subjects
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import told_disk
+from inception_jax.commands.lines import ended_by_sigterm, told_disk
 
 HELP = 'a network with its weights as one file that runs with jax alone'
 EPILOG = (
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         found = export.of_trained(one, **chosen)
-        with told_disk(options.output):
+        with told_disk(options.output), ended_by_sigterm():
             export.save(options.output, found)
         print(export.text(found))
         return 0

@@ -70,6 +70,20 @@ def told_late() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the work as Ctrl-C does: what is half done is cleared away."""
+
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def told_disk(path: Path) -> Iterator[None]:
     """Makes a line of a file that cannot be written."""
     try:
@@ -90,9 +104,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     try:
         work = command()
     except BrokenPipeError:
-        # The reader of a table has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _seen_enough()
     except (ValueError, OSError) as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 2
@@ -100,11 +112,19 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         return 128 + signal.SIGINT
     try:
         return work() if work else 0
+    except BrokenPipeError:
+        return _seen_enough()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 1
+
+
+def _seen_enough() -> int:
+    """Ends a command whose output nobody reads any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _one_line(error: Exception) -> str:

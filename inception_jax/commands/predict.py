@@ -8,15 +8,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from inception_jax.commands import score_tables, subjects
+from inception_jax.commands import class_names, score_tables, subjects
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import progress, told_disk
+from inception_jax.commands.lines import ended_by_sigterm, progress, told_disk
 
 HELP = 'the most probable classes of image files, or features of them'
 EPILOG = (
     'Files that cannot be read are listed at the end, and the exit status is 1. Of a '
     'run the averaged parameters are used.'
 )
+
+# A file's name may be any bytes; they come out as they were.
+NAMES_OF_FILES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,49 +73,58 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Finds the images and the network, and returns the rest of the work."""
     refuse(rest)
     _check(options)
-    from inception_jax.data.files_source import open_files
+    from inception_jax.data.files_source import Files, find_files
 
+    names = class_names.read('--names', options.names)
+    paths = find_files(options.images)
     one, _ = subjects.opened(options)
-    images = open_files(options.images, one.class_names)
     from inception_jax import predict
     from inception_jax.applied import check_end_point
 
     if options.features:
         check_end_point(one.network, options.features)
-    if options.names:
-        one = one._replace(class_names=_names(options.names, one.class_names))
+    if names is not None:
+        one = one._replace(class_names=_names(names, one.class_names))
     faults = []
-    asked = predict.Asked(
-        images,
+    request = predict.Request(
+        Files(tuple(paths), one.class_names),
         options.crops,
-        predict.batch_size(one, len(images), options.batch_size),
+        predict.batch_size(one, len(paths), options.batch_size),
         faults.append,
-        progress(len(images), shown=options.output or not sys.stdout.isatty()),
+        progress(len(paths), shown=options.output or not sys.stdout.isatty()),
     )
+    return lambda: _work(options, one, request, faults)
 
-    def work() -> int:
+
+def _work(options: argparse.Namespace, one, request, faults: list) -> int:
+    """Tells or writes what the network says, then what could not be read."""
+    from inception_jax import predict
+
+    with ended_by_sigterm():
         if options.features:
-            with told_disk(options.output):
-                predict.write_features(one, asked, options.features, options.output)
+            name, path = options.features, options.output
+            with told_disk(path):
+                predict.write_features(one, request, name, path)
         else:
-            _tell(options, predict.predictions(one, asked, options.top))
-        if faults:
-            texts = sorted(map(str, faults))
-            print(
-                f'{len(faults):,} of {len(images):,} images cannot be read:',
-                *texts,
-                sep='\n',
-                file=sys.stderr,
-            )
-        return 1 if faults else 0
-
-    return work
+            top = min(options.top, len(one.class_names))
+            found = predict.predictions(one, request, top)
+            _tell(options, _lines(options.format, found, top))
+    if faults:
+        print(
+            f'{len(faults):,} of {len(request.images):,} images cannot be read:',
+            *sorted(map(str, faults)),
+            sep='\n',
+            file=sys.stderr,
+        )
+    return 1 if faults else 0
 
 
 def _check(options: argparse.Namespace) -> None:
     """Raises ValueError for options that do not go together."""
     if options.batch_size == 0 or options.top == 0:
         raise ValueError('--batch-size and --top are of 1 or more')
+    if options.output is not None and options.output.exists():
+        raise ValueError(f'{options.output} is there already; name another --output')
     if not options.features:
         return
     if options.output is None or options.output.suffix != '.npz':
@@ -121,34 +133,33 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError('--features is of one crop; leave out --crops')
 
 
-def _names(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        names = path.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+def _names(given: list[str], classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(given) != len(classes):
         raise ValueError(
-            f'--names {path} cannot be read; name a text file with a class a line'
-        ) from error
-    if len(names) != len(classes):
-        raise ValueError(
-            f'--names {path} has {len(names):,} lines, and there are {len(classes):,} '
+            f'--names has {len(given):,} lines, and there are {len(classes):,} '
             'classes; name each'
         )
-    return tuple(names)
+    return tuple(given)
 
 
-def _tell(options: argparse.Namespace, found: Iterable) -> None:
-    """Prints predictions as they come, or writes them into a file."""
-    lines = {'md': _table, 'csv': _csv, 'json': _json}[options.format](
-        found, options.top
-    )
+def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
+    """Prints lines as they come, or writes them into a file in one piece."""
     if options.output is None:
         for line in lines:
-            print(line, flush=True)
+            # Names that are no text have marks in them on a screen.
+            print(line.encode('utf-8', 'replace').decode(), flush=True)
         return
-    with told_disk(options.output):
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        with options.output.open('w', encoding='utf-8') as file:
+    from inception_jax.workdirs import in_one_piece
+
+    path = options.output
+    with told_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with in_one_piece(path) as place, place.open('w', **NAMES_OF_FILES) as file:
             file.writelines(f'{line}\n' for line in lines)
+
+
+def _lines(form: str, found: Iterable, top: int) -> Iterator[str]:
+    return {'md': _table, 'csv': _csv, 'json': _json}[form](found, top)
 
 
 def _table(found: Iterable, top: int) -> Iterator[str]:

@@ -28,14 +28,14 @@ class Files:
         return Example(Path(path).read_bytes(), 0, path)
 
 
-def open_files(paths: Iterable[Path], class_names: tuple[str, ...]) -> Files:
+def find_files(paths: Iterable[Path]) -> list[str]:
     """Returns the files named, and the image files in the folders named and below.
 
     Raises:
       ValueError: there is no such file or folder, or no image file in one.
     """
-    found = [str(file) for path in paths for file in _files(path)]
-    return Files(tuple(dict.fromkeys(found)), class_names)
+    found = (str(file) for path in paths for file in _files(path))
+    return list(dict.fromkeys(found))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -47,7 +47,7 @@ def _files(path: Path) -> Iterator[Path]:
                 f'{", ".join(EXTENSIONS)}'
             )
         yield from (path / name for name in images)
-    elif path.exists():
+    elif path.is_file():
         yield path
     else:
         raise ValueError(f'{path}: there is no such file or folder')

@@ -34,11 +34,12 @@ class Layout(NamedTuple):
     """A network in a layout: what reads it, and the fields of `Network` that are
     the layout's: how its images are evaluated, and its batch norm.
 
-    The module has `variables`, `entries` and, unless it reads alone, `arrays`.
+    The module has `variables`, `entries` and, if it `writes`, `arrays`.
     """
 
     module: ModuleType
     fields: Mapping[str, Any]
+    writes: bool = True
 
 
 LAYOUTS = {
@@ -47,7 +48,7 @@ LAYOUTS = {
         'inception_v4_slim': Layout(slim, {}),
         'inception_resnet_v2_slim': Layout(slim, {}),
     },
-    'facenet': {'inception_resnet_v1_facenet': Layout(slim, FACES)},
+    'facenet': {'inception_resnet_v1_facenet': Layout(slim, FACES, writes=False)},
     'keras': {
         'inception_v3': Layout(keras, {}),
         'inception_resnet_v2_slim': Layout(keras, {}),
@@ -61,7 +62,9 @@ LAYOUTS = {
     },
     'torchvision': {'inception_v3_torchvision': Layout(torchvision, TORCHVISION)},
     'facenet_pytorch': {
-        'inception_resnet_v1_facenet': Layout(facenet_pytorch, GAMMA | FACES)
+        'inception_resnet_v1_facenet': Layout(
+            facenet_pytorch, GAMMA | FACES, writes=False
+        )
     },
 }
 

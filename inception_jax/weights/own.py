@@ -1,4 +1,4 @@
-"""Our own files of weights: safetensors, and beside them what they are, in JSON.
+"""Weight files: safetensors, and beside them what they are, in JSON.
 
 The JSON names the network with its fields, the classes in their order, how the weights
 came to be, and the SHA-256 of the other file, so that neither is taken for another's.
@@ -10,21 +10,21 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.version import VERSION
 from inception_jax.weights import variables as ours
-from inception_jax.weights.files.opened import opened
-from inception_jax.weights.files.written import in_one_piece, save_safetensors
+from inception_jax.weights.files.faults import NotWeights
+from inception_jax.weights.files.safetensors import opened
+from inception_jax.weights.files.written import save_safetensors
 from inception_jax.weights.variables import Entry
-from inception_jax.workdirs import write_json
+from inception_jax.workdirs import in_one_piece, names_of, write_json
 
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
-CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
 # The fields of a network that say how it sees images.
 PREPROCESSING = (
     'input_size',
@@ -37,7 +37,7 @@ PREPROCESSING = (
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What a file of weights says of itself.
+    """What a weight file says of itself.
 
     `network` are the arguments of `networks.choose` without the classes, whose names
     `classes` has in their order. `residual_scale` is one number per residual block, or
@@ -50,20 +50,22 @@ class About:
     residual_scale: tuple[float, ...] | None
     origin: dict[str, Any]
     licence: str | None
-    fingerprint: str = ''
-    sha256: str = ''
 
-    def value(self) -> Network:
-        """Returns the network.
 
-        Raises:
-          ValueError: there is none of that name, or with such fields.
-        """
-        return choose(**self.network, classes=len(self.classes))
+class File(NamedTuple):
+    """A weight file, not read yet: what stands beside it.
+
+    `fingerprint` is that of the network when it was written, `sha256` of the file.
+    """
+
+    path: Path
+    about: About
+    fingerprint: str
+    sha256: str
 
 
 def beside(path: Path) -> Path:
-    """Returns where the JSON of a file of weights stands."""
+    """Returns where the JSON of a weight file stands."""
     return path.with_suffix('.json')
 
 
@@ -75,26 +77,29 @@ def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
       OSError: they cannot be written.
     """
     check_ending(path)
-    arrays = ours.write(variables, entries(variables))
-    network = about.value()
+    network = _value(about)
     with in_one_piece(path) as place:
-        save_safetensors(place, arrays)
+        save_safetensors(place, ours.write(variables, entries(variables)))
         digest = sha256(place)
-    about = dataclasses.replace(about, fingerprint=fingerprint(network), sha256=digest)
-    seen = {name: getattr(network, name) for name in PREPROCESSING}
     section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
     found = {
         'format': FORMAT,
         'inception_jax': VERSION,
         **dataclasses.asdict(about),
         'network': section,
-        'preprocessing': seen,
+        'preprocessing': {name: getattr(network, name) for name in PREPROCESSING},
+        'fingerprint': fingerprint(network),
+        'sha256': digest,
     }
     write_json(beside(path), found)
 
 
-def about(path: Path) -> About:
-    """Returns what stands beside a file of weights.
+def _value(about: About) -> Network:
+    return choose(**about.network, classes=len(about.classes))
+
+
+def find(path: Path) -> File:
+    """Returns a weight file with what stands beside it.
 
     Raises:
       ValueError: nothing does, or it is damaged.
@@ -115,21 +120,23 @@ def about(path: Path) -> About:
     if isinstance(found, dict) and found.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{place} is of another version of inception_jax')
     try:
-        return _parsed(found)
+        about, digests = _parsed(found), (found['fingerprint'], found['sha256'])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{place} is not that of a file of weights, or is damaged'
+            f'{place} is not that of a weight file, or is damaged'
         ) from error
+    return File(path, about, *digests)
 
 
-def network_of(path: Path, about: About, name: str | None = None) -> Network:
-    """Returns the network of a file of weights.
+def network_of(file: File, name: str | None = None) -> Network:
+    """Returns the network of a weight file.
 
     One of one's own is code: it is imported only if it is named by `name`.
 
     Raises:
       ValueError: the network is another than `name`, or today another one.
     """
+    path, about, wanted, _ = file
     own = about.network['name']
     if name not in (None, own):
         raise ValueError(f'{path} has weights of {own}, not of {name}')
@@ -139,8 +146,8 @@ def network_of(path: Path, about: About, name: str | None = None) -> Network:
             f'--network {own} if you trust it'
         )
     try:
-        found = about.value()
-        same = fingerprint(found) == about.fingerprint
+        found = _value(about)
+        same = fingerprint(found) == wanted
     except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f'{beside(path)} names no network ({error})') from error
     if not same:
@@ -161,11 +168,9 @@ def _parsed(found: Mapping[str, Any]) -> About:
     seen = {name: found['preprocessing'][name] for name in PREPROCESSING}
     fields['network'] = {**found['network'], **seen}
     fields['network']['name'] = str(found['network']['name'])
-    fields['classes'] = tuple(map(str, found['classes']))
+    fields['classes'] = names_of(found['classes'])
     scales = found['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
-    if CONTROLS & set(''.join(fields['classes'])):
-        raise ValueError('a class that would move the terminal')
     low, high = seen['pixel_range']
     if not all(map(math.isfinite, (low, high, *(fields['residual_scale'] or ())))):
         raise ValueError('a number that is not finite')
@@ -173,16 +178,17 @@ def _parsed(found: Mapping[str, Any]) -> About:
 
 
 def load(
-    path: Path, about: About, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
+    file: File, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Returns the variables in a file, of the names and shapes of `like`.
+    """Returns the variables in a weight file, of the names and shapes of `like`.
 
     Those of the blocks `left_out` are, if the file has them.
 
     Raises:
       ValueError: it is not the file that its JSON is of, or it has other arrays.
     """
-    if sha256(path) != about.sha256:
+    path = file.path
+    if sha256(path) != file.sha256:
         raise ValueError(
             f'{path} is not the file that {beside(path).name} is of: its SHA-256 is '
             'another; fetch or make both again'
@@ -191,11 +197,13 @@ def load(
     def ignored(name: str) -> bool:
         return name.split(SEPARATOR)[1:2] in [[block] for block in left_out]
 
-    with opened(path) as arrays:
-        try:
+    try:
+        with opened(path) as arrays:
             found = ours.read(arrays, entries(like), ignored)
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
+    except NotWeights as error:
+        raise ValueError(f'{path} {error}') from error
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
     # Without batch norm there are no statistics, but their collection is.
     return {name: {} for name in like} | found
 
@@ -217,9 +225,9 @@ def _leaves(tree: Mapping, path: tuple[str, ...]) -> Iterator[tuple[tuple, Any]]
 
 
 def check_ending(path: Path) -> None:
-    """Raises ValueError unless a path can be that of a file of weights."""
+    """Raises ValueError unless a path can be that of a weight file."""
     if path.suffix != ENDING:
-        raise ValueError(f'{path} is no file of ours; expected FILE{ENDING}')
+        raise ValueError(f'{path} is no weight file; expected FILE{ENDING}')
 
 
 def sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ Arrays are named by layer, as in conv2d_3/kernel, whichever of them it is.
 
 import contextlib
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import h5py
 from inception_jax.weights.files.faults import (
     NotWeights,
     archive,
-    check_growth,
     damaged,
 )
 from inception_jax.weights.stored import Stored
@@ -21,6 +21,8 @@ from inception_jax.weights.stored import Stored
 IN_ARCHIVE = 'model.weights.h5'
 # A group of these holds a layer's arrays by number, and says its name.
 BY_NUMBER = 'vars'
+# Numbers in a piece of an array, below which none is refused.
+MOST_CHUNK = 2**20
 NORM = ('beta', 'moving_mean', 'moving_variance')
 LAYER = ('kernel', 'bias')
 
@@ -36,7 +38,6 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
 def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
     """Yields the arrays of a .keras file; see `files.opened`."""
     with archive(path) as packed:
-        check_growth(packed, IN_ARCHIVE)
         inner = io.BytesIO(packed.read(IN_ARCHIVE))
     with _file(inner) as arrays:
         yield arrays
@@ -75,6 +76,9 @@ def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
     for name, array in found.items():
         if array.external or array.is_virtual:
             raise NotWeights(f'takes {name} from another file; weights stand in one')
+        # A piece is unpacked whole, however little of it the array is.
+        if math.prod(array.chunks or ()) > max(array.size or 0, MOST_CHUNK):
+            raise NotWeights(f'holds {name} in pieces that are larger than it is')
     return found
 
 

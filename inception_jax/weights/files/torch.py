@@ -5,11 +5,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inception_jax.weights.files.faults import NotWeights, archive, check_growth
+from inception_jax.weights.files.faults import NotWeights, archive
 from inception_jax.weights.stored import Stored
 
 # What files of before PyTorch 1.6 begin with: a pickled number of theirs.
 OLD = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+# Before, what read weights alone could be led to run code (CVE-2025-32434).
+SAFE = (2, 6)
 
 
 @contextlib.contextmanager
@@ -25,9 +28,14 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
             'is a file of PyTorch, which is not installed: pip install torch, or save '
             'it as .safetensors where it is'
         ) from error
+    if tuple(map(int, torch.__version__.split('.')[:2])) < SAFE:
+        raise NotWeights(
+            f'would be read by PyTorch {torch.__version__}, which may run what is in '
+            'it; install 2.6 or newer'
+        )
     if zipfile.is_zipfile(path):
-        with archive(path) as packed:
-            check_growth(packed)
+        with archive(path):
+            pass
     try:
         found = torch.load(path, map_location='cpu', weights_only=True)
     except OSError:
@@ -43,10 +51,14 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
         not found
         or not isinstance(found, Mapping)
         or not all(isinstance(name, str) for name in found)
-        or not all(isinstance(x, torch.Tensor) for x in found.values())
+        or not all(_is_array(torch, x) for x in found.values())
     ):
         raise NotWeights('holds no state dict; expected arrays by name')
     yield {name: _stored(x) for name, x in found.items()}
+
+
+def _is_array(torch, x) -> bool:
+    return isinstance(x, torch.Tensor) and x.layout is torch.strided
 
 
 def _stored(tensor) -> Stored:

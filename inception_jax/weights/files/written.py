@@ -1,7 +1,6 @@
 """Files in the layouts of others, for their own programs to read."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -9,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from inception_jax.workdirs import draft
+from inception_jax.workdirs import in_one_piece
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -22,17 +21,6 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     save = save_safetensors if path.suffix == '.safetensors' else _write_h5
     with in_one_piece(path) as place:
         save(place, arrays)
-
-
-@contextlib.contextmanager
-def in_one_piece(path: Path) -> Iterator[Path]:
-    """Yields where to write a file, which is there when all of it is written."""
-    place = draft(path)
-    try:
-        yield place
-        place.replace(path)
-    finally:
-        place.unlink(missing_ok=True)
 
 
 def save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

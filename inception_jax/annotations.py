@@ -1,0 +1,50 @@
+"""Values in a config beside the annotations of what they are for."""
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Tells whether a value, as JSON or Python has it, is what an annotation says."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(fits(value, option) for option in typing.get_args(annotation))
+    kind = typing.get_origin(annotation) or annotation
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is tuple:
+        return isinstance(value, list | tuple) and _fit_items(
+            value, typing.get_args(annotation)
+        )
+    if kind is Mapping:
+        _, entry = typing.get_args(annotation)
+        return isinstance(value, Mapping) and all(
+            fits(one, entry) for one in value.values()
+        )
+    return value is None if kind is types.NoneType else isinstance(value, kind)
+
+
+def _fit_items(values, annotations) -> bool:
+    if annotations[-1] is Ellipsis:
+        return all(fits(value, annotations[0]) for value in values)
+    return len(values) == len(annotations) and all(map(fits, values, annotations))
+
+
+def spelled(annotation: Any) -> str:
+    """Returns what may stand in a config, in words; arrays never do."""
+    kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if kind in (typing.Union, types.UnionType):
+        plain = [p for p in parts if p not in (jax.Array, np.ndarray)]
+        return ' or '.join(map(spelled, plain))
+    if kind is tuple:
+        many = '' if parts[-1] is Ellipsis else f'{len(parts)} '
+        return f'list of {many}{spelled(parts[0])}'
+    if kind is Mapping:
+        return f'{spelled(parts[1])} by name'
+    return 'None' if annotation is types.NoneType else annotation.__name__
