@@ -18,6 +18,9 @@ from inception_jax.weights.files.opened import opened, parts
 from inception_jax.weights.layouts import head_classes, layout
 from inception_jax.weights.normalised import renormalised
 
+# What the names in our own files begin with.
+OURS = ('params/', 'batch_stats/')
+
 
 class Converted(NamedTuple):
     """Variables, and what their file says of them."""
@@ -66,6 +69,10 @@ def read(source: Source) -> Converted:
             value = dataclasses.replace(value, classes=len(names))
             variables = found.module.variables(value, arrays)
         except ValueError as error:
+            if all(name.startswith(OURS) for name in arrays):
+                raise ValueError(
+                    f'{path} is a weight file of ours already; see --to'
+                ) from error
             raise ValueError(
                 f'{path} as {source.network} of {source.layout}: {error}'
             ) from error
@@ -80,15 +87,12 @@ def read(source: Source) -> Converted:
     return Converted(about, variables)
 
 
-def from_run(one: Trained, workdir: Path, licence: str | None) -> Converted:
+def from_run(one: Trained, licence: str | None) -> Converted:
     """Returns the averages of a run as weights."""
-    origin = {'run': workdir.name} | {
-        name: one.about[name] for name in ('seed', 'step', 'parameters')
-    }
     scales = tuple(float(str(scale)) for scale in one.scales)
     if _has_own_scales(one):
         scales = None
-    about = own.About(one.section, one.class_names, scales, origin, licence)
+    about = own.About(one.section, one.class_names, scales, one.origin, licence)
     return Converted(about, jax.device_get(one.variables))
 
 
@@ -129,8 +133,8 @@ def _has_own_scales(one: Trained) -> bool:
     return np.allclose(one.scales, own_scales(one.network), rtol=1e-6)
 
 
-def export(one: Trained, path: Path, layout_name: str) -> None:
-    """Writes weights in the layout of others.
+def export(one: Trained, path: Path, layout_name: str) -> int:
+    """Writes weights in the layout of others, and returns how many arrays they are.
 
     Raises:
       OSError: the file cannot be written.
@@ -138,6 +142,7 @@ def export(one: Trained, path: Path, layout_name: str) -> None:
     found = layout(layout_name, one.network.name)
     arrays = found.module.arrays(one.network, jax.device_get(one.variables))
     written.write(path, arrays)
+    return len(arrays)
 
 
 def _named(source: Source) -> Callable[[int], tuple[str, ...]]:

@@ -80,7 +80,13 @@ def exported(
 
 def of_trained(one: Trained, **options) -> Export:
     """Exports a trained network with its scales; `options` are those of `exported`."""
-    network, about = one.network, {**one.about, 'class_names': list(one.class_names)}
+    network = one.network
+    about = {
+        **one.about,
+        'class_names': list(one.class_names),
+        'origin': one.origin,
+        'licence': one.licence,
+    }
     if residual_scales(network):
         network = with_scales(network, one.scales.tolist())
     found = exported(network, jax.device_get(one.variables), **options)
@@ -90,18 +96,19 @@ def of_trained(one: Trained, **options) -> Export:
 def text(found: Export) -> str:
     """Returns how to call a program, in words."""
     about = found.about
-    side = about['input_size']
+    side, numbers = about['input_size'], sum(x.size for x in found.weights.values())
     low, high = about['pixel_range']
     pixels = '0 to 255' if about['pixels'] == 'uint8' else f'{low:.4g} to {high:.4g}'
     rows = {
         'network': f'{about["network"]}{", folded" * about["folded"]}',
         'images': f'{about["pixels"]} [b, {side}, {side}, 3], {pixels}',
         'logits': f'float32 [b, {about["classes"]}]',
-        'weights': f'{sum(x.size for x in found.weights.values()):,} numbers',
+        'weights': f'{numbers:,} numbers, batch statistics included',
         'runs on': ', '.join(about['platforms']),
     }
-    if about['residual_scales'] == 'input':
-        rows['scales'] = 'float32 [residual blocks], the last argument'
+    if about['scale_input']:
+        count = len(about['residual_scales'])
+        rows['scales'] = f'float32 [{count}], the last argument'
     return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
 
 
@@ -172,9 +179,12 @@ def _about(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
         'classes': network.classes,
         'input_size': network.input_size,
         'crop_fraction': network.crop_fraction,
+        'square_crop': network.square_crop,
+        'interpolation': network.interpolation,
         'pixels': pixels,
         'pixel_range': list(network.pixel_range),
-        'residual_scales': 'input' if scale_input else list(residual_scales(network)),
+        'residual_scales': list(residual_scales(network)),
+        'scale_input': scale_input,
         'folded': folded,
         'platforms': list(platforms),
     }

@@ -40,6 +40,7 @@ class Recipe:
     The blocks in `frozen` stay as they are, their batch norm with the statistics that
     it has stored. The updates of those in `rate_factors` are multiplied by a number; it
     is kept as pairs. Both name blocks, stages, or `trunk`: all blocks but the heads.
+    Several names are a tuple, or stand with commas in a text.
     """
 
     optimizer: str
@@ -77,7 +78,8 @@ class Recipe:
             raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
         for field in ('remat', 'frozen'):
             given = getattr(self, field)
-            names = (given,) if isinstance(given, str) else tuple(given)
+            names = given.split(',') if isinstance(given, str) else given
+            names = tuple(filter(None, map(str.strip, names)))
             object.__setattr__(self, field, names)
         factors = dict(self.rate_factors or ())
         _check_factors(factors)

@@ -63,7 +63,8 @@ def score(wrong: np.ndarray) -> Score:
         * math.sqrt(share * (1 - share) / number + spread / (4 * number))
         / (1 + spread)
     )
-    return Score(100 * share, 100 * max(0.0, centre - half), 100 * (centre + half))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Score(100 * share, 100 * low, 100 * high)
 
 
 def without(found: Probabilities, excluded: Sequence[str]) -> Probabilities:

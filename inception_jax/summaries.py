@@ -3,8 +3,10 @@
 import dataclasses
 
 from inception_jax import logs, plots
+from inception_jax.by_block import named
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
+from inception_jax.networks.table import params
 from inception_jax.prepare import Prepared
 from inception_jax.train import Outcome
 from inception_jax.verdicts import Verdict, first_silent
@@ -35,20 +37,39 @@ def finish(p: Prepared, outcome: Outcome) -> str:
 
 
 def header(p: Prepared, done: int) -> str:
-    """Returns what is about to happen, in three lines."""
-    params = sum(block.total('params') for block in measure(p.network))
+    """Returns what is about to happen, in three lines or four."""
+    count = sum(params(p.network, block) for block in measure(p.network))
     given = p.experiment.config['network']
     sizes = [f'{n} x {given[n]}' for n in ('width', 'depth') if given[n] != 1.0]
     run, devices = p.experiment.run, p.mesh.devices.flat
     going_on = f', going on from step {done:,}' if done else ''
     return (
-        f'{", ".join([p.network.name, *sizes])}, {params:,} parameters, '
+        f'{", ".join([p.network.name, *sizes])}, {count:,} parameters, '
         f'{p.network.input_size} pixels\n'
         f'{p.experiment.data.source}: {len(p.train_source):,} images to train on, '
         f'{len(p.evaluation_source):,} to evaluate, {p.network.classes} classes\n'
         f'{p.steps:,} steps of {run.batch_size} images ({run.epochs:g} epochs) on '
-        f'{p.mesh.size} x {devices[0].device_kind}{going_on}'
+        f'{p.mesh.size} x {devices[0].device_kind}{going_on}{_tuning(p)}'
     )
+
+
+def _tuning(p: Prepared) -> str:
+    """Returns a line about weights that a run begins with and what it trains of them.
+
+    It is empty for a run that draws its values and trains all.
+    """
+    recipe, parts = p.experiment.recipe, []
+    if recipe.init_from:
+        head = ' and a new head' if recipe.new_head else ''
+        parts.append(f'begins with {recipe.init_from}{head}')
+    if recipe.frozen:
+        frozen = named(p.network, recipe.frozen)
+        free = [block for block in measure(p.network) if block.name not in frozen]
+        trains = sum(params(p.network, block) for block in free)
+        drawn = '' if recipe.init_from else ' at drawn values'
+        parts.append(f'{", ".join(recipe.frozen)} frozen{drawn}: trains {trains:,}')
+    parts += [f'{name} at {x:g} of the rate' for name, x in recipe.rate_factors]
+    return f'\n{"; ".join(parts)}' if parts else ''
 
 
 def _located(p: Prepared, verdict: Verdict, records: list[logs.Record]) -> Verdict:

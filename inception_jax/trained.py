@@ -22,7 +22,8 @@ class Trained(NamedTuple):
     `section` are the arguments of `networks.choose` that give the network, without its
     classes. `variables` are float32 by the names of the classifier, `scales` float32
     [residual blocks], `dtype` that of the convolutions, `mesh` the devices that apply
-    it. `about` says where they are from. Of a run there are its `data`, what it found
+    it. `about` says what they are, `origin` and `licence` what a
+    weight file does. Of a run there are its `data`, what it found
     of its evaluation images as `prepare.about` has it, and the `batch_size`.
     """
 
@@ -34,6 +35,8 @@ class Trained(NamedTuple):
     dtype: str
     mesh: Mesh
     about: dict[str, Any]
+    origin: dict[str, Any]
+    licence: str | None = None
     data: Data | None = None
     images: dict[str, Any] | None = None
     batch_size: int | None = None
@@ -67,10 +70,20 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
         dtype=chosen.recipe.dtype,
         mesh=p.mesh,
         about=about,
+        origin=_origin(p, about),
         data=chosen.data,
         images=p.identity['data']['evaluation'],
         batch_size=chosen.run.batch_size,
     )
+
+
+def _origin(p: prepare.Prepared, about: dict[str, Any]) -> dict[str, Any]:
+    """Returns how the weights of a run came to be."""
+    names = ('seed', 'step', 'parameters')
+    origin = {'run': p.workdir.name, **{name: about[name] for name in names}}
+    if digest := p.identity.get('weights'):
+        origin['began with'] = {Path(p.experiment.recipe.init_from).name: digest}
+    return origin
 
 
 def of_weights(path: Path, network: str | None = None) -> Trained:
@@ -97,6 +110,8 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
             'residual_scale': about.residual_scale,
             'weights': file.sha256,
         },
+        origin=about.origin,
+        licence=about.licence,
     )
 
 

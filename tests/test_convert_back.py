@@ -12,7 +12,8 @@ from test_train import arguments
 
 from inception_jax import probabilities, trained
 from inception_jax.__main__ import main
-from inception_jax.weights import own
+from inception_jax.commands import convert as command_module
+from inception_jax.weights import layouts, own
 
 
 def ours(path, layout, name, scales=None):
@@ -270,3 +271,75 @@ def test_other_residual_scales_than_those_of_a_layout_are_refused(tmp_path, caps
     )
     ours(paths[0], 'timm', 'V2', scales=(0.17, 0.1, 0.2, 1.0))
     assert convert(*paths, **options) == 0
+
+
+def test_the_same_evaluation_again_is_read_from_its_file(run, tmp_path, monkeypatch):
+    path = tmp_path / 'low.safetensors'
+    assert main(['convert', str(run), str(path)]) == 0
+    command = ['evaluate', f'--weights={path}', '--network=tiny:NET']
+    command += ['--source=synthetic:16/4', '--split=test']
+    assert main(command) == 0
+    monkeypatch.setattr(probabilities, 'compute', None)
+    assert main(command) == 0
+
+
+def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
+    changes = {'network__name': 'tiny:PLAIN', 'run__epochs': 1}
+    assert main(arguments(tmp_path / 'run', **changes)) == 0
+    assert convert(tmp_path / 'run', tmp_path / 'a.safetensors') == 0
+    assert own.find(tmp_path / 'a.safetensors').about.residual_scale is None
+
+
+@pytest.mark.parametrize(
+    'field', [{'pixel_range': (0.0, 1.0)}, {'batch_norm_epsilon': 0.1}]
+)
+def test_what_their_code_has_otherwise_is_refused(field, tmp_path, capsys):
+    variables, _ = made('slim', 'V4')
+    about = own.About(
+        {'name': 'narrow:V4', 'auxiliary': False, **field},
+        tuple('01234'),
+        None,
+        {},
+        None,
+    )
+    own.save(tmp_path / 'a.safetensors', about, variables)
+    options = {'to': 'slim', 'network': 'narrow:V4'}
+    text = refused(
+        capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options
+    )
+    assert f'of a network with {next(iter(field))}' in text
+
+
+def test_variables_that_a_layout_does_not_have_are_refused(tmp_path, capsys):
+    ours(tmp_path / 'a.safetensors', 'timm', 'V4')
+    options = {'to': 'slim', 'network': 'narrow:V4'}
+    text = refused(
+        capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options
+    )
+    assert 'slim has no place for' in text
+    assert 'params/stem/conv0/bn/scale' in text
+
+
+def test_a_weight_file_is_not_converted_again(tmp_path, capsys):
+    ours(tmp_path / 'a.safetensors', 'timm', 'V4')
+    text = refused(
+        capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **FROM
+    )
+    assert 'is a weight file of ours already; see --to' in text
+
+
+@pytest.mark.parametrize('std', ['0,1,1', '1,-1,1'])
+def test_a_deviation_that_cannot_be_is_refused(std, theirs, tmp_path, capsys):
+    command = [
+        'convert',
+        str(theirs[0]),
+        str(tmp_path / 'b.safetensors'),
+        '--from=timm',
+    ]
+    command += ['--network=narrow:V4', '--normalised', '0.5,0.5,0.5', std]
+    assert main(command) == 2
+    assert '--normalised has a STD of 0 or below' in capsys.readouterr().err
+
+
+def test_the_layouts_of_the_command_are_those_there_are():
+    assert tuple(layouts.LAYOUTS) == command_module.LAYOUTS

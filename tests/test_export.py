@@ -156,9 +156,12 @@ def test_a_file_tells_what_it_is(tmp_path):
         'classes': 10,
         'input_size': 16,
         'crop_fraction': 0.875,
+        'square_crop': False,
+        'interpolation': 'bilinear',
         'pixels': 'uint8',
         'pixel_range': [-1.0, 1.0],
         'residual_scales': [0.2, 0.2],
+        'scale_input': False,
         'folded': False,
         'platforms': ['cuda', 'cpu'],
     }

@@ -229,7 +229,7 @@ def test_features_of_an_interrupted_command_are_not_there(
             ['.', '--features=pool', '--output=f.npz', '--crops=10'],
             '--features is of one crop',
         ),
-        (['.', '--top=0'], '--batch-size and --top are of 1 or more'),
+        (['.', '--top=0'], '--top is 0; expected 1 or more'),
         (['.', '--batch-size=3'], 'batch_size 3 does not divide over 4 devices'),
         (['.', '--names=nowhere.txt'], '--names nowhere.txt cannot be read'),
         (['.', '--network=tiny:NET'], '--network goes with --weights'),

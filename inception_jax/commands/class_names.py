@@ -7,7 +7,7 @@ def read(option: str, path: Path | None) -> list[str] | None:
     """Returns the names in the file of an option, None without one.
 
     Raises:
-      ValueError: it cannot be read, or names a class twice.
+      ValueError: it cannot be read.
     """
     if path is None:
         return None
@@ -17,8 +17,20 @@ def read(option: str, path: Path | None) -> list[str] | None:
         raise ValueError(
             f'{option} {path} cannot be read; name a text file with a class a line'
         ) from error
-    names = [name.strip() for name in names if name.strip()]
+    return [name.strip() for name in names if name.strip()]
+
+
+def read_different(option: str, path: Path | None) -> list[str] | None:
+    """Returns names of which no two are the same.
+
+    Raises:
+      ValueError: two are, or the file cannot be read.
+    """
+    names = read(option, path) or []
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'{option} {path} names {twice} twice; classes are different')
-    return names
+        raise ValueError(
+            f'{option} {path} names {twice} twice; classes are different, and predict '
+            '--names shows any names'
+        )
+    return None if path is None else names

@@ -69,22 +69,20 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.to:
         one = _trained(options)
         convert.check_export(one, options.output, options.to)
-        return lambda: _write(
-            options.output, lambda: convert.export(one, options.output, options.to)
-        )
+        return lambda: _export(options, one)
     if options.layout:
         source = convert.Source(
             options.input,
             options.layout,
             options.network,
             options.auxiliary,
-            class_names.read('--classes', options.classes),
+            class_names.read_different('--classes', options.classes),
             options.normalised,
             options.licence,
         )
         found = convert.read(source)
     else:
-        found = convert.from_run(_trained(options), options.input, options.licence)
+        found = convert.from_run(_trained(options), options.licence)
 
     def work() -> int:
         from inception_jax.weights import own
@@ -98,9 +96,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 def _numbers(text: str) -> list[float]:
     """Reads three numbers, for argparse."""
-    numbers = [float(part) for part in text.split(',')]
+    try:
+        numbers = [float(part) for part in text.split(',')]
+    except ValueError:
+        numbers = []
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        raise ValueError
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not three numbers with commas between them'
+        )
     return numbers
 
 
@@ -141,8 +144,18 @@ def _trained(options: argparse.Namespace):
     return trained.of_weights(options.input, options.network)
 
 
-def _write(path: Path, write: Callable[[], None]) -> int:
+def _export(options: argparse.Namespace, one) -> int:
+    from inception_jax import convert
+
+    count = _write(
+        options.output, lambda: convert.export(one, options.output, options.to)
+    )
+    print(f'{options.output}: {count:,} arrays by the names of {options.to}')
+    return 0
+
+
+def _write(path: Path, write: Callable):
+    """Returns what the function returns that writes the file."""
     with told_disk(path), ended_by_sigterm():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write()
-    return 0
+        return write()

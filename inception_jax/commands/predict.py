@@ -121,8 +121,9 @@ def _work(options: argparse.Namespace, one, request, faults: list) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raises ValueError for options that do not go together."""
-    if options.batch_size == 0 or options.top == 0:
-        raise ValueError('--batch-size and --top are of 1 or more')
+    for name in ('batch_size', 'top'):
+        if getattr(options, name) == 0:
+            raise ValueError(f'--{name.replace("_", "-")} is 0; expected 1 or more')
     if options.output is not None and options.output.exists():
         raise ValueError(f'{options.output} is there already; name another --output')
     if not options.features:

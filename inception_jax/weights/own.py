@@ -152,7 +152,7 @@ def network_of(file: File, name: str | None = None) -> Network:
         raise ValueError(f'{beside(path)} names no network ({error})') from error
     if not same:
         raise ValueError(
-            f'{path} was made of a {own} that is another network today; take the '
+            f'{path} was made of {own}, which is another network today; take the '
             'version of it, or of inception_jax, that made the file'
         )
     blocks, scales = len(residual_scales(found) or (1.0,)), about.residual_scale
@@ -188,7 +188,11 @@ def load(
       ValueError: it is not the file that its JSON is of, or it has other arrays.
     """
     path = file.path
-    if sha256(path) != file.sha256:
+    try:
+        digest = sha256(path)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror})') from error
+    if digest != file.sha256:
         raise ValueError(
             f'{path} is not the file that {beside(path).name} is of: its SHA-256 is '
             'another; fetch or make both again'
