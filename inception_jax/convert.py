@@ -1,4 +1,4 @@
-"""From files in the layouts of others to files of weights of ours, and back."""
+"""From files in the layouts of others to weight files, and back."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ def read(source: Source) -> Converted:
         except ValueError as error:
             if all(name.startswith(OURS) for name in arrays):
                 raise ValueError(
-                    f'{path} is a weight file of ours already; see --to'
+                    f'{path} is a weight file already; see --to'
                 ) from error
             raise ValueError(
                 f'{path} as {source.network} of {source.layout}: {error}'

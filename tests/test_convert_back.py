@@ -170,7 +170,7 @@ def test_a_file_of_another_network_is_refused(theirs, tmp_path, capsys):
         ({'from': None, 'auxiliary': True}, '--auxiliary goes with --from'),
         ({'from': None, 'classes': 'names'}, '--classes goes with --from'),
         ({'from': None}, 'theirs.safetensors is no folder of a run; say the layout'),
-        ({'to': 'timm', 'from': None, 'licence': 'MIT'}, 'is said in files of ours'),
+        ({'to': 'timm', 'from': None, 'licence': 'MIT'}, 'is said in weight files'),
         ({'to': 'timm', 'from': None}, 'theirs.json is not there'),
         ({'classes': 'nowhere.txt'}, '--classes nowhere.txt cannot be read'),
         ({'from': None, 'epochs': '3'}, 'unknown argument --epochs=3; see --help'),
@@ -325,7 +325,7 @@ def test_a_weight_file_is_not_converted_again(tmp_path, capsys):
     text = refused(
         capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **FROM
     )
-    assert 'is a weight file of ours already; see --to' in text
+    assert 'is a weight file already; see --to' in text
 
 
 @pytest.mark.parametrize('std', ['0,1,1', '1,-1,1'])

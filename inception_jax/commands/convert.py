@@ -1,4 +1,4 @@
-"""convert: files of weights of others to ours, runs to files, and back to others."""
+"""convert: weights of others and of runs to weight files, and back to others."""
 
 import argparse
 import math
@@ -9,9 +9,9 @@ from inception_jax.commands import class_names
 from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import ended_by_sigterm, told_disk
 
-HELP = 'weights of others, or of a run, as a file of ours, or as a file of others'
+HELP = 'weights of others or of a run to a weight file, and one to a file of others'
 EPILOG = (
-    'A file of ours is OUTPUT.safetensors, and beside it OUTPUT.json says what it is. '
+    'A weight file is OUTPUT.safetensors, and beside it OUTPUT.json says what it is. '
     'docs/weights.md tells where files are to be had, and what each needs.'
 )
 # As in `weights.layouts`, which imports too much for a help page.
@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         'input',
         type=Path,
         metavar='INPUT',
-        help='a file of others (--from), the folder of a run, or a file of ours (--to)',
+        help='a file of others (--from), the folder of a run, or a weight file (--to)',
     )
     parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.safetensors')
     way = parser.add_mutually_exclusive_group()
@@ -120,10 +120,10 @@ def _check(options: argparse.Namespace) -> None:
     if not (options.layout or options.to or options.input.is_dir()):
         raise ValueError(
             f'{options.input} is no folder of a run; say the layout of a file by '
-            '--from, or with a file of ours that of the output by --to'
+            '--from, or with a weight file that of the output by --to'
         )
     if options.to and options.licence:
-        raise ValueError('--licence is said in files of ours; leave it out with --to')
+        raise ValueError('--licence is said in weight files; leave it out with --to')
     if not options.to:
         from inception_jax.weights import own
 

@@ -1,4 +1,4 @@
-"""The options that name a trained network: a run, or a file of weights."""
+"""The options that name a trained network: a run, or a weight file."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--weights',
         type=Path,
         metavar='FILE',
-        help='of a file of weights that convert wrote',
+        help='of a weight file, which convert writes',
     )
     group.add_argument(
         '--network', metavar='NAME', help='what the weights must be of, for certainty'
