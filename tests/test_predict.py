@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from test_train import arguments
+from test_train import arguments, environment
 from tiny import NET
 
 from inception_jax import trained
@@ -245,19 +245,17 @@ def test_a_mistake_is_one_line(options, message, workdir, photos, monkeypatch, c
 
 def test_a_reader_that_has_seen_enough_is_no_error(workdir, photos):
     command = [sys.executable, '-m', 'inception_jax', 'predict', f'--workdir={workdir}']
-    environment = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, str(photos), '--format=csv'],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=environment(),
         text=True,
-    )
-    assert process.stdout.readline() == 'image,rank,class,probability\n'
-    process.stdout.close()
-    assert 'Traceback' not in process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == 0
+    ) as process:
+        assert process.stdout.readline() == 'image,rank,class,probability\n'
+        process.stdout.close()
+        assert 'Traceback' not in process.stderr.read()
+    assert process.returncode == 0
 
 
 def test_names_of_files_that_are_no_text_come_out_as_they_were(workdir, tmp_path):
