@@ -59,6 +59,19 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'({before["fingerprint"]}), and this config names {run["network"]} '
             f'({run["fingerprint"]}); use another --workdir'
         )
+    _check_config(folder, before, run)
+    _check_parts(folder, before, run)
+    for split in run['data']:
+        if before['data'][split] != run['data'][split]:
+            raise ValueError(
+                f'the data of the {split} split have changed since the run in {folder} '
+                f'began: {_spelled(before["data"][split])} then, '
+                f'{_spelled(run["data"][split])} now; restore them, or use another '
+                '--workdir'
+            )
+
+
+def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
     # Defaults as JSON has them: lists for tuples.
     old, new = (
         workdirs.flat(json.loads(json.dumps(completed(one['config']))))
@@ -79,6 +92,10 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'this config has {new.get(first)!r} ({len(changed)} such fields); use '
             'another --workdir, or the config of the run'
         )
+
+
+def _check_parts(folder: Path, before: Mapping, run: Mapping) -> None:
+    """Raises ValueError where other devices or weights make another run of it."""
     parts = [one.get('replicas', 1) for one in (before, run)]
     if parts[0] != parts[1]:
         raise ValueError(
@@ -92,14 +109,6 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
             f'the run in {folder} began with other weights (SHA-256 {weights[0]}) than '
             'config.recipe.init_from; name those, or use another --workdir'
         )
-    for split in run['data']:
-        if before['data'][split] != run['data'][split]:
-            raise ValueError(
-                f'the data of the {split} split have changed since the run in {folder} '
-                f'began: {_spelled(before["data"][split])} then, '
-                f'{_spelled(run["data"][split])} now; restore them, or use another '
-                '--workdir'
-            )
 
 
 def _spelled(data: Mapping[str, Any]) -> str:

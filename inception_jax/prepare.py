@@ -15,7 +15,7 @@ from inception_jax.data.sources import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.recipe import Hparams, hparams_for
-from inception_jax.settings import Experiment, experiment
+from inception_jax.settings import Experiment, Run, experiment
 
 
 class Prepared(NamedTuple):
@@ -130,20 +130,10 @@ def _with_sources(
     _check_same_classes(train_source, evaluation_source)
     network = _with_classes(chosen, train_source)
     measure(network)
-    steps_per_epoch = len(train_source) / run.batch_size
-    hparams = hparams_for(
-        network,
-        **chosen.hparams,
-        epochs=run.epochs,
-        steps_per_epoch=steps_per_epoch,
-    )
-    steps = round(run.epochs * steps_per_epoch)
-    if steps < 1:
-        raise ValueError(
-            f'{run.epochs:g} epochs of {len(train_source)} images are less than one '
-            f'batch of {run.batch_size}; raise config.run.epochs or lower '
-            'config.run.batch_size'
-        )
+    steps = _steps(run, len(train_source))
+    per_epoch = len(train_source) / run.batch_size
+    length = {'epochs': run.epochs, 'steps_per_epoch': per_epoch}
+    hparams = hparams_for(network, **chosen.hparams, **length)
     data_seen = {'train': about(train_source), 'evaluation': about(evaluation_source)}
     own = chosen.parallel.batch_norm == 'per_device'
     replicas = mesh.size if own else 1
@@ -160,10 +150,21 @@ def _with_sources(
         train_source,
         evaluation_source,
         mesh,
-        steps_per_epoch,
+        per_epoch,
         steps,
         whose,
     )
+
+
+def _steps(run: Run, images: int) -> int:
+    """Returns how many steps a run makes."""
+    steps = round(run.epochs * (images / run.batch_size))
+    if steps < 1:
+        raise ValueError(
+            f'{run.epochs:g} epochs of {images} images are less than one batch of '
+            f'{run.batch_size}; raise config.run.epochs or lower config.run.batch_size'
+        )
+    return steps
 
 
 def _weights(
