@@ -116,10 +116,10 @@ def _check_split(info, split: str | None) -> None:
     try:
         files = info.splits[str(split)].file_instructions
     except (KeyError, ValueError) as error:
+        what = f'has no split {split!r}; its splits are' if split else 'needs a split:'
         raise ValueError(
-            f'{info.full_name} has no split {split!r}; its splits are '
-            f'{", ".join(info.splits)}, or parts of them such as '
-            f'{next(iter(info.splits))}[:10%]'
+            f'{info.full_name} {what} {", ".join(info.splits)}, or parts of them such '
+            f'as {next(iter(info.splits))}[:10%]'
         ) from error
     missing = [file.filename for file in files if not os.path.exists(file.filename)]
     if missing or not files:
