@@ -306,7 +306,7 @@ def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_pat
             'tiny/3.0.0 is not in .* there is plain/1.0.0, ti',
         ),
         ('tfds:tiny', 'test', "no split 'test'; its splits are train"),
-        ('tfds:tiny', None, 'no split None; its splits are train'),
+        ('tfds:tiny', None, 'needs a split: train'),
         ('tfds:tiny', 'train[:0]', 'it is empty'),
         (
             'tfds:plain',
