@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax import processes
 from inception_jax.by_block import without
 from inception_jax.logs import warn
 from inception_jax.networks.network import Network, program, residual_scales
@@ -37,7 +36,7 @@ def check(
 
     Raises:
       ValueError: there is no such file, or it is of another network, of other residual
-        scales or classes, or not the same in all processes.
+        scales or classes.
     """
     file = own.find(Path(recipe.init_from))
     theirs = own.network_of(file, name if ':' in file.about.network['name'] else None)
@@ -51,11 +50,6 @@ def check(
             f'({names[0]}, ...), and the data have {len(class_names):,} '
             f'({class_names[0]}, ...); set config.recipe.new_head=true to begin with a '
             'new head'
-        )
-    first = int(file.sha256[:7], 16)
-    if processes.agreed(first) != first:
-        raise ValueError(
-            f'{file.path} is another file in process 0; give all the same weights'
         )
     return file.sha256
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import beginnings, identity, parallel, workdirs
+from inception_jax import beginnings, identity, parallel, processes, workdirs
 from inception_jax.data.example import Example
 from inception_jax.data.sources import Source, open_source
 from inception_jax.networks.network import Network
@@ -182,16 +182,23 @@ def _weights(
     if path is None:
         return None
     before = workdirs.identity(workdir) if workdirs.is_run(workdir) else {}
-    if before.get('weights') and before['config']['recipe']['init_from'] == path:
-        return before['weights']
-    return beginnings.check(
-        chosen.recipe,
-        network,
-        chosen.config['network']['name'],
-        hparams,
-        class_names,
-        own_scales=chosen.hparams.get('residual_scale') is None,
-    )
+    digest = before.get('weights')
+    if not digest or before['config']['recipe'].get('init_from') != path:
+        digest = beginnings.check(
+            chosen.recipe,
+            network,
+            chosen.config['network']['name'],
+            hparams,
+            class_names,
+            own_scales=chosen.hparams.get('residual_scale') is None,
+        )
+    # All processes ask, whether they have looked at the file or not.
+    start = int(digest[:7], 16)
+    if processes.agreed(start) != start:
+        raise ValueError(
+            f'{path} is another file than that of process 0; give all the same weights'
+        )
+    return digest
 
 
 def about(source: Source) -> dict:
