@@ -105,9 +105,11 @@ def _check_parts(folder: Path, before: Mapping, run: Mapping) -> None:
         )
     weights = [one.get('weights') for one in (before, run)]
     if weights[0] != weights[1]:
+        began = f'weights of SHA-256 {weights[0]}' if weights[0] else 'drawn values'
+        now = 'other weights' if weights[1] else 'none'
         raise ValueError(
-            f'the run in {folder} began with other weights (SHA-256 {weights[0]}) than '
-            'config.recipe.init_from; name those, or use another --workdir'
+            f'the run in {folder} began with {began}, and config.recipe.init_from '
+            f'names {now}; go on by --workdir alone, or use another'
         )
 
 

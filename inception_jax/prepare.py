@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,10 @@ from jax.sharding import Mesh
 from inception_jax import beginnings, identity, parallel, processes, workdirs
 from inception_jax.data.example import Example
 from inception_jax.data.sources import Source, open_source
+from inception_jax.logs import warn
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
+from inception_jax.overrides import at
 from inception_jax.recipe import Hparams, hparams_for
 from inception_jax.settings import Experiment, Run, experiment
 
@@ -182,8 +185,11 @@ def _weights(
     if path is None:
         return None
     before = workdirs.identity(workdir) if workdirs.is_run(workdir) else {}
-    digest = before.get('weights')
-    if not digest or before['config']['recipe'].get('init_from') != path:
+    digest, same = before.get('weights'), at(before, 'config.recipe.init_from') == path
+    if digest and not same and not Path(path).exists():
+        warn(f'{path} is not there; the run goes on without it')
+        same = True
+    if not (digest and same):
         digest = beginnings.check(
             chosen.recipe,
             network,
@@ -193,7 +199,7 @@ def _weights(
             own_scales=chosen.hparams.get('residual_scale') is None,
         )
     # All processes ask, whether they have looked at the file or not.
-    start = int(digest[:7], 16)
+    start = zlib.crc32(str(digest).encode()) >> 1
     if processes.agreed(start) != start:
         raise ValueError(
             f'{path} is another file than that of process 0; give all the same weights'

@@ -3,8 +3,8 @@
 import dataclasses
 import inspect
 import math
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from inception_jax.annotations import fits, spelled
@@ -151,7 +151,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     _check_names('', config, sections, required=needed)
     config = completed({name: dict(section) for name, section in config.items()})
     if isinstance(weights := config['recipe']['init_from'], str):
-        config['recipe']['init_from'] = str(Path(weights).resolve())
+        config['recipe']['init_from'] = os.path.abspath(weights)
     network = _arguments('network', choose, config['network'])
     hparams = _arguments(
         'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')

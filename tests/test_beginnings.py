@@ -153,7 +153,7 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     # Under another path the same file is the same, and the other is another.
     assert begin(run, weights) == 0
     assert begin(run, other) == 2
-    assert 'began with other weights' in capsys.readouterr().err
+    assert 'config.recipe.init_from names other weights' in capsys.readouterr().err
 
 
 def test_residual_scales_of_the_weights_are_those_of_the_run(tmp_path, capsys):

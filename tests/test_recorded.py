@@ -69,7 +69,7 @@ def test_images_that_are_not_all_there_are_noticed(folder, capsys):
     assert printed.count('\n') == 1
 
 
-@pytest.mark.parametrize('text', ['[1, 2]', '"ab"', '{', '[]', '["a\\u001b"]'])
+@pytest.mark.parametrize('text', ['[1, 2]', '"ab"', '{', '[]'])
 def test_classes_that_are_damaged_are_one_line(text, folder, capsys):
     (folder / 'run' / workdirs.CLASSES).write_text(text)
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2

@@ -104,7 +104,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     try:
         work = command()
     except BrokenPipeError:
-        return _seen_enough()
+        return seen_enough()
     except (ValueError, OSError) as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 2
@@ -112,8 +112,6 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         return 128 + signal.SIGINT
     try:
         return work() if work else 0
-    except BrokenPipeError:
-        return _seen_enough()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
@@ -121,7 +119,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         return 1
 
 
-def _seen_enough() -> int:
+def seen_enough() -> int:
     """Ends a command whose output nobody reads any more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

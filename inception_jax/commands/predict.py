@@ -10,7 +10,12 @@ from pathlib import Path
 
 from inception_jax.commands import class_names, score_tables, subjects
 from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import ended_by_sigterm, progress, told_disk
+from inception_jax.commands.lines import (
+    ended_by_sigterm,
+    progress,
+    seen_enough,
+    told_disk,
+)
 
 HELP = 'the most probable classes of image files, or features of them'
 EPILOG = (
@@ -146,9 +151,12 @@ def _names(given: list[str], classes: tuple[str, ...]) -> tuple[str, ...]:
 def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
     """Prints lines as they come, or writes them into a file in one piece."""
     if options.output is None:
-        for line in lines:
-            # Names that are no text have marks in them on a screen.
-            print(line.encode('utf-8', 'replace').decode(), flush=True)
+        try:
+            for line in lines:
+                # Names that are no text have marks in them on a screen.
+                print(line.encode('utf-8', 'replace').decode(), flush=True)
+        except BrokenPipeError:
+            seen_enough()
         return
     from inception_jax.workdirs import in_one_piece
 

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from inception_jax.workdirs import in_one_piece, names_of, write_json
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
+CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
 # The fields of a network that say how it sees images.
 PREPROCESSING = (
     'input_size',
@@ -169,6 +171,10 @@ def _parsed(found: Mapping[str, Any]) -> About:
     fields['network'] = {**found['network'], **seen}
     fields['network']['name'] = str(found['network']['name'])
     fields['classes'] = names_of(found['classes'])
+    if CONTROLS & set(''.join(fields['classes'])):
+        raise ValueError('a class that would move a terminal')
+    if not re.fullmatch('[0-9a-f]{64}', found['sha256']):
+        raise ValueError('no SHA-256')
     scales = found['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
     low, high = seen['pixel_range']

@@ -1,4 +1,4 @@
-"""What can be wrong with a file of weights, and the check of packed archives."""
+"""What can be wrong with a file of weights or an archive, as one line of ours."""
 
 import contextlib
 import zipfile
