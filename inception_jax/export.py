@@ -1,4 +1,4 @@
-"""A network with its variables as a file that jax alone runs: a program and weights."""
+"""A network as a file that jax runs without this package: a program and weights."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""export: a trained network as one file that runs with jax alone."""
+"""export: a trained network as one file that jax runs without this package."""
 
 import argparse
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from inception_jax.commands import subjects
 from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import ended_by_sigterm, told_disk
 
-HELP = 'a network with its weights as one file that runs with jax alone'
+HELP = 'a network with its weights as one file that jax runs without this package'
 EPILOG = (
     'The file holds a program in StableHLO, for batches of any size, and the weights. '
     'docs/weights.md has the five lines that run it.'
