@@ -1,7 +1,7 @@
 """From files in the layouts of others to weight files, and back."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,10 +62,11 @@ def read(source: Source) -> Converted:
     section = {'name': source.network, **found.fields}
     if not source.auxiliary:
         section['auxiliary'] = False
-    value, named = choose(**section), _named(source)
+    value, imagenet = choose(**section), imagenet_labels()
     with opened(path) as arrays:
         try:
-            names = named(head_classes(found.module, value, arrays))
+            classes = head_classes(found.module, value, arrays)
+            names = _names(source, classes, imagenet)
             value = dataclasses.replace(value, classes=len(names))
             variables = found.module.variables(value, arrays)
         except ValueError as error:
@@ -145,25 +146,21 @@ def export(one: Trained, path: Path, layout_name: str) -> int:
     return len(arrays)
 
 
-def _named(source: Source) -> Callable[[int], tuple[str, ...]]:
-    """Returns what names so many classes, without a background unless it is named."""
-    given, imagenet = source.class_names, imagenet_labels()
-
-    def named(classes: int) -> tuple[str, ...]:
-        if source.layout == 'slim' and len(given or imagenet) == classes - 1:
-            classes -= 1
-        if given is None and classes == len(imagenet):
-            return imagenet
-        if given is None:
-            return tuple(map(str, range(classes)))
-        if len(given) != classes:
-            raise ValueError(
-                f'the file has {classes} classes, and {len(given)} are named; name '
-                'each of them, a line each'
-            )
-        return tuple(given)
-
-    return named
+def _names(source: Source, classes: int, imagenet: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names of so many classes, less a background that is not named."""
+    given = source.class_names
+    if source.layout == 'slim' and len(given or imagenet) == classes - 1:
+        classes -= 1
+    if given is None and classes == len(imagenet):
+        return imagenet
+    if given is None:
+        return tuple(map(str, range(classes)))
+    if len(given) != classes:
+        raise ValueError(
+            f'the file has {classes} classes, and {len(given)} are named; name each of '
+            'them, a line each'
+        )
+    return tuple(given)
 
 
 def text(file: own.File) -> str:

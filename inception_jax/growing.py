@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.workdirs import draft, in_one_piece
+from inception_jax.workdirs import in_one_piece
 
 FORMAT = np.lib.format
 
@@ -29,16 +30,16 @@ def growing(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ids, like = [], np.zeros((0,), np.float32)
-    with in_one_piece(path) as whole, _passing(path) as rows:
-        with rows.open('wb') as file:
+    with in_one_piece(path) as whole, tempfile.TemporaryFile(dir=path.parent) as rows:
 
-            def add(name: str, row: np.ndarray) -> None:
-                nonlocal like
-                like = row
-                ids.append(name)
-                file.write(np.ascontiguousarray(row).tobytes())
+        def add(name: str, row: np.ndarray) -> None:
+            nonlocal like
+            like = row
+            ids.append(name)
+            rows.write(np.ascontiguousarray(row).tobytes())
 
-            yield add
+        yield add
+        rows.seek(0)
         with zipfile.ZipFile(whole, 'w') as archive:
             _write(archive, 'ids', np.array(ids, str))
             _write(archive, 'about', np.array(json.dumps(about)))
@@ -46,18 +47,7 @@ def growing(
             head['shape'] = (len(ids), *like.shape) if ids else (0,)
             with archive.open('features.npy', 'w', force_zip64=True) as member:
                 FORMAT.write_array_header_1_0(member, head)
-                with rows.open('rb') as file:
-                    shutil.copyfileobj(file, member, 2**24)
-
-
-@contextlib.contextmanager
-def _passing(path: Path) -> Iterator[Path]:
-    """Yields a place beside a path for what does not stay."""
-    place = draft(path)
-    try:
-        yield place
-    finally:
-        place.unlink(missing_ok=True)
+                shutil.copyfileobj(rows, member, 2**24)
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

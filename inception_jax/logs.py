@@ -42,9 +42,8 @@ class Log:
 
 def save(path: Path, records: list[Record]) -> None:
     """Writes records into a file in one piece."""
-    draft = workdirs.draft(path)
-    draft.write_text(''.join(map(line, records)))
-    draft.replace(path)
+    with workdirs.in_one_piece(path) as draft:
+        draft.write_text(''.join(map(line, records)))
 
 
 def read(folder: Path, split: str | None = None) -> list[Record]:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -69,17 +70,15 @@ def _shares(one: Trained, request: Request) -> Iterator[tuple[int, np.ndarray]]:
     views = number_of_views(request.crops)
     softmax = softmax_of(one, mirrored=mirrored(request.crops))
     total, count = {}, collections.Counter()
-    for batch, found in _results(one, request, softmax):
-        rows = np.asarray(found['softmax'], np.float64)[batch['mask']]
-        for index, row in zip(batch['example'][batch['mask']], rows, strict=True):
-            total[index] = total.get(index, 0) + row
-            count[index] += 1
-            if count[index] == views:
-                yield int(index), (total.pop(index) / views).astype(np.float32)
+    for index, row in _rows(one, request, softmax, 'softmax'):
+        total[index] = total.get(index, 0) + row.astype(np.float64)
+        count[index] += 1
+        if count[index] == views:
+            yield index, (total.pop(index) / views).astype(np.float32)
 
 
-def write_features(one: Trained, request: Request, name: str, path: Path) -> int:
-    """Writes what the end point `name` has for every image, and returns for how many.
+def write_features(one: Trained, request: Request, name: str, path: Path) -> None:
+    """Writes what the end point `name` has for every image that can be read.
 
     The file is an npz with `ids`, `features` float32, a row for an image, and `about`
     in JSON. It is there when all are done.
@@ -90,32 +89,30 @@ def write_features(one: Trained, request: Request, name: str, path: Path) -> int
     """
     apply = end_point_of(one, name)
     about = {**one.about, 'end_point': name, 'classes': list(one.class_names)}
-    done = 0
     with growing(path, about) as add:
-        for batch, found in _results(one, request, apply):
-            rows = np.asarray(found['features'])[batch['mask']]
-            for index, row in zip(batch['example'][batch['mask']], rows, strict=True):
-                add(request.images.paths[index], row)
-                done += 1
-    return done
+        for index, row in _rows(one, request, apply, 'features'):
+            add(request.images.paths[index], row)
 
 
-def _results(
-    one: Trained, request: Request, apply: Callable[[dict], dict]
-) -> Iterator[tuple[dict, dict]]:
-    """Yields batches and what the network makes of them, while it makes the next."""
+def _rows(
+    one: Trained, request: Request, apply: Callable[[dict], dict], what: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields what the network makes of each view, with the number of its image.
+
+    A batch is waited for while the network makes the next.
+    """
     batches = evaluation_batches(
         request.images,
         batch_size=request.batch_size,
         **seen_by(one.network, request.crops),
         unreadable=request.unreadable,
     )
-    waiting, total = collections.deque(), len(request.images)
+    total = len(request.images)
     with contextlib.closing(batches):
-        for batch in batches:
-            waiting.append((batch, apply(batch)))
-            if len(waiting) > 1:
-                yield waiting.popleft()
+        results = ((batch, apply(batch)[what]) for batch in batches)
+        for (batch, found), _ in itertools.pairwise(itertools.chain(results, [None])):
+            rows = np.asarray(found)[batch['mask']]
+            numbers = batch['example'][batch['mask']].tolist()
+            yield from zip(numbers, rows, strict=True)
             request.told(min(total - 1, int(batch['example'].max())))
-        yield from waiting
     request.told(total)

@@ -50,15 +50,17 @@ def write(folder: Path) -> None:
     path = folder / 'table.csv'
     with workdirs.locked(path):
         sweep = members.read(folder)
-        table, draft = rows(sweep), workdirs.draft(path)
-        with draft.open('w', newline='') as file:
+        table = rows(sweep)
+        with (
+            workdirs.in_one_piece(path) as draft,
+            draft.open('w', newline='') as file,
+        ):
             writer = csv.writer(file)
             columns = ['member', *sweep.varied.values(), *RESULTS]
             writer.writerow(columns)
             writer.writerows(
                 [scalar(row[column]) for column in columns] for row in table
             )
-        draft.replace(path)
 
 
 def _row(sweep: Sweep, member: str) -> Row:

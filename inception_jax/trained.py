@@ -22,9 +22,9 @@ class Trained(NamedTuple):
     `section` are the arguments of `networks.choose` that give the network, without its
     classes. `variables` are float32 by the names of the classifier, `scales` float32
     [residual blocks], `dtype` that of the convolutions, `mesh` the devices that apply
-    it. `about` says what they are, `origin` and `licence` what a
-    weight file does. Of a run there are its `data`, what it found
-    of its evaluation images as `prepare.about` has it, and the `batch_size`.
+    it. `about` says what they are, `origin` and `licence` what a weight file does. Of a
+    run there are its `data`, what it found of its evaluation images as `prepare.about`
+    has it, and the `batch_size`.
     """
 
     network: Network

@@ -21,13 +21,7 @@ EPILOG = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     subjects.arguments(parser)
-    parser.add_argument(
-        '--crops',
-        type=int,
-        choices=(1, 10, 12, 144),
-        default=1,
-        help='of each image; their softmax is averaged (%(default)s)',
-    )
+    subjects.add_crops(parser)
     parser.add_argument(
         '--source',
         metavar='SOURCE',

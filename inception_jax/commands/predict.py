@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import functools
 import io
 import json
 import sys
@@ -49,13 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='other names for the classes, a line each in their order',
     )
-    parser.add_argument(
-        '--crops',
-        type=int,
-        choices=(1, 10, 12, 144),
-        default=1,
-        help='of each image; their softmax is averaged (%(default)s)',
-    )
+    subjects.add_crops(parser)
     parser.add_argument(
         '--batch-size',
         type=score_tables.count,
@@ -113,7 +108,8 @@ def _work(options: argparse.Namespace, one, request, faults: list) -> int:
         else:
             top = min(options.top, len(one.class_names))
             found = predict.predictions(one, request, top)
-            _tell(options, _lines(options.format, found, top))
+            forms = {'md': functools.partial(_table, top), 'csv': _csv, 'json': _json}
+            _tell(options, forms[options.format](found))
     if faults:
         print(
             f'{len(faults):,} of {len(request.images):,} images cannot be read:',
@@ -167,11 +163,7 @@ def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
             file.writelines(f'{line}\n' for line in lines)
 
 
-def _lines(form: str, found: Iterable, top: int) -> Iterator[str]:
-    return {'md': _table, 'csv': _csv, 'json': _json}[form](found, top)
-
-
-def _table(found: Iterable, top: int) -> Iterator[str]:
+def _table(top: int, found: Iterable) -> Iterator[str]:
     columns = [name for k in range(1, top + 1) for name in (f'class {k}', '%')]
     yield f'| image | {" | ".join(columns)} |'
     yield f'|{(1 + len(columns)) * " --- |"}'
@@ -182,7 +174,7 @@ def _table(found: Iterable, top: int) -> Iterator[str]:
         yield f'| {" | ".join(texts)} |'
 
 
-def _csv(found: Iterable, top: int) -> Iterator[str]:
+def _csv(found: Iterable) -> Iterator[str]:
     def line(*cells) -> str:
         text = io.StringIO()
         csv.writer(text, lineterminator='').writerow(cells)
@@ -195,7 +187,7 @@ def _csv(found: Iterable, top: int) -> Iterator[str]:
             yield line(one.image, rank, name, f'{p:.6g}')
 
 
-def _json(found: Iterable, top: int) -> Iterator[str]:
+def _json(found: Iterable) -> Iterator[str]:
     """Yields the lines of a list, one for each image."""
     before = '['
     for one in found:

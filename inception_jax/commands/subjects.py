@@ -26,6 +26,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_crops(parser: argparse.ArgumentParser) -> None:
+    """Declares how many crops of an image the network sees."""
+    parser.add_argument(
+        '--crops',
+        type=int,
+        choices=(1, 10, 12, 144),
+        default=1,
+        help='of each image; their softmax is averaged (%(default)s)',
+    )
+
+
 def opened(options: argparse.Namespace):
     """Returns the network with its values, and what paths of its files begin with.
 
