@@ -168,6 +168,8 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     )
     _check_stages(found.network, found.recipe.remat)
     _check_frozen(found.network, found.recipe)
+    # However it was spelt, it is the same run.
+    config['recipe']['frozen'] = list(found.recipe.frozen)
     return found
 
 

@@ -50,6 +50,8 @@ def test_the_config_of_a_run_says_what_is_frozen_and_cannot_change(finished, cap
     assert recipe['frozen'] == ['stem', 'a_1']
     assert recipe['rate_factors'] == {'a': 0.5, 'logits': 2}
     assert main(['train', f'--workdir={finished}']) == 0
+    spelt = TUNED | {'recipe__frozen': 'stem, a_1'}
+    assert main(training(finished, run__epochs=6, **spelt)) == 0
     for field, value in (('frozen', 'stem'), ('rate_factors.a', 0.1)):
         changed = TUNED | {f'recipe__{field}': value}
         assert main(training(finished, run__epochs=6, **changed)) == 2
