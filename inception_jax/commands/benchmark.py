@@ -1,120 +1,53 @@
 """benchmark: measure a part of training on the machine at hand."""
 
 import argparse
-import json
 from collections.abc import Callable
 
-from inception_jax.commands.configs import config
-from inception_jax.commands.lines import table
+from inception_jax.commands import benchmark_input, benchmark_networks
 
 HELP = 'measure how fast a part of training is on this machine'
 EPILOG = (
     'input: images per second from the files to the devices, where the time goes, and '
-    'what the distortions cost on the device.'
+    'what the distortions cost on the device. forward, train: images per second of a '
+    'network on images that are on the device, its start-up and its memory, in turns '
+    'with the same network of another library if one is named.'
 )
+PARTS = ('input', 'forward', 'train')
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--what', choices=('input',), required=True)
     parser.add_argument(
-        '--config', metavar='FILE[:NETWORK]', required=True, help='as for train'
+        '--what', metavar='PART[,PART]', required=True, help=f'of {", ".join(PARTS)}'
+    )
+    parser.add_argument(
+        '--config', metavar='FILE[:NETWORK]', help='of the input, as for train'
     )
     parser.add_argument(
         '--seconds', type=float, default=5.0, help='of a figure (default: 5)'
     )
     parser.add_argument('--format', choices=('table', 'json'), default='table')
+    benchmark_networks.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Measures the training input of a config.
+    """Measures the training input of a config, or a network.
 
     Raises:
-      ValueError: there is no such config or source, its batch does not divide over the
-        devices, or there is no time.
+      ValueError: there is no such part, config, source, network or peer, the batch does
+        not divide over the devices, or there is no time.
     """
-    from inception_jax import parallel
-    from inception_jax.data.sources import open_source
-    from inception_jax.settings import experiment
-
+    parts = options.what.split(',')
+    for name in parts:
+        if name not in PARTS:
+            raise ValueError(f'--what {name!r} is none of {", ".join(PARTS)}')
     if not 0 < options.seconds <= 3600:
         raise ValueError(
             f'--seconds is {options.seconds:g}; expected more than 0, up to 3600'
         )
-    chosen = experiment(config(options.config, rest))
-    parallel.check_batch_size(chosen.run.batch_size, parallel.mesh_of())
-    data = chosen.data
-    source = open_source(data.source, data.train_split, data_dir=data.data_dir)
-
-    def work() -> int:
-        from inception_jax.data.example import Unreadable
-        from inception_jax.data.loading import LostWorker
-        from inception_jax.signals import Stopped
-        from inception_jax.speed.input import measure
-
-        try:
-            found = measure(chosen, source, options.seconds)
-        except (Unreadable, LostWorker) as error:
-            raise Stopped(
-                f'{error}; with config.data.on_unreadable=skip it does not count'
-                if isinstance(error, Unreadable)
-                else str(error)
-            ) from error
-        show = _json if options.format == 'json' else _text
-        print(show(chosen, source, found))
-        return 0
-
-    return work
-
-
-def _json(chosen, source, found) -> str:
-    asked = {
-        'source': chosen.data.source,
-        'split': chosen.data.train_split,
-        'images': len(source),
-        'size': chosen.network.input_size,
-        'batch_size': chosen.run.batch_size,
-    }
-    return json.dumps(asked | found._asdict())
-
-
-def _text(chosen, source, found) -> str:
-    import jax
-
-    batch, size = chosen.run.batch_size, chosen.network.input_size
-    device = jax.devices()[0].device_kind
-    plural = 'es' if found.workers > 1 else ''
-    who = f'{found.workers} process{plural}' if found.workers else 'threads'
-    return '\n'.join(
-        [
-            f'{chosen.data.source} {chosen.data.train_split}, {len(source):,} images; '
-            f'crops of {size} x {size}, batches of {batch}',
-            '',
-            table(
-                ('one thread', 'microseconds an image', 'share'),
-                _shares(found.stages),
-            ),
-            '',
-            table(
-                ('to the device', 'images/s'),
-                [
-                    ('one thread', f'{found.one_thread:,.0f}'),
-                    (f'{found.cores} cores, {who}', f'{found.all_cores:,.0f}'),
-                ],
-            ),
-            '',
-            f'Steps of {1e3 * batch / found.all_cores:,.1f} ms or more do not wait.',
-            '',
-            table(
-                (f'on the device ({device})', 'microseconds an image'),
-                [(name, f'{1e6 * took:,.1f}') for name, took in found.device.items()],
-            ),
-        ]
-    )
-
-
-def _shares(stages: dict[str, float]) -> list[tuple[str, ...]]:
-    whole = sum(stages.values())
-    return [
-        (name, f'{1e6 * took:,.0f}', f'{100 * took / whole:.0f} %')
-        for name, took in stages.items()
-    ]
+    if 'input' not in parts:
+        return benchmark_networks.run(options, rest, list(dict.fromkeys(parts)))
+    if len(parts) > 1:
+        raise ValueError(
+            f'--what {options.what}: input is measured alone; leave it out, or the rest'
+        )
+    return benchmark_input.run(options, rest)

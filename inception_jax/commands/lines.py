@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from inception_jax.members import ENGINES
 from inception_jax.signals import Stopped
 
@@ -45,6 +43,9 @@ def progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
     """
     if not shown:
         return lambda done: None
+    # Here, for a machine that only measures networks may have no tqdm.
+    from tqdm import tqdm
+
     last, bar = time.monotonic(), None
 
     def tell(done: int) -> None:

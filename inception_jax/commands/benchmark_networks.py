@@ -1,0 +1,189 @@
+"""benchmark --what forward,train: how fast a network is, alone or beside a peer's."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from inception_jax.commands.benchmark_tables import text
+from inception_jax.commands.configs import refuse
+from inception_jax.commands.lines import ended_by_sigterm
+from inception_jax.networks.catalogue import choose, load
+from inception_jax.networks.network import Network
+from inception_jax.networks.shapes import measure
+from inception_jax.signals import Stopped
+from inception_jax.speed import figures, relatives, sides
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('a network (forward, train)')
+    group.add_argument('--network', metavar='NAME', help='as for describe')
+    group.add_argument('--width', type=float, default=1.0, help='as in a config')
+    group.add_argument('--depth', type=float, default=1.0, help='as in a config')
+    group.add_argument(
+        '--input-size', type=int, metavar='N', help="of images; the network's"
+    )
+    group.add_argument('--batch-size', type=int, default=8, metavar='N')
+    group.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
+    group.add_argument(
+        '--rounds', type=int, default=5, metavar='N', help='turns of each (default: 5)'
+    )
+    group.add_argument(
+        '--against',
+        choices=tuple(relatives.BY_NAME),
+        help='whom to take turns with',
+    )
+    group.add_argument(
+        '--peer-python',
+        metavar='FILE',
+        help='the Python that has the peer, if not this one',
+    )
+    group.add_argument(
+        '--peer-compile',
+        action='store_true',
+        help='try torch.compile too, which takes minutes',
+    )
+
+
+def run(
+    options: argparse.Namespace, rest: list[str], parts: Sequence[str]
+) -> Callable[[], int]:
+    """Measures a network.
+
+    Raises:
+      ValueError: an option is wrong, the peer cannot be measured, or the batch does not
+        divide over the devices.
+    """
+    refuse(rest)
+    asked = _asked(options)
+    with _told():
+        device = sides.check(asked)
+
+    def work() -> int:
+        told = _about(asked, options) | {'device': device, 'parts': {}}
+        with ended_by_sigterm():
+            for part in parts:
+                found = sides.measured(part, asked, device['platform'], _tell)
+                told['parts'][part] = figures.part(part, asked, found, _twin(asked))
+        print(json.dumps(told) if options.format == 'json' else text(told))
+        return 0
+
+    return work
+
+
+def _asked(options: argparse.Namespace) -> sides.Asked:
+    """Looks at the options, as far as it goes without devices."""
+    if options.network is None:
+        raise ValueError('--what forward and train need --network; see describe')
+    if options.config is not None:
+        raise ValueError('--config goes with --what input; here give --network NAME')
+    for option in ('batch_size', 'rounds'):
+        if getattr(options, option) < 1:
+            name = option.replace('_', '-')
+            raise ValueError(
+                f'--{name} is {getattr(options, option)}; expected 1 or more'
+            )
+    chosen = {
+        'name': options.network,
+        'width': options.width,
+        'depth': options.depth,
+        'input_size': options.input_size,
+    }
+    network, against = choose(**chosen), _against(options)
+    if against:
+        network = relatives.comparable(network, against.relative)
+        chosen['auxiliary'] = None if network.auxiliary else False
+    measure(network)
+    return sides.Asked(
+        chosen,
+        network,
+        options.batch_size,
+        options.dtype,
+        options.rounds,
+        options.seconds,
+        against,
+    )
+
+
+def _against(options: argparse.Namespace) -> sides.Against | None:
+    if options.against is None:
+        for option in ('peer_python', 'peer_compile'):
+            if getattr(options, option):
+                name = option.replace('_', '-')
+                raise ValueError(
+                    f'--{name} goes with --against {" or ".join(relatives.BY_NAME)}'
+                )
+        return None
+    if (options.width, options.depth) != (1.0, 1.0):
+        raise ValueError(
+            f'{options.against} has networks of full size only; leave out --width and '
+            '--depth, or --against'
+        )
+    peer = relatives.BY_NAME[options.against]
+    if options.peer_compile and not peer.slow:
+        raise ValueError(
+            f'{options.against} is compiled as it is; leave out --peer-compile'
+        )
+    return sides.Against(
+        options.against,
+        peer,
+        relatives.relative(options.against, options.network),
+        options.peer_python or sys.executable,
+        options.peer_compile,
+    )
+
+
+@contextlib.contextmanager
+def _told():
+    """Makes a user's mistake of what a look at the devices or the peer stops."""
+    try:
+        yield
+    except Stopped as error:
+        raise ValueError(str(error)) from error
+
+
+def _twin(asked: sides.Asked) -> Network | None:
+    """Returns the network of ours that computes what the peer's does."""
+    if asked.against is None:
+        return None
+    twin = load(asked.against.relative.twin)
+    return dataclasses.replace(
+        twin,
+        input_size=asked.network.input_size,
+        auxiliary=twin.auxiliary if asked.network.auxiliary else None,
+    )
+
+
+def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
+    """Returns what was measured, and under which conditions."""
+    network, twin = asked.network, _twin(asked)
+    told = {
+        'network': options.network,
+        'width': options.width,
+        'depth': options.depth,
+        'auxiliary': network.auxiliary is not None,
+        'input_size': network.input_size,
+        'classes': network.classes,
+        'batch_size': asked.batch_size,
+        'dtype': asked.dtype,
+        'macs': figures.macs(network, 'forward'),
+        'cores': len(os.sched_getaffinity(0))
+        if hasattr(os, 'sched_getaffinity')
+        else os.cpu_count(),
+    }
+    if twin is None:
+        return told
+    macs = figures.macs(twin, 'forward')
+    return told | {
+        'against': asked.against.name,
+        'peer_network': asked.against.relative.name,
+        'peer_macs': macs,
+        'same_network': macs == told['macs'],
+    }
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

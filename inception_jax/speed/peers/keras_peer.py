@@ -1,0 +1,163 @@
+"""The process that measures a network of keras.applications, with JAX below it.
+
+Command   KERAS_BACKEND=jax python keras_peer.py, and requests on its stdin (serving.py)
+
+Steps are written as in Keras's guide "Writing a training loop from scratch in JAX":
+stateless calls in one jitted function that takes the buffers of its state. That is
+faster than `train_on_batch`, which waits for every loss. The train step has
+cross-entropy with smoothed labels and RMSProp with momentum; no weight decay, clipping
+or averages of parameters, which ours has.
+"""
+
+import os
+import time
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
+import jax
+import keras
+import numpy as np
+from serving import Mistake, peak_resident_bytes, serve
+
+FLOAT32, BFLOAT16 = 'float32', 'mixed_bfloat16'
+
+
+class Peer:
+    """A network, its jitted function and its variables, and one batch."""
+
+    def hello(self, platform: str, network: str) -> dict:
+        """Looks whether a network of this name can run on the device that we have."""
+        found = jax.devices()[0].platform
+        if found != platform:
+            raise Mistake(
+                f'our device is a {platform}, and that of the JAX below Keras a '
+                f'{found}; install the same there, or set JAX_PLATFORMS={found}'
+            )
+        if not hasattr(keras.applications, network):
+            raise Mistake(f'keras {keras.__version__} has no network {network}')
+        return {'versions': {'keras': keras.__version__, 'jax': jax.__version__}}
+
+    def build(
+        self,
+        part: str,
+        network: str,
+        setting: str,
+        auxiliary: bool,
+        classes: int,
+        batch_size: int,
+        input_size: int,
+        dtype: str,
+        platform: str,
+    ) -> dict:
+        """Makes the network, compiles, and makes the first step."""
+        begun = time.perf_counter()
+        keras.mixed_precision.set_global_policy(
+            FLOAT32 if dtype == 'float32' else BFLOAT16
+        )
+        self.model = getattr(keras.applications, network)(
+            weights=None,
+            classes=classes,
+            input_shape=(input_size, input_size, 3),
+            classifier_activation=None,
+        )
+        self._make_batch(batch_size, input_size, classes)
+        function = self._train() if part == 'train' else self._forward()
+        jax.block_until_ready((self.state, self.batch))
+        made = time.perf_counter()
+        lowered = function.lower(self.state, self.batch)
+        traced = time.perf_counter()
+        self.function = lowered.compile()
+        compiled = time.perf_counter()
+        self.steps(count=1, before=0)
+        return {
+            'prepare_seconds': made - begun,
+            'trace_seconds': traced - made,
+            'compile_seconds': compiled - traced,
+            'first_step_seconds': time.perf_counter() - compiled,
+        }
+
+    def _make_batch(self, batch_size: int, input_size: int, classes: int) -> None:
+        generator = np.random.default_rng(0)
+        shape = (batch_size, input_size, input_size, 3)
+        images = generator.integers(256, size=shape, dtype=np.uint8)
+        labels = generator.integers(classes, size=batch_size, dtype=np.int32)
+        self.batch = jax.device_put((images, np.eye(classes, dtype=np.float32)[labels]))
+
+    def _variables(self) -> tuple[list, list]:
+        model = self.model
+        return (
+            [variable.value for variable in model.trainable_variables],
+            [variable.value for variable in model.non_trainable_variables],
+        )
+
+    def _forward(self):
+        def forward(state, batch):
+            logits, _ = self.model.stateless_call(*state, _scaled(batch[0]))
+            return state, logits
+
+        self.state = self._variables()
+        return jax.jit(forward, donate_argnums=0)
+
+    def _train(self):
+        model = self.model
+        optimizer = keras.optimizers.RMSprop(0.045, rho=0.9, momentum=0.9, epsilon=1.0)
+        optimizer.build(model.trainable_variables)
+        loss_of = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=0.1
+        )
+
+        def loss(trained, others, batch):
+            logits, others = model.stateless_call(
+                trained, others, _scaled(batch[0]), training=True
+            )
+            return loss_of(batch[1], logits), others
+
+        def train(state, batch):
+            trained, others, moments = state
+            (value, others), gradients = jax.value_and_grad(loss, has_aux=True)(
+                trained, others, batch
+            )
+            trained, moments = optimizer.stateless_apply(moments, gradients, trained)
+            return (trained, others, moments), value
+
+        moments = [variable.value for variable in optimizer.variables]
+        self.state = (*self._variables(), moments)
+        return jax.jit(train, donate_argnums=0)
+
+    def steps(self, count: int, before: int) -> dict:
+        """Tells the seconds of so many steps, and makes as many `before` as asked."""
+        self._make(before)
+        begun = time.perf_counter()
+        self._make(count)
+        return {'seconds': time.perf_counter() - begun}
+
+    def _make(self, count: int) -> None:
+        results = []
+        for _ in range(count):
+            self.state, result = self.function(self.state, self.batch)
+            # Two steps are queued at most, as ours are.
+            results = [*results[-2:], result]
+            if len(results) > 2:
+                jax.block_until_ready(results[0])
+        jax.block_until_ready((self.state, results))
+
+    def memory(self) -> dict:
+        """Tells the peak of the device, and of the process where they are the same."""
+        stats = jax.devices()[0].memory_stats() or {}
+        if (peak := stats.get('peak_bytes_in_use')) is not None:
+            return {'peak_bytes': peak, 'peak_of': 'a device'}
+        return {'peak_bytes': peak_resident_bytes(), 'peak_of': 'the process'}
+
+
+def _scaled(images):
+    return images.astype('float32') / 127.5 - 1.0
+
+
+def main() -> int:
+    peer = Peer()
+    names = ('hello', 'build', 'steps', 'memory')
+    return serve({name: getattr(peer, name) for name in names})
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
