@@ -101,7 +101,8 @@ def _asked(options: argparse.Namespace) -> sides.Asked:
         chosen,
         network,
         options.batch_size,
-        options.dtype,
+        # What the recipe of a network leaves open goes here.
+        {'dtype': options.dtype},
         options.rounds,
         options.seconds,
         against,
@@ -168,7 +169,7 @@ def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
         'input_size': network.input_size,
         'classes': network.classes,
         'batch_size': asked.batch_size,
-        'dtype': asked.dtype,
+        **asked.recipe,
         'macs': figures.macs(network, 'forward'),
         'cores': len(os.sched_getaffinity(0))
         if hasattr(os, 'sched_getaffinity')

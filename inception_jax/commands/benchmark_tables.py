@@ -43,14 +43,22 @@ def _head(told: Mapping) -> str:
         f'{told["batch_size"]}, {told["dtype"]}; {1e-9 * told["macs"]:.3g} billion '
         'multiply-adds an image',
         f'{device["devices"]} x {device["kind"]}, {told["cores"]} cores; '
-        + ', '.join(f'{name} {text}' for name, text in device['versions'].items()),
+        + _versions(device['versions']),
     ]
+    if 'against' in told:
+        lines.append(
+            f'beside {told["peer_network"]} of {_versions(device["peer_versions"])}'
+        )
     if 'against' in told and not told['same_network']:
         lines.append(
             f"{told['against']}'s {told['peer_network']} is another network, the "
             f'nearest it has: {1e-9 * told["peer_macs"]:.3g} billion multiply-adds'
         )
     return '\n'.join(lines)
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ', '.join(f'{name} {version}' for name, version in versions.items())
 
 
 def _speed(part: str, side: str, found: Mapping) -> tuple[str, ...]:

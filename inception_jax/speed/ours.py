@@ -39,13 +39,17 @@ class Ours:
         }
 
     def build(
-        self, part: str, network: dict[str, Any], batch_size: int, dtype: str
+        self,
+        part: str,
+        network: dict[str, Any],
+        batch_size: int,
+        recipe: dict[str, Any],
     ) -> dict:
         """Compiles, and makes the first step."""
         chosen = choose(**network)
-        self.dtype = dtype
+        self.dtype = recipe['dtype']
         begun = time.perf_counter()
-        work = work_of(part, chosen, recipe_of(dtype), self.mesh)
+        work = work_of(part, chosen, recipe_of(**recipe), self.mesh)
         self.batch = batch_of(chosen, batch_size, self.mesh)
         self.state, self.after = work.state, work.after
         jax.block_until_ready((self.state, self.batch))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import inception_jax
 from inception_jax.networks.network import Network
+from inception_jax.signals import Stopped
 from inception_jax.speed.child import Child, child
 from inception_jax.speed.relatives import Peer, Relative
 
@@ -37,13 +38,14 @@ class Against(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """What is measured. `chosen` are the arguments of `catalogue.choose`, `network` the
-    value; a turn takes about so many `seconds`.
+    value; `recipe` the choices of `work.recipe_of`, `dtype` among them; a turn takes
+    about so many `seconds`.
     """
 
     chosen: dict[str, Any]
     network: Network
     batch_size: int
-    dtype: str
+    recipe: dict[str, Any]
     rounds: int
     seconds: float
     against: Against | None = None
@@ -84,18 +86,26 @@ def check(asked: Asked) -> dict:
     with _ours(asked) as ours:
         device = ours.ask('hello', batch_size=asked.batch_size, devices=_devices(asked))
     if asked.against:
-        with _peer(asked, device['platform']) as peer:
-            told = peer.ask(
-                'hello',
-                platform=device['platform'],
-                network=asked.against.relative.name,
-            )
-        device['versions'] |= {
-            name: version
-            for name, version in told['versions'].items()
-            if name not in device['versions']
-        }
+        device['peer_versions'] = _peer_versions(asked, device['platform'])
     return device
+
+
+def _peer_versions(asked: Asked, platform: str) -> dict[str, str]:
+    """Returns what the peer says that it consists of.
+
+    Raises:
+      ValueError: its packages are not there, or cannot run on such a device.
+    """
+    against = asked.against
+    with _peer(asked, platform) as peer:
+        try:
+            told = peer.ask('hello', platform=platform, network=against.relative.name)
+        except Stopped as error:
+            raise ValueError(
+                f'{error}; {against.python} needs {against.peer.packages} (-m pip '
+                'install), or name another Python by --peer-python'
+            ) from error
+    return told['versions']
 
 
 def measured(
@@ -107,10 +117,9 @@ def measured(
       Stopped: a process died, for instance for want of memory.
     """
     with contextlib.ExitStack() as stack:
-        sides = {'ours': stack.enter_context(_our_side(part, asked))}
-        tell(
-            f'{part}: ours is ready after {sides["ours"].built["startup_seconds"]:.0f} s'
-        )
+        ours = stack.enter_context(_our_side(part, asked))
+        sides = {'ours': ours}
+        tell(f'{part}: ours is ready after {ours.built["startup_seconds"]:.0f} s')
         if against := asked.against:
             side = stack.enter_context(_peer_side(part, asked, platform, tell))
             sides[against.name] = side
@@ -145,7 +154,7 @@ def _our_side(part: str, asked: Asked) -> Iterator[Side]:
             part=part,
             network=asked.chosen,
             batch_size=asked.batch_size,
-            dtype=asked.dtype,
+            recipe=asked.recipe,
         )
 
 
@@ -187,7 +196,7 @@ def _peer_in(
             classes=asked.network.classes,
             batch_size=asked.batch_size,
             input_size=asked.network.input_size,
-            dtype=asked.dtype,
+            dtype=asked.recipe['dtype'],
             platform=platform,
         )
 

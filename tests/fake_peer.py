@@ -1,0 +1,53 @@
+"""A peer without a network, in the protocol of `serving`: its setting says how it is.
+
+Command   python fake_peer.py, and requests on its stdin
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import inception_jax
+
+# A peer of ours lies beside `serving`; this one does not.
+sys.path.insert(0, str(Path(inception_jax.__file__).parent / 'speed' / 'peers'))
+
+from serving import Mistake, serve
+
+SECONDS = {'slow': 0.02, 'fast': 0.01}
+asked = {}
+
+
+def hello(platform, network):
+    if network == 'unknown':
+        raise Mistake(f'fake has no network {network}')
+    return {'versions': {'fake': '1.0'}}
+
+
+def build(setting, **request):
+    asked.update(request, setting=setting)
+    print('what a library prints is no answer', flush=True)
+    match setting:
+        case 'raises':
+            raise MemoryError('out of memory\nand more')
+        case 'dies':
+            print('first line\nthe last line', file=sys.stderr)
+            os._exit(3)
+        case 'is killed':
+            os.kill(os.getpid(), signal.SIGKILL)
+    return {'prepare_seconds': 0.0, 'first_step_seconds': 0.0, 'asked': asked}
+
+
+def steps(count, before):
+    time.sleep(SECONDS[asked['setting']] * count)
+    return {'seconds': SECONDS[asked['setting']] * count}
+
+
+def memory():
+    return {'peak_bytes': 2**30, 'peak_of': 'the process'}
+
+
+if __name__ == '__main__':
+    sys.exit(serve({'hello': hello, 'build': build, 'steps': steps, 'memory': memory}))
