@@ -10,7 +10,8 @@ Writes    OUTPUT/ROW.json, what the benchmark command tells of each row, and
           OUTPUT/networks.md, a table of all rows that are there
 
 The batch of a row is --batch-size halved until both sides fit the memory: each try is
-the command itself, in processes of its own. Rows that are there are not measured again.
+the command itself, in processes of its own, training first. Rows that are there are
+not measured again.
 """
 
 import argparse
@@ -24,8 +25,6 @@ from pathlib import Path
 
 from inception_jax.commands.benchmark_tables import GIB
 from inception_jax.commands.lines import table
-
-ROOT = Path(__file__).parent.parent
 
 # The networks of the paper, then the released ones; with the nearest that timm has.
 NETWORKS = {
@@ -68,10 +67,9 @@ def measured(flags: Sequence[str], batch_size: int) -> str | None:
     while batch_size:
         begun = time.monotonic()
         command = [sys.executable, '-m', 'inception_jax', 'benchmark']
-        command += ['--what=forward,train', '--format=json', *flags]
+        command += ['--what=train,forward', '--format=json', *flags]
         done = subprocess.run(
             [*command, f'--batch-size={batch_size}'],
-            cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import networks as networks_benchmark
 from inception_jax.__main__ import main
 from inception_jax.networks import load
 from inception_jax.recipe import Hparams
@@ -86,7 +87,8 @@ def test_the_table_has_units_and_says_what_the_ratio_is(fake, capsys):
 def test_a_peer_is_measured_in_its_fastest_setting(fake, capsys):
     fake('fast', 'slow')
     assert benchmark('--against=timm', '--format=json') == 0
-    found = json.loads(capsys.readouterr().out)['parts']['forward']
+    told = json.loads(capsys.readouterr().out)
+    found = told['parts']['forward']
     assert found['peer']['setting'] == 'fast'
     assert found['peer']['tried']['slow'] == pytest.approx(0.02)
     # 4 images in 0.01 s.
@@ -105,6 +107,9 @@ def test_a_peer_is_measured_in_its_fastest_setting(fake, capsys):
         'dtype': 'float32',
         'platform': 'cpu',
     }
+    (row,) = networks_benchmark.rows([], told)
+    assert row[:4] == ('tiny:NET', '-', '4', 'forward')
+    assert len(row) == len(networks_benchmark.COLUMNS)
 
 
 class Recorder:
@@ -205,6 +210,26 @@ def test_a_network_that_the_peer_does_not_know_is_told(fake, capsys):
     fake('fast', name='unknown')
     assert benchmark('--against=timm') == 2
     assert 'fake has no network unknown' in capsys.readouterr().err
+
+
+def test_the_batch_is_halved_until_it_fits(monkeypatch, capsys):
+    tried = []
+
+    def run(command, **options):
+        batch = int(command[-1].removeprefix('--batch-size='))
+        tried.append(batch)
+        out_of_memory = 'a line\ntimm failed: OutOfMemoryError: CUDA out of memory'
+        if batch > 64:
+            return subprocess.CompletedProcess(command, 1, '', out_of_memory)
+        return subprocess.CompletedProcess(command, 0, '{}', '')
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    assert networks_benchmark.measured(['--network=inception_v3'], 256) == '{}'
+    assert tried == [256, 128, 64]
+    mistake = subprocess.CompletedProcess([], 2, '', 'a mistake')
+    monkeypatch.setattr(subprocess, 'run', lambda *_, **__: mistake)
+    with pytest.raises(ChildProcessError, match='a mistake'):
+        networks_benchmark.measured([], 256)
 
 
 def test_an_interruption_ends_the_process():

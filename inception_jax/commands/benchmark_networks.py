@@ -171,9 +171,7 @@ def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
         'batch_size': asked.batch_size,
         **asked.recipe,
         'macs': figures.macs(network, 'forward'),
-        'cores': len(os.sched_getaffinity(0))
-        if hasattr(os, 'sched_getaffinity')
-        else os.cpu_count(),
+        'cores': _cores(),
     }
     if twin is None:
         return told
@@ -184,6 +182,13 @@ def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
         'peer_macs': macs,
         'same_network': macs == told['macs'],
     }
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _tell(text: str) -> None:

@@ -93,9 +93,10 @@ def _end(process: subprocess.Popen, patience: float) -> None:
         process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    # One that has ended may have given its number to another.
+    if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        process.wait()
     process.stdout.close()
 
 
