@@ -202,16 +202,24 @@ def _peer_in(
 
 
 def _built(one: Child, asked: Asked, **request: Any) -> Side:
-    """Has a process make its network and its first step, and finds how many steps take
-    the seconds of a turn.
-    """
+    """Has a process make its network and its first step."""
     built = one.ask('build', **request)
     built['startup_seconds'] = one.age()
-    count, seconds = 1, one.ask('steps', count=1, before=0)['seconds']
-    while seconds < asked.seconds / 4:
-        count = min(10 * count, round(count * asked.seconds / seconds / 2) or 1)
-        seconds = one.ask('steps', count=count, before=0)['seconds']
-    return Side(one, built, max(1, round(count * asked.seconds / seconds)))
+    return Side(one, built, _steps_of_a_turn(one, asked.seconds))
+
+
+def _steps_of_a_turn(one: Child, wanted: float) -> int:
+    """Returns how many steps took about the seconds of a turn when they were made.
+
+    One step tells little: the second and third ones may still be slow.
+    """
+    count, before = 1, 1
+    while True:
+        seconds = one.ask('steps', count=count, before=before)['seconds']
+        if seconds > wanted / 2:
+            return max(1, min(count, round(count * wanted / seconds)))
+        guess = round(count * wanted / max(seconds, 1e-6))
+        count, before = min(10 * count, max(count + 1, guess)), 0
 
 
 def _ours(asked: Asked) -> contextlib.AbstractContextManager[Child]:
