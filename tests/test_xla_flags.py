@@ -61,6 +61,11 @@ def test_every_xla_that_is_installed_must_know_a_flag(library, monkeypatch):
     assert added() is None
 
 
+def test_a_library_that_cannot_be_read_knows_no_flag(library):
+    library.write_bytes(b'')
+    assert added() is None
+
+
 def test_without_a_library_nothing_is_added(library, monkeypatch):
     monkeypatch.setattr(xla_flags, 'libraries', list)
     assert added() is None

@@ -22,8 +22,7 @@ CPU_FIELDS = (
 )
 OFF = ('0', 'false', 'f', 'no', 'n', 'off')
 MOST_BYTES = 5 * 2**30
-# JAX keeps what takes longer than this to compile; its own second leaves out a dozen
-# programs of a run.
+# JAX keeps what takes so long to compile; its own second leaves out half of a run's.
 LEAST_SECONDS = 0.1
 
 
@@ -32,7 +31,8 @@ def keep(environ: MutableMapping[str, str]) -> None:
     off = environ.get('JAX_ENABLE_COMPILATION_CACHE', '').lower() in OFF
     if off or 'JAX_COMPILATION_CACHE_DIR' in environ:
         return
-    with contextlib.suppress(OSError, RuntimeError):
+    # No home, no right to write, or a JAX that was not installed as a package.
+    with contextlib.suppress(OSError, RuntimeError, metadata.PackageNotFoundError):
         folder = place(environ)
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):

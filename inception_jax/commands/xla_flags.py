@@ -7,6 +7,7 @@ user has not named it there. So a flag of `FLAGS` is turned off by naming it one
 """
 
 import importlib.util
+import itertools
 import mmap
 from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
@@ -38,16 +39,19 @@ def add(environ: MutableMapping[str, str]) -> None:
     if given and not given.startswith('-'):
         return  # The user's flags are in a file of this name.
     named = {_name(flag) for flag in given.split()}
-    wanted = [flag for flag in _all_flags() if _name(flag) not in named]
-    if wanted and (files := libraries()):
-        new = [flag for flag in wanted if all(knows(file, flag) for file in files)]
-        if new:
-            environ['XLA_FLAGS'] = ' '.join([*new, given]).strip()
+    flags = itertools.chain.from_iterable(FLAGS.values())
+    new = [flag for flag in flags if _name(flag) not in named and _known(flag)]
+    if new:
+        environ['XLA_FLAGS'] = ' '.join([*new, given]).strip()
 
 
-def _all_flags() -> Iterator[str]:
-    for flags in FLAGS.values():
-        yield from flags
+def _known(flag: str) -> bool:
+    """Tells whether every XLA that is installed knows a flag."""
+    try:
+        files = libraries()
+        return bool(files) and all(knows(file, flag) for file in files)
+    except (OSError, ValueError):
+        return False  # One cannot be read, or is empty.
 
 
 def _name(flag: str) -> str:
