@@ -103,11 +103,7 @@ def _state(experiment: Experiment, mesh: Mesh) -> Any:
     numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
     hparams = hparams_for(experiment.network, **numbers)
     state = initial_state(experiment.network, experiment.recipe, hparams, seed=0)
-    return jax.tree.map(
-        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
-        state,
-        parallel.places(state, mesh),
-    )
+    return parallel.shapes(state, mesh)
 
 
 def _batch(experiment: Experiment, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:

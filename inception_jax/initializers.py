@@ -8,7 +8,10 @@ share a layer start it with the same values.
 import functools
 import inspect
 import math
+import os
 import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -60,19 +63,43 @@ def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
     are zero, gammas and variances one, learned scales what they start at. A module of
     the user's is initialised by its own `init`.
     """
+    leaves = [(block.name, leaf) for block in measure(network) for leaf in block.leaves]
+    kernels = _kernels(leaves, seed, scheme)
     variables = {'params': {}, 'batch_stats': {}}
-    for block in measure(network):
-        for leaf in block.leaves:
-            for collection, values in _leaf(network, block.name, leaf, seed, scheme):
-                variables[collection].setdefault(block.name, {})[leaf.name] = values
+    for block, leaf in leaves:
+        for collection, values in _leaf(network, block, leaf, seed, kernels):
+            variables[collection].setdefault(block, {})[leaf.name] = values
     return variables
 
 
-def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
-    """Yields the (collection, values) of a leaf."""
-    path = zlib.crc32(f'{block}/{leaf.name}'.encode())
+def _kernels(
+    leaves: Sequence[tuple[str, Leaf]], seed: int, scheme: str
+) -> Iterator[np.ndarray]:
+    """Draws the kernels of leaves in their order, by a thread a core.
+
+    Each has a generator of its own, so that the threads do not change its values.
+    """
+
+    def drawn(place: tuple[str, Leaf]) -> np.ndarray:
+        block, leaf = place
+        shape = (*(leaf.window or ()), leaf.input[2], leaf.output[2])
+        generator = np.random.default_rng([seed, _path(block, leaf)])
+        return initial_kernel(scheme, leaf.op, shape, generator)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pool.map(drawn, [p for p in leaves if isinstance(p[1].op, Conv | Dense)])
+
+
+def _path(block: str, leaf: Leaf) -> int:
+    return zlib.crc32(f'{block}/{leaf.name}'.encode())
+
+
+def _leaf(
+    network: Network, block: str, leaf: Leaf, seed: int, kernels: Iterator[np.ndarray]
+):
+    """Yields the (collection, values) of a leaf; its kernel is the next one."""
     if isinstance(leaf.op, Module):
-        key = jax.random.fold_in(jax.random.key(seed), path)
+        key = jax.random.fold_in(jax.random.key(seed), _path(block, leaf))
         x = np.zeros((1, *leaf.input), np.float32)
         values = _compiled_init(leaf.op)(key, x)
         if odd := set(values) - {'params', 'batch_stats'}:
@@ -83,11 +110,7 @@ def _leaf(network: Network, block: str, leaf: Leaf, seed: int, scheme: str):
         _check_count(block, leaf, values)
         yield from values.items()
     elif isinstance(leaf.op, Conv | Dense):
-        window = leaf.window or ()
-        channels = leaf.output[2]
-        generator = np.random.default_rng([seed, path])
-        shape = (*window, leaf.input[2], channels)
-        kernel = {'kernel': initial_kernel(scheme, leaf.op, shape, generator)}
+        channels, kernel = leaf.output[2], {'kernel': next(kernels)}
         if not leaf.batch_norm_channels:
             yield 'params', kernel | {'bias': _full(channels, 0)}
             return
@@ -138,7 +161,10 @@ def _full(shape: int | tuple[int, ...], value: float) -> np.ndarray:
 
 def _truncated(generator, shape, stddev):
     """Draws normal values, those beyond two standard deviations anew."""
-    x = generator.standard_normal(shape, np.float32)
-    while (beyond := np.abs(x) > 2).any():
-        x[beyond] = generator.standard_normal(np.count_nonzero(beyond), np.float32)
-    return x * np.float32(stddev)
+    x = generator.standard_normal(math.prod(shape), np.float32)
+    beyond = np.flatnonzero(np.abs(x) > 2)
+    while beyond.size:
+        x[beyond] = generator.standard_normal(beyond.size, np.float32)
+        beyond = beyond[np.abs(x[beyond]) > 2]
+    x *= np.float32(stddev)
+    return x.reshape(shape)

@@ -119,10 +119,19 @@ class Progress:
     """A bar with rate and time left on a terminal, plain lines elsewhere.
 
     Rates leave out the first step, which compiles, and all between a record and
-    `restart`. Without `lines` only the bar is shown.
+    `restart`. What comes before it is counted from `began`, else from now. Without
+    `lines` only the bar is shown.
     """
 
-    def __init__(self, total: int, done: int, images_per_step: int, *, lines: bool):
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        images_per_step: int,
+        *,
+        lines: bool,
+        began: float | None = None,
+    ):
         self._bar = tqdm(
             total=total * images_per_step,
             initial=done * images_per_step,
@@ -135,14 +144,25 @@ class Progress:
         self._lines = lines
         self._compiled = False
         self.restart()
+        self._start = self._began if began is None else began
+
+    def step(self) -> None:
+        """Is told of a step before it is made; the first is silent for long."""
+        if not self._compiled:
+            self.say('compiling the train step ...')
+            self._called = time.monotonic()
 
     def advance(self, result: Any) -> None:
         """Counts a step; waits for the first one only."""
         self._bar.update(self._images)
         self._left -= 1
         if not self._compiled:
+            compiled = time.monotonic()
             jax.block_until_ready(result)
-            self.say(f'first step after {time.monotonic() - self._began:.0f} s')
+            self.say(
+                f'first step after {time.monotonic() - self._start:.1f} s '
+                f'(compiled in {compiled - self._called:.1f} s)'
+            )
             self._compiled = True
             self.restart()
         else:

@@ -161,7 +161,19 @@ def places(tree: Any, mesh: Mesh) -> Any:
 
 def spread(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree in its `places`, in buffers of its own that a step may donate."""
-    return _copier(mesh)(tree)
+    if jax.process_count() > 1:
+        # Only so the processes do not send each other all values to compare.
+        return _copier(mesh)(tree)
+    return jax.device_put(tree, places(tree, mesh), may_alias=False)
+
+
+def shapes(tree: Any, mesh: Mesh) -> Any:
+    """Returns the shapes, types and places that a tree would have in its `places`."""
+    return jax.tree.map(
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        tree,
+        places(tree, mesh),
+    )
 
 
 @functools.cache

@@ -57,7 +57,7 @@ def _restored(p: Prepared, at: int | None = None):
     )
     saved = checkpoints.restore(
         p.workdir / 'checkpoints',
-        like=parallel.spread(state, p.mesh),
+        like=parallel.shapes(state, p.mesh),
         accept=accepts(p),
         at=at,
     )

@@ -1,6 +1,7 @@
 """The state of a run: everything that a step changes, and the numbers that it reads."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,8 +40,22 @@ def initial_state(
     return TrainState(
         step=np.zeros((), np.int32),
         **variables,
-        opt_state=optimizer(hparams, recipe, 0.0).init(trained),
+        opt_state=_at_start(optimizer(hparams, recipe, 0.0).init, trained),
         ema=variables,
         key=jax.random.key(seed),
         hparams=hparams,
+    )
+
+
+def _at_start(init: Callable, trained: Any) -> Any:
+    """Returns what an optimizer starts with, on the host and without compiling for it.
+
+    It starts an array with one number all over, which that of a scalar tells.
+    """
+    with jax.ensure_compile_time_eval():
+        numbers = init(jax.tree.map(lambda x: np.zeros((), x.dtype), trained))
+    return jax.tree.map(
+        lambda number, like: np.broadcast_to(np.asarray(number), like.shape),
+        numbers,
+        jax.eval_shape(init, trained),
     )

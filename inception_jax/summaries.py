@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from inception_jax import logs, plots
+from inception_jax import logs
 from inception_jax.by_block import named
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
@@ -15,6 +15,9 @@ from inception_jax.workdirs import write_json
 
 def finish(p: Prepared, outcome: Outcome) -> str:
     """Writes verdict.json and curves.png into the workdir and returns a summary."""
+    # Most of a second of import, for which no first step has to wait.
+    from inception_jax import plots
+
     records = logs.read(p.workdir)
     outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
     evaluations = [r for r in records if r['split'] == 'evaluation']

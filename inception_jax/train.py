@@ -68,11 +68,19 @@ class Desk(NamedTuple):
             self.log.write(split, record)
 
 
-def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> Outcome:
+def train(
+    p: Prepared,
+    state: TrainState,
+    seen: Seen,
+    *,
+    lines: bool = True,
+    began: float | None = None,
+) -> Outcome:
     """Trains to the last step. SIGINT and SIGTERM save the state and end the run.
 
     The workdir gets metrics.jsonl, TensorBoard events and checkpoints; with `lines`,
-    people see the records.
+    people see the records, and how long after `began` by the monotonic clock, else
+    after now, the first step was made.
 
     Raises:
       Stopped: the disk, the data or the memory of the device does not allow more.
@@ -85,7 +93,7 @@ def train(p: Prepared, state: TrainState, seen: Seen, *, lines: bool = True) -> 
         _guarded(),
         contextlib.closing(stream(p, start=first, workers=_workers(p))) as images,
         contextlib.closing(
-            logs.Progress(p.steps, first, size, lines=lines)
+            logs.Progress(p.steps, first, size, lines=lines, began=began)
         ) as progress,
         desk(p, first, progress) as at,
         processes.stops() as stop,
@@ -144,6 +152,7 @@ def stretches(
             if kept < done - 1 and jax.process_count() == 1:
                 yield Stretch(done - 1, state, running, {'save'})
             raise
+        progress.step()
         state, metrics = step(state, batch)
         running.append(metrics)
         parallel.keep_pace(running)

@@ -7,7 +7,11 @@ import tempfile
 import jax
 import pytest
 
+from inception_jax.commands import xla_flags
 from inception_jax.networks import NETWORKS, load, scaled
+
+# What a process of its own sets, so that it computes the same bits.
+xla_flags.add(os.environ)
 
 # What one test has compiled no other compiles again, in whichever process it runs.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:

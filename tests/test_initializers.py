@@ -1,7 +1,9 @@
 """Distributions of initial values, and what they depend on."""
 
 import math
+import os
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -81,3 +83,23 @@ def test_drawing_compiles_nothing():
         assert compilations
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize('scheme', ['he', 'glorot'])
+def test_the_values_are_the_same_for_any_number_of_threads(scheme, small, monkeypatch):
+    found = []
+    for cores in (1, 8):
+        monkeypatch.setattr(os, 'cpu_count', lambda cores=cores: cores)
+        network = small('inception_resnet_v1')
+        found.append(initial_variables(network, seed=3, scheme=scheme))
+    chex.assert_trees_all_equal(*found)
+
+
+def test_values_beyond_two_deviations_are_drawn_anew_in_their_order():
+    generator = np.random.default_rng(0)
+    expected = generator.standard_normal(SHAPE, np.float32)
+    while (beyond := np.abs(expected) > 2).any():
+        many = np.count_nonzero(beyond)
+        expected[beyond] = generator.standard_normal(many, np.float32)
+    drawn = kernel('truncated_normal', conv(256, 3, stddev=0.5))
+    np.testing.assert_array_equal(drawn, expected * np.float32(0.5))

@@ -9,7 +9,21 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
+from inception_jax.data import sources
 from inception_jax.data.sources import open_source
+
+
+def test_the_digits_are_those_of_scikit_learn(monkeypatch):
+    def pixels():
+        source = open_source('digits', 'test')
+        return source.images, source.labels
+
+    images, labels = pixels()
+    # It is asked itself where the file has moved.
+    monkeypatch.setattr(sources, 'DIGITS', 'none')
+    for found, expected in zip((images, labels), pixels(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
 
 
 def test_the_digits_are_split_into_every_fifth_and_the_rest():

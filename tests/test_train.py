@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from inception_jax.__main__ import main
+from inception_jax.commands import kept_programs
 from inception_jax.prepare import prepare
 
 ROOT = Path(__file__).parent.parent
@@ -139,12 +140,12 @@ def test_compiled_programs_are_kept_where_the_user_named_no_folder(tmp_path):
         f'main({arguments(tmp_path / "run", none__such=1)!r}); '
         'import jax; print(jax.config.jax_compilation_cache_dir)'
     )
-    names = environment() | {'HOME': str(tmp_path)}
+    names = environment() | {'XDG_CACHE_HOME': str(tmp_path)}
     names.pop('JAX_COMPILATION_CACHE_DIR')
     found = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
-    assert found.stdout == f'{tmp_path}/.cache/inception_jax\n'
+    assert found.stdout == f'{kept_programs.place(names)}\n'
 
 
 def apart(command, line=None, number=None):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from inception_jax.commands import kept_programs, xla_flags
 from inception_jax.members import ENGINES
 from inception_jax.signals import Stopped
 
@@ -101,7 +102,9 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     A command first does all that a user's mistake can stop, and says so by ValueError;
     what it returns is the work itself, in which an error is ours, but for `Stopped`.
     """
-    _keep_compiled_programs()
+    # JAX and XLA read what these set when they start, so that they come first.
+    xla_flags.add(os.environ)
+    kept_programs.keep(os.environ)
     try:
         work = command()
     except BrokenPipeError:
@@ -136,13 +139,3 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """Returns a table in Markdown."""
     every = [columns, len(columns) * ['---'], *lines]
     return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
-
-
-def _keep_compiled_programs() -> None:
-    """Names a folder for compiled programs where the user has named none.
-
-    JAX reads it when it is imported, so that this comes before.
-    """
-    os.environ.setdefault(
-        'JAX_COMPILATION_CACHE_DIR', str(Path.home() / '.cache' / 'inception_jax')
-    )

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Trains the network of a config in a workdir, or goes on with the run in it."""
+    began = time.monotonic()
     from inception_jax import workdirs
     from inception_jax.settings import experiment
 
@@ -51,11 +53,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.processes import together
 
     with together(2, ValueError, OSError):
-        return begun(prepare(chosen, options.workdir))
+        return begun(prepare(chosen, options.workdir), began)
 
 
-def begun(prepared) -> Callable[[], int]:
+def begun(prepared, began: float | None = None) -> Callable[[], int]:
     """Takes possession of the workdir of a run, and returns the rest of the work.
+
+    The time to its first step is told from `began` on.
 
     Raises:
       ValueError: another process has it, or the run in it cannot go on.
@@ -69,10 +73,10 @@ def begun(prepared) -> Callable[[], int]:
             held.enter_context(workdirs.hold(prepared.workdir))
         state, seen = start(prepared)
         kept = held.pop_all()
-    return lambda: _work(prepared, state, seen, kept)
+    return lambda: _work(prepared, state, seen, kept, began)
 
 
-def _work(prepared, state, seen, held) -> int:
+def _work(prepared, state, seen, held, began: float | None) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
     from inception_jax import summaries, workdirs
     from inception_jax.processes import is_first
@@ -83,7 +87,7 @@ def _work(prepared, state, seen, held) -> int:
         if is_first():
             workdirs.note_command(prepared.workdir)
             print(summaries.header(prepared, int(state.step)), flush=True)
-        outcome = train(prepared, state, seen, lines=is_first())
+        outcome = train(prepared, state, seen, lines=is_first(), began=began)
         if is_first():
             print(summaries.finish(prepared, outcome))
     stopped = outcome.signal is not None and outcome.step < prepared.steps

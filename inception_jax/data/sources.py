@@ -2,8 +2,10 @@
 
 import dataclasses
 import difflib
+import importlib.util
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,8 @@ FORMS = {
     'folder': 'folder:PATH',
     'synthetic': 'synthetic[:EXAMPLES/CLASSES]',
 }
+# In the folder of scikit-learn.
+DIGITS = 'datasets/data/digits.csv.gz'
 
 
 def open_source(spec: str, split: str | None, *, data_dir: str | None = None) -> Source:
@@ -73,20 +77,32 @@ class Arrays:
 
 
 def _digits(split: str | None) -> Arrays:
-    # A second of import that only this source needs.
-    from sklearn.datasets import load_digits
-
     if split not in ('train', 'test'):
         raise ValueError(f'digits has no split {split!r}; its splits are train, test')
-    digits = load_digits()
-    indices = np.arange(len(digits.target))
+    pixels, labels = _digits_table()
+    indices = np.arange(len(labels))
     indices = indices[(indices % 5 == 4) == (split == 'test')]
     return Arrays(
-        images=np.rint(digits.images[indices] * (255 / 16)).astype(np.uint8),
-        labels=digits.target[indices],
+        images=np.rint(pixels[indices] * (255 / 16)).astype(np.uint8),
+        labels=labels[indices],
         ids=tuple(f'digits/{index}' for index in indices),
-        class_names=tuple(str(name) for name in digits.target_names),
+        class_names=tuple(map(str, range(10))),
     )
+
+
+def _digits_table() -> tuple[np.ndarray, np.ndarray]:
+    """Returns scikit-learn's digits [number, 8, 8], from 0 to 16, and their labels."""
+    spec = importlib.util.find_spec('sklearn')
+    for folder in spec.submodule_search_locations if spec else ():
+        # Its own function is more than a second of import.
+        file = Path(folder, DIGITS)
+        if file.exists():
+            table = np.loadtxt(file, delimiter=',')
+            return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images, digits.target
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""Where compiled programs are kept, when they are not, and what is removed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from inception_jax.commands import kept_programs
+
+FOLDER, SECONDS = (
+    'JAX_COMPILATION_CACHE_DIR',
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS',
+)
+
+
+@pytest.fixture(autouse=True)
+def jax_is_not_told(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'jax')
+
+
+def kept(**environ):
+    kept_programs.keep(environ)
+    return environ
+
+
+def test_the_folder_is_of_the_user_the_version_and_the_machine(tmp_path):
+    found = kept(XDG_CACHE_HOME=str(tmp_path))
+    (folder,) = (tmp_path / 'inception_jax').iterdir()
+    assert found[FOLDER] == str(folder)
+    assert folder.name.startswith('xla-')
+    assert folder.name.endswith(kept_programs.machine())
+    assert float(found[SECONDS]) < 1
+
+
+def test_without_a_folder_for_caches_it_is_in_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert kept()[FOLDER].startswith(f'{tmp_path}/.cache/inception_jax/')
+
+
+@pytest.mark.parametrize(
+    'given',
+    [
+        {FOLDER: '/mine'},
+        {FOLDER: ''},
+        {'JAX_ENABLE_COMPILATION_CACHE': 'false'},
+        {'JAX_ENABLE_COMPILATION_CACHE': '0'},
+    ],
+)
+def test_what_the_user_says_is_left_alone(given, tmp_path):
+    given |= {'XDG_CACHE_HOME': str(tmp_path)}
+    assert kept(**given) == given
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_users_least_time_stays(tmp_path):
+    assert kept(XDG_CACHE_HOME=str(tmp_path), **{SECONDS: '7'})[SECONDS] == '7'
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
+    (tmp_path / 'file').touch()
+    given = {'XDG_CACHE_HOME': str(tmp_path / 'file')}
+    assert kept(**given) == given
+
+
+def test_machines_that_can_do_other_things_have_other_folders(tmp_path):
+    def digest(text):
+        (tmp_path / 'cpuinfo').write_text(text)
+        return kept_programs.machine(tmp_path / 'cpuinfo')
+
+    first = 'processor\t: 0\ncpu MHz\t: {}\nflags\t\t: fpu avx {}\n\n'
+    one = digest(first.format(2000, 'avx2'))
+    assert digest(first.format(3000, 'avx2') + 'processor\t: 1') == one
+    assert digest(first.format(2000, 'avx512f')) != one
+    assert kept_programs.machine(tmp_path / 'none') != one
+
+
+def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
+    for place, name in enumerate(('old/used_again', 'old/unused', 'new/last')):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(100))
+        os.utime(path, (place, place))
+    os.utime(tmp_path / 'old' / 'used_again', (9, 0))
+    kept_programs.trim(tmp_path, most=300)
+    assert len([*tmp_path.glob('*/*')]) == 3
+    kept_programs.trim(tmp_path, most=250)
+    assert sorted(p.name for p in tmp_path.glob('*/*')) == ['last', 'used_again']
+
+
+@pytest.mark.parametrize('first', ['', 'import jax; '])
+def test_jax_is_told_whether_it_is_imported_or_not(first, tmp_path):
+    code = (
+        f'{first}import os; from inception_jax.commands import kept_programs; '
+        'kept_programs.keep(os.environ); import jax; '
+        'print(jax.config.jax_compilation_cache_dir, '
+        'jax.config.jax_persistent_cache_min_compile_time_secs)'
+    )
+    names = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+    del names[FOLDER]
+    names.pop(SECONDS, None)
+    found = subprocess.run(
+        [sys.executable, '-c', code], env=names, capture_output=True, text=True
+    )
+    folder = kept_programs.place(names)
+    assert found.stdout == f'{folder} {kept_programs.LEAST_SECONDS}\n', found.stderr
