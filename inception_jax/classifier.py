@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from inception_jax import fast
+from inception_jax.arithmetic import dropout, pool, residual_sum
+from inception_jax.execution import Execution, execution
 from inception_jax.initializers import training
 from inception_jax.networks.network import (
     Block,
@@ -59,6 +62,8 @@ class Classifier(nn.Module):
     statistics are averaged, None for those of the array at hand. The stages in `remat`,
     or 'all', keep nothing but their blocks' inputs for the backward pass. The blocks in
     `frozen` train as they are evaluated: with the statistics stored, which stay.
+    `execution` says how it is computed on a `platform`, see there; the variables are
+    the same.
 
     With the collection `intermediates` mutable, a block leaves its `output` there and,
     for each of its residual sums, the `trunk` x and the `branch` F(x) before the scale:
@@ -71,6 +76,8 @@ class Classifier(nn.Module):
     batch_norm_axis: str | None = None
     remat: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    execution: str = 'fast'
+    platform: str | None = None
 
     @nn.compact
     def __call__(
@@ -96,9 +103,14 @@ class Classifier(nn.Module):
         scale = jnp.asarray(own if residual_scale is None else residual_scale)
         scales = iter(jnp.broadcast_to(scale, len(own)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
+        levers = execution(self.execution, self.platform)
 
         def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
+            if levers and not self.is_initializing():
+                return _fast_block(
+                    self, levers, Block(name, stage, op), train, x, here, (keys, rate)
+                )
             kind = nn.remat(_Block) if {stage, 'all'} & {*self.remat} else _Block
             mode = _mode(self, train and name not in self.frozen)
             return kind(op, mode, name=name)(x, here, (keys, rate))
@@ -135,6 +147,46 @@ def _mode(classifier: Classifier, train: bool) -> _Mode:
         dtype=jnp.float32,
     )
     return _Mode(classifier.dtype, norm, train)
+
+
+def _fast_block(
+    classifier: Classifier,
+    levers: Execution,
+    block: Block,
+    train: bool,
+    x: jax.Array,
+    scales: Sequence[jax.Array],
+    drop: tuple[jax.Array | None, jax.Array | float],
+) -> jax.Array:
+    """Applies a block as a function of its variables, and puts back what it leaves."""
+    name = block.name
+    observed = classifier.is_mutable_collection('intermediates')
+    mode = fast.Mode(
+        levers,
+        jnp.dtype(classifier.dtype),
+        train and name not in classifier.frozen,
+        classifier.batch_norm_axis,
+        classifier.batch_norm_decay,
+        classifier.network.batch_norm_epsilon,
+        observed,
+    )
+    apply = fast.apply_block
+    if {block.stage, 'all'} & {*classifier.remat}:
+        apply = jax.checkpoint(apply, static_argnums=(0, 1))
+    own = {c: tree[name] for c, tree in classifier.variables.items() if name in tree}
+    done = apply(block.op, mode, own, x, scales, drop)
+    if done.batch_stats and classifier.is_mutable_collection('batch_stats'):
+        classifier.put_variable('batch_stats', name, done.batch_stats)
+    if observed:
+        sums = {'trunk': (), 'branch': ()} if done.sums else {}
+        for trunk_, branch in done.sums:
+            sums = {
+                'trunk': (*sums['trunk'], trunk_),
+                'branch': (*sums['branch'], branch),
+            }
+        left = {'output': (done.output,), **sums}
+        classifier.put_variable('intermediates', name, left)
+    return done.output
 
 
 class _Block(nn.Module):
@@ -191,10 +243,7 @@ class _Arrays(NamedTuple):
     def add(self, op: Residual, x, branch):
         self.block.sow('intermediates', 'trunk', x)
         self.block.sow('intermediates', 'branch', branch)
-        # In float32, for a scale rounded to bfloat16 would be another experiment.
-        total = x.astype(jnp.float32) + next(self.scales) * branch.astype(jnp.float32)
-        total = total.astype(x.dtype)
-        return nn.relu(total) if op.relu else total
+        return residual_sum(x, branch, next(self.scales), relu=op.relu)
 
     def leaf(self, name: str, op: Op, x):
         match op:
@@ -219,14 +268,7 @@ class _Arrays(NamedTuple):
 
     def dropout(self, x):
         keys, rate = self.drop
-        if keys is None:
-            return x
-        keep = 1.0 - rate
-
-        def draw(key):
-            return jax.random.bernoulli(key, keep, x.shape[1:])
-
-        return jnp.where(jax.vmap(draw)(keys), x / keep, jnp.zeros_like(x))
+        return x if keys is None else dropout(x, keys, rate)
 
 
 class _Convolution(nn.Module):
@@ -280,21 +322,3 @@ class _Scale(nn.Module):
         scale = self.param('scale', initial, shape).reshape(1, 1, 1, -1)
         # In float32 like the residual sum.
         return (x.astype(jnp.float32) * scale).astype(x.dtype)
-
-
-def pool(op: Pool, x: jax.Array) -> jax.Array:
-    """Pools [batch, height, width, channels].
-
-    Means are taken in float32; that of a whole grid remains so.
-    """
-    if op.kernel is None:
-        return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
-    kernel, strides = window(op, x.shape[1:]), (op.stride, op.stride)
-    if op.kind == 'max':
-        return nn.max_pool(x, kernel, strides, op.padding)
-    wide = x.astype(jnp.float32)
-    if op.count_padding:
-        total = nn.pool(wide, 0.0, jax.lax.add, kernel, strides, op.padding)
-        return (total / float(kernel[0] * kernel[1])).astype(x.dtype)
-    pooled = nn.avg_pool(wide, kernel, strides, op.padding, count_include_pad=False)
-    return pooled.astype(x.dtype)

@@ -74,7 +74,9 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     parallel.check_batch_size(run.batch_size, mesh, recipe.accumulation)
     # pmap compiles for the devices at hand only; shard_map's program is the same.
     mode = 'jit' if how.mode == 'jit' else 'shard_map'
-    pure = parts(experiment.network, recipe, how.batch_norm_axis)
+    pure = parts(
+        experiment.network, recipe, how.batch_norm_axis, parallel.platform(mesh)
+    )
     step = parallel.compiled_train_step(pure.step, mesh, mode)
     lowered = step.lower(_state(experiment, mesh), _batch(experiment, mesh))
     try:

@@ -130,7 +130,8 @@ def save(path: Path, export: Export) -> None:
 
 def _applied(network: Network, pixels: str):
     """Returns the function that is exported."""
-    classifier = Classifier(network, batch_norm_decay=0.0)
+    # One program serves all platforms.
+    classifier = Classifier(network, batch_norm_decay=0.0, execution='plain')
 
     def logits(weights, images, scales=None):
         if pixels == 'uint8':

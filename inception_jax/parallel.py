@@ -131,6 +131,11 @@ def check_processes(how: Parallel) -> None:
         )
 
 
+def platform(mesh: Mesh) -> str:
+    """Returns cpu, gpu or tpu."""
+    return mesh.devices.flat[0].platform
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Returns the place of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())

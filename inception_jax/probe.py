@@ -192,7 +192,9 @@ QUESTIONS: dict[str, Callable[[_Subject], dict[str, Any]]] = {
 
 @functools.lru_cache(maxsize=4)
 def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks:
-    classifier, distort, *_ = parts(network, recipe, None)
+    # Fast execution has no derivative forwards, of which curvature is made.
+    plain = dataclasses.replace(recipe, execution='plain')
+    classifier, distort, *_ = parts(network, plain, None)
 
     def begun(state, scales, batch):
         """Returns what all probes begin with."""

@@ -84,10 +84,16 @@ def compiled() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def parts(network: Network, recipe: Recipe, batch_norm_axis: str | None) -> Parts:
+def parts(
+    network: Network,
+    recipe: Recipe,
+    batch_norm_axis: str | None,
+    platform: str | None = None,
+) -> Parts:
     """Returns the pure functions that a network and a recipe name.
 
-    Batch norm averages over an axis of devices, or None.
+    Batch norm averages over an axis of devices, or None. `platform` is that of the
+    devices, None for the one that JAX runs on.
     """
     classifier = Classifier(
         network,
@@ -96,6 +102,8 @@ def parts(network: Network, recipe: Recipe, batch_norm_axis: str | None) -> Part
         batch_norm_axis=batch_norm_axis,
         remat=recipe.remat,
         frozen=named(network, recipe.frozen),
+        execution=recipe.execution,
+        platform=platform,
     )
     distort = functools.partial(
         augment.augment,
@@ -132,7 +140,9 @@ def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
 def _programs(
     network: Network, recipe: Recipe, mesh: Mesh, how: parallel.Parallel
 ) -> Programs:
-    classifier, _, step, look = parts(network, recipe, how.batch_norm_axis)
+    classifier, _, step, look = parts(
+        network, recipe, how.batch_norm_axis, parallel.platform(mesh)
+    )
     steps = with_diagnosis(
         parallel.compiled_train_step(step, mesh, how.mode),
         parallel.compiled_look(look, mesh, how.mode),

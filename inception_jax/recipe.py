@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from inception_jax import execution
 from inception_jax.initializers import SCHEMES
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
@@ -41,6 +42,9 @@ class Recipe:
     it has stored. The updates of those in `rate_factors` are multiplied by a number; it
     is kept as pairs. Both name blocks, stages, or `trunk`: all blocks but the heads.
     Several names are a tuple, or stand with commas in a text.
+
+    `execution` is fast, plain, or fast less some levers (execution.Execution): how the
+    network is computed, not what.
     """
 
     optimizer: str
@@ -58,6 +62,7 @@ class Recipe:
     new_head: bool = dataclasses.field(default=False, compare=False)
     frozen: str | tuple[str, ...] = ()
     rate_factors: Mapping[str, float] | None = None
+    execution: str = 'fast'
 
     def __post_init__(self):
         if not 0 <= self.batch_norm_decay < 1:
@@ -70,6 +75,7 @@ class Recipe:
         _check_choice('initializer', self.initializer, SCHEMES)
         _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
         _check_choice('colour', self.colour, ('none', 'fast', 'full'))
+        execution.check(self.execution)
         if self.new_head and self.init_from is None:
             raise ValueError(
                 'new_head is set without init_from; every head is new then'

@@ -21,6 +21,7 @@ FREE = frozenset(
         'data.workers',
         'parallel.mode',
         'parallel.parameter_devices',
+        'recipe.execution',
         'recipe.init_from',
         'recipe.remat',
         'run.epochs',

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from inception_jax import execution
 from inception_jax.commands.benchmark_tables import text
 from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import ended_by_sigterm
@@ -28,6 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument('--batch-size', type=int, default=8, metavar='N')
     group.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
+    group.add_argument(
+        '--execution',
+        metavar='HOW',
+        default='fast',
+        help='fast, plain, or fast less some levers: fast-siblings (default: fast)',
+    )
     group.add_argument(
         '--rounds', type=int, default=5, metavar='N', help='turns of each (default: 5)'
     )
@@ -92,6 +99,7 @@ def _asked(options: argparse.Namespace) -> sides.Asked:
         'depth': options.depth,
         'input_size': options.input_size,
     }
+    execution.check(options.execution)
     network, against = choose(**chosen), _against(options)
     if against:
         network = relatives.comparable(network, against.relative)
@@ -101,8 +109,7 @@ def _asked(options: argparse.Namespace) -> sides.Asked:
         chosen,
         network,
         options.batch_size,
-        # What the recipe of a network leaves open goes here.
-        {'dtype': options.dtype},
+        {'dtype': options.dtype, 'execution': options.execution},
         options.rounds,
         options.seconds,
         against,

@@ -15,10 +15,12 @@ from pathlib import Path
 # By platform; which one it is nobody knows before JAX starts, so all are set, and the
 # flags of another platform do nothing.
 FLAGS = {
-    # Matrix products by the library YNNPACK instead of Eigen: whole networks were up to
-    # 1.4 times faster on two cores, with jax 0.10.2.
+    # Matrix products and sums by the library YNNPACK instead of Eigen and loops of
+    # XLA's own: both made train steps faster on two cores (docs/speed.md). Its
+    # convolutions (INDIVIDUAL_CONVOLUTION) and elementwise loops made them slower.
     'cpu': (
-        '--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT',
+        '--xla_cpu_experimental_ynn_fusion_type='
+        'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE',
     ),
     # None: xla_gpu_enable_latency_hiding_scheduler, off by itself and on in NVIDIA's
     # images of JAX, hides messages between devices and nothing on one, and has taken

@@ -73,7 +73,12 @@ def recipe_of(**choices: Any) -> Recipe:
 
 def classifier_of(network: Network, recipe: Recipe) -> Classifier:
     """Returns the classifier that a recipe names; all options of it are given here."""
-    return Classifier(network, recipe.batch_norm_decay, dtype=jnp.dtype(recipe.dtype))
+    return Classifier(
+        network,
+        recipe.batch_norm_decay,
+        dtype=jnp.dtype(recipe.dtype),
+        execution=recipe.execution,
+    )
 
 
 def batch_of(network: Network, batch_size: int, mesh: Mesh) -> dict[str, jax.Array]:

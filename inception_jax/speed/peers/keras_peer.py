@@ -13,6 +13,7 @@ import os
 import time
 
 os.environ['KERAS_BACKEND'] = 'jax'
+os.environ.pop('XLA_FLAGS', None)  # Those of our process; its JAX may not know them.
 
 import jax
 import keras

@@ -1,0 +1,236 @@
+"""The arithmetic of fast execution: layers as functions of arrays [batch, height,
+width, channels]. Each computes what the layer of that name in linen does.
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from inception_jax.networks.ops import Pool
+from inception_jax.networks.shapes import window
+
+LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+
+def convolve(x, kernel, stride: int, padding: str):
+    """Convolves with a kernel [height, width, in, out]."""
+    strides = (stride, stride)
+    return lax.conv_general_dilated(
+        x, kernel, strides, padding, dimension_numbers=LAYOUT
+    )
+
+
+def product(x, kernel):
+    """Convolves with a kernel [1, 1, in, out] as a matrix product."""
+    flat = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+    return flat.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def residual_sum(x, branch, scale, *, relu: bool):
+    """Returns x + scale * branch, behind ReLU if asked for, in the dtype of x.
+
+    In float32, for a scale rounded to bfloat16 would be another experiment.
+    """
+    total = x.astype(jnp.float32) + scale * branch.astype(jnp.float32)
+    total = total.astype(x.dtype)
+    return jax.nn.relu(total) if relu else total
+
+
+def computed_once(x, scale):
+    """Returns x in a way that XLA does not compute again in each loop that reads it.
+
+    XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but
+    no division. It is by 1, which depends on a traced number, finite or not, lest XLA
+    knows.
+    """
+    one = jnp.where(jnp.isfinite(scale), jnp.ones_like(scale), scale)
+    return x / one.astype(x.dtype)
+
+
+def dropout(x, keys, rate):
+    """Drops a share of the values of each example, [batch, ...], with its own key."""
+    keep = 1.0 - rate
+
+    def draw(key):
+        return jax.random.bernoulli(key, keep, x.shape[1:])
+
+    return jnp.where(jax.vmap(draw)(keys), x / keep, jnp.zeros_like(x))
+
+
+def pool(op: Pool, x):
+    """Pools [batch, height, width, channels].
+
+    Means are taken in float32; that of a whole grid remains so.
+    """
+    if op.kernel is None:
+        return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
+    kernel = window(op, x.shape[1:])
+    if op.kind == 'max':
+        return max_pool(x, kernel, op.stride, op.padding)
+    sides, strides = (1, *kernel, 1), (1, op.stride, op.stride, 1)
+    add = functools.partial(
+        lax.reduce_window,
+        init_value=np.float32(0),
+        computation=lax.add,
+        window_dimensions=sides,
+        window_strides=strides,
+        padding=op.padding,
+    )
+    total = add(x.astype(jnp.float32))
+    if op.count_padding:
+        return (total / float(kernel[0] * kernel[1])).astype(x.dtype)
+    inside = np.ones((1, *x.shape[1:3], 1), np.float32)
+    return (total / add(inside)).astype(x.dtype)
+
+
+def per_channel(numbers):
+    """Returns numbers [channels] in the shape of a grid."""
+    return numbers.reshape(1, 1, 1, -1)
+
+
+def channel_mean(x):
+    return x.mean(axis=(0, 1, 2))
+
+
+def moments(x, axis_name: str | None):
+    """Returns mean and variance [channels], float32, over batch and grid.
+
+    With `axis_name` they are those of all devices along a mapped axis.
+    """
+    x = x.astype(jnp.float32)
+    mean, square = channel_mean(x), channel_mean(lax.square(x))
+    if axis_name is not None:
+        mean, square = lax.pmean((mean, square), axis_name)
+    return mean, jnp.maximum(0.0, square - lax.square(mean))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def normalised(relu: bool, kept: bool, axis_name: str | None, x, moments, gamma, bias):
+    """Batch norm by the moments of x itself, (mean, 1 / deviation), then ReLU.
+
+    Its derivative goes through the moments too, and needs no more than x and the
+    result. `gamma` and `bias` are [channels], float32.
+    """
+    return affine(x, moments, gamma, bias, relu=relu, kept=kept)
+
+
+def affine(x, moments, gamma, bias, *, relu: bool, kept: bool):
+    """Batch norm by given moments, (mean, 1 / deviation), then ReLU."""
+    mean, inverse = moments
+    factor, centred = inverse * gamma, x.astype(jnp.float32) - per_channel(mean)
+    # XLA repeats cheap arithmetic in every loop that reads it, but no division.
+    scaled = (
+        centred / per_channel(1 / factor) if kept else centred * per_channel(factor)
+    )
+    y = scaled + per_channel(bias)
+    return (jax.nn.relu(y) if relu else y).astype(x.dtype)
+
+
+def _normalised(relu, kept, axis_name, x, moments, gamma, bias):
+    y = affine(x, moments, gamma, bias, relu=relu, kept=kept)
+    return y, (x, moments, gamma, y)
+
+
+def _normalised_gradient(relu, kept, axis_name, saved, gradient):
+    x, (mean, inverse), gamma, y = saved
+    gradient = gradient.astype(jnp.float32)
+    if relu:
+        gradient = jnp.where(y > 0, gradient, 0.0)
+    centred = (x.astype(jnp.float32) - per_channel(mean)) * per_channel(inverse)
+    along, across = channel_mean(gradient), channel_mean(gradient * centred)
+    examples = x.size // x.shape[-1]
+    of_gamma, of_bias = across * examples, along * examples
+    if axis_name is not None:
+        along, across = lax.pmean((along, across), axis_name)
+    inner = gradient - per_channel(along) - centred * per_channel(across)
+    of_x = (inner * per_channel(inverse * gamma)).astype(x.dtype)
+    # The moments are those of x, and their share is in its gradient.
+    zeros = jnp.zeros_like(mean), jnp.zeros_like(inverse)
+    return of_x, zeros, of_gamma, of_bias
+
+
+normalised.defvjp(_normalised, _normalised_gradient)
+
+
+def max_pool(x, window, stride: int, padding: str):
+    """Takes maxima over windows, with the derivative of XLA."""
+    sides, strides = (1, *window, 1), (1, stride, stride, 1)
+    lowest = np.array(-np.inf, x.dtype)
+    return lax.reduce_window(x, lowest, lax.max, sides, strides, padding)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def compared_max_pool(x, window, stride: int, padding: str):
+    """Takes maxima over windows, with a derivative that compares their values.
+
+    As in XLA the first of equal values in a window, row by row, gets the gradient.
+    """
+    return max_pool(x, window, stride, padding)
+
+
+def _max_pool(x, window, stride, padding):
+    return max_pool(x, window, stride, padding), x
+
+
+def _max_pool_gradient(window, stride, padding, x, gradient):
+    pads = lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), padding)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
+    places = [*itertools.product(*map(range, window))]
+    # Values are compared with one another, not with the maximum: XLA may have computed
+    # that from values that were rounded otherwise, and then none is equal to it.
+    largest = _seen(padded, 0, 0, stride, gradient.shape)
+    where = jnp.zeros(gradient.shape, jnp.float32)
+    for number, (i, j) in enumerate(places[1:], 1):
+        value = _seen(padded, i, j, stride, gradient.shape)
+        where = jnp.where(value > largest, float(number), where)
+        largest = jnp.maximum(value, largest)
+    where = computed_once(where, gradient[0, 0, 0, 0].astype(jnp.float32))
+    nothing = jnp.zeros_like(gradient)
+    shares = {
+        place: jnp.where(where == number, gradient, nothing)
+        for number, place in enumerate(places)
+    }
+    whole = _put_back(shares, stride, padded.shape)
+    (top, _), (left, _) = pads
+    return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
+
+
+compared_max_pool.defvjp(_max_pool, _max_pool_gradient)
+
+
+def _seen(x, i, j, stride, shape):
+    """Returns the value at (i, j) of every window."""
+    rows, columns = (stride * (side - 1) + 1 for side in shape[1:3])
+    return x[:, i : i + rows : stride, j : j + columns : stride]
+
+
+def _put_back(shares, stride, shape):
+    """Adds the share of (i, j) of every window to a grid, at least of `shape`.
+
+    Rows and columns that have one remainder by the stride are summed on a grid of their
+    own; then the grids are interleaved.
+    """
+    batch, *_, channels = shape
+    rows, columns = (-(-side // stride) for side in shape[1:3])
+
+    def remainder(a: int, b: int):
+        total = jnp.zeros((batch, rows, columns, channels), shares[0, 0].dtype)
+        for (i, j), share in shares.items():
+            if (i % stride, j % stride) == (a, b):
+                down, right = i // stride, j // stride
+                below = rows - share.shape[1] - down
+                after = columns - share.shape[2] - right
+                sides = ((0, 0), (down, below), (right, after), (0, 0))
+                total += jnp.pad(share, sides)
+        return total
+
+    grids = [
+        jnp.stack([remainder(a, b) for b in range(stride)], axis=3)
+        for a in range(stride)
+    ]
+    shape = (batch, stride * rows, stride * columns, channels)
+    return jnp.stack(grids, axis=2).reshape(shape)
