@@ -169,7 +169,14 @@ def spread(tree: Any, mesh: Mesh) -> Any:
     if jax.process_count() > 1:
         # Only so the processes do not send each other all values to compare.
         return _copier(mesh)(tree)
-    return jax.device_put(tree, places(tree, mesh), may_alias=False)
+    leaves, structure = jax.tree.flatten(tree)
+    # What is on a device would lend its buffers to `device_put`.
+    inside = [x for x in leaves if isinstance(x, jax.Array)]
+    outside = [x for x in leaves if not isinstance(x, jax.Array)]
+    copied = iter(_copier(mesh)(inside))
+    put = iter(jax.device_put(outside, places(outside, mesh), may_alias=False))
+    spread = [next(copied if isinstance(x, jax.Array) else put) for x in leaves]
+    return jax.tree.unflatten(structure, spread)
 
 
 def shapes(tree: Any, mesh: Mesh) -> Any:

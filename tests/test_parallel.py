@@ -182,3 +182,13 @@ def test_buffers_are_their_own_and_may_be_donated():
         x.addressable_shards[0].data.unsafe_buffer_pointer() for x in put.values()
     ]
     assert len(set(pointers)) == 2
+
+
+def test_a_step_may_take_what_was_spread_from_devices_and_the_first_stays():
+    mesh = parallel.mesh_of()
+    first = parallel.spread({'x': np.ones((64, 64), np.float32)}, mesh)
+    taken = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
+    for _ in range(3):
+        second = taken(parallel.spread(first, mesh))
+        np.testing.assert_array_equal(second['x'], 2)
+        np.testing.assert_array_equal(first['x'], 1)

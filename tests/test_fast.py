@@ -1,0 +1,178 @@
+"""Fast execution computes the function of plain execution, from the same variables."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_optimizers import RECIPE
+
+from inception_jax import identity
+from inception_jax.arithmetic import compared_max_pool, max_pool
+from inception_jax.classifier import Classifier
+from inception_jax.execution import FAST, Execution, execution
+from inception_jax.initializers import initial_variables
+from inception_jax.networks import NETWORKS, load, scaled
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 139, 139, 3)).astype(np.float32)
+
+
+def shrunk(name):
+    """A narrow relative with a block of each stage.
+
+    Its last grid has 72 values a channel here: with few, batch norm magnifies rounding.
+    """
+    network = dataclasses.replace(load(name), classes=10, input_size=139)
+    depth = {s.name: 1 / len(s.blocks) for s in network.stages if s.numbered}
+    return scaled(network, width=0.125, depth=depth)
+
+
+def relative(found, wanted):
+    """Returns the distance of two trees over the norm of the second."""
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    distances = [(jnp.sum((a - b) ** 2), jnp.sum(b**2)) for a, b in pairs]
+    return float(jnp.sqrt(sum(d for d, _ in distances) / sum(n for _, n in distances)))
+
+
+@functools.cache
+def step(network, how, platform=None, **options):
+    """Returns outputs, statistics and gradients of a loss with both heads in it."""
+    found = initial_variables(network, seed=0, scheme='he')
+    classifier = Classifier(network, 0.9, execution=how, platform=platform, **options)
+
+    def loss(params):
+        outputs, after = classifier.apply(
+            {'params': params, 'batch_stats': found['batch_stats']},
+            IMAGES,
+            train=True,
+            mutable=['batch_stats'],
+        )
+        heads = [outputs.logits, outputs.auxiliary_logits]
+        total = sum(jnp.mean(jnp.sin(x)) for x in heads if x is not None)
+        return total, (outputs, after['batch_stats'])
+
+    (_, (outputs, after)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+        found['params']
+    )
+    return outputs, after, gradients
+
+
+@pytest.mark.parametrize('name', sorted(NETWORKS))
+def test_fast_and_plain_have_the_same_outputs_statistics_and_gradients(name):
+    network = shrunk(name)
+    for found, wanted in zip(
+        step(network, 'fast'), step(network, 'plain'), strict=True
+    ):
+        assert relative(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize('platform', ['gpu', 'tpu'])
+@pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
+def test_the_levers_of_every_platform_compute_the_same_here(name, platform):
+    network = shrunk(name)
+    plain = step(network, 'plain')
+    for found, wanted in zip(step(network, 'fast', platform), plain, strict=True):
+        assert relative(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize('platform', sorted(FAST))
+def test_with_stored_statistics_fast_and_plain_are_the_same(platform):
+    network = shrunk('inception_resnet_v1')
+    network = dataclasses.replace(network, batch_norm_gamma=True)
+    found = initial_variables(network, seed=0, scheme='he')
+    # Statistics and parameters that are not those of the start.
+    generator = np.random.default_rng(1)
+    found = jax.tree.map(
+        lambda x: x + generator.uniform(0, 0.3, x.shape).astype(x.dtype), found
+    )
+
+    def outputs(how):
+        classifier = Classifier(network, 0.9, execution=how, platform=platform)
+        return classifier.apply(found, IMAGES, train=False)
+
+    assert relative(outputs('fast'), outputs('plain')) < 1e-5
+
+
+def test_blocks_leave_the_same_to_those_who_look():
+    network = shrunk('inception_resnet_v1')
+    found = initial_variables(network, seed=0, scheme='he')
+
+    def left(how):
+        return Classifier(network, 0.9, execution=how).apply(
+            found, IMAGES, train=True, mutable=['batch_stats', 'intermediates']
+        )[1]['intermediates']
+
+    assert relative(left('fast'), left('plain')) < 1e-5
+
+
+def test_remat_and_frozen_blocks_compute_the_same():
+    network = shrunk('inception_resnet_v2')
+    options = {'remat': ('a', 'b'), 'frozen': ('stem',)}
+    plain = step(network, 'plain', **options)
+    for found, wanted in zip(step(network, 'fast', **options), plain, strict=True):
+        assert relative(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize('stride', [1, 2, 3])
+@pytest.mark.parametrize('padding', ['VALID', 'SAME'])
+@pytest.mark.parametrize('side', [8, 17])
+def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
+    side, padding, stride
+):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2, side, side + 1, 3)).astype(np.float32)
+    shape = max_pool(x, (3, 3), stride, padding).shape
+    weights = generator.normal(size=shape).astype(np.float32)
+
+    def gradient(pool, x):
+        return jax.grad(lambda x: jnp.sum(pool(x, (3, 3), stride, padding) * weights))(
+            x
+        )
+
+    for values in (x, np.maximum(np.round(x), 0)):
+        wanted = gradient(max_pool, values)
+        np.testing.assert_allclose(gradient(compared_max_pool, values), wanted, 1e-6)
+
+
+def test_an_execution_is_a_platforms_levers_less_those_named():
+    assert execution('plain') is None
+    assert execution('fast', 'cpu') == FAST['cpu']
+    less = execution('fast-siblings-kept', 'cpu')
+    assert less == FAST['cpu']._replace(siblings=False, kept=False)
+    assert execution('fast', 'metal') == FAST['gpu']
+
+
+@pytest.mark.parametrize('name', ['fest', '', 'fast-sibling', 'plain-kept'])
+def test_an_unknown_execution_is_refused_with_the_levers(name):
+    with pytest.raises(
+        ValueError, match=r'execution is .*expected fast, plain'
+    ) as error:
+        dataclasses.replace(RECIPE, execution=name)
+    assert all(lever in str(error.value) for lever in Execution._fields)
+
+
+def test_a_run_may_go_on_under_another_execution(tmp_path):
+    def whose(how):
+        config = {'recipe': {'execution': how, 'schedule': 'constant'}}
+        return {
+            'fingerprint': 'f',
+            'network': 'n',
+            'data': {},
+            'replicas': 1,
+            'config': config,
+            'weights': None,
+            'inception_jax': '1',
+        }
+
+    identity.check_same(tmp_path, whose('plain'), whose('fast'))
+
+
+def test_images_of_another_size_than_a_clipped_kernel_takes_are_refused():
+    network = shrunk('inception_v3')
+    found = initial_variables(network, seed=0, scheme='he')
+    images = np.zeros((1, 107, 107, 3), np.float32)
+    with pytest.raises(ValueError, match='use images of the input size'):
+        Classifier(network, 0.9).apply(found, images, train=False)
