@@ -52,7 +52,12 @@ def computed_once(x, scale):
 
 
 def dropout(x, keys, rate):
-    """Drops a share of the values of each example, [batch, ...], with its own key."""
+    """Drops a share of the values of each example, [batch, ...], with its own key.
+
+    Nothing is dropped without keys.
+    """
+    if keys is None:
+        return x
     keep = 1.0 - rate
 
     def draw(key):

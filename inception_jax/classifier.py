@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from inception_jax import fast
-from inception_jax.arithmetic import dropout, pool, residual_sum
+from inception_jax.arithmetic import convolve, dropout, pool, residual_sum
 from inception_jax.execution import Execution, execution
 from inception_jax.initializers import training
 from inception_jax.networks.network import (
@@ -108,9 +108,8 @@ class Classifier(nn.Module):
         def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
             here = [next(scales) for _ in residuals(op)]
             if levers and not self.is_initializing():
-                return _fast_block(
-                    self, levers, Block(name, stage, op), train, x, here, (keys, rate)
-                )
+                which = Block(name, stage, op)
+                return _fast_block(self, levers, which, train, x, here, (keys, rate))
             kind = nn.remat(_Block) if {stage, 'all'} & {*self.remat} else _Block
             mode = _mode(self, train and name not in self.frozen)
             return kind(op, mode, name=name)(x, here, (keys, rate))
@@ -150,42 +149,29 @@ def _mode(classifier: Classifier, train: bool) -> _Mode:
 
 
 def _fast_block(
-    classifier: Classifier,
-    levers: Execution,
-    block: Block,
-    train: bool,
-    x: jax.Array,
-    scales: Sequence[jax.Array],
-    drop: tuple[jax.Array | None, jax.Array | float],
+    classifier: Classifier, levers: Execution, block: Block, train: bool, *inputs
 ) -> jax.Array:
     """Applies a block as a function of its variables, and puts back what it leaves."""
-    name = block.name
     observed = classifier.is_mutable_collection('intermediates')
     mode = fast.Mode(
         levers,
         jnp.dtype(classifier.dtype),
-        train and name not in classifier.frozen,
+        train and block.name not in classifier.frozen,
         classifier.batch_norm_axis,
         classifier.batch_norm_decay,
         classifier.network.batch_norm_epsilon,
         observed,
     )
-    apply = fast.apply_block
+    apply, trees = fast.apply_block, classifier.variables.items()
     if {block.stage, 'all'} & {*classifier.remat}:
         apply = jax.checkpoint(apply, static_argnums=(0, 1))
-    own = {c: tree[name] for c, tree in classifier.variables.items() if name in tree}
-    done = apply(block.op, mode, own, x, scales, drop)
+    own = {name: tree[block.name] for name, tree in trees if block.name in tree}
+    done = apply(block.op, mode, own, *inputs)
     if done.batch_stats and classifier.is_mutable_collection('batch_stats'):
-        classifier.put_variable('batch_stats', name, done.batch_stats)
+        classifier.put_variable('batch_stats', block.name, done.batch_stats)
     if observed:
-        sums = {'trunk': (), 'branch': ()} if done.sums else {}
-        for trunk_, branch in done.sums:
-            sums = {
-                'trunk': (*sums['trunk'], trunk_),
-                'branch': (*sums['branch'], branch),
-            }
-        left = {'output': (done.output,), **sums}
-        classifier.put_variable('intermediates', name, left)
+        left = {'output': (done.output,)} | done.sums
+        classifier.put_variable('intermediates', block.name, left)
     return done.output
 
 
@@ -258,17 +244,13 @@ class _Arrays(NamedTuple):
             case Scale():
                 return _Scale(op, name=name)(x)
             case Dropout():
-                return self.dropout(x)
+                return dropout(x, *self.drop)
             case Dense():
                 dense = nn.Dense(op.units, kernel_init=_KERNEL_INIT, name=name)
                 return dense(x.reshape(x.shape[0], -1))
             case Module():
                 module = op.make().clone(parent=self.block, name=name)
                 return module(x, **training(module, self.mode.train))
-
-    def dropout(self, x):
-        keys, rate = self.drop
-        return x if keys is None else dropout(x, keys, rate)
 
 
 class _Convolution(nn.Module):
@@ -281,13 +263,7 @@ class _Convolution(nn.Module):
         op, dtype = self.op, mode.dtype
         shape = (*window(op, x.shape[1:]), x.shape[-1], op.filters)
         kernel = self.param('kernel', _KERNEL_INIT, shape)
-        x = jax.lax.conv_general_dilated(
-            x,
-            kernel.astype(dtype),
-            (op.stride, op.stride),
-            op.padding,
-            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-        )
+        x = convolve(x, kernel.astype(dtype), op.stride, op.padding)
         if op.linear:
             bias = self.param('bias', nn.initializers.zeros_init(), (op.filters,))
             return x + bias.astype(dtype).reshape(1, 1, 1, -1)

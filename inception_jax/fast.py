@@ -48,11 +48,11 @@ class Mode(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A block's output, its statistics after it, and (trunk, branch) of its sums."""
+    """A block's output, its statistics after it, `trunk` and `branch` of its sums."""
 
     output: jax.Array
     batch_stats: dict[str, Any]
-    sums: list[tuple[jax.Array, jax.Array]]
+    sums: dict[str, tuple[jax.Array, ...]]
 
 
 # Compiled by itself, so that equal blocks are traced and differentiated once.
@@ -79,7 +79,7 @@ def apply_block(
         siblings=execution.siblings,
         pool_last=execution.pool_last,
     )
-    run = _Run(mode, variables, iter(scales), drop, {}, [])
+    run = _Run(mode, variables, iter(scales), drop, {}, {})
     found = {steps.input: x}
     for step in steps.steps:
         inputs = [found[value] for value in step.inputs]
@@ -98,7 +98,7 @@ class _Run(NamedTuple):
     scales: Iterator[jax.Array]
     drop: tuple[jax.Array | None, jax.Array | float]
     batch_stats: dict[str, Any]
-    sums: list[tuple[jax.Array, jax.Array]]
+    sums: dict[str, tuple[jax.Array, ...]]
 
     def value(self, step: Value, inputs: list[jax.Array]) -> jax.Array:
         """Returns what a leaf, a concatenation or a sum makes of its inputs."""
@@ -122,7 +122,7 @@ class _Run(NamedTuple):
                 scale = self.own('params', step)['scale'].reshape(1, 1, 1, -1)
                 return (x.astype(jnp.float32) * scale).astype(x.dtype)
             case Dropout():
-                return self.dropout(x)
+                return arithmetic.dropout(x, *self.drop)
             case Dense():
                 params = self.own('params', step)
                 flat = x.reshape(x.shape[0], -1)
@@ -235,15 +235,12 @@ class _Run(NamedTuple):
 
     def add(self, op: Residual, x: jax.Array, branch: jax.Array) -> jax.Array:
         if self.mode.observed:
-            self.sums.append((x, branch))
+            for name, part in (('trunk', x), ('branch', branch)):
+                self.sums[name] = (*self.sums.get(name, ()), part)
         scale = next(self.scales)
         total = arithmetic.residual_sum(x, branch, scale, relu=op.relu)
         kept = self.mode.execution.kept
         return arithmetic.computed_once(total, scale) if kept else total
-
-    def dropout(self, x: jax.Array) -> jax.Array:
-        keys, rate = self.drop
-        return x if keys is None else arithmetic.dropout(x, keys, rate)
 
     def module(self, step: Value, x: jax.Array) -> jax.Array:
         """Applies a module of the user's."""

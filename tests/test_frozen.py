@@ -141,9 +141,10 @@ def test_the_gradient_of_the_rest_is_that_behind_a_stopped_stem():
     np.testing.assert_allclose(metrics['loss'], value, rtol=1e-5)
 
 
-def test_blocks_before_the_first_that_trains_have_no_backward_pass():
+@pytest.mark.parametrize('execution', ['plain', 'fast'])
+def test_blocks_before_the_first_that_trains_have_no_backward_pass(execution):
     def costs(**changes):
-        recipe = dataclasses.replace(RECIPE, **changes)
+        recipe = dataclasses.replace(RECIPE, execution=execution, **changes)
         traced = jax.jit(parts(NET, recipe, None).step).trace(
             begin(NET, recipe), batch()
         )
@@ -152,7 +153,10 @@ def test_blocks_before_the_first_that_trains_have_no_backward_pass():
 
     whole, stem, head = costs(), costs(frozen='stem'), costs(frozen='trunk')
     # None in their input for the first of 10, or the two that read a frozen grid.
-    assert [count for _, count in (whole, stem, head)] == [29, 2 + 3 * 8 - 2, 10]
+    # In fast execution some are products, and equal blocks are written once.
+    if execution == 'plain':
+        assert [count for _, count in (whole, stem, head)] == [29, 2 + 3 * 8 - 2, 10]
+    assert stem[0] < whole[0]
     assert head[0] < 0.5 * whole[0]
 
 
