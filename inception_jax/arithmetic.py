@@ -1,5 +1,6 @@
-"""The arithmetic of fast execution: layers as functions of arrays [batch, height,
-width, channels]. Each computes what the layer of that name in linen does.
+"""The arithmetic of layers on arrays [batch, height, width, channels].
+
+Fast execution is made of it; plain execution shares what needs no second way.
 """
 
 import functools
@@ -44,10 +45,10 @@ def computed_once(x, scale):
     """Returns x in a way that XLA does not compute again in each loop that reads it.
 
     XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but
-    no division. It is by 1, which depends on a traced number, finite or not, lest XLA
-    knows.
+    no division. It is by 1, which depends on a traced number, lest XLA knows; with NaN
+    for that, the result is NaN.
     """
-    one = jnp.where(jnp.isfinite(scale), jnp.ones_like(scale), scale)
+    one = jnp.where(jnp.isnan(scale), scale, jnp.ones_like(scale))
     return x / one.astype(x.dtype)
 
 

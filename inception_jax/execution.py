@@ -13,8 +13,8 @@ class Execution(NamedTuple):
     `siblings`: 1x1 convolutions on one input are one, batch norm included.
     `pool_last`: an average is taken behind the 1x1 that follows it, which is narrower.
     `products`: a 1x1 is a matrix product.
-    `pool_gradient`: that of a maximum compares the windows' values with it, where the
-    derivative of XLA sorts out indices.
+    `pool_gradient`: that of a maximum compares the values of a window with one another,
+    where the derivative of XLA sorts out indices.
     `kept`: what batch norm and a residual sum give is computed once; XLA's loops would
     compute it, and all sums before it, again in each of its users.
     `folded`: batch norm with stored statistics is part of the kernel.

@@ -189,19 +189,17 @@ class _Run(NamedTuple):
     def normalised(self, members: Sequence[Value], y: jax.Array, *, relu: bool):
         """Returns the batch norm of several leaves, whose channels stand together."""
         y = y.astype(self.mode.dtype)
-        kept = self.mode.execution.kept
         if not self.mode.train:
             mean, inverse, gamma, bias = self.stored(members)
-            return arithmetic.affine(
-                y, (mean, inverse), gamma, bias, relu=relu, kept=kept
-            )
+            # What is kept is for the backward pass of training.
+            moments = mean, inverse
+            return arithmetic.affine(y, moments, gamma, bias, relu=relu, kept=False)
         mean, var = arithmetic.moments(lax.stop_gradient(y), self.mode.axis_name)
         self.update(members, mean, var)
         moments = mean, lax.rsqrt(var + self.mode.epsilon)
         gamma, bias = self.parameters(members)
-        return arithmetic.normalised(
-            relu, kept, self.mode.axis_name, y, moments, gamma, bias
-        )
+        kept, axis_name = self.mode.execution.kept, self.mode.axis_name
+        return arithmetic.normalised(relu, kept, axis_name, y, moments, gamma, bias)
 
     def parameters(self, members: Sequence[Value]):
         """Returns gamma, ones where there is none, and bias of batch norm."""
