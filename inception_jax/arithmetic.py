@@ -114,14 +114,19 @@ def moments(x, axis_name: str | None):
     return mean, jnp.maximum(0.0, square - lax.square(mean))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def normalised(relu: bool, kept: bool, axis_name: str | None, x, moments, gamma, bias):
-    """Batch norm by the moments of x itself, (mean, 1 / deviation), then ReLU.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def normalised(
+    relu: bool, kept: bool, axis_name: str | None, epsilon: float, x, gamma, bias
+):
+    """Batch norm by the moments of x itself, then ReLU.
 
-    Its derivative goes through the moments too, and needs no more than x and the
-    result. `gamma` and `bias` are [channels], float32.
+    Its derivative needs no more than x and the result. `gamma` and `bias` are
+    [channels], float32.
+
+    Returns:
+      The result, and the moments, mean and variance; no derivative goes through them.
     """
-    return affine(x, moments, gamma, bias, relu=relu, kept=kept)
+    return _normalised(relu, kept, axis_name, epsilon, x, gamma, bias)[0]
 
 
 def affine(x, moments, gamma, bias, *, relu: bool, kept: bool):
@@ -136,14 +141,16 @@ def affine(x, moments, gamma, bias, *, relu: bool, kept: bool):
     return (jax.nn.relu(y) if relu else y).astype(x.dtype)
 
 
-def _normalised(relu, kept, axis_name, x, moments, gamma, bias):
-    y = affine(x, moments, gamma, bias, relu=relu, kept=kept)
-    return y, (x, moments, gamma, y)
+def _normalised(relu, kept, axis_name, epsilon, x, gamma, bias):
+    mean, var = moments(x, axis_name)
+    inverse = lax.rsqrt(var + epsilon)
+    y = affine(x, (mean, inverse), gamma, bias, relu=relu, kept=kept)
+    return (y, (mean, var)), (x, mean, inverse, gamma, y)
 
 
-def _normalised_gradient(relu, kept, axis_name, saved, gradient):
-    x, (mean, inverse), gamma, y = saved
-    gradient = gradient.astype(jnp.float32)
+def _normalised_gradient(relu, kept, axis_name, epsilon, saved, gradients):
+    x, mean, inverse, gamma, y = saved
+    gradient = gradients[0].astype(jnp.float32)
     if relu:
         gradient = jnp.where(y > 0, gradient, 0.0)
     centred = (x.astype(jnp.float32) - per_channel(mean)) * per_channel(inverse)
@@ -154,9 +161,7 @@ def _normalised_gradient(relu, kept, axis_name, saved, gradient):
         along, across = lax.pmean((along, across), axis_name)
     inner = gradient - per_channel(along) - centred * per_channel(across)
     of_x = (inner * per_channel(inverse * gamma)).astype(x.dtype)
-    # The moments are those of x, and their share is in its gradient.
-    zeros = jnp.zeros_like(mean), jnp.zeros_like(inverse)
-    return of_x, zeros, of_gamma, of_bias
+    return of_x, of_gamma, of_bias
 
 
 normalised.defvjp(_normalised, _normalised_gradient)

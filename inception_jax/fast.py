@@ -194,12 +194,11 @@ class _Run(NamedTuple):
             # What is kept is for the backward pass of training.
             moments = mean, inverse
             return arithmetic.affine(y, moments, gamma, bias, relu=relu, kept=False)
-        mean, var = arithmetic.moments(lax.stop_gradient(y), self.mode.axis_name)
-        self.update(members, mean, var)
-        moments = mean, lax.rsqrt(var + self.mode.epsilon)
-        gamma, bias = self.parameters(members)
-        kept, axis_name = self.mode.execution.kept, self.mode.axis_name
-        return arithmetic.normalised(relu, kept, axis_name, y, moments, gamma, bias)
+        mode = self.mode
+        how = relu, mode.execution.kept, mode.axis_name, mode.epsilon
+        y, moments = arithmetic.normalised(*how, y, *self.parameters(members))
+        self.update(members, *moments)
+        return y
 
     def parameters(self, members: Sequence[Value]):
         """Returns gamma, ones where there is none, and bias of batch norm."""

@@ -192,9 +192,7 @@ QUESTIONS: dict[str, Callable[[_Subject], dict[str, Any]]] = {
 
 @functools.lru_cache(maxsize=4)
 def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks:
-    # Fast execution has no derivative forwards, of which curvature is made.
-    plain = dataclasses.replace(recipe, execution='plain')
-    classifier, distort, *_ = parts(network, plain, None)
+    classifier, distort, *_ = parts(network, recipe, None, parallel.platform(mesh))
 
     def begun(state, scales, batch):
         """Returns what all probes begin with."""

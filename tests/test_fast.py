@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_optimizers import RECIPE
+from tiny import NET as TINY
 
 from inception_jax import fast, identity
 from inception_jax.arithmetic import compared_max_pool, max_pool
@@ -143,6 +144,27 @@ def test_with_stored_statistics_fast_and_plain_are_the_same(platform):
         return classifier.apply(found, IMAGES, train=False)
 
     assert relative(outputs('fast'), outputs('plain')) < 1e-5
+
+
+def test_second_derivatives_go_through_the_moments_of_a_batch():
+    classifier = Classifier(TINY, 0.9)
+    found = initial_variables(TINY, seed=0, scheme='he')
+    generator = np.random.default_rng(0)
+    images = generator.uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
+    direction = jax.tree.map(
+        lambda x: generator.normal(size=x.shape).astype(np.float32), found['params']
+    )
+
+    def product(how):
+        def loss(params):
+            outputs, _ = classifier.clone(execution=how).apply(
+                found | {'params': params}, images, train=True, mutable=['batch_stats']
+            )
+            return jnp.sum(outputs.logits**2)
+
+        return jax.jvp(jax.grad(loss), (found['params'],), (direction,))[1]
+
+    assert relative(product('fast'), product('plain')) < 1e-5
 
 
 def test_blocks_leave_the_same_to_those_who_look():
