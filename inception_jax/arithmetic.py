@@ -175,73 +175,83 @@ def max_pool(x, window, stride: int, padding: str):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def compared_max_pool(x, window, stride: int, padding: str):
-    """Takes maxima over windows, with a derivative that compares their values.
+def sliced_max_pool(x, window, stride: int, padding: str):
+    """Takes maxima over windows, and their derivative, by comparing slices of a grid.
 
     As in XLA the first of equal values in a window, row by row, gets the gradient.
     """
-    return max_pool(x, window, stride, padding)
+    return _max_pool(x, window, stride, padding)[0]
 
 
 def _max_pool(x, window, stride, padding):
-    return max_pool(x, window, stride, padding), x
+    padded = _lowest_around(x, _pads(x, window, stride, padding))
+    sides = zip(padded.shape[1:3], window, strict=True)
+    rows, columns = ((side - w) // stride * stride + 1 for side, w in sides)
+    tall = [padded[:, i : i + rows : stride] for i in range(window[0])]
+    tall = functools.reduce(jnp.maximum, tall)
+    wide = [tall[:, :, j : j + columns : stride] for j in range(window[1])]
+    return functools.reduce(jnp.maximum, wide), x
 
 
 def _max_pool_gradient(window, stride, padding, x, gradient):
-    pads = lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), padding)
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
-    places = [*itertools.product(*map(range, window))]
-    # Values are compared with one another, not with the maximum: XLA may have computed
-    # that from values that were rounded otherwise, and then none is equal to it.
-    largest = _seen(padded, 0, 0, stride, gradient.shape)
-    where = jnp.zeros(gradient.shape, jnp.float32)
-    for number, (i, j) in enumerate(places[1:], 1):
-        value = _seen(padded, i, j, stride, gradient.shape)
-        where = jnp.where(value > largest, float(number), where)
-        largest = jnp.maximum(value, largest)
-    where = computed_once(where, gradient[0, 0, 0, 0].astype(jnp.float32))
-    nothing = jnp.zeros_like(gradient)
-    shares = {
-        place: jnp.where(where == number, gradient, nothing)
-        for number, place in enumerate(places)
-    }
-    whole = _put_back(shares, stride, padded.shape)
+    pads = _pads(x, window, stride, padding)
+    padded = _lowest_around(x, pads)
+    # How many windows see a point along each axis, and the grid in units of a stride.
+    down, right = (-(-side // stride) for side in window)
+    rows, columns = (-(-side // stride) for side in padded.shape[1:3])
+    codes = np.arange(down * right * stride**2, dtype=np.float32)
+    codes = codes.reshape(down * stride, right * stride)
+    where = _first_of_largest(padded, codes, window, stride, gradient.shape)
+
+    def around(grid, value: float):
+        """Returns a grid of windows with those on all sides that do not exist."""
+        below, after = rows - grid.shape[1], columns - grid.shape[2]
+        sides = ((0, 0), (down - 1, below), (right - 1, after), (0, 0))
+        whole = jnp.pad(grid, sides, constant_values=value)
+        return computed_once(whole, gradient[0, 0, 0, 0])
+
+    where, gradient = around(where, -1), around(gradient, 0)
+    total = jnp.zeros((), gradient.dtype)
+    for i, j in itertools.product(range(down), range(right)):
+        # Where the points of a square of the stride are in the window that begins
+        # i squares above it and j to the left.
+        own = codes[i * stride : (i + 1) * stride, j * stride : (j + 1) * stride]
+        first, left = down - 1 - i, right - 1 - j
+
+        def of_window(grid, first=first, left=left):
+            part = grid[:, first : first + rows, left : left + columns]
+            return part[:, :, None, :, None]
+
+        here = of_window(where) == own.reshape(1, 1, stride, 1, stride, 1)
+        total += jnp.where(here, of_window(gradient), jnp.zeros_like(total))
+    batch, *_, channels = x.shape
+    whole = total.reshape(batch, stride * rows, stride * columns, channels)
     (top, _), (left, _) = pads
     return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
 
 
-compared_max_pool.defvjp(_max_pool, _max_pool_gradient)
+sliced_max_pool.defvjp(_max_pool, _max_pool_gradient)
 
 
-def _seen(x, i, j, stride, shape):
-    """Returns the value at (i, j) of every window."""
-    rows, columns = (stride * (side - 1) + 1 for side in shape[1:3])
-    return x[:, i : i + rows : stride, j : j + columns : stride]
+def _pads(x, window, stride, padding):
+    return lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), padding)
 
 
-def _put_back(shares, stride, shape):
-    """Adds the share of (i, j) of every window to a grid, at least of `shape`.
+def _lowest_around(x, pads):
+    return jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
 
-    Rows and columns that have one remainder by the stride are summed on a grid of their
-    own; then the grids are interleaved.
+
+def _first_of_largest(x, codes, window, stride, shape):
+    """Returns the code of the place in every window that has the first maximum.
+
+    Values are compared with one another, not with the maximum: XLA may have computed
+    that from values that were rounded otherwise, and then none is equal to it.
     """
-    batch, *_, channels = shape
-    rows, columns = (-(-side // stride) for side in shape[1:3])
-
-    def remainder(a: int, b: int):
-        total = jnp.zeros((batch, rows, columns, channels), shares[0, 0].dtype)
-        for (i, j), share in shares.items():
-            if (i % stride, j % stride) == (a, b):
-                down, right = i // stride, j // stride
-                below = rows - share.shape[1] - down
-                after = columns - share.shape[2] - right
-                sides = ((0, 0), (down, below), (right, after), (0, 0))
-                total += jnp.pad(share, sides)
-        return total
-
-    grids = [
-        jnp.stack([remainder(a, b) for b in range(stride)], axis=3)
-        for a in range(stride)
-    ]
-    shape = (batch, stride * rows, stride * columns, channels)
-    return jnp.stack(grids, axis=2).reshape(shape)
+    rows, columns = (stride * (side - 1) + 1 for side in shape[1:3])
+    largest, where = None, jnp.zeros(shape, jnp.float32)
+    for i, j in itertools.product(*map(range, window)):
+        value = x[:, i : i + rows : stride, j : j + columns : stride]
+        if largest is not None:
+            where = jnp.where(value > largest, codes[i, j], where)
+        largest = value if largest is None else jnp.maximum(value, largest)
+    return where

@@ -13,7 +13,7 @@ class Execution(NamedTuple):
     `siblings`: 1x1 convolutions on one input are one, batch norm included.
     `pool_last`: an average is taken behind the 1x1 that follows it, which is narrower.
     `products`: a 1x1 is a matrix product.
-    `pool_gradient`: that of a maximum compares the values of a window with one another,
+    `maxima`: a maximum and its derivative are elementwise loops over slices of a grid,
     where the derivative of XLA sorts out indices.
     `kept`: what batch norm and a residual sum give is computed once; XLA's loops would
     compute it, and all sums before it, again in each of its users.
@@ -23,7 +23,7 @@ class Execution(NamedTuple):
     siblings: bool
     pool_last: bool
     products: bool
-    pool_gradient: bool
+    maxima: bool
     kept: bool
     folded: bool
 
@@ -33,7 +33,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=True,
-        pool_gradient=True,
+        maxima=True,
         kept=True,
         folded=False,
     ),
@@ -43,7 +43,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=False,
-        pool_gradient=True,
+        maxima=True,
         kept=False,
         folded=True,
     ),
@@ -51,7 +51,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=False,
-        pool_gradient=False,
+        maxima=False,
         kept=False,
         folded=True,
     ),

@@ -225,9 +225,9 @@ class _Run(NamedTuple):
             self.batch_stats[member.name] = {'bn': after}
 
     def pool(self, op: Pool, x: jax.Array) -> jax.Array:
-        if op.kind == 'max' and self.mode.execution.pool_gradient:
+        if op.kind == 'max' and self.mode.execution.maxima:
             sides = window(op, x.shape[1:])
-            return arithmetic.compared_max_pool(x, sides, op.stride, op.padding)
+            return arithmetic.sliced_max_pool(x, sides, op.stride, op.padding)
         return arithmetic.pool(op, x)
 
     def add(self, op: Residual, x: jax.Array, branch: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ from test_optimizers import RECIPE
 from tiny import NET as TINY
 
 from inception_jax import fast, identity
-from inception_jax.arithmetic import compared_max_pool, max_pool
+from inception_jax.arithmetic import max_pool, sliced_max_pool
 from inception_jax.classifier import Classifier, apply_block
 from inception_jax.execution import FAST, Execution, execution
 from inception_jax.initializers import initial_variables
@@ -208,7 +208,7 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
 
     for values in (x, np.maximum(np.round(x), 0)):
         wanted = gradient(max_pool, values)
-        assert relative(gradient(compared_max_pool, values), wanted) < 1e-6
+        assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
 
 
 def test_an_execution_is_a_platforms_levers_less_those_named():
