@@ -208,7 +208,7 @@ def _max_pool_gradient(window, stride, padding, x, gradient):
         below, after = rows - grid.shape[1], columns - grid.shape[2]
         sides = ((0, 0), (down - 1, below), (right - 1, after), (0, 0))
         whole = jnp.pad(grid, sides, constant_values=value)
-        return computed_once(whole, gradient[0, 0, 0, 0])
+        return computed_once(whole, grid[0, 0, 0, 0])
 
     where, gradient = around(where, -1), around(gradient, 0)
     total = jnp.zeros((), gradient.dtype)
@@ -248,10 +248,10 @@ def _first_of_largest(x, codes, window, stride, shape):
     that from values that were rounded otherwise, and then none is equal to it.
     """
     rows, columns = (stride * (side - 1) + 1 for side in shape[1:3])
-    largest, where = None, jnp.zeros(shape, jnp.float32)
+    largest = jnp.full(shape, -np.inf, x.dtype)
+    where = jnp.zeros(shape, jnp.float32)
     for i, j in itertools.product(*map(range, window)):
         value = x[:, i : i + rows : stride, j : j + columns : stride]
-        if largest is not None:
-            where = jnp.where(value > largest, codes[i, j], where)
-        largest = value if largest is None else jnp.maximum(value, largest)
+        where = jnp.where(value > largest, codes[i, j], where)
+        largest = jnp.maximum(value, largest)
     return where

@@ -211,6 +211,13 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
         assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
 
 
+def test_a_gradient_that_is_not_a_number_does_not_become_zero():
+    x = np.random.default_rng(0).normal(size=(1, 5, 5, 2)).astype(np.float32)
+    maxima, back = jax.vjp(lambda x: sliced_max_pool(x, (3, 3), 2, 'VALID'), x)
+    (found,) = back(jnp.full_like(maxima, jnp.nan))
+    assert jnp.isnan(found).any()
+
+
 def test_an_execution_is_a_platforms_levers_less_those_named():
     assert execution('plain') is None
     assert execution('fast', 'cpu') == FAST['cpu']
