@@ -13,6 +13,7 @@ from inception_jax.commands import (
     evaluate,
     export,
     fork,
+    huge_pages,
     predict,
     probe,
     replay,
@@ -68,4 +69,5 @@ def _parser() -> Parser:
 
 
 if __name__ == '__main__':
+    huge_pages.start_again()
     sys.exit(main())
