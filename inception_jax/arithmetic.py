@@ -153,14 +153,18 @@ def _normalised_gradient(relu, kept, axis_name, epsilon, saved, gradients):
     gradient = gradients[0].astype(jnp.float32)
     if relu:
         gradient = jnp.where(y > 0, gradient, 0.0)
-    centred = (x.astype(jnp.float32) - per_channel(mean)) * per_channel(inverse)
-    along, across = channel_mean(gradient), channel_mean(gradient * centred)
+    x = x.astype(jnp.float32)
+    # The mean of a product with the centred values, which is not taken as such: XLA
+    # would keep those of all layers from the forward pass on.
+    along = channel_mean(gradient)
+    across = inverse * (channel_mean(gradient * x) - mean * along)
     examples = x.size // x.shape[-1]
     of_gamma, of_bias = across * examples, along * examples
     if axis_name is not None:
         along, across = lax.pmean((along, across), axis_name)
+    centred = (x - per_channel(mean)) * per_channel(inverse)
     inner = gradient - per_channel(along) - centred * per_channel(across)
-    of_x = (inner * per_channel(inverse * gamma)).astype(x.dtype)
+    of_x = (inner * per_channel(inverse * gamma)).astype(y.dtype)
     return of_x, of_gamma, of_bias
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, parallel, processes, workdirs
+from inception_jax import checkpoints, logs, memory, parallel, processes, workdirs
 from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.loading import LostWorker, cores, workers_for
@@ -97,6 +97,7 @@ def train(
         ) as progress,
         desk(p, first, progress) as at,
         processes.stops() as stop,
+        memory.trimmed(),
         _guarded(),
     ):
         batches = (parallel.place(batch, p.mesh) for batch in images)

@@ -46,6 +46,7 @@ LAYERS = {
     'beginnings': 4,
     'predict': 4,
     'growing': 3,
+    'memory': 3,
     'convert': 4,
     'prepare': 4,
     'stops': 4,

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from inception_jax import parallel
+from inception_jax import memory, parallel
 from inception_jax.networks.catalogue import choose
 from inception_jax.speed.matmul import matmul_rate
 from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve
@@ -56,7 +56,8 @@ class Ours:
         prepared = time.perf_counter()
         lowered = work.function.lower(self.state, self.batch)
         traced = time.perf_counter()
-        self.function = lowered.compile()
+        with memory.trimmed():  # As in training.
+            self.function = lowered.compile()
         compiled = time.perf_counter()
         self.steps(count=1, before=0)
         return {

@@ -1,0 +1,41 @@
+"""What compiling leaves is given back before a step needs memory of its own."""
+
+import jax
+import pytest
+
+from inception_jax import memory
+
+
+@pytest.fixture
+def trims(monkeypatch):
+    """Returns a list that grows with each time that memory is given back."""
+    found = []
+    monkeypatch.setattr(memory, 'trim', lambda: found.append('trim'))
+    return found
+
+
+def compile_new(number):
+    jax.jit(lambda x: x + number).lower(1.0).compile()
+
+
+def test_memory_is_given_back_after_a_long_compilation(trims, monkeypatch):
+    monkeypatch.setattr(memory, 'LEAST_SECONDS', 0.0)
+    with memory.trimmed():
+        compile_new(1)
+        compile_new(2)
+    assert len(trims) == 2
+    compile_new(3)
+    assert len(trims) == 2
+
+
+def test_not_after_a_short_one(trims, monkeypatch):
+    monkeypatch.setattr(memory, 'LEAST_SECONDS', 1e6)
+    with memory.trimmed():
+        compile_new(4)
+    assert not trims
+
+
+def test_a_library_that_cannot_is_left_alone(monkeypatch):
+    memory.trim()
+    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: object())
+    memory.trim()
