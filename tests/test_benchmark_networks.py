@@ -73,6 +73,19 @@ def test_both_parts_are_measured_with_what_they_cost(capsys):
     assert forward['flops_per_image'] == 2 * told['macs']
 
 
+def test_another_execution_is_measured_if_asked(monkeypatch, capsys):
+    asked, ask = [], child.Child.ask
+
+    def noted(self, do, **request):
+        asked.append(request)
+        return ask(self, do, **request)
+
+    monkeypatch.setattr(child.Child, 'ask', noted)
+    assert benchmark('--execution=plain', '--format=json') == 0
+    assert json.loads(capsys.readouterr().out)['execution'] == 'plain'
+    assert {r['recipe']['execution'] for r in asked if 'recipe' in r} == {'plain'}
+
+
 def test_the_table_has_units_and_says_what_the_ratio_is(fake, capsys):
     fake('fast')
     assert benchmark('--against=timm') == 0
@@ -178,6 +191,7 @@ def test_a_peer_that_dies_is_one_line(fake, setting, message, capsys):
             ['--against=timm', '--network=inception_v4', '--peer-python=/no/python'],
             '/no/python cannot be started (No such file or directory)',
         ),
+        (['--execution=fats'], "execution is 'fats'; expected fast, plain"),
         (['--dtypes=float32'], 'unknown argument --dtypes=float32'),
     ],
 )
