@@ -41,15 +41,15 @@ def residual_sum(x, branch, scale, *, relu: bool):
     return jax.nn.relu(total) if relu else total
 
 
-def computed_once(x, scale):
+def computed_once(x, number):
     """Returns x in a way that XLA does not compute again in each loop that reads it.
 
     XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but
-    no division. It is by 1, which depends on a traced number, lest XLA knows; with NaN
-    for that, the result is NaN.
+    no division. It is by 1, which depends on numbers that XLA does not know: on one, or
+    on one for each of x. With NaN for that, the result is NaN.
     """
-    one = jnp.where(jnp.isnan(scale), scale, jnp.ones_like(scale))
-    return x / one.astype(x.dtype)
+    one = jnp.where(jnp.isnan(number), number, jnp.ones_like(number))
+    return x / lax.stop_gradient(one).astype(x.dtype)
 
 
 def dropout(x, keys, rate):

@@ -236,8 +236,11 @@ class _Run(NamedTuple):
                 self.sums[name] = (*self.sums.get(name, ()), part)
         scale = next(self.scales)
         total = arithmetic.residual_sum(x, branch, scale, relu=op.relu)
-        kept = self.mode.execution.kept
-        return arithmetic.computed_once(total, scale) if kept else total
+        if not self.mode.execution.kept:
+            return total
+        # Without training the scale may be a constant, which XLA would see through.
+        number = scale if self.mode.train else total
+        return arithmetic.computed_once(total, number)
 
     def module(self, step: Value, x: jax.Array) -> jax.Array:
         """Applies a module of the user's."""
