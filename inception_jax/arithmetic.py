@@ -114,10 +114,8 @@ def moments(x, axis_name: str | None):
     return mean, jnp.maximum(0.0, square - lax.square(mean))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def normalised(
-    relu: bool, kept: bool, axis_name: str | None, epsilon: float, x, gamma, bias
-):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def normalised(relu: bool, axis_name: str | None, epsilon: float, x, gamma, bias):
     """Batch norm by the moments of x itself, then ReLU.
 
     Its derivative needs no more than x and the result. `gamma` and `bias` are
@@ -126,29 +124,25 @@ def normalised(
     Returns:
       The result, and the moments, mean and variance; no derivative goes through them.
     """
-    return _normalised(relu, kept, axis_name, epsilon, x, gamma, bias)[0]
+    return _normalised(relu, axis_name, epsilon, x, gamma, bias)[0]
 
 
-def affine(x, moments, gamma, bias, *, relu: bool, kept: bool):
+def affine(x, moments, gamma, bias, *, relu: bool):
     """Batch norm by given moments, (mean, 1 / deviation), then ReLU."""
     mean, inverse = moments
-    factor, centred = inverse * gamma, x.astype(jnp.float32) - per_channel(mean)
-    # XLA repeats cheap arithmetic in every loop that reads it, but no division.
-    scaled = (
-        centred / per_channel(1 / factor) if kept else centred * per_channel(factor)
-    )
-    y = scaled + per_channel(bias)
+    y = (x.astype(jnp.float32) - per_channel(mean)) * per_channel(inverse * gamma)
+    y = y + per_channel(bias)
     return (jax.nn.relu(y) if relu else y).astype(x.dtype)
 
 
-def _normalised(relu, kept, axis_name, epsilon, x, gamma, bias):
+def _normalised(relu, axis_name, epsilon, x, gamma, bias):
     mean, var = moments(x, axis_name)
     inverse = lax.rsqrt(var + epsilon)
-    y = affine(x, (mean, inverse), gamma, bias, relu=relu, kept=kept)
+    y = affine(x, (mean, inverse), gamma, bias, relu=relu)
     return (y, (mean, var)), (x, mean, inverse, gamma, y)
 
 
-def _normalised_gradient(relu, kept, axis_name, epsilon, saved, gradients):
+def _normalised_gradient(relu, axis_name, epsilon, saved, gradients):
     x, mean, inverse, gamma, y = saved
     gradient = gradients[0].astype(jnp.float32)
     if relu:

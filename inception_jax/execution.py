@@ -15,8 +15,8 @@ class Execution(NamedTuple):
     `products`: a 1x1 is a matrix product.
     `maxima`: a maximum and its derivative are elementwise loops over slices of a grid,
     where the derivative of XLA sorts out indices.
-    `kept`: what batch norm and a residual sum give is computed once; XLA's loops would
-    compute it, and all sums before it, again in each of its users.
+    `kept`: a residual sum is computed once; XLA's loops would compute it, and all sums
+    before it, again in each of its users.
     `folded`: batch norm with stored statistics is part of the kernel.
     """
 

@@ -191,11 +191,9 @@ class _Run(NamedTuple):
         y = y.astype(self.mode.dtype)
         if not self.mode.train:
             mean, inverse, gamma, bias = self.stored(members)
-            # What is kept is for the backward pass of training.
-            moments = mean, inverse
-            return arithmetic.affine(y, moments, gamma, bias, relu=relu, kept=False)
+            return arithmetic.affine(y, (mean, inverse), gamma, bias, relu=relu)
         mode = self.mode
-        how = relu, mode.execution.kept, mode.axis_name, mode.epsilon
+        how = relu, mode.axis_name, mode.epsilon
         y, moments = arithmetic.normalised(*how, y, *self.parameters(members))
         self.update(members, *moments)
         return y
