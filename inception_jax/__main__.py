@@ -42,6 +42,12 @@ COMMANDS = {
 }
 
 
+def start() -> int:
+    """Runs the command of a process of its own, which may start again first."""
+    huge_pages.start_again()
+    return main()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command and returns its exit status."""
     options, rest = _parser().parse_known_args(arguments)
@@ -69,5 +75,4 @@ def _parser() -> Parser:
 
 
 if __name__ == '__main__':
-    huge_pages.start_again()
-    sys.exit(main())
+    sys.exit(start())

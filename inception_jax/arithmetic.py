@@ -45,8 +45,8 @@ def computed_once(x, number):
     """Returns x in a way that XLA does not compute again in each loop that reads it.
 
     XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but
-    no division. It is by 1, which depends on numbers that XLA does not know: on one, or
-    on one for each of x. With NaN for that, the result is NaN.
+    no division. So x is divided by a 1 that XLA does not know, for it is made of
+    `number`: a scalar, or an array like x. Where that is NaN, so is the result.
     """
     one = jnp.where(jnp.isnan(number), number, jnp.ones_like(number))
     return x / lax.stop_gradient(one).astype(x.dtype)
@@ -148,8 +148,8 @@ def _normalised_gradient(relu, axis_name, epsilon, saved, gradients):
     if relu:
         gradient = jnp.where(y > 0, gradient, 0.0)
     x = x.astype(jnp.float32)
-    # The mean of a product with the centred values, which is not taken as such: XLA
-    # would keep those of all layers from the forward pass on.
+    # The mean of gradient times centred values, written without them: else XLA would
+    # keep those of all layers from the forward pass on.
     along = channel_mean(gradient)
     across = inverse * (channel_mean(gradient * x) - mean * along)
     examples = x.size // x.shape[-1]

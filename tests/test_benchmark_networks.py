@@ -140,6 +140,19 @@ class Recorder:
         }[do]
 
 
+@pytest.mark.parametrize(('count', 'before'), [(1, 1), (4, 1), (20, 4)])
+def test_a_turn_begins_with_steps_that_do_not_count(count, before):
+    asked = {}
+
+    class Noted(Recorder):
+        def ask(self, do, **request):
+            asked.update(request)
+            return super().ask(do)
+
+    assert sides.Side(Noted('ours', []), {}, count).turn() == 1.0
+    assert asked == {'count': count, 'before': before}
+
+
 def test_the_sides_take_turns_and_memory_is_read_before_the_matrix_product():
     log = []
     two = {name: sides.Side(Recorder(name, log), {}, 3) for name in ('ours', 'peer')}

@@ -11,7 +11,13 @@ from test_optimizers import RECIPE
 from tiny import NET as TINY
 
 from inception_jax import fast, identity
-from inception_jax.arithmetic import max_pool, sliced_max_pool
+from inception_jax.arithmetic import (
+    computed_once,
+    max_pool,
+    normalised,
+    per_channel,
+    sliced_max_pool,
+)
 from inception_jax.classifier import Classifier, apply_block
 from inception_jax.execution import FAST, Execution, execution
 from inception_jax.initializers import initial_variables
@@ -216,6 +222,57 @@ def test_a_gradient_that_is_not_a_number_does_not_become_zero():
     maxima, back = jax.vjp(lambda x: sliced_max_pool(x, (3, 3), 2, 'VALID'), x)
     (found,) = back(jnp.full_like(maxima, jnp.nan))
     assert jnp.isnan(found).any()
+
+
+def test_residual_sums_are_computed_once_also_with_constant_scales():
+    network = dataclasses.replace(
+        load('inception_resnet_v2_slim'), classes=10, input_size=139
+    )
+    network = scaled(network, width=0.125, depth=0.5)
+    variables = initial_variables(network, seed=0, scheme='he')
+
+    def maxima(how):
+        """Returns how many ReLUs the compiled program has."""
+        classifier = Classifier(network, 0.9, execution=how, platform='cpu')
+        forward = jax.jit(functools.partial(classifier.apply, train=False))
+        program = forward.lower(variables, IMAGES[:1]).compile()
+        return program.as_text().count(' maximum(')
+
+    assert maxima('fast') < 0.7 * maxima('fast-kept')
+
+
+def test_what_is_computed_once_keeps_its_bits():
+    x = np.array([np.nan, np.inf, -np.inf, -0.0, 3e38, 0.1], np.float32)
+    for number in (x, np.float32(0.17)):
+        found = np.asarray(jax.jit(computed_once)(x, number))
+        assert found.tobytes() == x.tobytes()
+    assert np.isnan(computed_once(x, np.float32(np.nan))).all()
+
+
+@pytest.mark.parametrize('mean', [0.0, 30.0])
+@pytest.mark.parametrize('relu', [False, True])
+def test_the_derivatives_of_batch_norm_are_those_of_its_formula(mean, relu):
+    generator = np.random.default_rng(0)
+    x = generator.normal(mean, size=(8, 9, 9, 5))
+    gamma, bias, gradient = (generator.normal(size=s) for s in (5, 5, x.shape))
+
+    def formula(x, gamma, bias):
+        axes = {'axis': (0, 1, 2), 'keepdims': True}
+        centred = x - x.mean(**axes)
+        scaled = centred / jnp.sqrt((centred**2).mean(**axes) + 1e-3)
+        y = scaled * per_channel(gamma) + per_channel(bias)
+        return jax.nn.relu(y) if relu else y
+
+    with jax.enable_x64(True):
+        wanted = jax.vjp(formula, x, gamma, bias)[1](gradient)
+    ours = functools.partial(normalised, relu, None, 1e-3)
+    x, gamma, bias, gradient = map(np.float32, (x, gamma, bias, gradient))
+    (_, moments), back = jax.vjp(ours, x, gamma, bias)
+    found = back((gradient, jax.tree.map(jnp.zeros_like, moments)))
+    for one, of_formula in zip(found, wanted, strict=True):
+        # The variance, a mean of squares less the square of the mean as in Flax, loses
+        # that much, and nothing else may lose more.
+        assert relative(one, np.float32(of_formula)) < 1e-6 + 3e-7 * mean**2
 
 
 def test_an_execution_is_a_platforms_levers_less_those_named():

@@ -1,14 +1,19 @@
 """The command line starts itself again where that gives it huge pages."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from inception_jax.commands import huge_pages
 from inception_jax.commands.huge_pages import ASKED, SWITCH, TUNABLES
+
+ROOT = Path(__file__).parent.parent
 
 # Stands for `os.execve`: tells what would be started, and goes on.
 WITNESS = """
@@ -60,8 +65,9 @@ def test_not_where_the_user_or_we_have_said_a_word(setting, environ):
 
 
 def test_the_library_is_known_where_it_is_glibc():
-    name = (os.confstr('CS_GNU_LIBC_VERSION') or '') if hasattr(os, 'confstr') else ''
-    assert bool(huge_pages.glibc()) == name.startswith('glibc')
+    known = 'CS_GNU_LIBC_VERSION' in getattr(os, 'confstr_names', {})
+    name = os.confstr('CS_GNU_LIBC_VERSION') if known else None
+    assert bool(huge_pages.glibc()) == (name or '').startswith('glibc')
 
 
 def started(**environ):
@@ -90,10 +96,22 @@ def test_tunables_of_the_user_stay():
     assert environ[TUNABLES] == 'glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1'
 
 
+def test_the_installed_command_starts_again_too(monkeypatch):
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    (entry,) = project['scripts'].values()
+    module, _, name = entry.partition(':')
+    done = []
+    monkeypatch.setattr(huge_pages, 'start_again', lambda: done.append('again'))
+    monkeypatch.setattr(sys, 'argv', ['inception-jax', '--version'])
+    with pytest.raises(SystemExit, match='0'):
+        getattr(importlib.import_module(module), name)()
+    assert done == ['again']
+
+
 def test_importing_the_command_line_starts_nothing(monkeypatch):
     monkeypatch.setattr(os, 'execve', lambda *_: pytest.fail('started'))
     monkeypatch.setattr(huge_pages, 'wanted', lambda environ: True)
-    sys.modules.pop('inception_jax.__main__', None)
+    monkeypatch.delitem(sys.modules, 'inception_jax.__main__', raising=False)
     from inception_jax.__main__ import main
 
     with pytest.raises(SystemExit, match='0'):

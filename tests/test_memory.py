@@ -1,5 +1,7 @@
 """What compiling leaves is given back before a step needs memory of its own."""
 
+import types
+
 import jax
 import pytest
 
@@ -35,7 +37,14 @@ def test_not_after_a_short_one(trims, monkeypatch):
     assert not trims
 
 
-def test_a_library_that_cannot_is_left_alone(monkeypatch):
+def test_the_library_is_asked_to_give_back_all_that_is_free(monkeypatch):
+    asked = []
+    library = types.SimpleNamespace(malloc_trim=asked.append)
+    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: library)
     memory.trim()
+    assert asked == [0]
+
+
+def test_a_library_that_cannot_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: object())
     memory.trim()

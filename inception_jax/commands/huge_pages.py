@@ -37,8 +37,8 @@ def start_again() -> None:
 
 
 def wanted(environ: Mapping[str, str], setting: Path = SETTING) -> bool:
-    """Tells whether huge pages can be had, are not had and nobody has said a word."""
-    if environ.get(SWITCH, '1') != '1' or TUNABLE in environ.get(TUNABLES, ''):
+    """Tells whether huge pages can be had, are not yet, and are not refused."""
+    if environ.get(SWITCH) in ('0', ASKED) or TUNABLE in environ.get(TUNABLES, ''):
         return False
     if not sys.executable or glibc() < FIRST_GLIBC:
         return False

@@ -2,8 +2,9 @@
 
 XLA reads the variable XLA_FLAGS when JAX first looks for devices, and ends the process
 where it does not know one. A flag is set only where the installed XLA knows it and the
-user has not named it there. So a flag of `FLAGS` is turned off by naming it oneself:
-`XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type= python -m inception_jax ...`.
+user has not named it there. So a flag of `FLAGS` is turned off by naming it oneself
+with XLA's own value: `XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=`, or
+`XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_DEFAULT`.
 """
 
 import importlib.util
@@ -22,7 +23,7 @@ FLAGS = {
         '--xla_cpu_experimental_ynn_fusion_type='
         'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE',
         # The order of operations that takes the least memory. XLA's own is for many
-        # small operations at once; those of a step fill two cores each.
+        # small ones at once, and each of a step is large enough to fill two cores.
         '--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED',
     ),
     # None: xla_gpu_enable_latency_hiding_scheduler, off by itself and on in NVIDIA's
