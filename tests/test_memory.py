@@ -4,8 +4,10 @@ import types
 
 import jax
 import pytest
+from test_train import arguments
 
 from inception_jax import memory
+from inception_jax.__main__ import main
 
 
 @pytest.fixture
@@ -28,6 +30,12 @@ def test_memory_is_given_back_after_a_long_compilation(trims, monkeypatch):
     assert len(trims) == 2
     compile_new(3)
     assert len(trims) == 2
+
+
+def test_training_gives_back_what_compiling_took(trims, monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, 'LEAST_SECONDS', 0.0)
+    assert main(arguments(tmp_path, run__epochs=1)) == 0
+    assert trims
 
 
 def test_not_after_a_short_one(trims, monkeypatch):
