@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import jax
 
+# What JAX calls the end of a compilation, or of reading a compiled program.
+COMPILED = '/jax/core/compile/backend_compile_duration'
+
 # What compiles faster leaves nothing that is worth a look at all free memory.
 LEAST_SECONDS = 1.0
 
@@ -19,8 +22,7 @@ def trimmed() -> Iterator[None]:
     """
 
     def listen(event: str, seconds: float, **_) -> None:
-        compiled = event == '/jax/core/compile/backend_compile_duration'
-        if compiled and seconds > LEAST_SECONDS:
+        if event == COMPILED and seconds > LEAST_SECONDS:
             trim()
 
     jax.monitoring.register_event_duration_secs_listener(listen)

@@ -19,6 +19,7 @@ from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.errors import errors
+from inception_jax.memory import COMPILED
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
 from inception_jax.recipe import Recipe
@@ -74,7 +75,7 @@ def compiled() -> Iterator[list[str]]:
     names: list[str] = []
 
     def listen(event: str, _: float, *, fun_name: str = '', **__) -> None:
-        if event == '/jax/core/compile/backend_compile_duration':
+        if event == COMPILED:
             names.append(fun_name)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
