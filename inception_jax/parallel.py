@@ -166,17 +166,9 @@ def places(tree: Any, mesh: Mesh) -> Any:
 
 def spread(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree in its `places`, in buffers of its own that a step may donate."""
-    if jax.process_count() > 1:
-        # Only so the processes do not send each other all values to compare.
-        return _copier(mesh)(tree)
-    leaves, structure = jax.tree.flatten(tree)
-    # What is on a device would lend its buffers to `device_put`.
-    inside = [x for x in leaves if isinstance(x, jax.Array)]
-    outside = [x for x in leaves if not isinstance(x, jax.Array)]
-    copied = iter(_copier(mesh)(inside))
-    put = iter(jax.device_put(outside, places(outside, mesh), may_alias=False))
-    spread = [next(copied if isinstance(x, jax.Array) else put) for x in leaves]
-    return jax.tree.unflatten(structure, spread)
+    # `device_put` would lend a step what is on a device already, or in an array of
+    # NumPy; and of several processes each would send the others all it has to compare.
+    return _copier(mesh)(tree)
 
 
 def shapes(tree: Any, mesh: Mesh) -> Any:

@@ -174,14 +174,22 @@ def test_a_batch_that_does_not_divide_is_refused_with_near_ones():
         parallel.check_batch_size(16, mesh_of(4), accumulation=3)
 
 
-def test_buffers_are_their_own_and_may_be_donated():
-    values = {'a': np.ones(3), 'b': None}
-    values['b'] = values['a']
-    put = parallel.spread(values, mesh_of(2))
+@pytest.mark.parametrize('dtype', [np.float32, np.float64, np.int32])
+def test_buffers_are_their_own_and_may_be_donated(dtype):
+    size = np.dtype(dtype).itemsize
+    bytes_ = np.zeros(3 * size + 64, np.uint8)
+    start = -bytes_.ctypes.data % 64
+    # Where JAX could take the memory of NumPy for its own.
+    aligned = bytes_[start : start + 3 * size].view(dtype)
+    put = parallel.spread({'a': aligned, 'b': aligned}, mesh_of(2))
+    aligned[:] = 1
     pointers = [
-        x.addressable_shards[0].data.unsafe_buffer_pointer() for x in put.values()
+        shard.data.unsafe_buffer_pointer()
+        for x in put.values()
+        for shard in x.addressable_shards
     ]
-    assert len(set(pointers)) == 2
+    assert len({aligned.ctypes.data, *pointers}) == 5
+    chex.assert_trees_all_equal(put['a'], np.zeros(3, put['a'].dtype))
 
 
 def test_a_step_may_take_what_was_spread_from_devices_and_the_first_stays():
