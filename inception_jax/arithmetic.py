@@ -93,57 +93,67 @@ def pool(op: Pool, x):
     return (total / add(inside)).astype(x.dtype)
 
 
-def per_channel(numbers):
-    """Returns numbers [channels] in the shape of a grid."""
-    return numbers.reshape(1, 1, 1, -1)
+def per_channel(numbers, x):
+    """Returns numbers [channels] in the shape of a grid, for each point of a tile."""
+    return jnp.tile(numbers, x.shape[-1] // numbers.size).reshape(1, 1, 1, -1)
 
 
-def channel_mean(x):
-    return x.mean(axis=(0, 1, 2))
-
-
-def moments(x, axis_name: str | None):
+def moments(x, channels: int, points: int, axis_name: str | None):
     """Returns mean and variance [channels], float32, over batch and grid.
 
-    With `axis_name` they are those of all devices along a mapped axis.
+    With `axis_name` they are those of all devices along a mapped axis. See `normalised`
+    for the other arguments.
     """
     x = x.astype(jnp.float32)
-    mean, square = channel_mean(x), channel_mean(lax.square(x))
+    mean = _channel_mean(x, channels, points)
+    square = _channel_mean(lax.square(x), channels, points)
     if axis_name is not None:
         mean, square = lax.pmean((mean, square), axis_name)
     return mean, jnp.maximum(0.0, square - lax.square(mean))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def normalised(relu: bool, axis_name: str | None, epsilon: float, x, gamma, bias):
+def _channel_mean(x, channels, points):
+    total = x.sum(axis=(0, 1, 2)).reshape(-1, channels).sum(axis=0)
+    return total / (len(x) * points)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def normalised(
+    relu: bool, axis_name: str | None, epsilon: float, points: int, x, gamma, bias
+):
     """Batch norm by the moments of x itself, then ReLU.
 
     Its derivative needs no more than x and the result. `gamma` and `bias` are
     [channels], float32.
 
+    Args:
+      points: of the grid of an example. In tiles (networks/tiling.py) x has all
+        channels for each place of a tile, and zeros where that is no point of the grid.
+
     Returns:
       The result, and the moments, mean and variance; no derivative goes through them.
     """
-    return _normalised(relu, axis_name, epsilon, x, gamma, bias)[0]
+    return _normalised(relu, axis_name, epsilon, points, x, gamma, bias)[0]
 
 
 def affine(x, moments, gamma, bias, *, relu: bool):
     """Batch norm by given moments, (mean, 1 / deviation), then ReLU."""
     mean, inverse = moments
-    y = (x.astype(jnp.float32) - per_channel(mean)) * per_channel(inverse * gamma)
-    y = y + per_channel(bias)
+    y = (x.astype(jnp.float32) - per_channel(mean, x)) * per_channel(inverse * gamma, x)
+    y = y + per_channel(bias, x)
     return (jax.nn.relu(y) if relu else y).astype(x.dtype)
 
 
-def _normalised(relu, axis_name, epsilon, x, gamma, bias):
-    mean, var = moments(x, axis_name)
+def _normalised(relu, axis_name, epsilon, points, x, gamma, bias):
+    mean, var = moments(x, gamma.size, points, axis_name)
     inverse = lax.rsqrt(var + epsilon)
     y = affine(x, (mean, inverse), gamma, bias, relu=relu)
     return (y, (mean, var)), (x, mean, inverse, gamma, y)
 
 
-def _normalised_gradient(relu, axis_name, epsilon, saved, gradients):
+def _normalised_gradient(relu, axis_name, epsilon, points, saved, gradients):
     x, mean, inverse, gamma, y = saved
+    channel_mean = functools.partial(_channel_mean, channels=gamma.size, points=points)
     gradient = gradients[0].astype(jnp.float32)
     if relu:
         gradient = jnp.where(y > 0, gradient, 0.0)
@@ -152,13 +162,13 @@ def _normalised_gradient(relu, axis_name, epsilon, saved, gradients):
     # keep those of all layers from the forward pass on.
     along = channel_mean(gradient)
     across = inverse * (channel_mean(gradient * x) - mean * along)
-    examples = x.size // x.shape[-1]
+    examples = len(x) * points
     of_gamma, of_bias = across * examples, along * examples
     if axis_name is not None:
         along, across = lax.pmean((along, across), axis_name)
-    centred = (x - per_channel(mean)) * per_channel(inverse)
-    inner = gradient - per_channel(along) - centred * per_channel(across)
-    of_x = (inner * per_channel(inverse * gamma)).astype(y.dtype)
+    centred = (x - per_channel(mean, x)) * per_channel(inverse, x)
+    inner = gradient - per_channel(along, x) - centred * per_channel(across, x)
+    of_x = (inner * per_channel(inverse * gamma, x)).astype(y.dtype)
     return of_x, of_gamma, of_bias
 
 

@@ -18,6 +18,7 @@ class Execution(NamedTuple):
     `kept`: a residual sum is computed once; XLA's loops would compute it, and all sums
     before it, again in each of its users.
     `folded`: batch norm with stored statistics is part of the kernel.
+    `tiles`: narrow grids of a stem stand in tiles of 2x2 points (space-to-depth).
     """
 
     siblings: bool
@@ -26,6 +27,7 @@ class Execution(NamedTuple):
     maxima: bool
     kept: bool
     folded: bool
+    tiles: bool
 
 
 FAST = {
@@ -36,6 +38,7 @@ FAST = {
         maxima=True,
         kept=True,
         folded=False,
+        tiles=False,
     ),
     # Not measured: what GPUs are known for. cuDNN has 1x1 kernels of its own and adds
     # bias and ReLU where batch norm is folded.
@@ -46,6 +49,7 @@ FAST = {
         maxima=True,
         kept=False,
         folded=True,
+        tiles=False,
     ),
     'tpu': Execution(
         siblings=True,
@@ -54,6 +58,7 @@ FAST = {
         maxima=False,
         kept=False,
         folded=True,
+        tiles=True,
     ),
 }
 

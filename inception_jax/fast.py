@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from inception_jax import arithmetic
+from inception_jax import arithmetic, tiled
 from inception_jax.arithmetic import per_channel
 from inception_jax.execution import Execution
 from inception_jax.initializers import training
@@ -27,6 +28,7 @@ from inception_jax.networks.ops import (
     Scale,
 )
 from inception_jax.networks.shapes import window
+from inception_jax.networks.tiling import POINTS, Tiling, tilings
 
 Variables = dict[str, dict[str, Any]]
 
@@ -79,7 +81,8 @@ def apply_block(
         siblings=execution.siblings,
         pool_last=execution.pool_last,
     )
-    run = _Run(mode, variables, iter(scales), drop, {}, {})
+    grids = tilings(steps) if execution.tiles else {}
+    run = _Run(mode, variables, iter(scales), drop, grids, {}, {})
     found = {steps.input: x}
     for step in steps.steps:
         inputs = [found[value] for value in step.inputs]
@@ -97,6 +100,7 @@ class _Run(NamedTuple):
     variables: Variables
     scales: Iterator[jax.Array]
     drop: tuple[jax.Array | None, jax.Array | float]
+    grids: dict[Value, Tiling]
     batch_stats: dict[str, Any]
     sums: dict[str, tuple[jax.Array, ...]]
 
@@ -109,9 +113,10 @@ class _Run(NamedTuple):
             case Residual():
                 return self.add(op, *inputs)
             case Conv():
-                kernel = self.kernel([step], window(op, x.shape[1:]))
-                y = arithmetic.convolve(x, kernel, op.stride, op.padding)
-                return self.behind([step], y)
+                return self.convolution(step, x)
+            case Pool() if step.inputs[0] in self.grids:
+                sides = window(op, step.inputs[0].shape)
+                return tiled.max_pool(x, sides, step.shape[:2])
             case Pool():
                 return self.pool(op, x)
             case Norm():
@@ -129,6 +134,20 @@ class _Run(NamedTuple):
                 return flat @ params['kernel'] + params['bias'].reshape(1, -1)
             case Module():
                 return self.module(step, x)
+
+    def convolution(self, step: Value, x: jax.Array) -> jax.Array:
+        """Returns a convolution with what follows it, in tiles if it stands so."""
+        (source,) = step.inputs
+        kernel = self.kernel([step], window(step.op, source.shape))
+        before, after = (self.grids.get(grid, POINTS) for grid in (source, step))
+        if before == after == POINTS:
+            y = arithmetic.convolve(x, kernel, step.op.stride, step.op.padding)
+            return self.behind([step], y)
+        y = tiled.convolve(x, kernel, step, before, after)
+        if after == POINTS:
+            return self.behind([step], y)
+        y = tiled.inside(y, step, after)
+        return tiled.inside(self.behind([step], y), step, after)
 
     def product(self, step: Product, x: jax.Array) -> list[jax.Array]:
         """Returns the results of 1x1 convolutions on x, each behind its pool if any."""
@@ -167,7 +186,7 @@ class _Run(NamedTuple):
             )
         if self.folds(members):
             _, inverse, gamma, _ = self.stored(members)
-            kernel = kernel * per_channel(inverse * gamma)
+            kernel = kernel * per_channel(inverse * gamma, kernel)
         return kernel.astype(self.mode.dtype)
 
     def folds(self, members: Sequence[Value]) -> bool:
@@ -179,10 +198,10 @@ class _Run(NamedTuple):
         """Returns what follows the sums of convolutions: bias, or norm and ReLU."""
         if members[0].op.linear:
             bias = self.joined('params', members, 'bias')
-            return y + per_channel(bias.astype(y.dtype))
+            return y + per_channel(bias.astype(y.dtype), y)
         if self.folds(members):
             mean, inverse, gamma, bias = self.stored(members)
-            shift = per_channel(bias - mean * inverse * gamma)
+            shift = per_channel(bias - mean * inverse * gamma, y)
             return jax.nn.relu(y.astype(jnp.float32) + shift).astype(y.dtype)
         return self.normalised(members, y, relu=True)
 
@@ -193,7 +212,8 @@ class _Run(NamedTuple):
             mean, inverse, gamma, bias = self.stored(members)
             return arithmetic.affine(y, (mean, inverse), gamma, bias, relu=relu)
         mode = self.mode
-        how = relu, mode.axis_name, mode.epsilon
+        points = math.prod(members[0].shape[:2])
+        how = relu, mode.axis_name, mode.epsilon, points
         y, moments = arithmetic.normalised(*how, y, *self.parameters(members))
         self.update(members, *moments)
         return y

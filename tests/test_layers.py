@@ -14,6 +14,7 @@ LAYERS = {
     'classifier': 1,
     'fast': 1,
     'arithmetic': 1,
+    'tiled': 1,
     'execution': 1,
     'initializers': 1,
     'recipe': 2,

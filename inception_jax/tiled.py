@@ -1,0 +1,149 @@
+"""Convolutions and maxima on grids that stand in tiles, see networks/tiling.py.
+
+Arrays are [batch, rows of tiles, columns of tiles, side * side * channels]: the points
+of a tile row by row, each with its channels.
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from inception_jax.arithmetic import LAYOUT
+from inception_jax.networks.joint import Value
+from inception_jax.networks.tiling import Tiling, pads
+
+
+def convolve(x, kernel, step: Value, before: Tiling, after: Tiling):
+    """Convolves a grid in tiles, with a kernel [height, width, in, out] for points."""
+    stride = step.op.stride * after.side // before.side
+    places, zeros = [], []
+    for axis, (zeros_before, _) in enumerate(pads(step)):
+        size = kernel.shape[axis]
+        place, begin = _placement(size, step.op.stride, zeros_before, before, after)
+        tiles = -(-(step.shape[axis] + after.first) // after.side)
+        end = begin + (tiles - 1) * stride + place.shape[0]
+        places.append(jnp.asarray(place, kernel.dtype))
+        zeros.append((-begin, end - x.shape[1 + axis]))
+    # With ones and zeros in it this only moves numbers, so it must not round them.
+    between = jnp.einsum(
+        'hbpa,wdqc,pqio->hwbdiaco', *places, kernel, precision=lax.Precision.HIGHEST
+    )
+    height, width = between.shape[:2]
+    channels = x.shape[-1], after.side**2 * kernel.shape[-1]
+    return lax.conv_general_dilated(
+        x,
+        between.reshape(height, width, *channels),
+        (stride, stride),
+        zeros,
+        dimension_numbers=LAYOUT,
+    )
+
+
+def _placement(size: int, stride: int, zeros: int, before: Tiling, after: Tiling):
+    """Returns where the numbers of a kernel's axis stand in the kernel between tiles.
+
+    Args:
+      size: of the window along this axis.
+      zeros: how many the convolution sees before the grid.
+
+    Returns:
+      Ones and zeros [tiles, place in a tile before, size, place in a tile behind], and
+      the tile, from that with the number of the output's times the stride of tiles on,
+      that the kernel begins with.
+    """
+    start = before.first - stride * after.first - zeros
+    last = start + stride * (after.side - 1) + size - 1
+    begin, end = start // before.side, last // before.side + 1
+    found = np.zeros((end - begin, before.side, size, after.side), np.float32)
+    for i in range(size):
+        for behind in range(after.side):
+            tile, place = divmod(start + stride * behind + i, before.side)
+            found[tile - begin, place, i, behind] = 1
+    return found, begin
+
+
+def inside(x, step: Value, tiling: Tiling):
+    """Returns a grid in tiles with zeros where they have places outside it."""
+    rows, columns = (
+        np.arange(tiles * tiling.side).reshape(tiles, tiling.side) - tiling.first
+        for tiles in x.shape[1:3]
+    )
+    rows = (rows >= 0) & (rows < step.shape[0])
+    columns = (columns >= 0) & (columns < step.shape[1])
+    shape = (x.shape[1], x.shape[2], tiling.side, tiling.side, step.shape[2])
+    rows = np.broadcast_to(rows[:, None, :, None, None], (shape[0], 1, *shape[2:]))
+    columns = np.broadcast_to(columns[:, None, :, None], (1, *shape[1:]))
+    known = rows.reshape(1, shape[0], 1, -1) & columns.reshape(1, 1, shape[1], -1)
+    return jnp.where(known, x, jnp.zeros_like(x))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def max_pool(x, window: tuple[int, int], shape: tuple[int, int]):
+    """Takes maxima of stride 2 over windows that begin with a tile of 2x2.
+
+    As in XLA the first of equal values in a window, row by row, gets the gradient.
+
+    Args:
+      window: height and width in points.
+      shape: of the grid of maxima.
+    """
+    return _max_pool(x, window, shape)[0]
+
+
+def _max_pool(x, window, shape):
+    points = itertools.product(*map(range, window))
+    return functools.reduce(jnp.maximum, (_point(x, p, shape) for p in points)), x
+
+
+def _max_pool_gradient(window, shape, x, gradient):
+    where, largest = jnp.zeros_like(gradient), jnp.full_like(gradient, -np.inf)
+    for code, point in enumerate(itertools.product(*map(range, window))):
+        value = _point(x, point, shape)
+        where = jnp.where(value > largest, jnp.asarray(code, where.dtype), where)
+        largest = jnp.maximum(value, largest)
+    # With the windows that begin before and behind the grid, which do not exist.
+    reach = [-(-size // 2) - 1 for size in window]
+    sides = [
+        (before, tiles - size)
+        for before, tiles, size in zip(reach, x.shape[1:3], shape, strict=True)
+    ]
+    sides = ((0, 0), *sides, (0, 0))
+    where = jnp.pad(where, sides, constant_values=-1)
+    gradient = jnp.pad(gradient, sides)
+
+    def of_window(grid, i: int, j: int):
+        """Returns those of the window in which a tile is the i-th below, j-th right."""
+        top, left = reach[0] - i, reach[1] - j
+        return grid[:, top : top + x.shape[1], left : left + x.shape[2]]
+
+    def of_place(row: int, column: int):
+        """Returns what the windows give to a place of the tiles."""
+        total = jnp.zeros_like(of_window(gradient, 0, 0))
+        for i in range(row, window[0], 2):
+            for j in range(column, window[1], 2):
+                here = of_window(where, i // 2, j // 2) == i * window[1] + j
+                part = of_window(gradient, i // 2, j // 2)
+                total += jnp.where(here, part, jnp.zeros_like(total))
+        return total
+
+    places = itertools.product(range(2), range(2))
+    return (jnp.concatenate([of_place(*place) for place in places], axis=-1),)
+
+
+max_pool.defvjp(_max_pool, _max_pool_gradient)
+
+
+def _point(x, point, shape):
+    """Returns a point of every window, [batch, height, width, channels]."""
+    (row, column), channels = point, x.shape[-1] // 4
+    place = (row % 2 * 2 + column % 2) * channels
+    return x[
+        :,
+        row // 2 : row // 2 + shape[0],
+        column // 2 : column // 2 + shape[1],
+        place : place + channels,
+    ]
