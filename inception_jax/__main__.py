@@ -4,6 +4,7 @@ import os
 import sys
 
 import inception_jax
+from inception_jax import allocator
 from inception_jax.commands import (
     benchmark,
     convert,
@@ -13,7 +14,6 @@ from inception_jax.commands import (
     evaluate,
     export,
     fork,
-    huge_pages,
     predict,
     probe,
     replay,
@@ -44,7 +44,7 @@ COMMANDS = {
 
 def start() -> int:
     """Runs the command of a process of its own, which may start again first."""
-    huge_pages.start_again()
+    allocator.start_again()
     return main()
 
 

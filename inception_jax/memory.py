@@ -17,7 +17,7 @@ LEAST_SECONDS = 1.0
 def trimmed() -> Iterator[None]:
     """Gives back what each compilation leaves, until the end of the block.
 
-    A step's program takes more than a gigabyte to compile, which the C library keeps
+    A step's program takes more than a gigabyte to compile, which the allocator keeps
     for later; the step would need its own beside that.
     """
 
@@ -33,6 +33,20 @@ def trimmed() -> Iterator[None]:
 
 
 def trim() -> None:
-    """Has the C library give back what is free, if it can: glibc does."""
+    """Has jemalloc give back what is free if it is here, or the C library if it can."""
+    process = ctypes.CDLL(None)
     with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        process.malloc_trim(0)
+    with contextlib.suppress(AttributeError):
+        process.mallctl(b'arena.4096.purge', None, None, None, 0)  # 4096: of all
+
+
+def jemalloc() -> str | None:
+    """Returns the version of jemalloc, None where another allocator is in its place."""
+    version, size = ctypes.c_char_p(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_char_p))
+    try:
+        ask = ctypes.CDLL(None).mallctl
+    except AttributeError:
+        return None
+    ask(b'version', ctypes.byref(version), ctypes.byref(size), None, 0)
+    return version.value.decode().partition('-')[0] if version.value else None

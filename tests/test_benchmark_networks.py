@@ -263,7 +263,7 @@ def test_an_interruption_ends_the_process():
     command = [sys.executable, '-c', 'import time; time.sleep(600)']
     with (
         pytest.raises(KeyboardInterrupt),
-        child.child('sleeper', command, {}) as one,
+        child.child('sleeper', command, os.environ) as one,
     ):
         raise KeyboardInterrupt
     assert one.process.poll() is not None
@@ -273,7 +273,7 @@ def test_an_answer_that_is_none_is_told():
     command = [sys.executable, '-c', 'print("no JSON")']
     with (
         pytest.raises(Stopped, match='odd died'),
-        child.child('odd', command, {}) as one,
+        child.child('odd', command, os.environ) as one,
     ):
         one.ask('hello')
 

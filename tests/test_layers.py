@@ -48,6 +48,7 @@ LAYERS = {
     'predict': 4,
     'growing': 3,
     'memory': 3,
+    'allocator': 3,
     'convert': 4,
     'prepare': 4,
     'stops': 4,

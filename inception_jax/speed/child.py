@@ -59,7 +59,7 @@ class Child(NamedTuple):
 def child(
     name: str, command: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[Child]:
-    """Starts a process for the time of a block.
+    """Starts a process, in this environment, for the time of a block.
 
     Raises:
       ValueError: there is no such program.
@@ -69,7 +69,7 @@ def child(
         try:
             process = subprocess.Popen(
                 command,
-                env=os.environ | environment,
+                env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,

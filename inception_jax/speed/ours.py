@@ -28,6 +28,7 @@ class Ours:
         except ValueError as error:
             raise Mistake(str(error)) from error
         first = self.mesh.devices.flat[0]
+        version = memory.jemalloc()
         return {
             'platform': first.platform,
             'kind': first.device_kind,
@@ -35,7 +36,8 @@ class Ours:
             'versions': {
                 'jax': jax.__version__,
                 'jaxlib': jax.lib.__version__,
-            },
+            }
+            | ({'jemalloc': version} if version else {}),
         }
 
     def build(

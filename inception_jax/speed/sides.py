@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import inception_jax
+from inception_jax import allocator
 from inception_jax.networks.network import Network
 from inception_jax.signals import Stopped
 from inception_jax.speed.child import Child, child
@@ -233,20 +234,27 @@ def _ours(asked: Asked) -> contextlib.AbstractContextManager[Child]:
     return child(
         'inception_jax',
         [sys.executable, '-m', 'inception_jax.speed.ours'],
-        ENVIRONMENT | shared | {'PYTHONPATH': paths},
+        os.environ | ENVIRONMENT | shared | {'PYTHONPATH': paths},
     )
 
 
 def _peer(
     asked: Asked, platform: str, environment: dict[str, str] | None = None
 ) -> contextlib.AbstractContextManager[Child]:
-    """Starts the peer's process, on the kind of device that ours has."""
+    """Starts the peer's process, on the kind of device that ours has.
+
+    It has no allocator that we have chosen for us: PyTorch is slower with it.
+    """
     against = asked.against
     where = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
     return child(
         against.name,
         [against.python, str(against.peer.program)],
-        ENVIRONMENT | SHARED_ENVIRONMENT | where | (environment or {}),
+        allocator.as_given(os.environ)
+        | ENVIRONMENT
+        | SHARED_ENVIRONMENT
+        | where
+        | (environment or {}),
     )
 
 
