@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from inception_jax import fast
-from inception_jax.arithmetic import convolve, dropout, pool, residual_sum
+from inception_jax.arithmetic import convolve, dropout, residual_sum
 from inception_jax.execution import Execution, execution
 from inception_jax.initializers import training
 from inception_jax.networks.network import (
@@ -35,6 +35,7 @@ from inception_jax.networks.ops import (
     residuals,
 )
 from inception_jax.networks.shapes import scale_shape, window
+from inception_jax.pooling import pool
 
 # Linen wants an initialiser beside every parameter. Initial values are drawn by
 # `initializers.initial_variables`; this one serves those who call `Classifier.init`.

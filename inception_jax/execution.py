@@ -13,8 +13,8 @@ class Execution(NamedTuple):
     `siblings`: 1x1 convolutions on one input are one, batch norm included.
     `pool_last`: an average is taken behind the 1x1 that follows it, which is narrower.
     `products`: a 1x1 is a matrix product.
-    `maxima`: a maximum and its derivative are elementwise loops over slices of a grid,
-    where the derivative of XLA sorts out indices.
+    `slices`: a pool and its derivative are elementwise loops over slices of a grid; for
+    the derivative of a maximum XLA sorts out indices, and its means are one by one.
     `kept`: a residual sum is computed once; XLA's loops would compute it, and all sums
     before it, again in each of its users.
     `folded`: batch norm with stored statistics is part of the kernel.
@@ -24,7 +24,7 @@ class Execution(NamedTuple):
     siblings: bool
     pool_last: bool
     products: bool
-    maxima: bool
+    slices: bool
     kept: bool
     folded: bool
     tiles: bool
@@ -35,7 +35,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=True,
-        maxima=True,
+        slices=True,
         kept=True,
         folded=False,
         tiles=False,
@@ -46,7 +46,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=False,
-        maxima=True,
+        slices=True,
         kept=False,
         folded=True,
         tiles=False,
@@ -55,7 +55,7 @@ FAST = {
         siblings=True,
         pool_last=True,
         products=False,
-        maxima=False,
+        slices=False,
         kept=False,
         folded=True,
         tiles=True,

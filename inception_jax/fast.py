@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from inception_jax import arithmetic, tiled
+from inception_jax import arithmetic, pooling, tiled
 from inception_jax.arithmetic import per_channel
 from inception_jax.execution import Execution
 from inception_jax.initializers import training
-from inception_jax.networks.joint import Product, Value, plan
+from inception_jax.networks.joint import Product, Value, is_moving_average, plan
 from inception_jax.networks.ops import (
     Conv,
     Dense,
@@ -243,10 +243,14 @@ class _Run(NamedTuple):
             self.batch_stats[member.name] = {'bn': after}
 
     def pool(self, op: Pool, x: jax.Array) -> jax.Array:
-        if op.kind == 'max' and self.mode.execution.maxima:
-            sides = window(op, x.shape[1:])
-            return arithmetic.sliced_max_pool(x, sides, op.stride, op.padding)
-        return arithmetic.pool(op, x)
+        sides = window(op, x.shape[1:])
+        if not self.mode.execution.slices:
+            return pooling.pool(op, x)
+        if op.kind == 'max':
+            return pooling.sliced_max_pool(x, sides, op.stride, op.padding)
+        if is_moving_average(op) and sides[0] % 2 and sides[1] % 2:
+            return pooling.sliced_average(x, sides, op.count_padding)
+        return pooling.pool(op, x)
 
     def add(self, op: Residual, x: jax.Array, branch: jax.Array) -> jax.Array:
         if self.mode.observed:

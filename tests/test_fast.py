@@ -11,19 +11,14 @@ from test_optimizers import RECIPE
 from tiny import NET as TINY
 
 from inception_jax import fast, identity
-from inception_jax.arithmetic import (
-    computed_once,
-    max_pool,
-    normalised,
-    per_channel,
-    sliced_max_pool,
-)
+from inception_jax.arithmetic import computed_once, normalised, per_channel
 from inception_jax.classifier import Classifier, apply_block
 from inception_jax.execution import FAST, Execution, execution
 from inception_jax.initializers import initial_variables
-from inception_jax.networks import NETWORKS, load, scaled
+from inception_jax.networks import NETWORKS, avg_pool, load, scaled
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import measure
+from inception_jax.pooling import max_pool, pool, sliced_average, sliced_max_pool
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 139, 139, 3)).astype(np.float32)
 
@@ -215,6 +210,21 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
     for values in (x, np.maximum(np.round(x), 0)):
         wanted = gradient(max_pool, values)
         assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
+
+
+@pytest.mark.parametrize('window', [3, (1, 5)])
+@pytest.mark.parametrize('count_padding', [False, True])
+def test_sliced_averages_and_their_gradients_are_those_of_windows(
+    count_padding, window
+):
+    op = dataclasses.replace(avg_pool(window), count_padding=count_padding)
+    x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
+    wanted, back = jax.vjp(functools.partial(pool, op), x)
+    found, sliced_back = jax.vjp(
+        lambda x: sliced_average(x, op.kernel, count_padding), x
+    )
+    assert relative(found, wanted) < 1e-6
+    assert relative(sliced_back(x), back(x)) < 1e-6
 
 
 def test_a_gradient_that_is_not_a_number_does_not_become_zero():

@@ -15,6 +15,7 @@ LAYERS = {
     'fast': 1,
     'arithmetic': 1,
     'tiled': 1,
+    'pooling': 1,
     'execution': 1,
     'initializers': 1,
     'recipe': 2,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax import arithmetic, tiled
+from inception_jax import arithmetic, pooling, tiled
 from inception_jax.networks import NETWORKS, avg_pool, chain, concat, conv, max_pool
 from inception_jax.networks.joint import plan
 from inception_jax.networks.shapes import measure
@@ -97,7 +97,7 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
 @pytest.mark.parametrize('size', [(8, 11), (7, 6)])
 def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
     def of_points(x):
-        return arithmetic.max_pool(x, window, 2, 'VALID')
+        return pooling.max_pool(x, window, 2, 'VALID')
 
     x = normal(2, *size, 3)
     shape = of_points(x).shape[1:3]

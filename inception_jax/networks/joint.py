@@ -113,6 +113,17 @@ def is_pointwise(op: Op | None) -> bool:
     return isinstance(op, Conv) and op.kernel == (1, 1) and op.stride == 1
 
 
+def is_moving_average(op: Op | None) -> bool:
+    """Tells whether an op averages over windows around every point of the grid."""
+    return (
+        isinstance(op, Pool)
+        and op.kind == 'avg'
+        and op.kernel is not None
+        and op.stride == 1
+        and op.padding == 'SAME'
+    )
+
+
 def _pools_that_can_wait(values: Sequence[Value]) -> dict[Value, Value]:
     """Returns the averages that may be taken behind a 1x1, by that convolution."""
     users = Counter(x for value in values for x in value.inputs)
@@ -120,17 +131,7 @@ def _pools_that_can_wait(values: Sequence[Value]) -> dict[Value, Value]:
         value: value.inputs[0]
         for value in values
         if is_pointwise(value.op)
-        and _is_moving_average(value.inputs[0].op)
+        and is_moving_average(value.inputs[0].op)
         and users[value.inputs[0]] == 1
         and value.shape[2] < value.inputs[0].shape[2]
     }
-
-
-def _is_moving_average(op: Op | None) -> bool:
-    """Tells whether an op averages over windows around every point of the grid."""
-    return (
-        isinstance(op, Pool)
-        and op.kind == 'avg'
-        and op.kernel is not None
-        and op.stride == 1
-    )
