@@ -54,6 +54,7 @@ LAYERS = {
     'prepare': 4,
     'stops': 4,
     'costs': 4,
+    'traffic': 4,
     'roofline': 4,
     'identity': 4,
     'errors': 4,

@@ -1,0 +1,111 @@
+"""What a train step moves on a TPU, under one execution or another, told by a compiler.
+
+Command   JAX_PLATFORMS=cpu python benchmarks/traffic.py inception_resnet_v2 \\
+              --execution plain --execution fast --execution fast-tiles
+Needs     pip install "jax[tpu]"; no TPU
+Cost      two to four minutes for each execution on 2 cores
+Prints    a row for each execution, in Markdown: bytes as XLA counts them and those of
+          main memory (inception_jax/traffic.py), the least time for them, compiling;
+          with --operations N the N operations that move most
+
+The step is the product's, in bfloat16. The devices of the slice share the batch.
+"""
+
+import argparse
+import sys
+import time
+
+import jax
+import numpy as np
+
+from inception_jax import parallel, traffic
+from inception_jax.commands.lines import table
+from inception_jax.execution import check
+from inception_jax.networks import load, scaled
+from inception_jax.programs import parts
+from inception_jax.recipe import hparams_for
+from inception_jax.roofline import CHIPS
+from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
+from inception_jax.state import initial_state
+
+COLUMNS = (
+    *('execution', 'TFLOP', 'bytes accessed, GB', 'main memory, GB'),
+    *('arithmetic, ms', 'main memory, ms', 'temporaries, GiB', 'compiling, s'),
+)
+
+
+def compiled(network, execution: str, devices, batch_size: int):
+    """Compiles the train step for devices that are not there."""
+    recipe = recipe_of(dtype='bfloat16', execution=execution)
+    mesh = parallel.mesh_of(devices=devices)
+    pure = parts(network, recipe, None, parallel.platform(mesh))
+    step = parallel.compiled_train_step(pure.step, mesh, 'jit')
+    numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
+    state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
+    count, side = batch_size * mesh.size, network.input_size
+    arrays = {
+        'image': ((count, side, side, 3), np.uint8),
+        'label': ((count,), np.int32),
+        'example': ((count,), np.uint32),
+    }
+    batch = {
+        name: jax.ShapeDtypeStruct(*array, sharding=parallel.split(mesh))
+        for name, array in arrays.items()
+    }
+    return step.lower(parallel.shapes(state, mesh), batch).compile()
+
+
+def row(execution: str, step, chip, seconds: float) -> list[str]:
+    found, moved = step.cost_analysis(), traffic.main_memory(step.as_text())
+    temporaries = step.memory_analysis().temp_size_in_bytes
+    return [
+        execution,
+        f'{found["flops"] / 1e12:.2f}',
+        f'{found["bytes accessed"] / 1e9:.1f}',
+        f'{moved / 1e9:.1f}',
+        f'{1e3 * found["flops"] / chip.flops:.1f}',
+        f'{1e3 * moved / chip.bandwidth:.1f}',
+        f'{temporaries / 2**30:.2f}',
+        f'{seconds:.0f}',
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('network')
+    parser.add_argument('--execution', action='append')
+    parser.add_argument('--topology', default='v5e:2x2')
+    parser.add_argument('--batch-size', type=int, default=32, help='of a device')
+    parser.add_argument('--depth', type=float, default=1.0, help='share of the blocks')
+    parser.add_argument('--operations', type=int, default=0)
+    options = parser.parse_args()
+    executions = options.execution or ['plain', 'fast']
+    try:
+        for execution in executions:
+            check(execution)
+        network = scaled(load(options.network), depth=options.depth)
+        devices = parallel.topology(options.topology)
+        chip = CHIPS[devices[0].device_kind]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f'{error} is not in roofline.CHIPS; add it there', file=sys.stderr)
+        return 2
+    rows = []
+    for execution in executions:
+        begun = time.perf_counter()
+        step = compiled(network, execution, devices, options.batch_size)
+        rows.append(row(execution, step, chip, time.perf_counter() - begun))
+        most = sorted(traffic.moved(step.as_text()), reverse=True)
+        for operation in most[: options.operations]:
+            megabytes = f'{operation.bytes / 1e6:.0f} MB'
+            print(megabytes, operation.result[:80], operation.source[-80:])
+    print(table(COLUMNS, rows))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
