@@ -56,9 +56,10 @@ def wanted(environ: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def as_given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without jemalloc, if it is here by `start_again`."""
-    ours = (PRELOAD, JEMALLOC) if environ.get(SWITCH) == ASKED else ()
+def without_jemalloc(environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables as they were given, if `start_again` has added jemalloc."""
+    added = environ.get(SWITCH) == ASKED and PRELOAD in environ
+    ours = (PRELOAD, JEMALLOC) if added else ()
     return {name: value for name, value in environ.items() if name not in ours}
 
 
@@ -68,7 +69,10 @@ def jemalloc() -> str | None:
     if sys.platform != 'linux' or os.sysconf('SC_PAGE_SIZE') != 4096:
         return None
     own = Path(sys.prefix, 'lib', LIBRARY)  # that of a conda environment
-    return str(own) if own.exists() else ctypes.util.find_library('jemalloc')
+    if own.exists() and not {' ', ':'} & {*str(own)}:  # These part libraries.
+        return str(own)
+    found = ctypes.util.find_library('jemalloc')
+    return found if found == LIBRARY else None
 
 
 def glibc() -> tuple[int, ...]:

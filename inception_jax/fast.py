@@ -243,12 +243,13 @@ class _Run(NamedTuple):
             self.batch_stats[member.name] = {'bn': after}
 
     def pool(self, op: Pool, x: jax.Array) -> jax.Array:
-        sides = window(op, x.shape[1:])
         if not self.mode.execution.slices:
             return pooling.pool(op, x)
+        sides = window(op, x.shape[1:])
         if op.kind == 'max':
             return pooling.sliced_max_pool(x, sides, op.stride, op.padding)
-        if is_moving_average(op) and sides[0] % 2 and sides[1] % 2:
+        around = op.padding == 'SAME' and all(side % 2 for side in sides)
+        if is_moving_average(op) and around:
             return pooling.sliced_average(x, sides, op.count_padding)
         return pooling.pool(op, x)
 

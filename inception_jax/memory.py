@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 
@@ -34,19 +34,22 @@ def trimmed() -> Iterator[None]:
 
 def trim() -> None:
     """Has jemalloc give back what is free if it is here, or the C library if it can."""
-    process = ctypes.CDLL(None)
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        process.malloc_trim(0)
-    with contextlib.suppress(AttributeError):
-        process.mallctl(b'arena.4096.purge', None, None, None, 0)  # 4096: of all
+    if trim := _function('malloc_trim'):
+        trim(0)
+    if control := _function('mallctl'):
+        control(b'arena.4096.purge', None, None, None, 0)  # 4096: of all arenas
 
 
-def jemalloc() -> str | None:
+def jemalloc_version() -> str | None:
     """Returns the version of jemalloc, None where another allocator is in its place."""
     version, size = ctypes.c_char_p(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_char_p))
-    try:
-        ask = ctypes.CDLL(None).mallctl
-    except AttributeError:
-        return None
-    ask(b'version', ctypes.byref(version), ctypes.byref(size), None, 0)
+    if control := _function('mallctl'):
+        control(b'version', ctypes.byref(version), ctypes.byref(size), None, 0)
     return version.value.decode().partition('-')[0] if version.value else None
+
+
+def _function(name: str) -> Callable | None:
+    """Returns a function of the libraries of this process, None if there is none."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        return getattr(ctypes.CDLL(None), name)
+    return None

@@ -3,7 +3,8 @@
 XLA's own figure, `bytes accessed`, also counts what passes the memory on the chip, and
 what is fetched there in pieces it counts whole with each piece. Here an array counts
 where it is read or written in main memory, with what pads its tiles. An operation that
-reads a part of an array counts as if it read all, and a loop as if it ran once.
+reads or writes a part of an array counts as if it were all, and a loop as if it ran
+once.
 """
 
 import math
@@ -40,7 +41,7 @@ def moved(program: str) -> Iterator[Moved]:
         name, result, kind, rest = found.groups()
         results[name] = result
         operands = re.findall(r'%([\w.\-]+)', rest.partition('), ')[0])
-        read = ' '.join(results.get(operand, '') for operand in operands)
+        read = ' '.join(results.get(one, '') for one in dict.fromkeys(operands))
         if size := _bytes(kind, result, read):
             source = SOURCE.search(rest)
             yield Moved(size, name, result, source[1] if source else '')
@@ -60,11 +61,12 @@ def _bytes(kind: str, result: str, read: str) -> int:
 
 
 def _copied(kind: str, result: str) -> int:
-    """Returns what a copy moves: (to, from) or, of a part, ((from), to)."""
-    arrays = [found for found in ARRAY.finditer(result) if found[3]]
-    to = arrays[0] if kind == 'copy-start' else arrays[-1]
-    ends = arrays[0], arrays[-1]
-    return _size(to) * sum(not _is_on_chip(end) for end in ends)
+    """Returns what a copy moves: its arrays are where to and where from, a part's
+    the other way round.
+    """
+    first, second, *_ = ARRAY.finditer(result)
+    to = first if kind == 'copy-start' else second
+    return _size(to) * sum(not _is_on_chip(end) for end in (first, second))
 
 
 def _in_main_memory(shapes: str) -> int:

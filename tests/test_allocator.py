@@ -102,30 +102,41 @@ def test_settings_of_jemalloc_of_the_users_own_stay_his(with_jemalloc, monkeypat
 
 def test_a_peer_gets_the_variables_without_what_we_added():
     added = {PRELOAD: 'libjemalloc.so.2', JEMALLOC: 'thp:always', SWITCH: ASKED}
-    assert allocator.as_given({'OTHER': 'kept', **added}) == {
+    assert allocator.without_jemalloc({'OTHER': 'kept', **added}) == {
         'OTHER': 'kept',
         SWITCH: ASKED,
     }
-    own = {PRELOAD: 'his.so', JEMALLOC: 'his'}
-    assert allocator.as_given(own) == own
+    for own in ({PRELOAD: 'his.so', JEMALLOC: 'his'}, {SWITCH: ASKED, JEMALLOC: 'his'}):
+        assert allocator.without_jemalloc(own) == own
 
 
-def test_jemalloc_is_not_looked_for_where_pages_are_large(monkeypatch):
-    monkeypatch.setattr(allocator.ctypes.util, 'find_library', lambda name: name)
+def test_jemalloc_is_not_looked_for_where_pages_are_large(monkeypatch, tmp_path):
+    library = 'libjemalloc.so.2'
+    monkeypatch.setattr(allocator.ctypes.util, 'find_library', lambda name: library)
     monkeypatch.setattr(allocator.sys, 'platform', 'linux')
-    for size, found in ((4096, 'jemalloc'), (65536, None)):
+    monkeypatch.setattr(allocator.sys, 'prefix', str(tmp_path))
+    for size, found in ((4096, library), (65536, None)):
         monkeypatch.setattr(allocator.os, 'sysconf', lambda _, size=size: size)
         assert allocator.jemalloc() == found
 
 
-def test_that_of_the_environment_of_python_comes_first(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'taken'), [('env', True), ('my env', False), ('a:b', False)]
+)
+def test_that_of_the_environment_of_python_comes_first(
+    monkeypatch, tmp_path, name, taken
+):
+    # Where its path would be more than one to the loader, it is not taken.
     monkeypatch.setattr(allocator.sys, 'platform', 'linux')
     monkeypatch.setattr(allocator.os, 'sysconf', lambda _: 4096)
-    monkeypatch.setattr(allocator.sys, 'prefix', str(tmp_path))
-    own = tmp_path / 'lib' / 'libjemalloc.so.2'
-    own.parent.mkdir()
+    monkeypatch.setattr(allocator.sys, 'prefix', str(tmp_path / name))
+    # An older version is not taken either.
+    older = 'libjemalloc.so.1'
+    monkeypatch.setattr(allocator.ctypes.util, 'find_library', lambda name: older)
+    own = tmp_path / name / 'lib' / 'libjemalloc.so.2'
+    own.parent.mkdir(parents=True)
     own.touch()
-    assert allocator.jemalloc() == str(own)
+    assert allocator.jemalloc() == (str(own) if taken else None)
 
 
 def test_the_c_library_is_known_where_it_is_glibc():

@@ -5,17 +5,19 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from benchmarks import networks as networks_benchmark
+from inception_jax import allocator
 from inception_jax.__main__ import main
 from inception_jax.networks import load
 from inception_jax.recipe import Hparams
 from inception_jax.signals import Stopped
-from inception_jax.speed import child, figures, relatives, sides, work
-from inception_jax.speed.relatives import Peer, Relative
+from inception_jax.speed import child, figures, ours, relatives, sides, work
+from inception_jax.speed.relatives import BY_NAME, Peer, Relative
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -138,6 +140,24 @@ class Recorder:
             'memory': {'peak_bytes': 1},
             'matmul': {'flops_per_second': 1.0},
         }[do]
+
+
+@pytest.mark.parametrize(('name', 'kept'), [('timm', False), ('keras', True)])
+def test_a_peer_has_jemalloc_only_where_it_gains_by_it(monkeypatch, name, kept):
+    for variable in (allocator.PRELOAD, allocator.JEMALLOC):
+        monkeypatch.setenv(variable, 'ours')
+    monkeypatch.setenv(allocator.SWITCH, allocator.ASKED)
+    monkeypatch.setattr(sides, 'child', lambda name, command, environment: environment)
+    against = sides.Against(name, BY_NAME[name], None, 'python', slow=False)
+    found = sides._peer(types.SimpleNamespace(against=against), 'cpu')
+    assert (allocator.PRELOAD in found, allocator.JEMALLOC in found) == (kept, kept)
+
+
+def test_versions_tell_of_jemalloc_where_it_is(monkeypatch):
+    for version, known in (('5.3.0', True), (None, False)):
+        monkeypatch.setattr(ours.memory, 'jemalloc_version', lambda v=version: v)
+        told = ours.Ours().hello(4, devices=1)['versions']
+        assert ('jemalloc' in told) == known
 
 
 @pytest.mark.parametrize(('count', 'before'), [(1, 1), (4, 1), (20, 4)])

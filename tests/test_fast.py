@@ -15,7 +15,16 @@ from inception_jax.arithmetic import computed_once, normalised, per_channel
 from inception_jax.classifier import Classifier, apply_block
 from inception_jax.execution import FAST, Execution, execution
 from inception_jax.initializers import initial_variables
-from inception_jax.networks import NETWORKS, avg_pool, load, scaled
+from inception_jax.networks import (
+    NETWORKS,
+    avg_pool,
+    chain,
+    conv,
+    load,
+    scaled,
+)
+from inception_jax.networks import network as network_of
+from inception_jax.networks import one as stage_of
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import measure
 from inception_jax.pooling import max_pool, pool, sliced_average, sliced_max_pool
@@ -210,6 +219,22 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
     for values in (x, np.maximum(np.round(x), 0)):
         wanted = gradient(max_pool, values)
         assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
+
+
+@pytest.mark.parametrize(
+    'average', [avg_pool(2), avg_pool((2, 3)), avg_pool(3, 1, 'VALID'), avg_pool(5)]
+)
+def test_every_average_of_a_block_is_the_same_in_both_executions(average):
+    network = network_of('averages', stage_of('stem', chain(conv(4, 3), average)))
+    network = dataclasses.replace(network, input_size=9, classes=3)
+    found = initial_variables(network, seed=0, scheme='he')
+    images = IMAGES[:, :9, :9]
+
+    def outputs(how):
+        classifier = Classifier(network, 0.9, execution=how, platform='cpu')
+        return classifier.apply(found, images, train=False)
+
+    assert relative(outputs('fast'), outputs('plain')) < 1e-5
 
 
 @pytest.mark.parametrize('window', [3, (1, 5)])

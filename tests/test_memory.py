@@ -62,7 +62,7 @@ def test_the_allocator_is_asked_to_give_back_all_that_is_free(monkeypatch):
 def test_one_that_cannot_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: object())
     memory.trim()
-    assert memory.jemalloc() is None
+    assert memory.jemalloc_version() is None
 
 
 # Uses 400 MB, and tells how many of them were given back and by whom.
@@ -78,7 +78,7 @@ numbers = np.ones(10**8, np.float32)
 del numbers
 before = resident()
 memory.trim()
-print(before - resident(), memory.jemalloc())
+print(before - resident(), memory.jemalloc_version())
 """
 
 

@@ -23,11 +23,12 @@ PROGRAM = f"""HloModule step
 ENTRY %main (x: bf16[2,5,7,32]) -> f32[] {{
   %x = {GRID} parameter(0)
   %near = {ON_CHIP} fusion(%x), kind=kLoop, calls=%fused
-  %far = {GRID} fusion(%near, %near), kind=kLoop, metadata={{op_name="jit(step)/mul"}}
+  %far = {GRID} fusion(%x, %x, %near), kind=kLoop, metadata={{op_name="jit(step)/mul"}}
   %begun = ({ON_CHIP}, {GRID}, u32[]{{:S(2)}}) copy-start(%far)
   %come = {ON_CHIP} copy-done(%begun)
   %piece = (({GRID}), {ON_CHIP.replace('2,5', '1,5')}, s32[]{{:S(2)}}) slice-start(%far)
   %part = {ON_CHIP.replace('2,5', '1,5')} slice-done(%piece)
+  %number = (f32[]{{:T(128)S(6)}}, f32[]{{:T(128)}}, u32[]{{:S(2)}}) copy-start(%far)
   %same = {GRID} bitcast(%far)
   ROOT %sum = f32[]{{:T(128)}} reduce(%same, %come), dimensions={{0,1,2,3}}
 }}
@@ -38,9 +39,10 @@ def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
     found = {operation.name: operation.bytes for operation in traffic.moved(PROGRAM)}
     assert found == {
         'near': BYTES,  # reads x; what it writes stays on the chip
-        'far': BYTES,
+        'far': 2 * BYTES,  # x once
         'begun': BYTES,
         'piece': BYTES // 2,
+        'number': 4,
         'sum': BYTES + 4,
     }
     assert traffic.main_memory(PROGRAM) == sum(found.values())
@@ -48,7 +50,7 @@ def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
 
 def test_an_operation_tells_where_it_comes_from():
     sources = [operation.source for operation in traffic.moved(PROGRAM)]
-    assert sources == ['', 'jit(step)/mul', '', '', '']
+    assert sources == ['', 'jit(step)/mul', '', '', '', '']
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,6 @@ def is_moving_average(op: Op | None) -> bool:
         and op.kind == 'avg'
         and op.kernel is not None
         and op.stride == 1
-        and op.padding == 'SAME'
     )
 
 

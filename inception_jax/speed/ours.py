@@ -28,7 +28,7 @@ class Ours:
         except ValueError as error:
             raise Mistake(str(error)) from error
         first = self.mesh.devices.flat[0]
-        version = memory.jemalloc()
+        version = memory.jemalloc_version()
         return {
             'platform': first.platform,
             'kind': first.device_kind,

@@ -24,7 +24,8 @@ class Peer(NamedTuple):
     """Another library: its program, how to get it, and its relatives of our networks.
 
     `settings` are the ways in which it is tried, the likely best last; those in `slow`
-    compile for minutes, and are tried when asked for.
+    compile for minutes, and are tried when asked for. With `jemalloc` it runs with that
+    allocator where ours does.
     """
 
     program: Path
@@ -32,6 +33,7 @@ class Peer(NamedTuple):
     relatives: Mapping[str, Relative]
     settings: tuple[str, ...]
     slow: tuple[str, ...] = ()
+    jemalloc: bool = False  # PyTorch was slower with it
 
 
 _TIMM_V3 = Relative('inception_v3', 'inception_v3_torchvision', auxiliary=True)
@@ -67,6 +69,7 @@ BY_NAME = {
             'inception_resnet_v2_slim': _KERAS_RESNET,
         },
         ('compiled, JAX backend',),
+        jemalloc=True,
     ),
 }
 

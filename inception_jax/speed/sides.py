@@ -241,20 +241,15 @@ def _ours(asked: Asked) -> contextlib.AbstractContextManager[Child]:
 def _peer(
     asked: Asked, platform: str, environment: dict[str, str] | None = None
 ) -> contextlib.AbstractContextManager[Child]:
-    """Starts the peer's process, on the kind of device that ours has.
-
-    It has no allocator that we have chosen for us: PyTorch is slower with it.
-    """
-    against = asked.against
+    """Starts the peer's process, on the kind of device that ours has."""
+    against, given = asked.against, os.environ
+    if not against.peer.jemalloc:
+        given = allocator.without_jemalloc(given)
     where = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
     return child(
         against.name,
         [against.python, str(against.peer.program)],
-        allocator.as_given(os.environ)
-        | ENVIRONMENT
-        | SHARED_ENVIRONMENT
-        | where
-        | (environment or {}),
+        given | ENVIRONMENT | SHARED_ENVIRONMENT | where | (environment or {}),
     )
 
 
