@@ -15,10 +15,7 @@ import argparse
 import sys
 import time
 
-import jax
-import numpy as np
-
-from inception_jax import parallel, traffic
+from inception_jax import costs, parallel, traffic
 from inception_jax.commands.lines import table
 from inception_jax.execution import check
 from inception_jax.networks import load, scaled
@@ -42,16 +39,7 @@ def compiled(network, execution: str, devices, batch_size: int):
     step = parallel.compiled_train_step(pure.step, mesh, 'jit')
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
-    count, side = batch_size * mesh.size, network.input_size
-    arrays = {
-        'image': ((count, side, side, 3), np.uint8),
-        'label': ((count,), np.int32),
-        'example': ((count,), np.uint32),
-    }
-    batch = {
-        name: jax.ShapeDtypeStruct(*array, sharding=parallel.split(mesh))
-        for name, array in arrays.items()
-    }
+    batch = costs.batch(network, batch_size * mesh.size, mesh)
     return step.lower(parallel.shapes(state, mesh), batch).compile()
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from inception_jax import fast
+from inception_jax import fast, pooling
 from inception_jax.arithmetic import convolve, dropout, residual_sum
 from inception_jax.execution import Execution, execution
 from inception_jax.initializers import training
@@ -35,7 +35,6 @@ from inception_jax.networks.ops import (
     residuals,
 )
 from inception_jax.networks.shapes import scale_shape, window
-from inception_jax.pooling import pool
 
 # Linen wants an initialiser beside every parameter. Initial values are drawn by
 # `initializers.initial_variables`; this one serves those who call `Classifier.init`.
@@ -237,7 +236,7 @@ class _Arrays(NamedTuple):
             case Conv():
                 return _Convolution(op, name=name)(x, self.mode)
             case Pool():
-                return pool(op, x)
+                return pooling.pool(op, x)
             case Norm():
                 return _Norm(op, name=name)(x, self.mode)
             case Relu():

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from inception_jax import parallel
+from inception_jax.networks.network import Network
 from inception_jax.programs import parts
 from inception_jax.recipe import hparams_for
 from inception_jax.settings import Experiment
@@ -78,7 +79,9 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
         experiment.network, recipe, how.batch_norm_axis, parallel.platform(mesh)
     )
     step = parallel.compiled_train_step(pure.step, mesh, mode)
-    lowered = step.lower(_state(experiment, mesh), _batch(experiment, mesh))
+    lowered = step.lower(
+        _state(experiment, mesh), batch(experiment.network, run.batch_size, mesh)
+    )
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -108,8 +111,9 @@ def _state(experiment: Experiment, mesh: Mesh) -> Any:
     return parallel.shapes(state, mesh)
 
 
-def _batch(experiment: Experiment, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    size, count = experiment.network.input_size, experiment.run.batch_size
+def batch(network: Network, count: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes and places of so many training images."""
+    size = network.input_size
     arrays = {
         'image': ((count, size, size, 3), np.uint8),
         'label': ((count,), np.int32),
