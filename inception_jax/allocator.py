@@ -19,10 +19,11 @@ from pathlib import Path
 SWITCH, ASKED = 'INCEPTION_JAX_ALLOCATOR', 'asked'
 PRELOAD = 'LD_PRELOAD'
 LIBRARY = 'libjemalloc.so.2'
-# What was used stays, also what is large. What compiling took, `memory` gives back.
+# What was used stays, also what is large, and all threads take it from one place: each
+# arena would keep as much. What compiling took, `memory` gives back.
 JEMALLOC, JEMALLOC_SAYS = (
     'MALLOC_CONF',
-    'dirty_decay_ms:-1,oversize_threshold:0',
+    'dirty_decay_ms:-1,oversize_threshold:0,narenas:1',
 )
 GLIBC = 'GLIBC_TUNABLES'
 HUGE = 'glibc.malloc.hugetlb'

@@ -74,6 +74,17 @@ def _check_choice(field: str, given: str, choices: Sequence[str]) -> None:
         )
 
 
+def all_devices() -> list[jax.Device]:
+    """Returns all devices of all processes; the first call of a process starts JAX.
+
+    From then on a program for one CPU is computed where it is called, not beside the
+    caller: there the temporaries of a step may outlive it until the next has taken its
+    own, as large again. Other devices have queues of their own, which stay.
+    """
+    jax.config.update('jax_cpu_enable_async_dispatch', False)
+    return jax.devices()
+
+
 def mesh_of(
     parameter_devices: int = 1, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
@@ -82,7 +93,8 @@ def mesh_of(
     Raises:
       ValueError: the devices are not a multiple of `parameter_devices`.
     """
-    count = len(devices or jax.devices())
+    devices = devices or all_devices()
+    count = len(devices)
     if count % parameter_devices:
         raise ValueError(
             f'config.parallel.parameter_devices is {parameter_devices}, and there are '

@@ -50,6 +50,7 @@ def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
     found = allocator.wanted({})
     assert found[PRELOAD] == 'libjemalloc.so.2'
     assert 'dirty_decay_ms:-1' in found[JEMALLOC]
+    assert 'narenas:1' in found[JEMALLOC]
     assert GLIBC not in found
 
 

@@ -24,6 +24,15 @@ from inception_jax.steps import train_step
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]
 SLOW = [pytest.param(count, marks=pytest.mark.slow) for count in (1, 2)]
+CALLED = """
+import jax
+import jax.numpy as jnp
+from inception_jax import parallel
+
+parallel.mesh_of()
+long = jax.jit(lambda x: jax.lax.fori_loop(0, 30, lambda _, x: x @ x / 1000, x))
+print(long(jnp.ones((1000, 1000))).is_ready())
+"""
 COUNTS = (*SLOW, 4) if jax.device_count() < 8 else (8,)
 
 
@@ -88,6 +97,18 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
         for mesh in (mesh_of(1), mesh_of(4))
     ]
     chex.assert_trees_all_close(*seen, rtol=1e-5)
+
+
+def test_one_cpu_computes_where_it_is_called():
+    found = subprocess.run(
+        [sys.executable, '-c', CALLED],
+        env=os.environ | {'JAX_NUM_CPU_DEVICES': '1', 'JAX_PLATFORMS': 'cpu'},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == 'True\n'
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ class Ours:
 
     def hello(self, batch_size: int, devices: int | None) -> dict:
         """Tells the devices; of many takes so many, None for all."""
-        self.mesh = parallel.mesh_of(devices=jax.devices()[:devices])
+        self.mesh = parallel.mesh_of(devices=parallel.all_devices()[:devices])
         try:
             parallel.check_batch_size(batch_size, self.mesh)
         except ValueError as error:
