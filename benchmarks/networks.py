@@ -1,22 +1,24 @@
 """Measures the seven networks, each beside timm's where there is one.
 
 Command   python benchmarks/networks.py OUTPUT [--dtype bfloat16] [--batch-size 256] \\
-              [--peer-python PYTHON]
+              [--execution fast] [--execution fast-siblings] [--peer-python PYTHON]
 Needs     pip install torch timm, here or in an environment of its own; of ours only
-          jax, flax, optax and numpy
+          jax, flax, optax and numpy; to be run where inception_jax can be imported
 Cost      on a GPU about five minutes a network; on 2 CPU cores, with --batch-size 8
           --dtype float32, about ten
 Writes    OUTPUT/ROW.json, what the benchmark command tells of each row, and
           OUTPUT/networks.md, a table of all rows that are there
 
-The batch of a row is --batch-size halved until both sides fit the memory: each try is
-the command itself, in processes of its own, training first. Rows that are there are
-not measured again.
+A row is a network under an execution. Its batch is --batch-size halved until both sides
+fit the memory: each try is the command itself, in processes of its own, training first.
+Rows that are there are not measured again; they must have been asked for the same.
 """
 
 import argparse
+import itertools
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -37,25 +39,52 @@ NETWORKS = {
     'inception_resnet_v1_facenet': False,
 }
 
-# Each network is measured once with each list of further flags of the command.
-EXTRA: list[list[str]] = [[]]
-
 MEMORY = re.compile(r'memory|RESOURCE_EXHAUSTED', re.IGNORECASE)
 COLUMNS = (
-    *('network', 'flags', 'batch', 'part', 'images/s', "timm's", 'ours / timm'),
+    *('network', 'execution', 'batch', 'part', 'images/s', "timm's", 'ours / timm'),
     *('of a matrix product', 'peak, GiB', "timm's", 'start-up, s', "timm's"),
 )
 
 
-def flags_of(network: str, extra: Sequence[str], options) -> list[str]:
+def flags_of(network: str, execution: str, options) -> list[str]:
     """Returns the flags of a row, all but the batch."""
     flags = [f'--network={network}', f'--dtype={options.dtype}']
-    flags += [f'--rounds={options.rounds}', f'--seconds={options.seconds}', *extra]
+    flags += [f'--execution={execution}']
+    flags += [f'--rounds={options.rounds}', f'--seconds={options.seconds}']
     if NETWORKS[network] and options.against:
         flags.append('--against=timm')
         flags += [f'--peer-python={options.peer_python}'] if options.peer_python else []
         flags += ['--peer-compile'] if options.peer_compile else []
     return flags
+
+
+def row_of(path: Path, flags: Sequence[str], batch_size: int) -> dict | None:
+    """Returns what a row holds, measured now if it is not there; None if none fits.
+
+    Raises:
+      ValueError: the row that is there cannot be read, or was asked for something else.
+      ChildProcessError: it could not be measured; the text says why.
+    """
+    asked = [*flags, f'--batch-size={batch_size}']
+    if path.exists():
+        try:
+            row = json.loads(path.read_text())
+            before = row['asked']
+        except (ValueError, LookupError, TypeError) as error:
+            raise ValueError(f'{path} is no row of this script; remove it') from error
+        if before != asked:
+            differ = ' '.join(sorted({*before} ^ {*asked}))
+            raise ValueError(
+                f'{path} was asked for something else ({differ}); remove it, or name '
+                'another OUTPUT'
+            )
+        return row
+    told = measured(flags, batch_size)
+    if told is None:
+        return None
+    row = {'asked': asked} | json.loads(told)
+    path.write_text(json.dumps(row, indent=1) + '\n')
+    return row
 
 
 def measured(flags: Sequence[str], batch_size: int) -> str | None:
@@ -86,13 +115,13 @@ def measured(flags: Sequence[str], batch_size: int) -> str | None:
     return None
 
 
-def rows(flags: Sequence[str], told: Mapping) -> Iterator[tuple[str, ...]]:
+def rows(told: Mapping) -> Iterator[tuple[str, ...]]:
     """Yields the lines of the table for what the command told."""
     for part, found in told['parts'].items():
         ours, peer, ratio = found['ours'], found.get('peer'), found.get('ratio')
         yield (
             told['network'],
-            ' '.join(flags) or '-',
+            told['execution'],
             str(told['batch_size']),
             part,
             f'{ours["images_per_second"]["median"]:,.4g}',
@@ -116,35 +145,50 @@ def main() -> int:
     parser.add_argument('output', type=Path)
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=[*NETWORKS])
     parser.add_argument('--dtype', default='bfloat16')
-    parser.add_argument('--batch-size', type=int, default=256, help='the first try')
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--batch-size', type=_count, default=256, help='the first try')
+    parser.add_argument('--execution', action='append', metavar='HOW')
+    parser.add_argument('--rounds', type=_count, default=5)
     parser.add_argument('--seconds', type=float, default=2.0)
     parser.add_argument('--alone', dest='against', action='store_false')
     parser.add_argument('--peer-python')
     parser.add_argument('--peer-compile', action='store_true')
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        return _work(options)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _work(options: argparse.Namespace) -> int:
     lines, status = [], 0
-    for network in options.networks:
-        for extra in EXTRA:
-            name = '-'.join([network, options.dtype, *(x.strip('-') for x in extra)])
-            path = options.output / f'{name}.json'
-            print(name, flush=True)
-            try:
-                told = path.read_text() if path.exists() else None
-                flags = flags_of(network, extra, options)
-                told = told or measured(flags, options.batch_size)
-            except ChildProcessError as error:
-                print(error, file=sys.stderr)
-                status = 1
-                continue
-            if told is None:
-                print('no batch fits', file=sys.stderr)
-                continue
-            path.write_text(told)
-            lines += rows(extra, json.loads(told))
-            (options.output / 'networks.md').write_text(table(COLUMNS, lines) + '\n')
+    pairs = itertools.product(options.networks, options.execution or ['fast'])
+    for network, execution in pairs:
+        name = f'{network}-{options.dtype}-{execution}'
+        print(name, flush=True)
+        flags = flags_of(network, execution, options)
+        try:
+            row = row_of(options.output / f'{name}.json', flags, options.batch_size)
+        except ChildProcessError as error:
+            print(error, file=sys.stderr)
+            status = 1
+            continue
+        if row is None:
+            print('no batch fits', file=sys.stderr)
+            status = 1
+            continue
+        lines += rows(row)
+        (options.output / 'networks.md').write_text(table(COLUMNS, lines) + '\n')
     return status
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}; expected a number from 1 on')
+    return int(text)
 
 
 if __name__ == '__main__':

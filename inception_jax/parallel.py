@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,9 +81,19 @@ def all_devices() -> list[jax.Device]:
     From then on a program for one CPU is computed where it is called, not beside the
     caller: there the temporaries of a step may outlive it until the next has taken its
     own, as large again. Other devices have queues of their own, which stay.
+
+    Raises:
+      ValueError: JAX cannot start what the variable JAX_PLATFORMS names.
     """
     jax.config.update('jax_cpu_enable_async_dispatch', False)
-    return jax.devices()
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error) or 'it gives no reason').splitlines()[0]
+        raise ValueError(
+            f'JAX finds no devices ({reason}); JAX_PLATFORMS is '
+            f'{os.environ.get("JAX_PLATFORMS", "")!r}, expected cpu, or what is here'
+        ) from error
 
 
 def mesh_of(

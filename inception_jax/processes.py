@@ -75,7 +75,8 @@ def together(status: int, *told: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if jax.process_count() == 1:
+        # Alone; devices that cannot start are not asked how many there are.
+        if not jax.distributed.is_initialized() or jax.process_count() == 1:
             raise
         index, count = shard()
         if isinstance(error, told):

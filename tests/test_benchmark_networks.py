@@ -122,8 +122,8 @@ def test_a_peer_is_measured_in_its_fastest_setting(fake, capsys):
         'dtype': 'float32',
         'platform': 'cpu',
     }
-    (row,) = networks_benchmark.rows([], told)
-    assert row[:4] == ('tiny:NET', '-', '4', 'forward')
+    (row,) = networks_benchmark.rows(told)
+    assert row[:4] == ('tiny:NET', 'fast', '4', 'forward')
     assert len(row) == len(networks_benchmark.COLUMNS)
 
 
@@ -210,7 +210,7 @@ def test_a_peer_that_dies_is_one_line(fake, setting, message, capsys):
         (['--input-size=1', '--network=inception_v3'], 'use at least 75'),
         (['--what=forwards'], "'forwards' is none of input, forward, train"),
         (['--what=input,train'], 'input is measured alone'),
-        (['--what=input'], '--what input needs --config'),
+        (['--what=input'], '--network goes with --what forward or train'),
         (['--config=quickstart.py'], '--config goes with --what input'),
         (['--peer-python=python'], '--peer-python goes with --against timm or keras'),
         (['--peer-compile'], '--peer-compile goes with --against'),
@@ -232,6 +232,15 @@ def test_a_mistake_is_one_line(options, message, capsys):
     assert benchmark(*options) == 2
     printed = capsys.readouterr().err
     assert message in printed
+    assert printed.count('\n') == 1
+
+
+def test_devices_that_cannot_start_are_told(monkeypatch, capsys):
+    monkeypatch.setenv('JAX_PLATFORMS', 'none')
+    assert benchmark() == 2
+    printed = capsys.readouterr().err
+    assert 'JAX finds no devices' in printed
+    assert "JAX_PLATFORMS is 'none'" in printed
     assert printed.count('\n') == 1
 
 
@@ -277,6 +286,50 @@ def test_the_batch_is_halved_until_it_fits(monkeypatch, capsys):
     monkeypatch.setattr(subprocess, 'run', lambda *_, **__: mistake)
     with pytest.raises(ChildProcessError, match='a mistake'):
         networks_benchmark.measured([], 256)
+
+
+def test_a_row_is_measured_once_and_for_one_question(monkeypatch, tmp_path):
+    asked = []
+    told = {'network': 'inception_v4', 'parts': {}}
+
+    def measured(flags, batch_size):
+        asked.append(flags)
+        return json.dumps(told)
+
+    monkeypatch.setattr(networks_benchmark, 'measured', measured)
+    path = tmp_path / 'row.json'
+    row = networks_benchmark.row_of(path, ['--rounds=5'], 8)
+    assert row == {'asked': ['--rounds=5', '--batch-size=8'], **told}
+    assert networks_benchmark.row_of(path, ['--rounds=5'], 8) == row
+    assert len(asked) == 1
+    with pytest.raises(ValueError, match='--batch-size=16 --batch-size=8'):
+        networks_benchmark.row_of(path, ['--rounds=5'], 16)
+    for damaged in ('{', '{"parts": 1}', '[]'):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match=r'row\.json is no row of this script'):
+            networks_benchmark.row_of(path, ['--rounds=5'], 8)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['{tmp}/file'], 'File exists'),
+        (['{tmp}/out', '--batch-size=0'], "'0'; expected a number from 1 on"),
+    ],
+)
+def test_a_mistake_ends_the_script_with_2(options, message, tmp_path):
+    (tmp_path / 'file').touch()
+    script = [sys.executable, ROOT / 'benchmarks' / 'networks.py']
+    found = subprocess.run(
+        [*script, *(o.format(tmp=tmp_path) for o in options)],
+        env=os.environ | {'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert 'Traceback' not in found.stderr
 
 
 def test_an_interruption_ends_the_process():

@@ -21,11 +21,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
-    if options.network is not None:
-        raise ValueError(
-            '--network goes with --what forward or train; the input has the network of '
-            '--config'
-        )
     chosen = experiment(config(options.config, rest))
     parallel.check_batch_size(chosen.run.batch_size, parallel.mesh_of())
     data = chosen.data

@@ -22,12 +22,14 @@ from inception_jax.speed import figures, relatives, sides
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('a network (forward, train)')
     group.add_argument('--network', metavar='NAME', help='as for describe')
-    group.add_argument('--width', type=float, default=1.0, help='as in a config')
-    group.add_argument('--depth', type=float, default=1.0, help='as in a config')
+    group.add_argument('--width', type=float, default=1.0, help='of all stages')
+    group.add_argument('--depth', type=float, default=1.0, help='of all stages')
     group.add_argument(
         '--input-size', type=int, metavar='N', help="of images; the network's"
     )
-    group.add_argument('--batch-size', type=int, default=8, metavar='N')
+    group.add_argument(
+        '--batch-size', type=int, default=8, metavar='N', help='(default: 8)'
+    )
     group.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
     group.add_argument(
         '--execution',
@@ -53,6 +55,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='try torch.compile too, which takes minutes',
     )
+
+
+def given(options: argparse.Namespace) -> list[str]:
+    """Lists the options above that have another value than without them."""
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    without = vars(parser.parse_args([]))
+    return [
+        f'--{name.replace("_", "-")}'
+        for name, value in without.items()
+        if getattr(options, name) != value
+    ]
 
 
 def run(

@@ -22,8 +22,8 @@ class Ours:
 
     def hello(self, batch_size: int, devices: int | None) -> dict:
         """Tells the devices; of many takes so many, None for all."""
-        self.mesh = parallel.mesh_of(devices=parallel.all_devices()[:devices])
         try:
+            self.mesh = parallel.mesh_of(devices=parallel.all_devices()[:devices])
             parallel.check_batch_size(batch_size, self.mesh)
         except ValueError as error:
             raise Mistake(str(error)) from error
