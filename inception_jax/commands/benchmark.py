@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         )
     if given := benchmark_networks.given(options):
         raise ValueError(
-            f'{given[0]} goes with --what forward or train; the input is as its --config '
-            'says'
+            f'{given[0]} goes with --what forward or train; the input is that of the '
+            '--config'
         )
     return benchmark_input.run(options, rest)
