@@ -47,7 +47,7 @@ def norms(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
     """Returns the Euclidean norm of each block's arrays, [blocks]; 0 without any."""
 
     def norm(name: str) -> jax.Array:
-        squares = [jnp.sum(jnp.square(x)) for x in _arrays(tree, name)]
+        squares = [jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree.get(name, ()))]
         return jnp.sqrt(sum(squares, start=jnp.zeros(())))
 
     return jnp.stack([norm(name) for name in blocks])
@@ -57,20 +57,10 @@ def finite(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
     """Tells for each block whether all its arrays are finite, [blocks]."""
 
     def is_finite(name: str) -> jax.Array:
-        found = [jnp.isfinite(x).all() for x in _arrays(tree, name)]
-        return jnp.stack([jnp.array(True), *found])
+        leaves = jax.tree.leaves(tree.get(name, ()))
+        return jnp.stack([jnp.array(True), *(jnp.isfinite(x).all() for x in leaves)])
 
     return jnp.stack([is_finite(name).all() for name in blocks])
-
-
-def _arrays(tree: dict[str, Any], name: str) -> list[jax.Array]:
-    """Returns the arrays of a block, all its vectors as one: XLA compiles a loop for
-    each array, and most are vectors.
-    """
-    leaves = jax.tree.leaves(tree.get(name, ()))
-    vectors = [x for x in leaves if x.ndim == 1]
-    others = [x for x in leaves if x.ndim != 1]
-    return [*others, jnp.concatenate(vectors)] if vectors else others
 
 
 def _names_of(network: Network) -> list[tuple[str, tuple[str, ...]]]:
