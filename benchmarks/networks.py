@@ -7,11 +7,11 @@ Needs     pip install torch timm, here or in an environment of its own; of ours 
 Cost      on a GPU about five minutes a network; on 2 CPU cores, with --batch-size 8
           --dtype float32, about ten
 Writes    OUTPUT/ROW.json, what the benchmark command tells of each row, and
-          OUTPUT/networks.md, a table of all rows that are there
+          OUTPUT/networks.md, a table of the rows that were asked for
 
 A row is a network under an execution. Its batch is --batch-size halved until both sides
 fit the memory: each try is the command itself, in processes of its own, training first.
-Rows that are there are not measured again; they must have been asked for the same.
+Rows that are there are not measured again; they must have been asked with the same.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.commands.benchmark_tables import GIB
 from inception_jax.commands.lines import table
+from inception_jax.execution import check
 
 # The networks of the paper, then the released ones; with the nearest that timm has.
 NETWORKS = {
@@ -38,6 +39,8 @@ NETWORKS = {
     'inception_resnet_v2_slim': True,
     'inception_resnet_v1_facenet': False,
 }
+
+DTYPES = ('float32', 'bfloat16')
 
 MEMORY = re.compile(r'memory|RESOURCE_EXHAUSTED', re.IGNORECASE)
 COLUMNS = (
@@ -58,32 +61,25 @@ def flags_of(network: str, execution: str, options) -> list[str]:
     return flags
 
 
-def row_of(path: Path, flags: Sequence[str], batch_size: int) -> dict | None:
-    """Returns what a row holds, measured now if it is not there; None if none fits.
+def found(path: Path, asked: Sequence[str]) -> dict | None:
+    """Returns the row that is there, None if there is none.
 
     Raises:
-      ValueError: the row that is there cannot be read, or was asked for something else.
-      ChildProcessError: it could not be measured; the text says why.
+      ValueError: it cannot be read, or was asked with other flags.
     """
-    asked = [*flags, f'--batch-size={batch_size}']
-    if path.exists():
-        try:
-            row = json.loads(path.read_text())
-            before = row['asked']
-        except (ValueError, LookupError, TypeError) as error:
-            raise ValueError(f'{path} is no row of this script; remove it') from error
-        if before != asked:
-            differ = ' '.join(sorted({*before} ^ {*asked}))
-            raise ValueError(
-                f'{path} was asked for something else ({differ}); remove it, or name '
-                'another OUTPUT'
-            )
-        return row
-    told = measured(flags, batch_size)
-    if told is None:
+    if not path.exists():
         return None
-    row = {'asked': asked} | json.loads(told)
-    path.write_text(json.dumps(row, indent=1) + '\n')
+    try:
+        row = json.loads(path.read_text())
+        before, _ = list(row['asked']), list(rows(row))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path} is no row of this script; remove it') from error
+    if before != asked:
+        old, new = ({*before} - {*asked}, {*asked} - {*before})
+        raise ValueError(
+            f'{path} was asked with {" ".join(sorted(old))}, now it is '
+            f'{" ".join(sorted(new))}; remove it, or name another OUTPUT'
+        )
     return row
 
 
@@ -117,8 +113,9 @@ def measured(flags: Sequence[str], batch_size: int) -> str | None:
 
 def rows(told: Mapping) -> Iterator[tuple[str, ...]]:
     """Yields the lines of the table for what the command told."""
-    for part, found in told['parts'].items():
-        ours, peer, ratio = found['ours'], found.get('peer'), found.get('ratio')
+    for part, figures in told['parts'].items():
+        ours, peer = figures['ours'], figures.get('peer')
+        ratio = figures.get('ratio')
         yield (
             told['network'],
             told['execution'],
@@ -144,7 +141,7 @@ def main() -> int:
     )
     parser.add_argument('output', type=Path)
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=[*NETWORKS])
-    parser.add_argument('--dtype', default='bfloat16')
+    parser.add_argument('--dtype', choices=DTYPES, default='bfloat16')
     parser.add_argument('--batch-size', type=_count, default=256, help='the first try')
     parser.add_argument('--execution', action='append', metavar='HOW')
     parser.add_argument('--rounds', type=_count, default=5)
@@ -154,8 +151,11 @@ def main() -> int:
     parser.add_argument('--peer-compile', action='store_true')
     options = parser.parse_args()
     try:
+        executions = dict.fromkeys(options.execution or ['fast'])
+        for execution in executions:
+            check(execution)
         options.output.mkdir(parents=True, exist_ok=True)
-        return _work(options)
+        return _work(options, executions)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -163,23 +163,33 @@ def main() -> int:
         return 128 + signal.SIGINT
 
 
-def _work(options: argparse.Namespace) -> int:
+def _work(options: argparse.Namespace, executions: Iterable[str]) -> int:
+    asked = {
+        options.output / f'{network}-{options.dtype}-{execution}.json': [
+            *flags_of(network, execution, options),
+            f'--batch-size={options.batch_size}',
+        ]
+        for network, execution in itertools.product(options.networks, executions)
+    }
+    # All that are there are looked at before the first is measured.
+    there = {path: found(path, flags) for path, flags in asked.items()}
     lines, status = [], 0
-    pairs = itertools.product(options.networks, options.execution or ['fast'])
-    for network, execution in pairs:
-        name = f'{network}-{options.dtype}-{execution}'
-        print(name, flush=True)
-        flags = flags_of(network, execution, options)
-        try:
-            row = row_of(options.output / f'{name}.json', flags, options.batch_size)
-        except ChildProcessError as error:
-            print(error, file=sys.stderr)
-            status = 1
-            continue
+    for path, flags in asked.items():
+        print(path.stem, flush=True)
+        row = there[path]
         if row is None:
-            print('no batch fits', file=sys.stderr)
-            status = 1
-            continue
+            try:
+                told = measured(flags[:-1], options.batch_size)
+            except ChildProcessError as error:
+                print(error, file=sys.stderr)
+                status = 1
+                continue
+            if told is None:
+                print('no batch fits', file=sys.stderr)
+                status = 1
+                continue
+            row = {'asked': flags} | json.loads(told)
+            path.write_text(json.dumps(row, indent=1) + '\n')
         lines += rows(row)
         (options.output / 'networks.md').write_text(table(COLUMNS, lines) + '\n')
     return status

@@ -13,6 +13,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from inception_jax import workdirs
+from inception_jax.memory import COMPILED
 
 Record = dict[str, Any]
 
@@ -142,7 +143,7 @@ class Progress:
         )
         self._images, self._left = images_per_step, total - done
         self._lines = lines
-        self._compiled = False
+        self._compiled, self._compiling = False, 0.0
         self.restart()
         self._start = self._began if began is None else began
 
@@ -150,23 +151,27 @@ class Progress:
         """Is told of a step before it is made; the first is silent for long."""
         if not self._compiled:
             self.say('compiling the train step ...')
-            self._called = time.monotonic()
+            jax.monitoring.register_event_duration_secs_listener(self._heard)
 
     def advance(self, result: Any) -> None:
         """Counts a step; waits for the first one only."""
         self._bar.update(self._images)
         self._left -= 1
         if not self._compiled:
-            compiled = time.monotonic()
             jax.block_until_ready(result)
+            jax.monitoring.unregister_event_duration_listener(self._heard)
             self.say(
                 f'first step after {time.monotonic() - self._start:.1f} s '
-                f'(compiled in {compiled - self._called:.1f} s)'
+                f'(compiled in {self._compiling:.1f} s)'
             )
             self._compiled = True
             self.restart()
         else:
             self._steps += 1
+
+    def _heard(self, event: str, seconds: float, **_: Any) -> None:
+        if event == COMPILED:
+            self._compiling += seconds
 
     def restart(self) -> None:
         self._steps, self._began = 0, time.monotonic()

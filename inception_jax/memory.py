@@ -1,4 +1,4 @@
-"""Memory that compiling took, given back to the system before a step needs its own."""
+"""The memory of a process: what compiling took and what a step takes are there once."""
 
 import contextlib
 import ctypes
@@ -11,6 +11,16 @@ COMPILED = '/jax/core/compile/backend_compile_duration'
 
 # What compiles faster leaves nothing that is worth a look at all free memory.
 LEAST_SECONDS = 1.0
+
+
+def compute_where_called() -> None:
+    """Has a program for one CPU computed by the call itself, not beside the caller.
+
+    Beside it the temporaries of a step may outlive the step until the next has taken
+    its own, as large again. For commands, before JAX starts its devices; no variable
+    says it. Other devices have queues of their own, which stay.
+    """
+    jax.config.update('jax_cpu_enable_async_dispatch', False)
 
 
 @contextlib.contextmanager

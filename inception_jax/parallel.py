@@ -76,24 +76,18 @@ def _check_choice(field: str, given: str, choices: Sequence[str]) -> None:
 
 
 def all_devices() -> list[jax.Device]:
-    """Returns all devices of all processes; the first call of a process starts JAX.
-
-    From then on a program for one CPU is computed where it is called, not beside the
-    caller: there the temporaries of a step may outlive it until the next has taken its
-    own, as large again. Other devices have queues of their own, which stay.
+    """Returns all devices of all processes.
 
     Raises:
-      ValueError: JAX cannot start what the variable JAX_PLATFORMS names.
+      ValueError: JAX cannot start them.
     """
-    jax.config.update('jax_cpu_enable_async_dispatch', False)
     try:
         return jax.devices()
+    # An AssertionError where JAX_PLATFORMS names a cuda that JAX has left out.
     except (RuntimeError, AssertionError) as error:
-        reason = (str(error) or 'it gives no reason').splitlines()[0]
-        raise ValueError(
-            f'JAX finds no devices ({reason}); JAX_PLATFORMS is '
-            f'{os.environ.get("JAX_PLATFORMS", "")!r}, expected cpu, or what is here'
-        ) from error
+        reason = (str(error) or 'without a word').splitlines()[0]
+        named = f'; JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "not set")}'
+        raise ValueError(f'JAX cannot start its devices ({reason}){named}') from error
 
 
 def mesh_of(
@@ -102,7 +96,7 @@ def mesh_of(
     """Returns a mesh of all devices of all processes, or of those given.
 
     Raises:
-      ValueError: the devices are not a multiple of `parameter_devices`.
+      ValueError: the devices cannot start, or are no multiple of `parameter_devices`.
     """
     devices = devices or all_devices()
     count = len(devices)
@@ -219,12 +213,14 @@ def place(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
     )
 
 
-def keep_pace(results: list, ahead: int = 2) -> None:
-    """Waits until at most `ahead` of the results are unfinished.
+def keep_pace(results: list) -> None:
+    """Waits until at most two of the results are unfinished, on CPUs none.
 
-    The device always has the next step queued, and the host does not fill the memory
-    with batches for later ones.
+    An accelerator always has the next step queued, and the host does not fill the
+    memory with batches for later ones. A CPU is the host: what is queued there gains
+    nothing, and takes memory.
     """
+    ahead = 0 if jax.default_backend() == 'cpu' else 2
     if len(results) > ahead:
         jax.block_until_ready(results[-1 - ahead])
 

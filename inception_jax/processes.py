@@ -75,7 +75,7 @@ def together(status: int, *told: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Alone; devices that cannot start are not asked how many there are.
+        # Where it is alone, JAX may be unable to start, and is not asked.
         if not jax.distributed.is_initialized() or jax.process_count() == 1:
             raise
         index, count = shard()

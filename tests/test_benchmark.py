@@ -63,6 +63,11 @@ def test_a_mistake_is_one_line(option, message, capsys):
     assert printed.count('\n') == 1
 
 
+def test_the_input_is_that_of_a_config(capsys):
+    assert main(['benchmark', '--what=input']) == 2
+    assert '--what input needs --config FILE' in capsys.readouterr().err
+
+
 def test_an_image_that_cannot_be_read_is_told(tmp_path, capsys):
     images(tmp_path)
     (tmp_path / 'train' / '1' / '3.png').write_bytes(b'')

@@ -239,8 +239,8 @@ def test_devices_that_cannot_start_are_told(monkeypatch, capsys):
     monkeypatch.setenv('JAX_PLATFORMS', 'none')
     assert benchmark() == 2
     printed = capsys.readouterr().err
-    assert 'JAX finds no devices' in printed
-    assert "JAX_PLATFORMS is 'none'" in printed
+    assert 'JAX cannot start its devices' in printed
+    assert 'JAX_PLATFORMS is none' in printed
     assert printed.count('\n') == 1
 
 
@@ -288,26 +288,50 @@ def test_the_batch_is_halved_until_it_fits(monkeypatch, capsys):
         networks_benchmark.measured([], 256)
 
 
-def test_a_row_is_measured_once_and_for_one_question(monkeypatch, tmp_path):
-    asked = []
-    told = {'network': 'inception_v4', 'parts': {}}
-
-    def measured(flags, batch_size):
-        asked.append(flags)
-        return json.dumps(told)
-
-    monkeypatch.setattr(networks_benchmark, 'measured', measured)
-    path = tmp_path / 'row.json'
-    row = networks_benchmark.row_of(path, ['--rounds=5'], 8)
-    assert row == {'asked': ['--rounds=5', '--batch-size=8'], **told}
-    assert networks_benchmark.row_of(path, ['--rounds=5'], 8) == row
-    assert len(asked) == 1
-    with pytest.raises(ValueError, match='--batch-size=16 --batch-size=8'):
-        networks_benchmark.row_of(path, ['--rounds=5'], 16)
-    for damaged in ('{', '{"parts": 1}', '[]'):
+def test_a_row_is_of_one_question(tmp_path):
+    path, asked = tmp_path / 'row.json', ['--rounds=5', '--batch-size=8']
+    assert networks_benchmark.found(path, asked) is None
+    row = {'asked': asked, 'network': 'inception_v4', 'parts': {}}
+    path.write_text(json.dumps(row))
+    assert networks_benchmark.found(path, asked) == row
+    with pytest.raises(
+        ValueError, match='with --batch-size=8, now it is --batch-size=4'
+    ):
+        networks_benchmark.found(path, ['--rounds=5', '--batch-size=4'])
+    for damaged in ('{', '{"parts": {}}', '[]', '{"asked": 1, "parts": {}}'):
         path.write_text(damaged)
         with pytest.raises(ValueError, match=r'row\.json is no row of this script'):
-            networks_benchmark.row_of(path, ['--rounds=5'], 8)
+            networks_benchmark.found(path, asked)
+
+
+def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
+    told = json.dumps({'network': 'inception_v4', 'parts': {}})
+    tried = []
+
+    def measured(flags, batch_size):
+        tried.append(flags)
+        return told
+
+    monkeypatch.setattr(networks_benchmark, 'measured', measured)
+    names = [
+        '--networks',
+        'inception_v4',
+        '--execution',
+        'plain',
+        '--execution',
+        'fast',
+    ]
+    monkeypatch.setattr(sys, 'argv', ['networks.py', str(tmp_path), *names])
+    assert networks_benchmark.main() == networks_benchmark.main() == 0
+    assert [flags[2] for flags in tried] == ['--execution=plain', '--execution=fast']
+    assert (tmp_path / 'inception_v4-bfloat16-plain.json').exists()
+    assert 'ours / timm' in (tmp_path / 'networks.md').read_text()
+    (tmp_path / 'inception_v4-bfloat16-fast.json').write_text('{')
+    (tmp_path / 'inception_v4-bfloat16-plain.json').unlink()
+    capsys.readouterr()
+    assert networks_benchmark.main() == 2
+    assert 'is no row' in capsys.readouterr().err
+    assert len(tried) == 2
 
 
 @pytest.mark.parametrize(
@@ -315,6 +339,7 @@ def test_a_row_is_measured_once_and_for_one_question(monkeypatch, tmp_path):
     [
         (['{tmp}/file'], 'File exists'),
         (['{tmp}/out', '--batch-size=0'], "'0'; expected a number from 1 on"),
+        (['{tmp}/out', '--execution=fats'], "execution is 'fats'; expected fast"),
     ],
 )
 def test_a_mistake_ends_the_script_with_2(options, message, tmp_path):

@@ -1,11 +1,13 @@
 """Runs in every mode, from the command line to the records."""
 
 import json
+import subprocess
+import sys
 
 import jax
 import pytest
 from test_sweep import approximately
-from test_train import arguments, records
+from test_train import arguments, environment, records
 
 from inception_jax import parallel
 from inception_jax.__main__ import main
@@ -51,6 +53,19 @@ def test_batch_norm_per_device_belongs_to_a_number_of_devices(
     assert 'has batch statistics of 4 parts of a batch' in printed
     assert printed.count('\n') == 1
     assert main(arguments(tmp_path / 'all', run__epochs=2)) == 0
+
+
+def test_devices_that_cannot_start_are_told(tmp_path):
+    found = subprocess.run(
+        [sys.executable, '-m', 'inception_jax', *arguments(tmp_path / 'run')],
+        env=environment() | {'JAX_PLATFORMS': 'none'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert 'JAX cannot start its devices' in found.stderr
+    assert found.stderr.count('\n') == 1
 
 
 def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):

@@ -24,12 +24,13 @@ from inception_jax.steps import train_step
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]
 SLOW = [pytest.param(count, marks=pytest.mark.slow) for count in (1, 2)]
+# A program of its own.
 CALLED = """
 import jax
 import jax.numpy as jnp
-from inception_jax import parallel
+from inception_jax import memory
 
-parallel.mesh_of()
+memory.compute_where_called()
 long = jax.jit(lambda x: jax.lax.fori_loop(0, 30, lambda _, x: x @ x / 1000, x))
 print(long(jnp.ones((1000, 1000))).is_ready())
 """
@@ -109,6 +110,20 @@ def test_one_cpu_computes_where_it_is_called():
         check=True,
     )
     assert found.stdout == 'True\n'
+
+
+@pytest.mark.parametrize(
+    ('backend', 'waited'), [('cpu', ['first', 'third']), ('gpu', ['first'])]
+)
+def test_an_accelerator_has_two_steps_ahead_and_a_cpu_none(
+    backend, waited, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+    monkeypatch.setattr(jax, 'block_until_ready', seen.append)
+    for running in (['first'], ['first', 'second', 'third']):
+        parallel.keep_pace(running)
+    assert seen == waited
 
 
 @pytest.mark.slow

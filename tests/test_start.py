@@ -15,6 +15,7 @@ from test_optimizers import RECIPE, hparams
 from tiny import NET
 
 from inception_jax import logs, parallel
+from inception_jax.memory import COMPILED
 from inception_jax.optimizers import optimizer
 from inception_jax.programs import compiled
 from inception_jax.state import initial_state
@@ -80,12 +81,14 @@ def test_shapes_are_those_of_what_is_spread():
 
 def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys):
     progress = logs.Progress(9, 2, 8, lines=True, began=time.monotonic() - 100)
-    for _ in range(2):
+    for seconds in (7.0, 5.0):
         progress.step()
+        jax.monitoring.record_event_duration_secs('/jax/another', 3.0)
+        jax.monitoring.record_event_duration_secs(COMPILED, seconds)
         progress.advance([])
     progress.close()
     told = r'compiling the train step \.\.\.\nfirst step after 100\.\d s '
-    assert re.fullmatch(rf'{told}\(compiled in \d\.\d s\)\n', capsys.readouterr().out)
+    assert re.fullmatch(rf'{told}\(compiled in 7\.0 s\)\n', capsys.readouterr().out)
 
 
 def test_without_lines_nothing_is_told(capsys):

@@ -46,8 +46,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         changes[name] = literal(value)
     from inception_jax import history, workdirs
     from inception_jax.commands.train import begun
+    from inception_jax.memory import compute_where_called
     from inception_jax.stops import told
 
+    compute_where_called()
     parent = history.opened(options.workdir)
     fork = history.planned(parent, options.step, changes, options.into)
     if options.into.exists():

@@ -29,7 +29,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             f'--from {options.first} --to {options.last}; the second step must be later'
         )
     from inception_jax import history
+    from inception_jax.memory import compute_where_called
 
+    compute_where_called()
     prepared = history.opened(options.workdir)
     history.check_step(prepared, options.first)
     history.check_step(prepared, options.last)

@@ -50,7 +50,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if not found.members:
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
     from inception_jax import sweep
+    from inception_jax.memory import compute_where_called
 
+    compute_where_called()
     prepared = sweep.prepared(found, options.engine)
     members.claim(found)
     return lambda: _work(found, prepared, options.engine, shard)

@@ -49,9 +49,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             '--topology, --largest-batch and --format belong to --dry-run; add it'
         )
     processes.connect(options)
+    from inception_jax.memory import compute_where_called
     from inception_jax.prepare import prepare
     from inception_jax.processes import together
 
+    compute_where_called()
     with together(2, ValueError, OSError):
         return begun(prepare(chosen, options.workdir), began)
 

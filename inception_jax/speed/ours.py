@@ -110,6 +110,7 @@ class Ours:
 
 
 def main() -> int:
+    memory.compute_where_called()
     ours = Ours()
     names = ('hello', 'build', 'steps', 'memory', 'matmul')
     return serve({name: getattr(ours, name) for name in names})

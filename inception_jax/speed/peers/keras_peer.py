@@ -136,7 +136,7 @@ class Peer:
         results = []
         for _ in range(count):
             self.state, result = self.function(self.state, self.batch)
-            # Two steps are queued at most, as ours are.
+            # Two steps are queued at most, as ours are on accelerators.
             results = [*results[-2:], result]
             if len(results) > 2:
                 jax.block_until_ready(results[0])
