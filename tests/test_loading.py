@@ -54,8 +54,9 @@ def test_a_run_with_workers_is_the_run_without(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
 
 
-def test_batches_are_sent_while_two_steps_run(monkeypatch):
+def test_batches_are_sent_while_an_accelerator_makes_two_steps(monkeypatch):
     waited = []
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     monkeypatch.setattr(jax, 'block_until_ready', waited.append)
     running = []
     for step in range(1, 6):
