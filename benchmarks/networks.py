@@ -179,7 +179,8 @@ def _work(options: argparse.Namespace, executions: Iterable[str]) -> int:
         row = there[path]
         if row is None:
             try:
-                told = measured(flags[:-1], options.batch_size)
+                *others, _ = flags  # all but the batch
+                told = measured(others, options.batch_size)
             except ChildProcessError as error:
                 print(error, file=sys.stderr)
                 status = 1
