@@ -10,7 +10,9 @@ import pytest
 from inception_jax.commands import xla_flags
 from inception_jax.networks import NETWORKS, load, scaled
 
-# What a process of its own sets, so that it computes the same bits.
+# Tests compile more than they compute: with little of LLVM they take two thirds of the
+# time. The rest a process of its own sets, too, so that it computes the same bits.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 xla_flags.add(os.environ)
 
 # What one test has compiled no other compiles again, in whichever process it runs.

@@ -240,7 +240,8 @@ def test_the_initializer_is_that_of_the_recipe(scheme):
 def test_a_dead_network_is_all_zeros_and_all_wrong():
     state = begin(label_smoothing=0.0)
     dead = jax.tree_util.tree_map_with_path(
-        lambda path, x: x - 1e3 if path[-1].key == 'bias' else 0 * x, state.params
+        lambda path, x: x - np.float32(1e3) if path[-1].key == 'bias' else 0 * x,
+        jax.device_get(state.params),
     )
     dead['logits']['dense0']['bias'] = jnp.zeros(10)
     _, metrics = stepper()(dataclasses.replace(state, params=dead), batch())
