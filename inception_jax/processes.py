@@ -75,10 +75,9 @@ def together(status: int, *told: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Where it is alone, JAX may be unable to start, and is not asked.
-        if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        name = _name()
+        if name is None:
             raise
-        index, count = shard()
         if isinstance(error, told):
             text = ' '.join(str(error).split())
         elif isinstance(error, jax.errors.JaxRuntimeError):
@@ -90,5 +89,16 @@ def together(status: int, *told: type[Exception]) -> Iterator[None]:
             )
         else:
             text = traceback.format_exc()
-        print(f'process {index} of {count}: {text}', file=sys.stderr, flush=True)
+        print(f'{name}: {text}', file=sys.stderr, flush=True)
         os._exit(status)
+
+
+def _name() -> str | None:
+    """Returns what people call this of several processes, None where it is alone."""
+    if not jax.distributed.is_initialized():
+        return None
+    try:
+        index, count = shard()
+    except (RuntimeError, AssertionError):
+        return 'a process'  # JAX counts them when its devices start, and they cannot.
+    return f'process {index} of {count}' if count > 1 else None

@@ -164,6 +164,16 @@ def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
     assert 'is at work in' in printed[0][1]
 
 
+def test_where_no_devices_start_each_says_so_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv('JAX_PLATFORMS', 'none')
+    statuses, printed = Two(tmp_path / 'run').ended()
+    assert statuses == [2, 2], printed
+    for _, errors in printed:
+        assert 'a process: JAX cannot start its devices' in errors
+        assert 'Traceback' not in errors
+    assert not (tmp_path / 'run').exists()
+
+
 @pytest.mark.slow
 def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
     rarely = {'run__checkpoint_every_epochs': 300, 'run__evaluate_every_epochs': 300}
