@@ -94,11 +94,11 @@ def together(status: int, *told: type[Exception]) -> Iterator[None]:
 
 
 def _name() -> str | None:
-    """Returns what people call this of several processes, None where it is alone."""
+    """Returns the name of this process in messages, None where it is alone."""
     if not jax.distributed.is_initialized():
         return None
     try:
         index, count = shard()
-    except (RuntimeError, AssertionError):
+    except (RuntimeError, AssertionError):  # As where devices are asked for.
         return 'a process'  # JAX counts them when its devices start, and they cannot.
     return f'process {index} of {count}' if count > 1 else None

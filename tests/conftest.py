@@ -10,8 +10,8 @@ import pytest
 from inception_jax.commands import xla_flags
 from inception_jax.networks import NETWORKS, load, scaled
 
-# Tests compile more than they compute: with little of LLVM they take two thirds of the
-# time. The rest a process of its own sets, too, so that it computes the same bits.
+# Tests compile more than they compute, so LLVM optimizes nothing unless XLA_FLAGS is
+# given. The other flags are those that a command sets, so that it has the same bits.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 xla_flags.add(os.environ)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +45,7 @@ def shrunk(name):
 
 def relative(found, wanted):
     """Returns the distance of two trees over the norm of the second."""
-    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    chex.assert_trees_all_equal_shapes_and_dtypes(found, wanted)
     one, two = (
         np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
         for tree in (found, wanted)
@@ -90,6 +91,7 @@ def pullbacks(network, apply):
     )(inputs)
 
 
+@functools.cache
 def plainly(network):
     classifier = Classifier(network, 0.9, execution='plain')
 
