@@ -86,17 +86,20 @@ TWO_STEPS = {
     'run__diagnose_every_steps': 1,
 }
 
+# With seed 0 or 1 a value is so near the edge of a ReLU that rounding moves it across.
+TWO_STEPS_GRID = 'residual_scale=0.1,1;seed=2,3'
+
 
 @pytest.fixture(scope='module')
 def two_steps(tmp_path_factory):
     folder = tmp_path_factory.mktemp('two_steps')
-    assert main(arguments(folder, f'--grid={GRID}', **TWO_STEPS)) == 0
+    assert main(arguments(folder, f'--grid={TWO_STEPS_GRID}', **TWO_STEPS)) == 0
     return folder
 
 
 @pytest.mark.parametrize('engine', ['devices', 'vmap'])
 def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
-    options = (f'--grid={GRID}', f'--engine={engine}')
+    options = (f'--grid={TWO_STEPS_GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
     assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
     for alone in (two_steps / 'members').iterdir():
