@@ -4,7 +4,6 @@ import os
 import sys
 
 import inception_jax
-from inception_jax import allocator
 from inception_jax.commands import (
     benchmark,
     convert,
@@ -22,7 +21,8 @@ from inception_jax.commands import (
     train,
 )
 from inception_jax.commands.lines import Parser, carry_out
-from inception_jax.version import VERSION
+from inception_jax.runtime import allocator
+from inception_jax.runtime.version import VERSION
 
 COMMANDS = {
     'describe': describe,

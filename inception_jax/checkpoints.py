@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
-from inception_jax import processes
+from inception_jax.runtime import processes
 from inception_jax.state import TrainState
 
 Manager = ocp.CheckpointManager

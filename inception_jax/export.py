@@ -11,12 +11,12 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from inception_jax import workdirs
 from inception_jax.classifier import Classifier
 from inception_jax.data.augment import to_range
 from inception_jax.networks import folding
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
+from inception_jax.runtime.files import in_one_piece
 from inception_jax.trained import Trained
 from inception_jax.weights.folding import fold
 
@@ -124,7 +124,7 @@ def save(path: Path, export: Export) -> None:
     program = np.frombuffer(export.program.serialize(), np.uint8)
     about = json.dumps(export.about)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with workdirs.in_one_piece(path) as draft, draft.open('wb') as file:
+    with in_one_piece(path) as draft, draft.open('wb') as file:
         np.savez(file, program=program, about=about, **export.weights)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.workdirs import in_one_piece
+from inception_jax.runtime.files import in_one_piece
 
 FORMAT = np.lib.format
 

@@ -19,6 +19,7 @@ from inception_jax.overrides import at, override, resolve
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.programs import programs
 from inception_jax.resume import about, accepts, newest
+from inception_jax.runtime.files import write_json
 from inception_jax.settings import experiment
 from inception_jax.state import TrainState
 from inception_jax.train import stream
@@ -152,7 +153,7 @@ def _draft(child: Prepared) -> Path:
 
 def _write(draft, lineage, child, records, state, seen) -> None:
     """Puts a fork together and moves it to its place."""
-    workdirs.write_json(draft / 'lineage.json', lineage)
+    write_json(draft / 'lineage.json', lineage)
     kept = [r for r in records if r['step'] <= int(state.step)]
     logs.save(draft / 'metrics.jsonl', kept)
     with checkpoints.manager(draft / 'checkpoints', 1) as manager:

@@ -7,8 +7,8 @@ from typing import Any
 
 from inception_jax import workdirs
 from inception_jax.networks.network import Network, fingerprint
+from inception_jax.runtime.version import VERSION
 from inception_jax.settings import completed
-from inception_jax.version import VERSION
 
 
 def of(

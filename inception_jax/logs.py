@@ -12,8 +12,8 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from inception_jax import workdirs
-from inception_jax.memory import COMPILED
+from inception_jax.runtime.files import in_one_piece
+from inception_jax.runtime.memory import COMPILED
 
 Record = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Log:
 
 def save(path: Path, records: list[Record]) -> None:
     """Writes records into a file in one piece."""
-    with workdirs.in_one_piece(path) as draft:
+    with in_one_piece(path) as draft:
         draft.write_text(''.join(map(line, records)))
 
 
@@ -107,13 +107,6 @@ def text(split: str, record: Record) -> str:
         parts.append(f'{record["images_per_second"]:.0f} images/s')
         parts.append(f'{left} left')
     return '  '.join(parts)
-
-
-def warn(text: str) -> None:
-    """Tells people what they did not ask for and should know."""
-    # In one piece, for threads may have something to say at once.
-    sys.stderr.write(f'note: {text}\n')
-    sys.stderr.flush()
 
 
 class Progress:

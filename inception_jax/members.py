@@ -11,6 +11,7 @@ from typing import Any
 
 from inception_jax import workdirs
 from inception_jax.overrides import Config, literals, override, resolve
+from inception_jax.runtime.files import locked, write_json, writing
 
 Changes = dict[str, Any]
 LONGEST_NAME = 100
@@ -175,12 +176,12 @@ def claim(sweep: Sweep) -> None:
       ValueError: it cannot be written, or holds a sweep of another config.
     """
     path = sweep.folder / 'sweep.json'
-    with workdirs.writing(sweep.folder):
+    with writing(sweep.folder):
         (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
-        with workdirs.locked(path):
+        with locked(path):
             now = opened(sweep.folder, sweep.config, sweep.members)
             content = {'config': now.config, 'members': now.members}
-            workdirs.write_json(path, content)
+            write_json(path, content)
 
 
 def part(members: Sequence[str], shard: tuple[int, int]) -> list[str]:

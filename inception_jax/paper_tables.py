@@ -92,7 +92,7 @@ def _prepare(module, paper: Table, options) -> Callable[[], int]:
         )
     if options.source and not options.scale:
         raise ValueError('--source belongs to --scale; a run has its own images')
-    from inception_jax import workdirs
+    from inception_jax.runtime.files import writing
 
     out = score_tables.excluded(options)
     paths, train = options.paths, lambda: 0
@@ -100,7 +100,7 @@ def _prepare(module, paper: Table, options) -> Callable[[], int]:
         paths, train = [options.runs], _training(options)
     else:
         _check(paper, list(_one_by_one(paths)))
-    with workdirs.writing(options.output):
+    with writing(options.output):
         options.output.mkdir(parents=True, exist_ok=True)
     return lambda: train() or _work(module, paper, options.output, out, paths)
 

@@ -14,8 +14,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception_jax import parallel, workdirs
+from inception_jax import parallel
 from inception_jax.data.example import Example, Source
+from inception_jax.runtime.files import in_one_piece
 
 FORMAT = 1
 SECONDS_BETWEEN = 60.0
@@ -43,7 +44,7 @@ def save(path: Path, found: Probabilities) -> None:
       OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with workdirs.in_one_piece(path) as draft, draft.open('wb') as file:
+    with in_one_piece(path) as draft, draft.open('wb') as file:
         np.savez(
             file,
             ids=found.ids,

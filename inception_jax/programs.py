@@ -19,10 +19,10 @@ from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.errors import errors
-from inception_jax.memory import COMPILED
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
 from inception_jax.recipe import Recipe
+from inception_jax.runtime.memory import COMPILED
 from inception_jax.schedules import residual_scale
 from inception_jax.state import TrainState
 from inception_jax.steps import eval_step, train_step

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax import beginnings, checkpoints, logs, parallel, processes, workdirs
+from inception_jax import beginnings, checkpoints, logs, parallel, workdirs
 from inception_jax.identity import check_same
 from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
+from inception_jax.runtime import processes
+from inception_jax.runtime.messages import warn
 from inception_jax.state import TrainState, initial_state
 from inception_jax.verdicts import Verdict, Watch
 
@@ -33,7 +35,7 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
     workdirs.claim(p.workdir, p.identity, p.train_source.class_names)
     for path, reason in damaged:
         place = workdirs.set_aside(path)
-        logs.warn(
+        warn(
             f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
             f'the run goes on from step {int(state.step)}'
         )

@@ -8,9 +8,9 @@ from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.networks.table import params
 from inception_jax.prepare import Prepared
+from inception_jax.runtime.files import write_json
 from inception_jax.train import Outcome
 from inception_jax.verdicts import Verdict, first_silent
-from inception_jax.workdirs import write_json
 
 
 def finish(p: Prepared, outcome: Outcome) -> str:

@@ -10,6 +10,7 @@ from inception_jax import logs, members, workdirs
 from inception_jax.members import Sweep
 from inception_jax.networks.shapes import measure
 from inception_jax.overrides import Config, at
+from inception_jax.runtime.files import in_one_piece, locked
 from inception_jax.settings import experiment
 
 Row = dict[str, Any]
@@ -48,11 +49,11 @@ def write(folder: Path) -> None:
     what all of them found.
     """
     path = folder / 'table.csv'
-    with workdirs.locked(path):
+    with locked(path):
         sweep = members.read(folder)
         table = rows(sweep)
         with (
-            workdirs.in_one_piece(path) as draft,
+            in_one_piece(path) as draft,
             draft.open('w', newline='') as file,
         ):
             writer = csv.writer(file)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, memory, parallel, processes, workdirs
+from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.loading import LostWorker, cores, workers_for
@@ -22,7 +22,8 @@ from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.resume import about
-from inception_jax.signals import Stopped
+from inception_jax.runtime import memory, processes
+from inception_jax.runtime.signals import Stopped
 from inception_jax.state import TrainState
 from inception_jax.stops import told
 from inception_jax.verdicts import Verdict, Watch, diverged

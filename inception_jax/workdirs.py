@@ -1,6 +1,5 @@
 """The folder of a run: its files, and what it ends with."""
 
-import contextlib
 import datetime
 import fcntl
 import json
@@ -9,9 +8,11 @@ import shlex
 import socket
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+from inception_jax.runtime.files import names_of, write_json, writing
 
 # Fields that change what a run leaves behind, and not what it computes.
 FREE = frozenset(
@@ -58,17 +59,6 @@ def claim(folder: Path, run: Mapping[str, Any], class_names: Sequence[str]) -> N
         (folder / 'checkpoints').mkdir(parents=True, exist_ok=True)
         write_json(folder / CLASSES, list(class_names))
         write_json(folder / 'config.json', run)
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Raises ValueError where what is written in the block cannot be."""
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(
-            f'cannot write to {folder} ({error.strerror}); name another folder'
-        ) from error
 
 
 def begin(folder: Path) -> None:
@@ -125,18 +115,6 @@ def class_names(folder: Path) -> tuple[str, ...] | None:
         ) from error
 
 
-def names_of(classes: Any) -> tuple[str, ...]:
-    """Returns the names of classes in JSON.
-
-    Raises:
-      ValueError: they are no list of texts.
-    """
-    texts = isinstance(classes, list) and all(isinstance(x, str) for x in classes)
-    if not texts or not classes:
-        raise ValueError('no list of names')
-    return tuple(classes)
-
-
 def lineage(folder: Path) -> dict[str, Any] | None:
     """Returns where a forked run comes from, None for a run from the beginning."""
     path = folder / 'lineage.json'
@@ -167,29 +145,6 @@ def note_command(folder: Path) -> None:
     now = datetime.datetime.now().isoformat(timespec='seconds')
     with (folder / 'commands.log').open('a') as file:
         file.write(f'{now} {shlex.join(sys.orig_argv)}\n')
-
-
-@contextlib.contextmanager
-def in_one_piece(path: Path) -> Iterator[Path]:
-    """Yields where to write a file, which is there when all of it is written."""
-    place = draft(path)
-    try:
-        yield place
-        place.replace(path)
-    finally:
-        place.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
-    text = json.dumps(value, indent=2, allow_nan=False) + '\n'
-    with in_one_piece(path) as place:
-        place.write_text(text)
-
-
-def draft(path: Path) -> Path:
-    """Returns where to write what is to replace a file: a place of its own."""
-    return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
 
 
 class InUse(ValueError):
@@ -233,14 +188,6 @@ def set_aside(path: Path) -> Path:
     place = path.parent.with_name('damaged')
     place.mkdir(exist_ok=True)
     return path.rename(place / f'{path.name}-{uuid.uuid4().hex[:6]}')
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits until no other process is in such a block for the same file."""
-    with path.with_name(f'.{path.name}.lock').open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def is_finished(verdict: Mapping[str, Any]) -> bool:

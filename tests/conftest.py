@@ -7,8 +7,8 @@ import tempfile
 import jax
 import pytest
 
-from inception_jax.commands import xla_flags
 from inception_jax.networks import NETWORKS, load, scaled
+from inception_jax.runtime import xla_flags
 
 # Tests compile more than they compute, so LLVM optimizes nothing unless XLA_FLAGS is
 # given. The other flags are those that a command sets, so that it has the same bits.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from inception_jax import allocator
-from inception_jax.allocator import ASKED, GLIBC, JEMALLOC, PRELOAD, SWITCH
+from inception_jax.runtime import allocator
+from inception_jax.runtime.allocator import ASKED, GLIBC, JEMALLOC, PRELOAD, SWITCH
 
 ROOT = Path(__file__).parent.parent
 

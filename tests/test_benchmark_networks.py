@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import networks as networks_benchmark
-from inception_jax import allocator
 from inception_jax.__main__ import main
 from inception_jax.networks import load
 from inception_jax.recipe import Hparams
-from inception_jax.signals import Stopped
+from inception_jax.runtime import allocator
+from inception_jax.runtime.signals import Stopped
 from inception_jax.speed import child, figures, ours, relatives, sides, work
 from inception_jax.speed.relatives import BY_NAME, Peer, Relative
 

@@ -9,8 +9,8 @@ import jax
 import pytest
 from test_train import arguments
 
-from inception_jax import allocator, memory
 from inception_jax.__main__ import main
+from inception_jax.runtime import allocator, memory
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from inception_jax import signals
+from inception_jax.runtime import signals
 
 
 def test_the_first_signal_is_told():

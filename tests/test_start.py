@@ -15,9 +15,9 @@ from test_optimizers import RECIPE, hparams
 from tiny import NET
 
 from inception_jax import logs, parallel
-from inception_jax.memory import COMPILED
 from inception_jax.optimizers import optimizer
 from inception_jax.programs import compiled
+from inception_jax.runtime.memory import COMPILED
 from inception_jax.state import initial_state
 
 

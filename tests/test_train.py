@@ -16,8 +16,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from inception_jax.__main__ import main
-from inception_jax.commands import kept_programs
 from inception_jax.prepare import prepare
+from inception_jax.runtime import compilation_cache
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / 'configs' / 'quickstart.py'
@@ -145,7 +145,7 @@ def test_compiled_programs_are_kept_where_the_user_named_no_folder(tmp_path):
     found = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
-    assert found.stdout == f'{kept_programs.place(names)}\n'
+    assert found.stdout == f'{compilation_cache.place(names)}\n'
 
 
 def apart(command, line=None, number=None):

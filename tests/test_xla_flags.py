@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from inception_jax.commands import xla_flags
+from inception_jax.runtime import xla_flags
 
 FLAG = '--xla_cpu_new=SOME_TYPE'
 # A library: bytes, and names that end with a zero among them.

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     def work() -> int:
         from inception_jax.data.example import Unreadable
         from inception_jax.data.loading import LostWorker
-        from inception_jax.signals import Stopped
+        from inception_jax.runtime.signals import Stopped
         from inception_jax.speed.input import measure
 
         try:

@@ -15,7 +15,7 @@ from inception_jax.commands.lines import ended_by_sigterm
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
-from inception_jax.signals import Stopped
+from inception_jax.runtime.signals import Stopped
 from inception_jax.speed import figures, relatives, sides
 
 

@@ -26,7 +26,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Averages files of the same images and prints the errors."""
     refuse(rest)
     out = score_tables.excluded(options)
-    from inception_jax import probabilities, workdirs
+    from inception_jax import probabilities
+    from inception_jax.runtime.files import writing
 
     paths = [path.resolve() for path in options.files]
     if twice := [path for path in paths if paths.count(path) > 1]:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     names = files[0].about['classes']
     text = score_tables.text(found, names, options, out)
     if options.output:
-        with workdirs.writing(options.output.parent):
+        with writing(options.output.parent):
             probabilities.save(options.output, found)
     print(text)
     if options.output:

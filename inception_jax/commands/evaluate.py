@@ -92,7 +92,7 @@ def told(advice: str) -> Iterator[None]:
     `advice` is for an image that cannot be read.
     """
     from inception_jax.data.example import Unreadable
-    from inception_jax.signals import Stopped
+    from inception_jax.runtime.signals import Stopped
 
     try:
         with ended_by_sigterm():

@@ -44,9 +44,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         if not equals:
             raise ValueError(f'--hparam {text}; expected NAME=VALUE')
         changes[name] = literal(value)
-    from inception_jax import history, workdirs
+    from inception_jax import history
     from inception_jax.commands.train import begun
-    from inception_jax.memory import compute_where_called
+    from inception_jax.runtime.files import writing
+    from inception_jax.runtime.memory import compute_where_called
     from inception_jax.stops import told
 
     compute_where_called()
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.into.exists():
         return begun(fork.child)
 
-    with workdirs.writing(options.into):
+    with writing(options.into):
         options.into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> int:

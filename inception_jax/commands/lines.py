@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.commands import kept_programs, xla_flags
 from inception_jax.members import ENGINES
-from inception_jax.signals import Stopped
+from inception_jax.runtime import compilation_cache, xla_flags
+from inception_jax.runtime.signals import Stopped
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -104,7 +104,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
     """
     # JAX and XLA read what these set when they start, so that they come first.
     xla_flags.add(os.environ)
-    kept_programs.keep(os.environ)
+    compilation_cache.keep(os.environ)
     try:
         work = command()
     except BrokenPipeError:

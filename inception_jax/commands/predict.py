@@ -154,7 +154,7 @@ def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
         except BrokenPipeError:
             seen_enough()
         return
-    from inception_jax.workdirs import in_one_piece
+    from inception_jax.runtime.files import in_one_piece
 
     path = options.output
     with told_disk(path):

@@ -76,12 +76,13 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _work(prepared, state, questions) -> int:
-    from inception_jax import answers, probe, workdirs
+    from inception_jax import answers, probe
+    from inception_jax.runtime.files import write_json
 
     name, asked = prepared.network.name, ', '.join(questions.ask)
     print(f'asking {name} at step {int(state.step):,}: {asked}\n', flush=True)
     found = probe.probe(prepared, state, questions)
     path = prepared.workdir / f'probe-{found["step"]}.json'
-    workdirs.write_json(path, found)
+    write_json(path, found)
     print(f'{answers.text(found)}\n\n{path}')
     return 0

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             f'--from {options.first} --to {options.last}; the second step must be later'
         )
     from inception_jax import history
-    from inception_jax.memory import compute_where_called
+    from inception_jax.runtime.memory import compute_where_called
 
     compute_where_called()
     prepared = history.opened(options.workdir)

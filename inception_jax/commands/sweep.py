@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if not found.members:
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
     from inception_jax import sweep
-    from inception_jax.memory import compute_where_called
+    from inception_jax.runtime.memory import compute_where_called
 
     compute_where_called()
     prepared = sweep.prepared(found, options.engine)

@@ -49,9 +49,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             '--topology, --largest-batch and --format belong to --dry-run; add it'
         )
     processes.connect(options)
-    from inception_jax.memory import compute_where_called
     from inception_jax.prepare import prepare
-    from inception_jax.processes import together
+    from inception_jax.runtime.memory import compute_where_called
+    from inception_jax.runtime.processes import together
 
     compute_where_called()
     with together(2, ValueError, OSError):
@@ -67,8 +67,8 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
       ValueError: another process has it, or the run in it cannot go on.
     """
     from inception_jax import workdirs
-    from inception_jax.processes import is_first
     from inception_jax.resume import start
+    from inception_jax.runtime.processes import is_first
 
     with contextlib.ExitStack() as held:
         if is_first():
@@ -81,7 +81,7 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
 def _work(prepared, state, seen, held, began: float | None) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
     from inception_jax import summaries, workdirs
-    from inception_jax.processes import is_first
+    from inception_jax.runtime.processes import is_first
     from inception_jax.stops import told
     from inception_jax.train import train
 

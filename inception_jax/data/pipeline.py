@@ -24,7 +24,7 @@ from inception_jax.data.geometry import (
     random_area_crop,
 )
 from inception_jax.data.resize import crop_and_resize, resize
-from inception_jax.logs import warn
+from inception_jax.runtime.messages import warn
 
 Batch = dict[str, np.ndarray]
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from inception_jax.signals import Stopped
+from inception_jax.runtime.signals import Stopped
 
 SECONDS_TO_END = 5.0
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
-from inception_jax import memory, parallel
+from inception_jax import parallel
 from inception_jax.networks.catalogue import choose
+from inception_jax.runtime import memory
 from inception_jax.speed.matmul import matmul_rate
 from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve
 from inception_jax.speed.work import batch_of, recipe_of, work_of

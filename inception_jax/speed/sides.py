@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import inception_jax
-from inception_jax import allocator
 from inception_jax.networks.network import Network
-from inception_jax.signals import Stopped
+from inception_jax.runtime import allocator
+from inception_jax.runtime.signals import Stopped
 from inception_jax.speed.child import Child, child
 from inception_jax.speed.relatives import Peer, Relative
 

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network, fingerprint, residual_scales
-from inception_jax.version import VERSION
+from inception_jax.runtime.files import in_one_piece, names_of, write_json
+from inception_jax.runtime.version import VERSION
 from inception_jax.weights import variables as ours
 from inception_jax.weights.files.faults import NotWeights
 from inception_jax.weights.files.safetensors import opened
 from inception_jax.weights.files.written import save_safetensors
 from inception_jax.weights.variables import Entry
-from inception_jax.workdirs import in_one_piece, names_of, write_json
 
 FORMAT = 1
 ENDING = '.safetensors'

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from inception_jax.workdirs import in_one_piece
+from inception_jax.runtime.files import in_one_piece
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.signals import signals
+from inception_jax.runtime.signals import signals
 
 # Asks all processes whether to stop: after a step, for which signal, None to go on.
 Stop = Callable[[int], int | None]
