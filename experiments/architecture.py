@@ -10,7 +10,7 @@ Writes    results/architecture/fig_*.svg and table.md
 from pathlib import Path
 
 from inception_jax.networks import load
-from inception_jax.networks.drawing import draw
+from inception_jax.networks.figures.figure import draw
 from inception_jax.networks.shapes import measure
 
 # Figure: network, block (None for the whole network).

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from inception_jax.networks.notation import span
-from inception_jax.networks.table import aligned
+from inception_jax.networks.describe.notation import span
+from inception_jax.networks.describe.table import aligned
 
 Found = dict[str, Any]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
-from inception_jax.networks.table import summary
+from inception_jax.networks.describe.table import summary
 from inception_jax.trained import Trained, own_scales
 from inception_jax.weights import own
 from inception_jax.weights.files import written

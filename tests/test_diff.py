@@ -16,9 +16,9 @@ from inception_jax.networks import (
     scaled,
     stage,
 )
-from inception_jax.networks.diff import diff
+from inception_jax.networks.describe.diff import diff
+from inception_jax.networks.describe.likeness import relation
 from inception_jax.networks.ops import Residual, Scale, expand
-from inception_jax.networks.relation import relation
 
 
 def part_of(text, name):

@@ -21,8 +21,8 @@ from inception_jax.networks import (
     residual,
     stage,
 )
-from inception_jax.networks.drawing import draw, sheet
-from inception_jax.networks.layout import FAN, Box, Line, Text, text_width
+from inception_jax.networks.figures.figure import draw, sheet
+from inception_jax.networks.figures.layout import FAN, Box, Line, Text, text_width
 from inception_jax.networks.ops import Conv, Module, Norm, Residual, Scale
 from inception_jax.networks.shapes import measure
 

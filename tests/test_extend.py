@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inception_jax.__main__ import main
-from inception_jax.networks.table import summary
+from inception_jax.networks.describe.table import summary
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/extend.md').read_text(), re.S)

@@ -28,15 +28,15 @@ from inception_jax.networks import (
     one,
     residual,
 )
-from inception_jax.networks.diff import diff
-from inception_jax.networks.drawing import draw
+from inception_jax.networks.describe.diff import diff
+from inception_jax.networks.describe.notation import notation
+from inception_jax.networks.describe.table import summary, table
+from inception_jax.networks.figures.figure import draw
+from inception_jax.networks.mean_squares import added_scales
 from inception_jax.networks.network import fingerprint, residual_scales
-from inception_jax.networks.notation import notation
 from inception_jax.networks.ops import Conv, residuals
 from inception_jax.networks.rules import apply_rule, extra_batch_norm
 from inception_jax.networks.shapes import measure
-from inception_jax.networks.squares import added_scales
-from inception_jax.networks.table import summary, table
 from inception_jax.weights.folding import fold
 
 

@@ -13,7 +13,7 @@ from inception_jax.networks import (
     max_pool,
     residual,
 )
-from inception_jax.networks.notation import notation, span, wrapped
+from inception_jax.networks.describe.notation import notation, span, wrapped
 from inception_jax.networks.ops import (
     Conv,
     Dense,

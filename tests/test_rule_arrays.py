@@ -13,9 +13,9 @@ from tiny import NET
 from inception_jax.classifier import Classifier
 from inception_jax.initializers import initial_variables
 from inception_jax.networks import RULES, choose
+from inception_jax.networks.describe.table import summary
 from inception_jax.networks.network import program, residual_scales, trunk
 from inception_jax.networks.rules import apply_rule, extra_batch_norm
-from inception_jax.networks.table import summary
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
 RULED = {name: apply_rule(name, NET) for name in RULES}

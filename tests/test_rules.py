@@ -23,8 +23,9 @@ from inception_jax.networks import (
     residual,
     stage,
 )
-from inception_jax.networks.diff import diff
-from inception_jax.networks.drawing import draw
+from inception_jax.networks.describe.diff import diff
+from inception_jax.networks.describe.table import summary, table
+from inception_jax.networks.figures.figure import draw
 from inception_jax.networks.network import (
     fingerprint,
     program,
@@ -34,7 +35,6 @@ from inception_jax.networks.network import (
 from inception_jax.networks.ops import Conv
 from inception_jax.networks.rules import apply_rule, extra_batch_norm
 from inception_jax.networks.shapes import measure
-from inception_jax.networks.table import summary, table
 
 RULED = {name: apply_rule(name, NET) for name in RULES}
 every_rule = pytest.mark.parametrize('rule', RULES)

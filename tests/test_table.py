@@ -15,8 +15,8 @@ from inception_jax.networks import (
     residual,
     stage,
 )
+from inception_jax.networks.describe.table import summary, table
 from inception_jax.networks.ops import Residual
-from inception_jax.networks.table import summary, table
 
 # Parameters without and with gamma, multiply-adds in G, convolutions and dense layers.
 TOTALS = {

@@ -36,21 +36,21 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     network = choose(options.network, **changes)
     measure(network)
     if options.against:
-        from inception_jax.networks.diff import diff
+        from inception_jax.networks.describe.diff import diff
 
         text = diff(network, choose(options.against, **changes))
     elif options.format == 'svg':
-        from inception_jax.networks.drawing import draw
+        from inception_jax.networks.figures.figure import draw
 
         text = draw(network, options.block)
     elif options.format == 'json':
         import json
 
-        from inception_jax.networks.table import summary
+        from inception_jax.networks.describe.table import summary
 
         text = json.dumps(summary(network), indent=2)
     else:
-        from inception_jax.networks.table import table
+        from inception_jax.networks.describe.table import table
 
         text = table(network)
     if options.output:

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+from inception_jax.networks.mean_squares import added_scales
 from inception_jax.networks.network import Network, map_network, residual_scales, trunk
 from inception_jax.networks.ops import (
     Chain,
@@ -26,7 +27,6 @@ from inception_jax.networks.ops import (
     residuals,
 )
 from inception_jax.networks.shapes import measure
-from inception_jax.networks.squares import added_scales
 
 Rule = Callable[[Network], Network]
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from inception_jax.networks.notation import notation
+from inception_jax.networks.describe.notation import notation
 from inception_jax.networks.ops import (
     Concat,
     Conv,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from inception_jax.networks.layout import (
+from inception_jax.networks.figures.layout import (
     LINE,
     Box,
     Part,

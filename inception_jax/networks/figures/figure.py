@@ -5,7 +5,9 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from inception_jax.networks.layout import (
+from inception_jax.networks.describe.notation import callable_name, short, span, times
+from inception_jax.networks.describe.table import distinct, millions, summary
+from inception_jax.networks.figures.layout import (
     Part,
     aside,
     beside,
@@ -16,8 +18,9 @@ from inception_jax.networks.layout import (
     stacked,
     summed,
 )
+from inception_jax.networks.figures.page import Page, Panel, page
+from inception_jax.networks.figures.svg import svg
 from inception_jax.networks.network import Network
-from inception_jax.networks.notation import callable_name, short, span, times
 from inception_jax.networks.ops import (
     Chain,
     Concat,
@@ -34,10 +37,7 @@ from inception_jax.networks.ops import (
     interpret,
     residuals,
 )
-from inception_jax.networks.page import Page, Panel, page
 from inception_jax.networks.shapes import Measured, measure, output_shape, window
-from inception_jax.networks.svg import svg
-from inception_jax.networks.table import distinct, millions, summary
 
 
 def draw(network: Network, block: str | None = None) -> str:

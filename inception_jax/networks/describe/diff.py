@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-from inception_jax.networks.network import Network
-from inception_jax.networks.notation import notation, span, times, wrapped
-from inception_jax.networks.ops import Chain, Concat, Op, Residual
-from inception_jax.networks.relation import SAME_BRANCHES, relation
-from inception_jax.networks.shapes import Measured, measure
-from inception_jax.networks.table import (
+from inception_jax.networks.describe.likeness import SAME_BRANCHES, relation
+from inception_jax.networks.describe.notation import notation, span, times, wrapped
+from inception_jax.networks.describe.table import (
     aligned,
     distinct,
     millions,
@@ -19,6 +16,9 @@ from inception_jax.networks.table import (
     scales_of,
     summary,
 )
+from inception_jax.networks.network import Network
+from inception_jax.networks.ops import Chain, Concat, Op, Residual
+from inception_jax.networks.shapes import Measured, measure
 
 _WIDTH = 100
 

@@ -2,8 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from inception_jax.networks.describe.notation import (
+    notation,
+    short,
+    span,
+    times,
+    wrapped,
+)
 from inception_jax.networks.network import Network
-from inception_jax.networks.notation import notation, short, span, times, wrapped
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import Measured, least_input_size, measure
 

@@ -3,8 +3,8 @@
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from inception_jax.networks.layout import LINE, Box, Line, Text
-from inception_jax.networks.page import Page
+from inception_jax.networks.figures.layout import LINE, Box, Line, Text
+from inception_jax.networks.figures.page import Page
 
 _RADIUS = 8.0
 _INK = '#333333'
