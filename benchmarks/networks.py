@@ -27,7 +27,7 @@ from pathlib import Path
 
 from inception_jax.commands.benchmark_tables import GIB
 from inception_jax.commands.lines import table
-from inception_jax.execution import check
+from inception_jax.model.execution import check
 
 # The networks of the paper, then the released ones; with the nearest that timm has.
 NETWORKS = {

@@ -17,7 +17,7 @@ import time
 
 from inception_jax import costs, parallel, traffic
 from inception_jax.commands.lines import table
-from inception_jax.execution import check
+from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
 from inception_jax.programs import parts
 from inception_jax.recipe import hparams_for

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from inception_jax import parallel
-from inception_jax.classifier import Classifier
 from inception_jax.data import augment
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
 from inception_jax.steps import Batch, softmax_step
 from inception_jax.trained import Trained

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from inception_jax.by_block import names, norms
-from inception_jax.classifier import Classifier
 from inception_jax.losses import cross_entropy
 from inception_jax.metrics import activity, dead_channels, zero_share
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.schedules import residual_scale

@@ -11,8 +11,8 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from inception_jax.classifier import Classifier
 from inception_jax.data.augment import to_range
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks import folding
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales

@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from inception_jax.classifier import Outputs
+from inception_jax.model.classifier import Outputs
 from inception_jax.recipe import Hparams
 
 

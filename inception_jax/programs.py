@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 
 from inception_jax import parallel
 from inception_jax.by_block import named
-from inception_jax.classifier import Classifier
 from inception_jax.data import augment
 from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.errors import errors
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
 from inception_jax.recipe import Recipe

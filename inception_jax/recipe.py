@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from inception_jax import execution
-from inception_jax.initializers import SCHEMES
+from inception_jax.model import execution
+from inception_jax.model.initializers import SCHEMES
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
 

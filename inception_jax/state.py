@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from inception_jax.by_block import named, without
-from inception_jax.initializers import initial_variables
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
 from inception_jax.optimizers import optimizer
 from inception_jax.recipe import Hparams, Recipe

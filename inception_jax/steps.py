@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import optax
 
 from inception_jax.by_block import finite, names, nearest, norms, over, without
-from inception_jax.classifier import Classifier, Outputs
 from inception_jax.losses import cross_entropy, objective
 from inception_jax.metrics import (
     activity,
@@ -25,6 +24,7 @@ from inception_jax.metrics import (
     percent,
     zero_share,
 )
+from inception_jax.model.classifier import Classifier, Outputs
 from inception_jax.optimizers import optimizer, scaled
 from inception_jax.recipe import Recipe
 from inception_jax.schedules import ema_decay, learning_rate, residual_scale

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from inception_jax import history, parallel, prepare
-from inception_jax.initializers import initial_variables
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.resume import newest
 from inception_jax.schedules import residual_scale

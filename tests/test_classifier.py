@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from inception_jax.classifier import Classifier
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
+from inception_jax.model.pooling import pool
 from inception_jax.networks import (
     NETWORKS,
     Module,
@@ -24,7 +25,6 @@ from inception_jax.networks import network as make_network
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.ops import Residual
 from inception_jax.networks.shapes import measure
-from inception_jax.pooling import pool
 
 KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)

@@ -11,9 +11,9 @@ from test_folding import random_variables
 
 from inception_jax import trained
 from inception_jax.__main__ import main
-from inception_jax.classifier import Classifier
 from inception_jax.data.example import Example
 from inception_jax.data.pipeline import evaluation_batches
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks import choose
 from inception_jax.weights import own, pytorch
 from inception_jax.weights.files import written

@@ -11,8 +11,8 @@ from test_steps import DISTORT, batch, begin, stepper
 from tiny import NET
 
 from inception_jax import by_block
-from inception_jax.classifier import Classifier
 from inception_jax.diagnostics import diagnose, update_ratio
+from inception_jax.model.classifier import Classifier
 from inception_jax.steps import forward
 
 BLOCKS = ('stem', 'a_1', 'a_2', 'logits')

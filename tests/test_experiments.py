@@ -24,8 +24,8 @@ from experiments import (
     stability,
 )
 from inception_jax import members, report, studies, sweep
-from inception_jax.classifier import Classifier
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
 from inception_jax.overrides import override
 from inception_jax.settings import experiment

@@ -11,9 +11,9 @@ import pytest
 import tiny
 from test_folding import random_variables
 
-from inception_jax.classifier import Classifier
 from inception_jax.data.augment import to_range
 from inception_jax.export import FORMAT, exported, save
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.rules import with_scales
 

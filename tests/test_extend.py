@@ -32,7 +32,7 @@ def lab(tmp_path, monkeypatch):
 def test_a_block_of_a_users_own_is_described_and_counted(lab):
     from my_lab.nets import SE_INCEPTION_RESNET_V1 as net
 
-    import inception_jax.initializers as initializers
+    import inception_jax.model.initializers as initializers
     from inception_jax.networks import load
 
     plain, extended = summary(load('inception_resnet_v1')), summary(net)

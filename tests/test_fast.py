@@ -11,11 +11,13 @@ import pytest
 from test_optimizers import RECIPE
 from tiny import NET as TINY
 
-from inception_jax import fast, identity
-from inception_jax.arithmetic import computed_once, normalised, per_channel
-from inception_jax.classifier import Classifier, apply_block
-from inception_jax.execution import FAST, Execution, execution
-from inception_jax.initializers import initial_variables
+from inception_jax import identity
+from inception_jax.model import fast
+from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.execution import FAST, Execution, execution
+from inception_jax.model.initializers import initial_variables
+from inception_jax.model.layers import computed_once, normalised, per_channel
+from inception_jax.model.pooling import max_pool, pool, sliced_average, sliced_max_pool
 from inception_jax.networks import (
     NETWORKS,
     avg_pool,
@@ -28,7 +30,6 @@ from inception_jax.networks import network as network_of
 from inception_jax.networks import one as stage_of
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import measure
-from inception_jax.pooling import max_pool, pool, sliced_average, sliced_max_pool
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 139, 139, 3)).astype(np.float32)
 

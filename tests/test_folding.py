@@ -9,8 +9,8 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from inception_jax.classifier import Classifier
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import (
     RULES,
     Module,

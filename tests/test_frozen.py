@@ -17,8 +17,8 @@ from tiny import NET, PLAIN
 
 from inception_jax import checkpoints, parallel
 from inception_jax.by_block import named, names
-from inception_jax.classifier import Classifier, apply_block
 from inception_jax.diagnostics import update_ratio
+from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
 from inception_jax.programs import parts, with_diagnosis
 from inception_jax.recipe import hparams_for

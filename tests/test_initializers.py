@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from inception_jax.initializers import SCHEMES, initial_kernel, initial_variables
+from inception_jax.model.initializers import SCHEMES, initial_kernel, initial_variables
 from inception_jax.networks import conv, expand, load
 
 SHAPE = (3, 3, 128, 256)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from inception_jax.model.block_plan import Product, plan
 from inception_jax.networks import avg_pool, chain, concat, conv, max_pool, residual
 from inception_jax.networks.blocks import (
     auxiliary_classifier,
@@ -10,7 +11,6 @@ from inception_jax.networks.blocks import (
     inception_resnet_a_v2,
     reduction_a_v3,
 )
-from inception_jax.networks.joint import Product, plan
 
 BOTH = {'siblings': True, 'pool_last': True}
 

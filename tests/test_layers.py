@@ -152,7 +152,7 @@ def test_a_file_imports_only_from_lower_layers(path):
 @pytest.mark.parametrize(
     ('name', 'line'),
     [
-        ('networks', 'from inception_jax.classifier import Classifier'),
+        ('networks', 'from inception_jax.model.classifier import Classifier'),
         ('networks', 'import jax.numpy as jnp'),
         ('steps', 'from inception_jax.data import augment'),
         ('steps', 'from inception_jax import parallel'),

@@ -16,8 +16,8 @@ from test_steps import DISTORT, batch, begin, evaluate
 from tiny import NET
 
 from inception_jax import parallel
-from inception_jax.classifier import Classifier
 from inception_jax.diagnostics import diagnose
+from inception_jax.model.classifier import Classifier
 from inception_jax.parallel import Parallel
 from inception_jax.steps import train_step
 

@@ -12,8 +12,8 @@ import pytest
 from tiny import PLAIN
 
 from inception_jax import parallel
-from inception_jax.classifier import Classifier, apply_block
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import avg_pool, chain, conv, max_pool, one, residual, stage
 from inception_jax.networks import network as make_network
 from inception_jax.networks.network import Auxiliary, trunk

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tiny import NET
 
-from inception_jax.classifier import Classifier
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import RULES, choose
 from inception_jax.networks.describe.table import summary
 from inception_jax.networks.network import program, residual_scales, trunk

@@ -14,7 +14,7 @@ from test_settings import config
 from test_steps import DISTORT, NUMBERS, batch
 from tiny import NET
 
-from inception_jax.classifier import Classifier
+from inception_jax.model.classifier import Classifier
 from inception_jax.networks import conv, network, one, residual, stage
 from inception_jax.recipe import hparams_for
 from inception_jax.settings import experiment

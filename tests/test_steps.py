@@ -12,9 +12,9 @@ import pytest
 from test_optimizers import RECIPE
 from tiny import NET
 
-from inception_jax.classifier import Classifier
 from inception_jax.data import augment
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.recipe import hparams_for
 from inception_jax.state import initial_state
 from inception_jax.steps import eval_step, example_keys, train_step
@@ -251,8 +251,8 @@ def test_a_dead_network_is_all_zeros_and_all_wrong():
 
 
 def test_the_auxiliary_loss_has_its_weight():
-    from inception_jax.classifier import Outputs
     from inception_jax.losses import cross_entropy, objective
+    from inception_jax.model.classifier import Outputs
 
     logits = jax.random.normal(jax.random.key(0), (2, 4, 10))
     labels = jnp.arange(4)

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax import arithmetic, pooling, tiled
+from inception_jax.model import layers, pooling, space_to_depth
+from inception_jax.model.block_plan import plan
+from inception_jax.model.tiling import POINTS, Tiling, tilings
 from inception_jax.networks import NETWORKS, avg_pool, chain, concat, conv, max_pool
-from inception_jax.networks.joint import plan
 from inception_jax.networks.shapes import measure
-from inception_jax.networks.tiling import POINTS, Tiling, tilings
 
 EVEN, ODD = Tiling(2, 0), Tiling(2, 1)
 
@@ -93,11 +93,11 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
     step = planned(conv(5, kernel, stride, padding), x.shape[1:]).output
 
     def in_tiles(x, numbers):
-        y = tiled.convolve(x, numbers, step, before, after)
-        return tiled.inside(y, step, after)
+        y = space_to_depth.convolve(x, numbers, step, before, after)
+        return space_to_depth.inside(y, step, after)
 
     wanted, back = jax.vjp(
-        lambda *parts: arithmetic.convolve(*parts, stride, padding), x, numbers
+        lambda *parts: layers.convolve(*parts, stride, padding), x, numbers
     )
     found, back_to_tiles = jax.vjp(in_tiles, tile(x, before), numbers)
     gradient = normal(*wanted.shape)
@@ -123,7 +123,7 @@ def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
     shape = of_points(x).shape[1:3]
 
     def of_tiles(x):
-        return tiled.max_pool(x, window, shape)
+        return space_to_depth.max_pool(x, window, shape)
 
     for values in (x, np.maximum(np.round(x), 0)):  # without and with equal ones
         wanted, back = jax.vjp(of_points, values)
@@ -140,11 +140,11 @@ def test_batch_norm_of_tiles_is_that_of_their_points(tiling):
     step = planned(conv(5, 3), (8, 11, 5)).output
 
     def normalised(x, gamma, bias):
-        return arithmetic.normalised(True, None, 1e-3, 88, x, gamma, bias)
+        return layers.normalised(True, None, 1e-3, 88, x, gamma, bias)
 
     def in_tiles(x, gamma, bias):
-        y, moments = normalised(tiled.inside(x, step, tiling), gamma, bias)
-        return tiled.inside(y, step, tiling), moments
+        y, moments = normalised(space_to_depth.inside(x, step, tiling), gamma, bias)
+        return space_to_depth.inside(y, step, tiling), moments
 
     (wanted, moments), back = jax.vjp(normalised, x, gamma, bias)
     # What stands outside the grid must not matter.

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from golden import values
 
-from inception_jax.classifier import Classifier
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import load
 from inception_jax.weights import facenet_pytorch, keras, slim, timm, torchvision
 

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from inception_jax import execution
 from inception_jax.commands.benchmark_tables import text
 from inception_jax.commands.configs import refuse
 from inception_jax.commands.lines import ended_by_sigterm
+from inception_jax.model import execution
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure

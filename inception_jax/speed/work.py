@@ -13,9 +13,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from inception_jax import parallel
-from inception_jax.classifier import Classifier
 from inception_jax.data import augment
-from inception_jax.initializers import initial_variables
+from inception_jax.model.classifier import Classifier
+from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
 from inception_jax.recipe import Recipe, hparams_for
 from inception_jax.state import initial_state

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from inception_jax import arithmetic
+from inception_jax.model import layers
 from inception_jax.networks.ops import Pool
 from inception_jax.networks.shapes import window
 
@@ -83,7 +83,7 @@ def _max_pool_gradient(window, stride, padding, x, gradient):
         below, after = rows - grid.shape[1], columns - grid.shape[2]
         sides = ((0, 0), (down - 1, below), (right - 1, after), (0, 0))
         whole = jnp.pad(grid, sides, constant_values=value)
-        return arithmetic.computed_once(whole, grid[0, 0, 0, 0])
+        return layers.computed_once(whole, grid[0, 0, 0, 0])
 
     where, gradient = around(where, -1), around(gradient, 0)
     total = jnp.zeros((), gradient.dtype)

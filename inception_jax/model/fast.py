@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from inception_jax import arithmetic, pooling, tiled
-from inception_jax.arithmetic import per_channel
-from inception_jax.execution import Execution
-from inception_jax.initializers import training
-from inception_jax.networks.joint import Product, Value, is_moving_average, plan
+from inception_jax.model import layers, pooling, space_to_depth
+from inception_jax.model.block_plan import Product, Value, is_moving_average, plan
+from inception_jax.model.execution import Execution
+from inception_jax.model.initializers import training
+from inception_jax.model.layers import per_channel
+from inception_jax.model.tiling import POINTS, Tiling, tilings
 from inception_jax.networks.ops import (
     Conv,
     Dense,
@@ -28,7 +29,6 @@ from inception_jax.networks.ops import (
     Scale,
 )
 from inception_jax.networks.shapes import window
-from inception_jax.networks.tiling import POINTS, Tiling, tilings
 
 Variables = dict[str, dict[str, Any]]
 
@@ -116,7 +116,7 @@ class _Run(NamedTuple):
                 return self.convolution(step, x)
             case Pool() if step.inputs[0] in self.grids:
                 sides = window(op, step.inputs[0].shape)
-                return tiled.max_pool(x, sides, step.shape[:2])
+                return space_to_depth.max_pool(x, sides, step.shape[:2])
             case Pool():
                 return self.pool(op, x)
             case Norm():
@@ -127,7 +127,7 @@ class _Run(NamedTuple):
                 scale = self.own('params', step)['scale'].reshape(1, 1, 1, -1)
                 return (x.astype(jnp.float32) * scale).astype(x.dtype)
             case Dropout():
-                return arithmetic.dropout(x, *self.drop)
+                return layers.dropout(x, *self.drop)
             case Dense():
                 params = self.own('params', step)
                 flat = x.reshape(x.shape[0], -1)
@@ -141,21 +141,21 @@ class _Run(NamedTuple):
         kernel = self.kernel([step], window(step.op, source.shape))
         before, after = (self.grids.get(grid, POINTS) for grid in (source, step))
         if before == after == POINTS:
-            y = arithmetic.convolve(x, kernel, step.op.stride, step.op.padding)
+            y = layers.convolve(x, kernel, step.op.stride, step.op.padding)
             return self.behind([step], y)
-        y = tiled.convolve(x, kernel, step, before, after)
+        y = space_to_depth.convolve(x, kernel, step, before, after)
         if after == POINTS:
             return self.behind([step], y)
-        y = tiled.inside(y, step, after)
-        return tiled.inside(self.behind([step], y), step, after)
+        y = space_to_depth.inside(y, step, after)
+        return space_to_depth.inside(self.behind([step], y), step, after)
 
     def product(self, step: Product, x: jax.Array) -> list[jax.Array]:
         """Returns the results of 1x1 convolutions on x, each behind its pool if any."""
         kernel = self.kernel(step.members, (1, 1))
         if self.mode.execution.products:
-            y = arithmetic.product(x, kernel)
+            y = layers.product(x, kernel)
         else:
-            y = arithmetic.convolve(x, kernel, 1, 'VALID')
+            y = layers.convolve(x, kernel, 1, 'VALID')
         found = {}
         for pool, group in _by_pool(step):
             part = _columns(y, step.members, group)
@@ -210,11 +210,11 @@ class _Run(NamedTuple):
         y = y.astype(self.mode.dtype)
         if not self.mode.train:
             mean, inverse, gamma, bias = self.stored(members)
-            return arithmetic.affine(y, (mean, inverse), gamma, bias, relu=relu)
+            return layers.affine(y, (mean, inverse), gamma, bias, relu=relu)
         mode = self.mode
         points = math.prod(members[0].shape[:2])
         how = relu, mode.axis_name, mode.epsilon, points
-        y, moments = arithmetic.normalised(*how, y, *self.parameters(members))
+        y, moments = layers.normalised(*how, y, *self.parameters(members))
         self.update(members, *moments)
         return y
 
@@ -258,12 +258,12 @@ class _Run(NamedTuple):
             for name, part in (('trunk', x), ('branch', branch)):
                 self.sums[name] = (*self.sums.get(name, ()), part)
         scale = next(self.scales)
-        total = arithmetic.residual_sum(x, branch, scale, relu=op.relu)
+        total = layers.residual_sum(x, branch, scale, relu=op.relu)
         if not self.mode.execution.kept:
             return total
         # Without training the scale may be a constant, which XLA would see through.
         number = scale if self.mode.train else total
-        return arithmetic.computed_once(total, number)
+        return layers.computed_once(total, number)
 
     def module(self, step: Value, x: jax.Array) -> jax.Array:
         """Applies a module of the user's."""

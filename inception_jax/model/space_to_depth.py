@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from inception_jax.arithmetic import LAYOUT
-from inception_jax.networks.joint import Value
-from inception_jax.networks.tiling import Tiling, pads
+from inception_jax.model.block_plan import Value
+from inception_jax.model.layers import LAYOUT
+from inception_jax.model.tiling import Tiling, pads
 
 
 def convolve(x, kernel, step: Value, before: Tiling, after: Tiling):

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from inception_jax.networks.joint import Plan, Product, Value
+from inception_jax.model.block_plan import Plan, Product, Value
 from inception_jax.networks.ops import Conv, Pool
 from inception_jax.networks.shapes import window
 
