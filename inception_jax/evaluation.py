@@ -9,7 +9,7 @@ from inception_jax import parallel, probabilities, trained
 from inception_jax.applied import softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
-from inception_jax.data.sources import Source, open_source
+from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.prepare import about as about_images
 from inception_jax.probabilities import Probabilities
 from inception_jax.trained import Trained

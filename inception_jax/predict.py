@@ -13,8 +13,8 @@ from inception_jax import parallel
 from inception_jax.applied import end_point_of, softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.example import Unreadable
-from inception_jax.data.files_source import Files
 from inception_jax.data.pipeline import evaluation_batches
+from inception_jax.data.sources.files import Files
 from inception_jax.growing import growing
 from inception_jax.trained import Trained
 

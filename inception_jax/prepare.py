@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from inception_jax import beginnings, identity, parallel, workdirs
 from inception_jax.data.example import Example
-from inception_jax.data.sources import Source, open_source
+from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.overrides import at

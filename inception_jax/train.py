@@ -12,12 +12,12 @@ import numpy as np
 from inception_jax import checkpoints, logs, parallel, workdirs
 from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
-from inception_jax.data.loading import LostWorker, cores, workers_for
 from inception_jax.data.pipeline import (
     does_not_count,
     evaluation_batches,
     training_batches,
 )
+from inception_jax.data.prefetch import LostWorker, cores, workers_for
 from inception_jax.observe import Seen, diagnoses, observe, summarise
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs

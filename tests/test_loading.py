@@ -16,7 +16,7 @@ from test_train import arguments, environment, last_state, records
 
 from inception_jax import parallel
 from inception_jax.__main__ import main
-from inception_jax.data import loading
+from inception_jax.data import prefetch
 
 needs_proc = pytest.mark.skipif(
     not Path('/proc/self/stat').exists(), reason='finds processes in /proc'
@@ -29,20 +29,20 @@ LONG = {'run__epochs': 2000, 'run__checkpoint_every_epochs': 1, 'data__workers':
 )
 def test_a_large_machine_has_a_process_for_eight_cores(cores, workers, monkeypatch):
     room = SimpleNamespace(free=10**12)
-    monkeypatch.setattr(loading.shutil, 'disk_usage', lambda path: room)
-    assert loading.workers_for(None, cores, 10**7) == workers
-    assert loading.workers_for(3, cores, 10**7) == 3
+    monkeypatch.setattr(prefetch.shutil, 'disk_usage', lambda path: room)
+    assert prefetch.workers_for(None, cores, 10**7) == workers
+    assert prefetch.workers_for(3, cores, 10**7) == 3
     # As a container has it: 64 MB, which two batches of 10 MB a worker fill.
     room.free = 64 * 10**6
-    assert loading.workers_for(None, cores, 10**7) == 0
-    assert loading.workers_for(None, cores, 10**6) == min(workers, 8)
+    assert prefetch.workers_for(None, cores, 10**7) == 0
+    assert prefetch.workers_for(None, cores, 10**6) == min(workers, 8)
 
 
 def test_a_share_of_the_cores_counts(monkeypatch):
-    monkeypatch.setattr(loading.os, 'sched_getaffinity', lambda pid: range(100))
+    monkeypatch.setattr(prefetch.os, 'sched_getaffinity', lambda pid: range(100))
     for text, cores in (('max 100000', 100), ('250000 100000', 3), ('', 100)):
-        monkeypatch.setattr(loading.Path, 'read_text', lambda path, text=text: text)
-        assert loading.cores() == cores
+        monkeypatch.setattr(prefetch.Path, 'read_text', lambda path, text=text: text)
+        assert prefetch.cores() == cores
 
 
 def test_a_run_with_workers_is_the_run_without(tmp_path):

@@ -7,18 +7,18 @@ import os
 import cv2
 import numpy as np
 import pytest
+from inception_jax.data.sources.open.open import Arrays, open_source
 from PIL import Image
 
 from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
-from inception_jax.data.loading import LostWorker
 from inception_jax.data.pipeline import (
     does_not_count,
     evaluation_batches,
     training_batches,
 )
+from inception_jax.data.prefetch import LostWorker
 from inception_jax.data.resize import crop_and_resize
-from inception_jax.data.sources import Arrays, open_source
 
 EXAMPLES = 10
 

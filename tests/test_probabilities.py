@@ -5,13 +5,13 @@ import functools
 import jax
 import numpy as np
 import pytest
+from inception_jax.data.sources.open.open import Arrays
 from tiny import NET
 
 from inception_jax import parallel, probabilities
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
-from inception_jax.data.sources import Arrays
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.probabilities import Probabilities, compute

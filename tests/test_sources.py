@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
+from inception_jax.data.sources.open.open import open_source
 from tensorflow_datasets.proto import tf_example_pb2
 
-from inception_jax.data import sources
-from inception_jax.data.sources import open_source
+from inception_jax.data.sources.open import open
 
 
 def test_the_digits_are_those_of_scikit_learn(monkeypatch):
@@ -20,7 +20,7 @@ def test_the_digits_are_those_of_scikit_learn(monkeypatch):
 
     images, labels = pixels()
     # It is asked itself where the file has moved.
-    monkeypatch.setattr(sources, 'DIGITS', 'none')
+    monkeypatch.setattr(open, 'DIGITS', 'none')
     for found, expected in zip((images, labels), pixels(), strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype

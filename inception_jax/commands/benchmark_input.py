@@ -16,7 +16,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         devices, or there is no time.
     """
     from inception_jax import parallel
-    from inception_jax.data.sources import open_source
+    from inception_jax.data.sources.open.open import open_source
     from inception_jax.settings import experiment
 
     if options.config is None:
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         from inception_jax.data.example import Unreadable
-        from inception_jax.data.loading import LostWorker
+        from inception_jax.data.prefetch import LostWorker
         from inception_jax.runtime.signals import Stopped
         from inception_jax.speed.input import measure
 

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Finds the images and the network, and returns the rest of the work."""
     refuse(rest)
     _check(options)
-    from inception_jax.data.files_source import Files, find_files
+    from inception_jax.data.sources.files import Files, find_files
 
     names = class_names.read('--names', options.names)
     paths = find_files(options.images)

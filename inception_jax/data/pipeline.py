@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import grain
 import numpy as np
 
-from inception_jax.data import loading
+from inception_jax.data import prefetch
 from inception_jax.data.crops import check as check_crops
 from inception_jax.data.crops import number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
@@ -90,10 +90,10 @@ def training_batches(
         return _batch(map(load_one, places))
 
     numbers = range(start, sys.maxsize // batch_size)
-    share = loading.cores() // workers if workers else loading.cores()
+    share = prefetch.cores() // workers if workers else prefetch.cores()
     # Each thread holds a batch; more than these wait for one another.
-    threads = threads or max(1, min(share, loading.CORES_PER_WORKER))
-    return loading.in_order(numbers, load, workers=workers, threads=threads)
+    threads = threads or max(1, min(share, prefetch.CORES_PER_WORKER))
+    return prefetch.in_order(numbers, load, workers=workers, threads=threads)
 
 
 def evaluation_batches(
@@ -152,8 +152,8 @@ def evaluation_batches(
         return {**found, 'mask': np.bool_(True)}
 
     ahead = -(-2 * rows.local // number_of_views(crops))
-    threads = threads or loading.cores()
-    examples = loading.in_order(range(number), load, ahead=ahead, threads=threads)
+    threads = threads or prefetch.cores()
+    examples = prefetch.in_order(range(number), load, ahead=ahead, threads=threads)
     return _of_views(examples, rows.local)
 
 

@@ -16,8 +16,8 @@ from inception_jax.data.augment import augment
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Source
 from inception_jax.data.geometry import random_area_crop
-from inception_jax.data.loading import cores, workers_for
 from inception_jax.data.pipeline import training_batches
+from inception_jax.data.prefetch import cores, workers_for
 from inception_jax.data.resize import crop_and_resize
 from inception_jax.settings import Experiment
 

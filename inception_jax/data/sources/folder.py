@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from inception_jax.data.example import Example
-from inception_jax.data.flat_folder import EXTENSIONS, label_file, read_labels
+from inception_jax.data.sources.flat_labels import EXTENSIONS, label_file, read_labels
 
 
 @dataclasses.dataclass(frozen=True)

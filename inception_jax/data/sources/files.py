@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from inception_jax.data.example import Example
-from inception_jax.data.flat_folder import EXTENSIONS
-from inception_jax.data.folder_source import images_below
+from inception_jax.data.sources.flat_labels import EXTENSIONS
+from inception_jax.data.sources.folder import images_below
 
 
 @dataclasses.dataclass(frozen=True)

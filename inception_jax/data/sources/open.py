@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from inception_jax.data.example import Example, Source
-from inception_jax.data.folder_source import open_folder
-from inception_jax.data.tfds_source import open_tfds
+from inception_jax.data.sources.folder import open_folder
+from inception_jax.data.sources.tfds import open_tfds
 
 FORMS = {
     'digits': 'digits',
