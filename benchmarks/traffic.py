@@ -15,15 +15,16 @@ import argparse
 import sys
 import time
 
+from inception_jax.steps.train_step.hparams import hparams_for
+from inception_jax.steps.train_step.state import initial_state
+
 from inception_jax import costs, parallel, traffic
 from inception_jax.commands.lines import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
 from inception_jax.programs import parts
-from inception_jax.recipe import hparams_for
 from inception_jax.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
-from inception_jax.state import initial_state
 
 COLUMNS = (
     *('execution', 'TFLOP', 'bytes accessed, GB', 'main memory, GB'),

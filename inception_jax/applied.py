@@ -10,7 +10,8 @@ from inception_jax import parallel
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
-from inception_jax.steps import Batch, softmax_step
+from inception_jax.steps.train_step.eval_step import softmax_step
+from inception_jax.steps.train_step.train_step import Batch
 from inception_jax.trained import Trained
 
 # The end points that are no block of the trunk: the averages of the last grid, and what

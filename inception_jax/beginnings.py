@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.by_block import without
 from inception_jax.networks.network import Network, program, residual_scales
-from inception_jax.recipe import Hparams, Recipe
 from inception_jax.runtime.messages import warn
+from inception_jax.steps.train_step.by_block import without
+from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.weights import own
 
 HEADS = ('logits', 'auxiliary')

@@ -23,7 +23,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
 from inception_jax.runtime import processes
-from inception_jax.state import TrainState
+from inception_jax.steps.train_step.state import TrainState
 
 Manager = ocp.CheckpointManager
 

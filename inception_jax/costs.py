@@ -12,9 +12,9 @@ from jax.sharding import Mesh
 from inception_jax import parallel
 from inception_jax.networks.network import Network
 from inception_jax.programs import parts
-from inception_jax.recipe import hparams_for
 from inception_jax.settings import Experiment
-from inception_jax.state import initial_state
+from inception_jax.steps.train_step.hparams import hparams_for
+from inception_jax.steps.train_step.state import initial_state
 
 COLLECTIVES = (
     'all-reduce',

@@ -21,7 +21,7 @@ from inception_jax.programs import programs
 from inception_jax.resume import about, accepts, newest
 from inception_jax.runtime.files import write_json
 from inception_jax.settings import experiment
-from inception_jax.state import TrainState
+from inception_jax.steps.train_step.state import TrainState
 from inception_jax.train import stream
 
 # What a clock says differs from run to run.

@@ -20,9 +20,9 @@ from inception_jax.networks.network import Network, program
 from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, parts, with_diagnosis
-from inception_jax.recipe import Recipe
 from inception_jax.runtime import processes
-from inception_jax.state import TrainState
+from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.train_step.state import TrainState
 from inception_jax.train import (
     Outcome,
     Stretch,

@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from inception_jax.steps import itself
+from inception_jax.steps.train_step.train_step import itself
 
 MODES = ('jit', 'shard_map', 'pmap')
 BATCH_NORMS = ('global', 'per_device')

@@ -16,10 +16,10 @@ from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.overrides import at
-from inception_jax.recipe import Hparams, hparams_for
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.settings import Experiment, Run, experiment
+from inception_jax.steps.train_step.hparams import Hparams, hparams_for
 
 
 class Prepared(NamedTuple):

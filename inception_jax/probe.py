@@ -26,10 +26,10 @@ from inception_jax.networks.network import (
 from inception_jax.networks.ops import residuals
 from inception_jax.prepare import Prepared
 from inception_jax.programs import parts
-from inception_jax.recipe import Recipe
-from inception_jax.schedules import learning_rate, residual_scale
-from inception_jax.state import TrainState
-from inception_jax.steps import augmented
+from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.train_step.schedules import learning_rate, residual_scale
+from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.train_step.train_step import augmented
 from inception_jax.train import stream
 
 # When the search for the largest curvature stops: at a relative error, or after so many

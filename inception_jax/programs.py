@@ -14,18 +14,19 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from inception_jax import parallel
-from inception_jax.by_block import named
 from inception_jax.data import augment
 from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.errors import errors
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
-from inception_jax.recipe import Recipe
 from inception_jax.runtime.memory import COMPILED
-from inception_jax.schedules import residual_scale
-from inception_jax.state import TrainState
-from inception_jax.steps import eval_step, train_step
+from inception_jax.steps.train_step.by_block import named
+from inception_jax.steps.train_step.eval_step import eval_step
+from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.train_step.schedules import residual_scale
+from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.train_step.train_step import train_step
 
 
 class Parts(NamedTuple):

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from inception_jax.annotations import fits, spelled
-from inception_jax.by_block import named, names
 from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.overrides import unknown
 from inception_jax.parallel import Parallel
-from inception_jax.recipe import Hparams, Recipe
+from inception_jax.steps.train_step.by_block import named, names
+from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.verdicts import Thresholds
 
 

@@ -3,12 +3,12 @@
 import dataclasses
 
 from inception_jax import logs
-from inception_jax.by_block import named
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.prepare import Prepared
 from inception_jax.runtime.files import write_json
+from inception_jax.steps.train_step.by_block import named
 from inception_jax.train import Outcome
 from inception_jax.verdicts import Verdict, first_silent
 

@@ -9,11 +9,11 @@ import types
 from pathlib import Path
 
 import pytest
+from inception_jax.steps.train_step.hparams import Hparams
 
 from benchmarks import networks as networks_benchmark
 from inception_jax.__main__ import main
 from inception_jax.networks import load
-from inception_jax.recipe import Hparams
 from inception_jax.runtime import allocator
 from inception_jax.runtime.signals import Stopped
 from inception_jax.speed import child, figures, ours, relatives, sides, work

@@ -6,6 +6,7 @@ import math
 
 import jax
 import pytest
+from inception_jax.steps.train_step.state import initial_state
 from test_settings import config
 from test_train import QUICKSTART, TINY
 
@@ -13,7 +14,6 @@ from inception_jax import costs, parallel
 from inception_jax.__main__ import main
 from inception_jax.roofline import CHIPS, largest_batch, roofline
 from inception_jax.settings import experiment
-from inception_jax.state import initial_state
 
 PROGRAM = """
   %all-reduce.1 = (f32[64]{0}, bf16[3,3,8]{2,1,0}) all-reduce(%a, %b), channel_id=1
@@ -66,7 +66,7 @@ def test_which_messages_a_step_sends(found):
 
 
 def numbers(chosen):
-    from inception_jax.recipe import hparams_for
+    from inception_jax.steps.train_step.hparams import hparams_for
 
     filled = chosen.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
     return hparams_for(chosen.network, **filled)

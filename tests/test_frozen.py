@@ -10,20 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from inception_jax.steps.train_step.by_block import named, names
+from inception_jax.steps.train_step.hparams import hparams_for
+from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE
 from test_settings import config
 from test_steps import NUMBERS, batch
 from tiny import NET, PLAIN
 
 from inception_jax import checkpoints, parallel
-from inception_jax.by_block import named, names
 from inception_jax.diagnostics import update_ratio
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
 from inception_jax.programs import parts, with_diagnosis
-from inception_jax.recipe import hparams_for
 from inception_jax.settings import experiment
-from inception_jax.state import initial_state
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')
 

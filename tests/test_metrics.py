@@ -2,8 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-
-from inception_jax.metrics import (
+from inception_jax.steps.train_step.metrics import (
     activity,
     dead_channels,
     outside_top,

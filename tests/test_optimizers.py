@@ -8,11 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from inception_jax.steps.train_step.hparams import hparams_for
+from inception_jax.steps.train_step.optimizers import kernels, optimizer
+from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.train_step.schedules import (
+    ema_decay,
+    learning_rate,
+    residual_scale,
+)
 
 from inception_jax.networks import load
-from inception_jax.optimizers import kernels, optimizer
-from inception_jax.recipe import Recipe, hparams_for
-from inception_jax.schedules import ema_decay, learning_rate, residual_scale
 
 RECIPE = Recipe(
     optimizer='rmsprop',

@@ -11,6 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from inception_jax.steps.train_step.train_step import train_step
 from test_optimizers import RECIPE
 from test_steps import DISTORT, batch, begin, evaluate
 from tiny import NET
@@ -19,7 +20,6 @@ from inception_jax import parallel
 from inception_jax.diagnostics import diagnose
 from inception_jax.model.classifier import Classifier
 from inception_jax.parallel import Parallel
-from inception_jax.steps import train_step
 
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]

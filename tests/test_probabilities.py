@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from inception_jax.data.sources.open.open import Arrays
+from inception_jax.steps.train_step.eval_step import softmax_step
 from tiny import NET
 
 from inception_jax import parallel, probabilities
@@ -15,7 +16,6 @@ from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.probabilities import Probabilities, compute
-from inception_jax.steps import softmax_step
 
 IMAGES = 100
 NAMES = tuple('abcdefghij')

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from inception_jax.steps.train_step.hparams import Hparams
 from tiny import PLAIN
 
 from inception_jax import parallel
@@ -23,7 +24,6 @@ from inception_jax.probes import (
     loss_at_scales,
     scale_gradient,
 )
-from inception_jax.recipe import Hparams
 
 # 224 parameters, with a maximum, residual sums and an auxiliary head.
 NET = make_network(

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from inception_jax.steps.train_step.train_step import metrics
 
-from inception_jax import metrics
 from inception_jax.probabilities import Probabilities
 from inception_jax.scores import (
     ClassScore,

@@ -11,14 +11,14 @@ import chex
 import jax
 import numpy as np
 import pytest
+from inception_jax.steps.train_step.optimizers import optimizer
+from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE, hparams
 from tiny import NET
 
 from inception_jax import logs, parallel
-from inception_jax.optimizers import optimizer
 from inception_jax.programs import compiled
 from inception_jax.runtime.memory import COMPILED
-from inception_jax.state import initial_state
 
 
 def imported(code):

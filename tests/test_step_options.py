@@ -9,6 +9,9 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from inception_jax.steps.train_step.hparams import hparams_for
+from inception_jax.steps.train_step.state import initial_state
+from inception_jax.steps.train_step.train_step import train_step
 from test_optimizers import RECIPE
 from test_settings import config
 from test_steps import DISTORT, NUMBERS, batch
@@ -16,10 +19,7 @@ from tiny import NET
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import conv, network, one, residual, stage
-from inception_jax.recipe import hparams_for
 from inception_jax.settings import experiment
-from inception_jax.state import initial_state
-from inception_jax.steps import train_step
 
 # Without batch norm the gradient of a batch is the mean of those of its parts.
 PLAIN = network(

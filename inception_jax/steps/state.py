@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception_jax.by_block import named, without
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.optimizers import optimizer
-from inception_jax.recipe import Hparams, Recipe
+from inception_jax.steps.train_step.by_block import named, without
+from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.train_step.optimizers import optimizer
+from inception_jax.steps.train_step.recipe import Recipe
 
 
 @jax.tree_util.register_dataclass

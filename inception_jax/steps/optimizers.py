@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import optax
 
-from inception_jax.recipe import Hparams, Recipe
+from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.train_step.recipe import Recipe
 
 
 def optimizer(

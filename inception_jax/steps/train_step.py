@@ -15,20 +15,31 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from inception_jax.by_block import finite, names, nearest, norms, over, without
-from inception_jax.losses import cross_entropy, objective
-from inception_jax.metrics import (
+from inception_jax.model.classifier import Classifier, Outputs
+from inception_jax.steps.train_step.by_block import (
+    finite,
+    names,
+    nearest,
+    norms,
+    over,
+    without,
+)
+from inception_jax.steps.train_step.losses import cross_entropy, objective
+from inception_jax.steps.train_step.metrics import (
     activity,
     dead_channels,
     outside_top,
     percent,
     zero_share,
 )
-from inception_jax.model.classifier import Classifier, Outputs
-from inception_jax.optimizers import optimizer, scaled
-from inception_jax.recipe import Recipe
-from inception_jax.schedules import ema_decay, learning_rate, residual_scale
-from inception_jax.state import TrainState
+from inception_jax.steps.train_step.optimizers import optimizer, scaled
+from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.train_step.schedules import (
+    ema_decay,
+    learning_rate,
+    residual_scale,
+)
+from inception_jax.steps.train_step.state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -224,61 +235,6 @@ def _metrics(means: Metrics) -> Metrics:
     seen = means.pop('activity')
     signs = {'zero_share': zero_share(seen), 'dead_channels': dead_channels(seen)}
     return means | signs
-
-
-def eval_step(
-    variables: dict[str, Any],
-    residual_scale: jax.Array,
-    batch: Batch,
-    *,
-    classifier: Classifier,
-    scale: Callable[[jax.Array], jax.Array],
-) -> Metrics:
-    """Returns sums over the real examples of a batch, and their number `examples`.
-
-    `scale` maps images uint8 to the network's range. `cross_entropy` is without
-    smoothing; `top_1_errors` and `top_5_errors` are counts.
-    """
-    outputs = classifier.apply(
-        variables, scale(batch['image']), train=False, residual_scale=residual_scale
-    )
-    per_example = {
-        'cross_entropy': cross_entropy(outputs.logits, batch['label'], 0.0),
-        'top_1_errors': outside_top(1, outputs.logits, batch['label']),
-        'top_5_errors': outside_top(5, outputs.logits, batch['label']),
-        'examples': jnp.ones_like(batch['mask']),
-    }
-    return {
-        name: jnp.sum(jnp.where(batch['mask'], value.astype(jnp.float32), 0.0))
-        for name, value in per_example.items()
-    }
-
-
-def softmax_step(
-    variables: dict[str, Any],
-    residual_scale: jax.Array,
-    batch: Batch,
-    *,
-    classifier: Classifier,
-    scale: Callable[[jax.Array], jax.Array],
-    mirrored: bool,
-) -> Batch:
-    """Returns `example` and `mask` of a batch, and `softmax` [batch, classes].
-
-    If `mirrored` it is the mean of the softmax of an image and of its mirror image.
-    """
-
-    def softmax(images: jax.Array) -> jax.Array:
-        outputs = classifier.apply(
-            variables, images, train=False, residual_scale=residual_scale
-        )
-        return jax.nn.softmax(outputs.logits.astype(jnp.float32))
-
-    images = scale(batch['image'])
-    found = softmax(images)
-    if mirrored:
-        found = (found + softmax(images[:, :, ::-1])) / 2
-    return {'example': batch['example'], 'mask': batch['mask'], 'softmax': found}
 
 
 def example_keys(key: jax.Array, step: jax.Array, examples: jax.Array) -> jax.Array:
