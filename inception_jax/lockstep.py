@@ -15,12 +15,12 @@ import jax
 from jax.sharding import Mesh
 
 from inception_jax import logs, stacks
-from inception_jax.diagnostics import update_ratio
 from inception_jax.networks.network import Network, program
 from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.runtime import processes
+from inception_jax.stability.diagnostics import update_ratio
 from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.steps.train_step.state import TrainState
 from inception_jax.train import (

@@ -7,8 +7,8 @@ import numpy as np
 
 from inception_jax import logs
 from inception_jax.prepare import Prepared
+from inception_jax.stability.verdicts import Signs, Watch, judge, not_finite
 from inception_jax.steps.train_step.by_block import names
-from inception_jax.verdicts import Signs, Watch, judge, not_finite
 
 
 class Seen(NamedTuple):

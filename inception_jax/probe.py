@@ -14,8 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import parallel, probes
-from inception_jax.curvature import edge_of_stability, largest_curvature
+from inception_jax import parallel
 from inception_jax.networks.network import (
     Network,
     fingerprint,
@@ -26,6 +25,8 @@ from inception_jax.networks.network import (
 from inception_jax.networks.ops import residuals
 from inception_jax.prepare import Prepared
 from inception_jax.programs import parts
+from inception_jax.stability import probes
+from inception_jax.stability.curvature import edge_of_stability, largest_curvature
 from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.steps.train_step.schedules import learning_rate, residual_scale
 from inception_jax.steps.train_step.state import TrainState

@@ -15,12 +15,12 @@ from jax.sharding import Mesh
 
 from inception_jax import parallel
 from inception_jax.data import augment
-from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.errors import errors
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
 from inception_jax.prepare import Prepared
 from inception_jax.runtime.memory import COMPILED
+from inception_jax.stability.diagnostics import diagnose, update_ratio
 from inception_jax.steps.train_step.by_block import named
 from inception_jax.steps.train_step.eval_step import eval_step
 from inception_jax.steps.train_step.recipe import Recipe

@@ -7,7 +7,7 @@ from inception_jax.reports.pictures import pictures
 from inception_jax.reports.study import read
 from inception_jax.reports.table import rows
 from inception_jax.reports.words import lineage, summary
-from inception_jax.verdicts import counts
+from inception_jax.stability.verdicts import counts
 
 
 def report(folders: list[Path], output: Path | None = None) -> str:

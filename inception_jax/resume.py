@@ -9,8 +9,8 @@ from inception_jax.observe import Seen
 from inception_jax.prepare import Prepared
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
+from inception_jax.stability.verdicts import Verdict, Watch
 from inception_jax.steps.train_step.state import TrainState, initial_state
-from inception_jax.verdicts import Verdict, Watch
 
 
 def start(p: Prepared) -> tuple[TrainState, Seen]:

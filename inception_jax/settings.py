@@ -13,10 +13,10 @@ from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.overrides import unknown
 from inception_jax.parallel import Parallel
+from inception_jax.stability.verdicts import Thresholds
 from inception_jax.steps.train_step.by_block import named, names
 from inception_jax.steps.train_step.hparams import Hparams
 from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.verdicts import Thresholds
 
 
 @dataclasses.dataclass(frozen=True)

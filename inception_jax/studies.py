@@ -21,7 +21,7 @@ from inception_jax.commands.configs import config as load_config
 from inception_jax.commands.lines import Parser, add_engine_and_shard, carry_out
 from inception_jax.members import Sweep
 from inception_jax.overrides import override
-from inception_jax.verdicts import LOST, counts
+from inception_jax.stability.verdicts import LOST, counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 

@@ -8,9 +8,9 @@ from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.prepare import Prepared
 from inception_jax.runtime.files import write_json
+from inception_jax.stability.verdicts import Verdict, first_silent
 from inception_jax.steps.train_step.by_block import named
 from inception_jax.train import Outcome
-from inception_jax.verdicts import Verdict, first_silent
 
 
 def finish(p: Prepared, outcome: Outcome) -> str:

@@ -24,9 +24,9 @@ from inception_jax.programs import Steps, programs
 from inception_jax.resume import about
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
+from inception_jax.stability.verdicts import Verdict, Watch, diverged
 from inception_jax.steps.train_step.state import TrainState
 from inception_jax.stops import told
-from inception_jax.verdicts import Verdict, Watch, diverged
 
 
 class Outcome(NamedTuple):

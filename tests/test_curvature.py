@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_probes import HPARAMS, SCALES, compiled, dense_hessian, examples, start
 
-from inception_jax.curvature import edge_of_stability, largest_curvature
-from inception_jax.probes import hessian_product
+from inception_jax.stability.curvature import edge_of_stability, largest_curvature
+from inception_jax.stability.probes import hessian_product
 
 OPTIONS = {'seed': 0, 'tolerance': 1e-5, 'max_iterations': 100}
 PRODUCT = compiled(hessian_product)

@@ -11,8 +11,8 @@ from test_optimizers import RECIPE
 from test_steps import DISTORT, batch, begin, stepper
 from tiny import NET
 
-from inception_jax.diagnostics import diagnose, update_ratio
 from inception_jax.model.classifier import Classifier
+from inception_jax.stability.diagnostics import diagnose, update_ratio
 
 BLOCKS = ('stem', 'a_1', 'a_2', 'logits')
 CLASSIFIER = Classifier(NET, RECIPE.batch_norm_decay)

@@ -19,11 +19,11 @@ from test_steps import NUMBERS, batch
 from tiny import NET, PLAIN
 
 from inception_jax import checkpoints, parallel
-from inception_jax.diagnostics import update_ratio
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
 from inception_jax.programs import parts, with_diagnosis
 from inception_jax.settings import experiment
+from inception_jax.stability.diagnostics import update_ratio
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')
 

@@ -17,9 +17,9 @@ from test_steps import DISTORT, batch, begin, evaluate
 from tiny import NET
 
 from inception_jax import parallel
-from inception_jax.diagnostics import diagnose
 from inception_jax.model.classifier import Classifier
 from inception_jax.parallel import Parallel
+from inception_jax.stability.diagnostics import diagnose
 
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]

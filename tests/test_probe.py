@@ -14,12 +14,12 @@ from test_train import arguments, records
 
 from inception_jax import answers, history, parallel, probe, workdirs
 from inception_jax.__main__ import main
-from inception_jax.curvature import Curvature
 from inception_jax.overrides import override
 from inception_jax.prepare import prepare
 from inception_jax.programs import programs
 from inception_jax.resume import newest
 from inception_jax.settings import experiment
+from inception_jax.stability.curvature import Curvature
 from inception_jax.train import stream
 
 # Without dropout, with images that depend on keys, and while the scale still rises.

@@ -18,7 +18,7 @@ from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import avg_pool, chain, conv, max_pool, one, residual, stage
 from inception_jax.networks import network as make_network
 from inception_jax.networks.network import Auxiliary, trunk
-from inception_jax.probes import (
+from inception_jax.stability.probes import (
     hessian_product,
     jacobian_gain,
     loss_at_scales,

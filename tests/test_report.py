@@ -14,7 +14,7 @@ from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
 from inception_jax.reports.quantities import BLOCK_QUANTITIES
 from inception_jax.reports.table import rows
-from inception_jax.verdicts import ORDER
+from inception_jax.stability.verdicts import ORDER
 
 ABOUT = json.dumps({key: {} for key in studies.KEYS['config.json']})
 

@@ -14,8 +14,8 @@ from inception_jax.reports import study as studies
 from inception_jax.reports import tidy, words
 from inception_jax.reports.table import filled, rows
 from inception_jax.reports.tidy import Curve
+from inception_jax.stability.verdicts import Verdict
 from inception_jax.train import Outcome
-from inception_jax.verdicts import Verdict
 
 
 @pytest.fixture(scope='module')

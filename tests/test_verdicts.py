@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inception_jax.verdicts import (
+from inception_jax.stability.verdicts import (
     Signs,
     Thresholds,
     Verdict,

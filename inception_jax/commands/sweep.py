@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 def _work(found, prepared, engine, shard) -> int:
     from inception_jax import sweep, tables, workdirs
-    from inception_jax.verdicts import counts
+    from inception_jax.stability.verdicts import counts
 
     part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
     print(f'{len(prepared)} members in {found.folder}{part}', flush=True)

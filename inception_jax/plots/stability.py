@@ -25,7 +25,7 @@ from inception_jax.reports.cells import (
     show,
 )
 from inception_jax.reports.palette import HOLLOW, VERDICTS
-from inception_jax.verdicts import ORDER, counts
+from inception_jax.stability.verdicts import ORDER, counts
 
 # As many members of a cell have a line of text each; more are told in sum.
 LEGIBLE = 6

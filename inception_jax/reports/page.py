@@ -19,7 +19,7 @@ from inception_jax.reports.study import Study
 from inception_jax.reports.table import COLUMNS, filled
 from inception_jax.reports.words import lineage, summary
 from inception_jax.runtime.version import VERSION
-from inception_jax.verdicts import ORDER
+from inception_jax.stability.verdicts import ORDER
 
 SCRIPTS = ('figures', 'curves', 'map', 'members', 'blocks', 'main')
 KINDS = {'run': 'Run', 'sweep': 'Sweep', 'runs': 'Runs side by side'}

@@ -24,7 +24,7 @@ from inception_jax.reports.quantities import (
 from inception_jax.reports.study import Member, Study
 from inception_jax.reports.tidy import curves, heat_map, thin
 from inception_jax.reports.words import brief, changes, sentences
-from inception_jax.verdicts import ORDER
+from inception_jax.stability.verdicts import ORDER
 
 # How much a browser draws without a wait: points of a figure, numbers of all heat maps.
 POINTS, NUMBERS = 60_000, 1_000_000

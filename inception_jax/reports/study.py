@@ -11,8 +11,8 @@ from inception_jax import logs, members, workdirs
 from inception_jax.logs import Record
 from inception_jax.overrides import at
 from inception_jax.reports.cells import CHANGE, change, usual
+from inception_jax.stability.verdicts import LOST
 from inception_jax.tables import scalar
-from inception_jax.verdicts import LOST
 
 Lineage = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 from inception_jax.members import short_names
 from inception_jax.reports.cells import CHANGE, Row, is_seed, ordered, show
 from inception_jax.reports.study import Member, Study
-from inception_jax.verdicts import LOST
+from inception_jax.stability.verdicts import LOST
 
 NONE = 'None died or diverged.'
 
