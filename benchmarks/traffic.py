@@ -15,13 +15,15 @@ import argparse
 import sys
 import time
 
+from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
 
-from inception_jax import costs, parallel, traffic
+from inception_jax import costs, traffic
 from inception_jax.commands.lines import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.programs import parts
 from inception_jax.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
@@ -37,7 +39,7 @@ def compiled(network, execution: str, devices, batch_size: int):
     recipe = recipe_of(dtype='bfloat16', execution=execution)
     mesh = parallel.mesh_of(devices=devices)
     pure = parts(network, recipe, None, parallel.platform(mesh))
-    step = parallel.compiled_train_step(pure.step, mesh, 'jit')
+    step = compiled_train_step(pure.step, mesh, 'jit')
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
     batch = costs.batch(network, batch_size * mesh.size, mesh)

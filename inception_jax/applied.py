@@ -6,10 +6,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from inception_jax import parallel
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
+from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel.mesh.compile import compiled_eval_step
 from inception_jax.steps.train_step.eval_step import softmax_step
 from inception_jax.steps.train_step.train_step import Batch
 from inception_jax.trained import Trained
@@ -80,10 +81,8 @@ def _parts(one: Trained) -> dict:
 
 
 def _applied(step: Callable, one: Trained) -> Callable[[Batch], Batch]:
-    compiled = parallel.compiled_eval_step(step, one.mesh)
+    compiled = compiled_eval_step(step, one.mesh)
     # What lies in its place already is not copied.
-    places = parallel.places(one.variables, one.mesh)
+    places = mesh.places(one.variables, one.mesh)
     variables = jax.device_put(one.variables, places)
-    return lambda batch: compiled(
-        variables, one.scales, parallel.place(batch, one.mesh)
-    )
+    return lambda batch: compiled(variables, one.scales, mesh.place(batch, one.mesh))

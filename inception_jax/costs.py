@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import parallel
 from inception_jax.networks.network import Network
+from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.programs import parts
 from inception_jax.settings import Experiment
 from inception_jax.steps.train_step.hparams import hparams_for
@@ -78,7 +79,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     pure = parts(
         experiment.network, recipe, how.batch_norm_axis, parallel.platform(mesh)
     )
-    step = parallel.compiled_train_step(pure.step, mesh, mode)
+    step = compiled_train_step(pure.step, mesh, mode)
     lowered = step.lower(
         _state(experiment, mesh), batch(experiment.network, run.batch_size, mesh)
     )

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax import parallel, probabilities, trained
+from inception_jax import probabilities, trained
 from inception_jax.applied import softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.data.sources.open.open import Source, open_source
+from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import about as about_images
 from inception_jax.probabilities import Probabilities
 from inception_jax.trained import Trained
@@ -63,7 +64,7 @@ def ready(
         raise ValueError('a batch of 0 crops; expected 1 or more')
     of_file = BATCH_SIZE * subject.mesh.size
     batch_size = batch_size or subject.batch_size or of_file
-    parallel.check_batch_size(batch_size, subject.mesh)
+    mesh.check_batch_size(batch_size, subject.mesh)
     # As JSON has it, to compare with a file.
     about = {
         **json.loads(json.dumps(subject.about)),

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, parallel, workdirs
+from inception_jax import checkpoints, logs, workdirs
 from inception_jax.observe import Seen, diagnoses, observe, scalars, summarise
 from inception_jax.overrides import at, override, resolve
+from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.programs import programs
 from inception_jax.resume import about, accepts, newest
@@ -85,7 +86,7 @@ def steps_after(
     first = int(state.step)
     batches = stream(p, start=first)
     for done in range(first + 1, last + 1):
-        state, metrics = step(state, parallel.place(next(batches), p.mesh))
+        state, metrics = step(state, mesh.place(next(batches), p.mesh))
         yield done, state, jax.device_get(metrics)
 
 
@@ -137,9 +138,7 @@ def make(fork: Fork) -> None:
     parent, child, lineage = fork
     draft = _draft(child)
     state, seen = state_at(parent, lineage['step'])
-    state = dataclasses.replace(
-        state, hparams=parallel.spread(child.hparams, child.mesh)
-    )
+    state = dataclasses.replace(state, hparams=mesh.spread(child.hparams, child.mesh))
     _write(draft, lineage, child, logs.read(parent.workdir), state, seen)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from inception_jax import logs, stacks
+from inception_jax import logs
 from inception_jax.networks.network import Network, program
 from inception_jax.observe import Seen
+from inception_jax.parallel import members
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.runtime import processes
@@ -66,13 +67,13 @@ def train_together(
 
 def _train(group, begun, engine: str) -> list[Outcome]:
     p, first = group[0], int(begun[0][0].step)
-    mesh = stacks.member_mesh(len(group)) if engine == 'devices' else None
+    mesh = members.member_mesh(len(group)) if engine == 'devices' else None
     steps = _steps(program(p.network), p.experiment.recipe, mesh)
-    states = stacks.place_members([state for state, _ in begun], mesh)
+    states = members.place_members([state for state, _ in begun], mesh)
     seens, last = [seen for _, seen in begun], [p.steps] * len(group)
     begun.clear()
     streams = zip(*(stream(q, start=first) for q in group), strict=True)
-    batches = (stacks.place_members(together, mesh) for together in streams)
+    batches = (members.place_members(together, mesh) for together in streams)
     done, size = first, p.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
         progress = logs.Progress(p.steps, first, size, lines=False)
@@ -103,7 +104,7 @@ def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]
             dies = p.experiment.verdicts.on_dead == 'stop'
             state = None
             if dies or stretch.due & {'evaluate', 'save'}:
-                state = stacks.move(_member(stretch.state, i), p.mesh)
+                state = members.move(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
             seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)
         after.append(seen)
@@ -117,7 +118,7 @@ def _member(tree: Any, i: int) -> Any:
 @functools.lru_cache(maxsize=4)
 def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> Steps:
     """Compiles the steps of members: each on its device of a mesh, or mapped on one."""
-    compiled = functools.partial(stacks.compiled_for_members, mesh=mesh)
+    compiled = functools.partial(members.compiled_for_members, mesh=mesh)
     pure = parts(network, recipe, None)
     moved = functools.partial(update_ratio, network=network)
     return with_diagnosis(

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax import parallel
 from inception_jax.applied import end_point_of, softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.sources.files import Files
 from inception_jax.growing import growing
+from inception_jax.parallel.mesh import mesh
 from inception_jax.trained import Trained
 
 
@@ -50,7 +50,7 @@ def batch_size(one: Trained, images: int, given: int | None) -> int:
       ValueError: the number given does not divide over the devices.
     """
     if given is not None:
-        parallel.check_batch_size(given, one.mesh)
+        mesh.check_batch_size(given, one.mesh)
         return given
     each = -(-images // one.mesh.size)
     return one.mesh.size * -(-each // -(-each // 32))

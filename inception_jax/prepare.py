@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import beginnings, identity, parallel, workdirs
+from inception_jax import beginnings, identity, workdirs
 from inception_jax.data.example import Example
 from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.overrides import at
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.settings import Experiment, Run, experiment

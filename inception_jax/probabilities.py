@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception_jax import parallel
 from inception_jax.data.example import Example, Source
+from inception_jax.parallel.mesh import mesh
 from inception_jax.runtime.files import in_one_piece
 
 FORMAT = 1
@@ -166,7 +166,7 @@ def _part(softmax, batches, source, some: range, views: int) -> Probabilities:
     noted, results = _Noted(source), []
     for batch in batches(noted, some):
         results.append(softmax(batch))
-        parallel.keep_pace(results)
+        mesh.keep_pace(results)
     total = np.zeros((len(some), source.classes))
     counts = np.zeros(len(some), int)
     for result in jax.device_get(results):

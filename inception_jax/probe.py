@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import parallel
 from inception_jax.networks.network import (
     Network,
     fingerprint,
@@ -23,6 +22,8 @@ from inception_jax.networks.network import (
     trunk,
 )
 from inception_jax.networks.ops import residuals
+from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel.mesh.compile import compiled_probe
 from inception_jax.prepare import Prepared
 from inception_jax.programs import parts
 from inception_jax.stability import probes
@@ -221,10 +222,10 @@ def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks
         )
 
     return _Looks(
-        scale_gradient=parallel.compiled_probe(of_loss(probes.scale_gradient), mesh),
-        gains=parallel.compiled_probe(gains, mesh),
-        losses=parallel.compiled_probe(of_loss(probes.loss_at_scales), mesh),
-        hessian_product=parallel.compiled_probe(of_loss(probes.hessian_product), mesh),
+        scale_gradient=compiled_probe(of_loss(probes.scale_gradient), mesh),
+        gains=compiled_probe(gains, mesh),
+        losses=compiled_probe(of_loss(probes.loss_at_scales), mesh),
+        hessian_product=compiled_probe(of_loss(probes.hessian_product), mesh),
     )
 
 

@@ -13,11 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from inception_jax import parallel
 from inception_jax.data import augment
 from inception_jax.errors import errors
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
+from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel.mesh.compile import (
+    compiled_eval_step,
+    compiled_look,
+    compiled_train_step,
+)
 from inception_jax.prepare import Prepared
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
@@ -146,12 +151,12 @@ def _programs(
         network, recipe, how.batch_norm_axis, parallel.platform(mesh)
     )
     steps = with_diagnosis(
-        parallel.compiled_train_step(step, mesh, how.mode),
-        parallel.compiled_look(look, mesh, how.mode),
+        compiled_train_step(step, mesh, how.mode),
+        compiled_look(look, mesh, how.mode),
         jax.jit(functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
-    one_batch = parallel.compiled_eval_step(
+    one_batch = compiled_eval_step(
         functools.partial(eval_step, classifier=classifier, scale=scale), mesh
     )
     scales_of = jax.jit(residual_scale)

@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax import beginnings, checkpoints, logs, parallel, workdirs
+from inception_jax import beginnings, checkpoints, logs, workdirs
 from inception_jax.identity import check_same
 from inception_jax.observe import Seen
+from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
@@ -59,7 +60,7 @@ def _restored(p: Prepared, at: int | None = None):
     )
     saved = checkpoints.restore(
         p.workdir / 'checkpoints',
-        like=parallel.shapes(state, p.mesh),
+        like=mesh.shapes(state, p.mesh),
         accept=accepts(p),
         at=at,
     )
@@ -73,7 +74,7 @@ def _restored(p: Prepared, at: int | None = None):
             drawn = {'params': state.params, 'batch_stats': state.batch_stats}
             variables = beginnings.load(p.experiment.recipe, digest, drawn)
             state = dataclasses.replace(state, **variables, ema=variables)
-        return parallel.spread(state, p.mesh), Seen(Watch(), []), ()
+        return mesh.spread(state, p.mesh), Seen(Watch(), []), ()
     watch = saved.about['watch']
     watch = Watch(
         Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)

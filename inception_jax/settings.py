@@ -12,7 +12,7 @@ from inception_jax.data.geometry import check_range
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.overrides import unknown
-from inception_jax.parallel import Parallel
+from inception_jax.parallel.mesh.mesh import Parallel
 from inception_jax.stability.verdicts import Thresholds
 from inception_jax.steps.train_step.by_block import named, names
 from inception_jax.steps.train_step.hparams import Hparams

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, parallel, workdirs
+from inception_jax import checkpoints, logs, workdirs
 from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import (
@@ -19,6 +19,7 @@ from inception_jax.data.pipeline import (
 )
 from inception_jax.data.prefetch import LostWorker, cores, workers_for
 from inception_jax.observe import Seen, diagnoses, observe, summarise
+from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.resume import about
@@ -101,7 +102,7 @@ def train(
         memory.trimmed(),
         _guarded(),
     ):
-        batches = (parallel.place(batch, p.mesh) for batch in images)
+        batches = (mesh.place(batch, p.mesh) for batch in images)
         todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
         for stretch in itertools.chain(owed(p, first, state), todo):
             done, seen = stretch.step, attend(p, at, stretch, seen)
@@ -157,7 +158,7 @@ def stretches(
         progress.step()
         state, metrics = step(state, batch)
         running.append(metrics)
-        parallel.keep_pace(running)
+        mesh.keep_pace(running)
         progress.advance(running)
         due = due_after(p, done)
         minutes = p.experiment.run.checkpoint_every_minutes

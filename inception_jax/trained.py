@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import history, parallel, prepare
+from inception_jax import history, prepare
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
+from inception_jax.parallel.mesh import mesh
 from inception_jax.resume import newest
 from inception_jax.settings import Data
 from inception_jax.steps.train_step.schedules import residual_scale
@@ -103,7 +104,7 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
         scales=np.asarray(scales, np.float32),
         class_names=about.classes,
         dtype='float32',
-        mesh=parallel.mesh_of(),
+        mesh=mesh.mesh_of(),
         about={
             'network': found.name,
             'fingerprint': fingerprint(found),

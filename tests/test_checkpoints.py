@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from test_steps import begin
 
-from inception_jax import checkpoints, parallel
+from inception_jax import checkpoints
+from inception_jax.parallel.mesh import mesh
 
 ABOUT = {'run': {'inception_jax': '0.1.0', 'network': 'tiny'}, 'interval': [1.5]}
 
@@ -215,14 +216,14 @@ def test_that_processes_disagree_is_no_damage(folder, monkeypatch):
 
 @pytest.mark.parametrize('places', [(1, 4), (4, 1), (2, 2)])
 def test_a_state_goes_to_other_devices_with_its_bits(places, tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel, 'LEAST_SPLIT_KERNEL', 64)
-    parallel._copier.cache_clear()
-    before, after = (parallel.mesh_of(count) for count in places)
+    monkeypatch.setattr(mesh, 'LEAST_SPLIT_KERNEL', 64)
+    mesh._copier.cache_clear()
+    before, after = (mesh.mesh_of(count) for count in places)
     with checkpoints.manager(tmp_path, keep=1) as manager:
-        checkpoints.save(manager, parallel.spread(state_at(1), before), ABOUT)
-    found = restored(tmp_path, like=parallel.spread(begin(), after)).state
+        checkpoints.save(manager, mesh.spread(state_at(1), before), ABOUT)
+    found = restored(tmp_path, like=mesh.spread(begin(), after)).state
     chex.assert_trees_all_equal(found.params, scaled(1))
-    expected = jax.tree.leaves(parallel.places(found.params, after))
+    expected = jax.tree.leaves(mesh.places(found.params, after))
     assert [x.sharding for x in jax.tree.leaves(found.params)] == expected
 
 

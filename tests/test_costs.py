@@ -10,8 +10,9 @@ from inception_jax.steps.train_step.state import initial_state
 from test_settings import config
 from test_train import QUICKSTART, TINY
 
-from inception_jax import costs, parallel
+from inception_jax import costs
 from inception_jax.__main__ import main
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.roofline import CHIPS, largest_batch, roofline
 from inception_jax.settings import experiment
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.steps.train_step.by_block import named, names
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
@@ -18,9 +19,10 @@ from test_settings import config
 from test_steps import NUMBERS, batch
 from tiny import NET, PLAIN
 
-from inception_jax import checkpoints, parallel
+from inception_jax import checkpoints
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.programs import parts, with_diagnosis
 from inception_jax.settings import experiment
 from inception_jax.stability.diagnostics import update_ratio
@@ -210,7 +212,7 @@ def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
     mode, count = ('jit', 2) if mode == 'split' else (mode, 1)
     mesh = parallel.mesh_of(count, jax.devices()[:4])
     axis = parallel.Parallel(mode).batch_norm_axis
-    step = parallel.compiled_train_step(parts(NET, recipe, axis).step, mesh, mode)
+    step = compiled_train_step(parts(NET, recipe, axis).step, mesh, mode)
     state = parallel.spread(begin(recipe=recipe), mesh)
     for number in range(3):
         state, _ = step(state, parallel.place(batch(24, seed=number), mesh))

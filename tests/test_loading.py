@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from test_train import arguments, environment, last_state, records
 
-from inception_jax import parallel
 from inception_jax.__main__ import main
 from inception_jax.data import prefetch
+from inception_jax.parallel.mesh import mesh
 
 needs_proc = pytest.mark.skipif(
     not Path('/proc/self/stat').exists(), reason='finds processes in /proc'
@@ -62,7 +62,7 @@ def test_batches_are_sent_while_an_accelerator_makes_two_steps(monkeypatch):
     for step in range(1, 6):
         # The step's batch was placed before it, the last ones are not waited for.
         running.append(step)
-        parallel.keep_pace(running)
+        mesh.keep_pace(running)
         assert waited == list(range(1, step - 1))
 
 

@@ -9,8 +9,8 @@ import pytest
 from test_sweep import approximately
 from test_train import arguments, environment, records
 
-from inception_jax import parallel
 from inception_jax.__main__ import main
+from inception_jax.parallel.mesh import mesh
 
 RUN = {
     'run__epochs': 3,
@@ -43,9 +43,9 @@ def test_batch_norm_per_device_belongs_to_a_number_of_devices(
     own = {'parallel__mode': 'shard_map', 'parallel__batch_norm': 'per_device'}
     assert main(arguments(tmp_path / 'own', run__epochs=1, **own)) == 0
     assert main(arguments(tmp_path / 'all', run__epochs=1)) == 0
-    mesh_of = parallel.mesh_of
+    mesh_of = mesh.mesh_of
     monkeypatch.setattr(
-        parallel, 'mesh_of', lambda count: mesh_of(count, jax.devices()[:2])
+        mesh, 'mesh_of', lambda count: mesh_of(count, jax.devices()[:2])
     )
     capsys.readouterr()
     assert main(arguments(tmp_path / 'own', run__epochs=2, **own)) == 2
@@ -71,8 +71,8 @@ def test_devices_that_cannot_start_are_told(tmp_path):
 def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(jax, 'process_count', lambda: 2)
     with pytest.raises(ValueError, match='use shard_map, which computes the same'):
-        parallel.check_processes(parallel.Parallel('pmap'))
-    parallel.check_processes(parallel.Parallel('shard_map'))
+        mesh.check_processes(mesh.Parallel('pmap'))
+    mesh.check_processes(mesh.Parallel('shard_map'))
 
 
 def test_a_config_of_before_there_were_modes_goes_on(tmp_path):

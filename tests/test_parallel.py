@@ -11,14 +11,19 @@ import chex
 import jax
 import numpy as np
 import pytest
+from inception_jax.parallel.mesh.compile import (
+    compiled_eval_step,
+    compiled_look,
+    compiled_train_step,
+)
+from inception_jax.parallel.mesh.mesh import Parallel
 from inception_jax.steps.train_step.train_step import train_step
 from test_optimizers import RECIPE
 from test_steps import DISTORT, batch, begin, evaluate
 from tiny import NET
 
-from inception_jax import parallel
 from inception_jax.model.classifier import Classifier
-from inception_jax.parallel import Parallel
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.stability.diagnostics import diagnose
 
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
@@ -54,7 +59,7 @@ def parts(how, recipe=RECIPE):
 
 def train(how, mesh, *, recipe=RECIPE, order=slice(None)):
     """Returns all that one step and three steps leave behind."""
-    step = parallel.compiled_train_step(parts(how, recipe)[0], mesh, how.mode)
+    step = compiled_train_step(parts(how, recipe)[0], mesh, how.mode)
     state, found = parallel.spread(begin(), mesh), []
     for number in range(3):
         examples = {n: x[order] for n, x in batch(32, seed=number).items()}
@@ -91,7 +96,7 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
     _, look = parts(how)
     seen = [
         jax.device_get(
-            parallel.compiled_look(look, mesh, how.mode)(
+            compiled_look(look, mesh, how.mode)(
                 parallel.spread(begin(), mesh), parallel.place(batch(32), mesh)
             )
         )
@@ -160,7 +165,7 @@ def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
     for parameter_devices in (1, across):
         mesh = mesh_of(4, parameter_devices)
         step, _ = parts(Parallel())
-        step = parallel.compiled_train_step(step, mesh, 'jit')
+        step = compiled_train_step(step, mesh, 'jit')
         state = parallel.spread(begin(), mesh)
         sizes.append(on_device(state.params))
         for number in range(3):
@@ -189,7 +194,7 @@ def test_parameter_devices_must_divide_the_devices():
 def test_evaluation_on_several_devices_is_that_on_one():
     examples = batch(16) | {'mask': np.arange(16) < 13}
     variables, mesh = begin().ema, mesh_of(4)
-    step = parallel.compiled_eval_step(lambda v, s, b: evaluate(v, b, s), mesh)
+    step = compiled_eval_step(lambda v, s, b: evaluate(v, b, s), mesh)
     split = step(variables, np.full(2, 0.2, np.float32), parallel.place(examples, mesh))
     chex.assert_trees_all_close(split, evaluate(variables, examples), rtol=1e-5)
 

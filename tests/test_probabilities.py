@@ -6,15 +6,17 @@ import jax
 import numpy as np
 import pytest
 from inception_jax.data.sources.open.open import Arrays
+from inception_jax.parallel.mesh.compile import compiled_eval_step
 from inception_jax.steps.train_step.eval_step import softmax_step
 from tiny import NET
 
-from inception_jax import parallel, probabilities
+from inception_jax import probabilities
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.probabilities import Probabilities, compute
 
 IMAGES = 100
@@ -47,7 +49,7 @@ def compiled(crops):
         mirrored=mirrored(crops),
     )
     mesh = parallel.mesh_of(1, jax.devices()[:1])
-    return parallel.compiled_eval_step(step, mesh), mesh
+    return compiled_eval_step(step, mesh), mesh
 
 
 def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stretch=40):

@@ -12,9 +12,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from test_train import arguments, records
 
-from inception_jax import answers, history, parallel, probe, workdirs
+from inception_jax import answers, history, probe, workdirs
 from inception_jax.__main__ import main
 from inception_jax.overrides import override
+from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import prepare
 from inception_jax.programs import programs
 from inception_jax.resume import newest
@@ -61,11 +62,11 @@ def newest_of(workdir):
     """Returns a run, its newest state, and the loss of its next step at any state."""
     p = history.opened(workdir)
     state, _ = newest(p)
-    batch = parallel.place(next(stream(p, start=int(state.step))), p.mesh)
+    batch = mesh.place(next(stream(p, start=int(state.step))), p.mesh)
 
     def loss(at):
         # A copy, for the step takes what it is given.
-        _, metrics = programs(p).steps.step(parallel.spread(at, p.mesh), batch)
+        _, metrics = programs(p).steps.step(mesh.spread(at, p.mesh), batch)
         return float(metrics['loss'])
 
     return p, state, loss

@@ -16,7 +16,8 @@ from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE, hparams
 from tiny import NET
 
-from inception_jax import logs, parallel
+from inception_jax import logs
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.programs import compiled
 from inception_jax.runtime.memory import COMPILED
 

@@ -15,14 +15,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
       ValueError: there is no such config or source, its batch does not divide over the
         devices, or there is no time.
     """
-    from inception_jax import parallel
     from inception_jax.data.sources.open.open import open_source
+    from inception_jax.parallel.mesh import mesh
     from inception_jax.settings import experiment
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
     chosen = experiment(config(options.config, rest))
-    parallel.check_batch_size(chosen.run.batch_size, parallel.mesh_of())
+    mesh.check_batch_size(chosen.run.batch_size, mesh.mesh_of())
     data = chosen.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)
 

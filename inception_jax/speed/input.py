@@ -11,7 +11,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import parallel
 from inception_jax.data.augment import augment
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Source
@@ -19,6 +18,7 @@ from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores, workers_for
 from inception_jax.data.resize import crop_and_resize
+from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.settings import Experiment
 
 ROUNDS = 5

@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from inception_jax import parallel
 from inception_jax.networks.catalogue import choose
+from inception_jax.parallel.mesh import mesh
 from inception_jax.runtime import memory
 from inception_jax.speed.matmul import matmul_rate
 from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve
@@ -24,8 +24,8 @@ class Ours:
     def hello(self, batch_size: int, devices: int | None) -> dict:
         """Tells the devices; of many takes so many, None for all."""
         try:
-            self.mesh = parallel.mesh_of(devices=parallel.all_devices()[:devices])
-            parallel.check_batch_size(batch_size, self.mesh)
+            self.mesh = mesh.mesh_of(devices=mesh.all_devices()[:devices])
+            mesh.check_batch_size(batch_size, self.mesh)
         except ValueError as error:
             raise Mistake(str(error)) from error
         first = self.mesh.devices.flat[0]
@@ -85,7 +85,7 @@ class Ours:
             self.state = self.after(self.state, result)
             # A state is donated to the next step, so it cannot be waited for.
             results = [*results[-2:], jax.tree.leaves(result)[-1]]
-            parallel.keep_pace(results)
+            mesh.keep_pace(results)
         jax.block_until_ready((self.state, results))
 
     def memory(self) -> dict:

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import parallel
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
+from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.steps.train_step.state import initial_state
@@ -125,5 +126,5 @@ def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
     )
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
-    jitted = parallel.compiled_train_step(step, mesh, 'jit')
+    jitted = compiled_train_step(step, mesh, 'jit')
     return Work(jitted, parallel.spread(state, mesh), lambda state, result: result[0])
