@@ -28,7 +28,7 @@ import numpy as np
 from inception_jax.data.sources.open.open import open_source
 from PIL import Image
 
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Example, Source
 from inception_jax.data.geometry import random_area_crop

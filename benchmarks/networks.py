@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.commands.benchmark_tables import GIB
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 
 # The networks of the paper, then the released ones; with the nearest that timm has.

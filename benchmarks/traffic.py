@@ -20,7 +20,7 @@ from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
 
 from inception_jax import costs, traffic
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
 from inception_jax.parallel.mesh import mesh as parallel

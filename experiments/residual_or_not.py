@@ -34,7 +34,7 @@ from pathlib import Path
 from statistics import mean
 
 from inception_jax import studies
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.members import Sweep
 from inception_jax.studies import Row, Size, died, mean_and_range, spread
 
@@ -192,8 +192,8 @@ def panels(rows: list[Row]) -> dict[str, dict[str, list[Curve]]]:
 def measured(sweep: Sweep, member: str) -> Row:
     """Returns what is known of a member beside its row."""
     from inception_jax import logs
+    from inception_jax.config.experiment import experiment
     from inception_jax.networks.shapes import measure
-    from inception_jax.settings import experiment
 
     network = experiment(sweep.config_of(member)).network
     records = logs.read(sweep.workdir(member))

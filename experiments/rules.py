@@ -34,7 +34,7 @@ from operator import itemgetter
 from statistics import mean
 
 from inception_jax import studies
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.members import Sweep
 from inception_jax.networks.rules import RULES
 from inception_jax.studies import Row, Size, lives, remark, spread, verdicts

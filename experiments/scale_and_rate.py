@@ -30,7 +30,7 @@ from operator import itemgetter
 from statistics import mean
 
 from inception_jax import studies
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.members import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op

@@ -20,7 +20,7 @@ from statistics import mean
 from typing import Any
 
 from inception_jax import studies
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.members import Sweep
 from inception_jax.studies import Row, Size, died, learned, lives, remark, spread
 

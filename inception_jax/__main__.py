@@ -20,7 +20,7 @@ from inception_jax.commands import (
     sweep,
     train,
 )
-from inception_jax.commands.lines import Parser, carry_out
+from inception_jax.commands.shared.cli import Parser, carry_out
 from inception_jax.runtime import allocator
 from inception_jax.runtime.version import VERSION
 

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.programs import parts
-from inception_jax.settings import Experiment
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax import workdirs
+from inception_jax.config.experiment import completed
+from inception_jax.config.overrides import flat
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.runtime.version import VERSION
-from inception_jax.settings import completed
 
 
 def of(
@@ -74,8 +75,7 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
 def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
     # Defaults as JSON has them: lists for tuples.
     old, new = (
-        workdirs.flat(json.loads(json.dumps(completed(one['config']))))
-        for one in (before, run)
+        flat(json.loads(json.dumps(completed(one['config'])))) for one in (before, run)
     )
     free = (
         workdirs.FREE - {'run.epochs'}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax import workdirs
-from inception_jax.overrides import Config, literals, override, resolve
+from inception_jax.config.overrides import Config, flat, literals, override, resolve
 from inception_jax.runtime.files import locked, write_json, writing
 
 Changes = dict[str, Any]
@@ -129,7 +129,7 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     if not workdirs.is_sweep(folder):
         return sweep
     before = read(folder)
-    old, new = (workdirs.flat(one.config) for one in (before, sweep))
+    old, new = (flat(one.config) for one in (before, sweep))
     # Fields that only one has, as those of an older config, are for the members' own
     # checks.
     changed = [n for n in sorted(old.keys() & new.keys()) if old[n] != new[n]]

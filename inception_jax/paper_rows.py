@@ -10,7 +10,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from inception_jax import probabilities, scores
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
 from inception_jax.probabilities import Probabilities

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from inception_jax import studies
 from inception_jax.commands import score_tables
 from inception_jax.commands.evaluate import told
-from inception_jax.commands.lines import Parser, carry_out, progress, told_late
+from inception_jax.commands.shared.cli import Parser, carry_out, progress, told_late
 from inception_jax.paper_rows import Table, ours, picture, text, write_csv
 from inception_jax.probabilities import Probabilities, check_same_images
 from inception_jax.studies import Size

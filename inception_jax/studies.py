@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import Any
 
 from inception_jax import members, workdirs
-from inception_jax.commands.configs import config as load_config
-from inception_jax.commands.lines import Parser, add_engine_and_shard, carry_out
+from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, carry_out
+from inception_jax.config.files import config as load_config
+from inception_jax.config.overrides import flat, override
 from inception_jax.members import Sweep
-from inception_jax.overrides import override
 from inception_jax.stability.verdicts import LOST, counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
@@ -118,7 +118,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
                 f'digits stand in for CIFAR-10, not for {base["data"]["source"]}; use '
                 'another --scale'
             )
-        base = override(base, _stretched(workdirs.flat(base)) | DIGITS)
+        base = override(base, _stretched(flat(base)) | DIGITS)
         changes = map(_stretched, changes)
     else:
         base = override(base, {'data.source': source})

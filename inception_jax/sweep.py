@@ -14,11 +14,11 @@ from typing import NamedTuple
 import jax
 
 from inception_jax import lockstep, members, programs, summaries, tables, workdirs
+from inception_jax.config.experiment import experiment
 from inception_jax.members import Sweep
 from inception_jax.networks.network import program
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.resume import start
-from inception_jax.settings import experiment
 from inception_jax.train import Outcome, train
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax import logs, members, workdirs
+from inception_jax.config.experiment import experiment
+from inception_jax.config.overrides import Config, at
 from inception_jax.members import Sweep
 from inception_jax.networks.shapes import measure
-from inception_jax.overrides import Config, at
 from inception_jax.runtime.files import in_one_piece, locked
-from inception_jax.settings import experiment
 
 Row = dict[str, Any]
 

@@ -8,11 +8,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from inception_jax import history, prepare
+from inception_jax.config.sections import Data
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import mesh
 from inception_jax.resume import newest
-from inception_jax.settings import Data
 from inception_jax.steps.train_step.schedules import residual_scale
 from inception_jax.weights import own
 

@@ -199,10 +199,3 @@ def is_ended(verdict: Mapping[str, Any]) -> bool:
     """Tells of the content of a verdict.json whether the verdict ended the run."""
     # Older ones say nothing of it and ended where they diverged.
     return verdict.get('ended', verdict['verdict'] == 'diverged')
-
-
-def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a config by their dotted names."""
-    return {
-        f'{s}.{name}': v for s, fields in config.items() for name, v in fields.items()
-    }

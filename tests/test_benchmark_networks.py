@@ -400,7 +400,7 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
 
 @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
-    from inception_jax.commands.configs import config
+    from inception_jax.config.files import config
 
     found = config(str(ROOT / 'configs' / f'imagenet_{name}.py'), [])
     recipe = work.recipe_of(dtype='float32')

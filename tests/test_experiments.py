@@ -24,11 +24,11 @@ from experiments import (
     stability,
 )
 from inception_jax import members, report, studies, sweep
+from inception_jax.config.experiment import experiment
+from inception_jax.config.overrides import override
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
-from inception_jax.overrides import override
-from inception_jax.settings import experiment
 
 STUDIES = (stability, residual_or_not, rules, scale_and_rate)
 SCALES = ('LAPTOP', 'GPU', 'PAPER')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inception_jax.overrides import literal, literals, override, resolve
+from inception_jax.config.overrides import literal, literals, override, resolve
 
 CONFIG = {
     'network': {'name': 'v3', 'width': {'stem': 0.5}, 'depth': 0.2},

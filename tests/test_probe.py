@@ -14,12 +14,12 @@ from test_train import arguments, records
 
 from inception_jax import answers, history, probe, workdirs
 from inception_jax.__main__ import main
-from inception_jax.overrides import override
+from inception_jax.config.experiment import experiment
+from inception_jax.config.overrides import override
 from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import prepare
 from inception_jax.programs import programs
 from inception_jax.resume import newest
-from inception_jax.settings import experiment
 from inception_jax.stability.curvature import Curvature
 from inception_jax.train import stream
 

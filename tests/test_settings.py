@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inception_jax.settings import experiment
+from inception_jax.config.experiment import experiment
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 

@@ -17,9 +17,9 @@ from test_settings import config
 from test_steps import DISTORT, NUMBERS, batch
 from tiny import NET
 
+from inception_jax.config.experiment import experiment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import conv, network, one, residual, stage
-from inception_jax.settings import experiment
 
 # Without batch norm the gradient of a batch is the mean of those of its parts.
 PLAIN = network(

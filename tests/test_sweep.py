@@ -12,7 +12,7 @@ from test_train import QUICKSTART, TINY, last_state, records
 
 from inception_jax import members, programs, tables
 from inception_jax.__main__ import main
-from inception_jax.commands import configs
+from inception_jax.config import files
 
 GRID = 'residual_scale=0.1,1;seed=0,1'
 SHORT = TINY | {'run.epochs': 3, 'run.checkpoint_every_epochs': 1}
@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
 
 
 def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
-    config = configs.config(str(QUICKSTART), [])
+    config = files.config(str(QUICKSTART), [])
     rows = members.product(config, 'depth.c=0.2;residual_scale.c=0.1')
     config['network']['depth'] = {'a': 0.2}
     rows += members.product(config, 'seed=7;learning_rate=1')

@@ -305,7 +305,7 @@ def test_a_run_has_the_same_bits_with_diagnostics_and_without(finished, tmp_path
 def test_evaluation_is_of_the_averages(finished, monkeypatch):
     from inception_jax import resume
     from inception_jax import train as training
-    from inception_jax.settings import experiment
+    from inception_jax.config.experiment import experiment
 
     config = json.loads((finished / 'config.json').read_text())['config']
     p = prepare(experiment(config), finished)

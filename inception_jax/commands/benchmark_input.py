@@ -4,8 +4,8 @@ import argparse
 import json
 from collections.abc import Callable
 
-from inception_jax.commands.configs import config
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
+from inception_jax.config.files import config
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -15,9 +15,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
       ValueError: there is no such config or source, its batch does not divide over the
         devices, or there is no time.
     """
+    from inception_jax.config.experiment import experiment
     from inception_jax.data.sources.open.open import open_source
     from inception_jax.parallel.mesh import mesh
-    from inception_jax.settings import experiment
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from inception_jax.commands.benchmark_tables import text
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import ended_by_sigterm
+from inception_jax.commands.shared.cli import ended_by_sigterm, refuse
 from inception_jax.model import execution
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network

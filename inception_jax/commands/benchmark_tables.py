@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 
 GIB = 2.0**30
 SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands import class_names
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import ended_by_sigterm, told_disk
+from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
 
 HELP = 'weights of others or of a run to a weight file, and one to a file of others'
 EPILOG = (

@@ -4,8 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import progress
+from inception_jax.commands.shared.cli import progress, refuse
 
 HELP = 'read every image of a source once and tell what there is'
 EPILOG = (

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from inception_jax.commands.configs import refuse
+from inception_jax.commands.shared.cli import refuse
 from inception_jax.networks import NETWORKS
 
 HELP = 'print, draw or compare networks'

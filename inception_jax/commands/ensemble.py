@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands import score_tables
-from inception_jax.commands.configs import refuse
+from inception_jax.commands.shared.cli import refuse
 
 HELP = 'the errors of several networks together, from files of probabilities'
 EPILOG = 'The softmax is averaged. One file alone is told as evaluate does.'

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inception_jax.commands import score_tables, subjects
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import ended_by_sigterm, progress, told_late
+from inception_jax.commands.shared.cli import (
+    ended_by_sigterm,
+    progress,
+    refuse,
+    told_late,
+)
 
 HELP = 'the errors of a run or of weights, by 1, 10, 12 or 144 crops'
 EPILOG = (

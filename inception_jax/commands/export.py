@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands import subjects
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import ended_by_sigterm, told_disk
+from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
 
 HELP = 'a network with its weights as one file that jax runs without this package'
 EPILOG = (

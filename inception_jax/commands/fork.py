@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import refuse
+from inception_jax.commands.shared.cli import refuse
 
 HELP = 'go on from a step of a run with other numbers'
 EPILOG = (
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Makes a run of its own that goes on from a step of another, and trains it."""
-    from inception_jax.overrides import literal
+    from inception_jax.config.overrides import literal
 
     refuse(rest)
     changes = {}

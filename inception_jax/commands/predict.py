@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from inception_jax.commands import class_names, score_tables, subjects
-from inception_jax.commands.configs import refuse
-from inception_jax.commands.lines import (
+from inception_jax.commands.shared.cli import (
     ended_by_sigterm,
     progress,
+    refuse,
     seen_enough,
     told_disk,
 )

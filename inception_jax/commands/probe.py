@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import refuse
+from inception_jax.commands.shared.cli import refuse
 
 HELP = 'ask a network about its scales, blocks and curvature'
 EPILOG = (

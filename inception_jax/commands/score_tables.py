@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from inception_jax.commands.lines import table
+from inception_jax.commands.shared.cli import table
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 

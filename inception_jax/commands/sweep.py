@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.configs import config, refuse
-from inception_jax.commands.lines import add_engine_and_shard
+from inception_jax.commands.shared.cli import add_engine_and_shard, refuse
+from inception_jax.config.files import config
 
 HELP = 'run a config with many values of some fields'
 EPILOG = (

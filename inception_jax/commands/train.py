@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands import dry_run, processes
-from inception_jax.commands.configs import config, refuse
+from inception_jax.commands.shared.cli import refuse
+from inception_jax.config.files import config
 
 HELP = 'train a network, or go on with a run'
 EPILOG = 'Any field of the config can be set: --config.run.epochs=20'
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Trains the network of a config in a workdir, or goes on with the run in it."""
     began = time.monotonic()
     from inception_jax import workdirs
-    from inception_jax.settings import experiment
+    from inception_jax.config.experiment import experiment
 
     if not options.workdir and not (options.dry_run and options.config):
         raise ValueError('--workdir DIR is missing; it is where the run lives')

@@ -10,7 +10,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from inception_jax import workdirs
+from inception_jax.config.overrides import flat
 from inception_jax.reports.cells import CHANGE, Row, ordered, show
 from inception_jax.reports.markdown import to_html
 from inception_jax.reports.palette import VERDICTS
@@ -214,9 +214,7 @@ def _badge(verdict: str, text: str) -> str:
 
 def _made(study: Study) -> str:
     commands = '\n'.join(study.commands) or 'No commands were recorded.'
-    values = {
-        name: json.dumps(value) for name, value in workdirs.flat(study.config).items()
-    }
+    values = {name: json.dumps(value) for name, value in flat(study.config).items()}
     width = max(map(len, values), default=0)
     base = {'run': 'Config', 'sweep': 'Config that the members vary'}
     return _fill(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax import logs, members, workdirs
+from inception_jax.config.overrides import at, flat
 from inception_jax.logs import Record
-from inception_jax.overrides import at
 from inception_jax.reports.cells import CHANGE, change, usual
 from inception_jax.stability.verdicts import LOST
 from inception_jax.tables import scalar
@@ -180,7 +180,7 @@ def _condensed(
 def _runs(folders: list[Path]) -> Study:
     names = _names(folders)
     found = [_member(n, f, {}) for n, f in zip(names, folders, strict=True)]
-    configs = [workdirs.flat(member.about.get('config', {})) for member in found]
+    configs = [flat(member.about.get('config', {})) for member in found]
     dotted = [
         name
         for name in dict.fromkeys(name for config in configs for name in config)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from inception_jax.config.experiment import Experiment
 from inception_jax.data.augment import augment
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Source
@@ -19,7 +20,6 @@ from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores, workers_for
 from inception_jax.data.resize import crop_and_resize
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.settings import Experiment
 
 ROUNDS = 5
 IMAGES = 256

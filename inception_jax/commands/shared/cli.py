@@ -139,3 +139,9 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """Returns a table in Markdown."""
     every = [columns, len(columns) * ['---'], *lines]
     return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
+
+
+def refuse(rest: list[str], hint: str = 'see --help') -> None:
+    """Raises ValueError if arguments are left that no command knows."""
+    if rest:
+        raise ValueError(f'unknown argument {rest[0]}; {hint}')

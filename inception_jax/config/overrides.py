@@ -91,3 +91,10 @@ def _fields(config: Config) -> list[str]:
     return [
         f'{section}.{name}' for section, fields in config.items() for name in fields
     ]
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a config by their dotted names."""
+    return {
+        f'{s}.{name}': v for s, fields in config.items() for name, v in fields.items()
+    }

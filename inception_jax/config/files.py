@@ -11,8 +11,8 @@ def config(path: str, rest: list[str]) -> dict:
     Raises:
       ValueError: there is no such file or field, or an argument of another kind.
     """
-    from inception_jax.overrides import literal, override
-    from inception_jax.settings import completed
+    from inception_jax.config.experiment import completed
+    from inception_jax.config.overrides import literal, override
 
     chosen, changes = _get_config(path), {}
     for argument in rest:
@@ -49,9 +49,3 @@ def _get_config(path: str) -> dict:
             'ConfigDict'
         )
     return ConfigDict(config).to_dict()
-
-
-def refuse(rest: list[str], hint: str = 'see --help') -> None:
-    """Raises ValueError if arguments are left that no command knows."""
-    if rest:
-        raise ValueError(f'unknown argument {rest[0]}; {hint}')
