@@ -108,7 +108,7 @@ PAPER = Size(
 
 def conclude(sweep: Sweep) -> str:
     """Draws our curves beside the paper's, and returns what they say."""
-    from inception_jax.plots.pairs import pairs
+    from inception_jax.plots.paper_curves import pairs
 
     rows = [row | measured(sweep, row['member']) for row in studies.rows(sweep)]
     pairs(panels(rows), sweep.folder / 'figures' / 'pairs')

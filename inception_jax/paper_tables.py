@@ -159,7 +159,7 @@ def _training(options) -> Callable[[], int]:
 
 def _work(module, paper: Table, folder: Path, out, paths) -> int:
     from inception_jax import scores
-    from inception_jax.plots.beside import beside
+    from inception_jax.plots.paper_table import beside
 
     files = []
     for path in _one_by_one(paths):

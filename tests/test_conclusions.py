@@ -5,7 +5,7 @@ import math
 import pytest
 
 from experiments import residual_or_not, rules, scale_and_rate, stability
-from inception_jax.plots.pairs import pairs
+from inception_jax.plots.paper_curves import pairs
 from inception_jax.studies import learned
 
 

@@ -8,13 +8,14 @@ import pytest
 from fake_runs import Fate
 
 from inception_jax import logs, plots
+from inception_jax.plots import grouping, palette, quantities, series
 from inception_jax.plots.blocks import edges
 from inception_jax.plots.curves import Line
-from inception_jax.reports import cells, palette, quantities, tidy, words
+from inception_jax.plots.series import Curve
 from inception_jax.reports import study as studies
+from inception_jax.reports import words
 from inception_jax.reports.pictures import pictures
 from inception_jax.reports.table import rows
-from inception_jax.reports.tidy import Curve
 
 
 def texts(path):
@@ -38,7 +39,7 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
         {'scale': 1.0, 'verdict': 'dead', 'step': 1200},
         {'scale': 1.0, 'verdict': 'failed', 'step': None},
     ]
-    grid = cells.stability_map(table, 'scale', None)
+    grid = grouping.stability_map(table, 'scale', None)
     fields = {'scale': 'residual scale'}
     png, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert png.stat().st_size > 5_000
@@ -51,7 +52,7 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
 def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
     dead = {'verdict': 'dead', 'step': 5}
     table = [{'initializer': name, 'seed': 0} | dead for name in ('he', 'lecun')]
-    grid = cells.stability_map(table, None, None)
+    grid = grouping.stability_map(table, None, None)
     fields = {'initializer': 'initializer', 'seed': 'seed'}
     _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert {'he', 'lecun', 'dead 5'} <= set(texts(svg))
@@ -59,7 +60,7 @@ def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
 
 def test_a_crowded_cell_is_told_in_sum(tmp_path):
     table = [{'verdict': 'dead', 'step': 5}] * 7 + [{'verdict': 'alive', 'step': None}]
-    grid = cells.stability_map(table, None, None)
+    grid = grouping.stability_map(table, None, None)
     _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields={})
     assert {'7 dead', '1 alive'} <= set(texts(svg))
 
@@ -73,7 +74,7 @@ def test_pictures_are_the_same_files_every_time(tmp_path):
 
 
 def test_bands_have_a_panel_and_a_label_each(tmp_path):
-    band = tidy.bands([Curve([1, 2], [2.0, 3.0]), Curve([1, 2], [4.0, None])])
+    band = series.bands([Curve([1, 2], [2.0, 3.0]), Curve([1, 2], [4.0, None])])
     line = Line('#0072b2', band, deaths=[(2, 3.0)], origin=(1, 3.0))
     groups = {'width 1': {'0.1': line}, 'width 2': {'0.1': line, '1': line}}
     _, svg = plots.spread(
@@ -89,7 +90,7 @@ def test_what_is_never_above_zero_is_drawn_all_the_same(tmp_path, value):
     curves = {('train', 'gradient_norm'): Curve([1, 2], [value, value])}
     drawn = {'gradient_norm': quantities.CURVES['gradient_norm']}
     assert plots.panels(curves, drawn, tmp_path / 'panels', step=1, what='dead')
-    heat = tidy.HeatMap(['a'], [5], [[value]])
+    heat = series.HeatMap(['a'], [5], [[value]])
     norm = quantities.BLOCK_QUANTITIES['gradient_norm']
     assert plots.heat_map(heat, norm, tmp_path / 'heat', title='none', step=1)
 
@@ -100,7 +101,7 @@ def test_columns_of_a_heat_map_meet_midway():
 
 
 def test_a_heat_map_names_its_blocks(tmp_path):
-    heat = tidy.HeatMap(['stem', 'c_2'], [1, 2], [[0.0, 50.0], [None, 100.0]])
+    heat = series.HeatMap(['stem', 'c_2'], [1, 2], [[0.0, 50.0], [None, 100.0]])
     share = quantities.BLOCK_QUANTITIES['dead_channels']
     _, svg = plots.heat_map(heat, share, tmp_path / 'heat', title='one', step=2)
     assert {'stem', 'c_2', 'one', share.title, 'step'} <= set(texts(svg))

@@ -9,10 +9,10 @@ import fake_runs
 import pytest
 from fake_runs import Fate
 
+from inception_jax.plots.quantities import BLOCK_QUANTITIES
 from inception_jax.report import report
 from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
-from inception_jax.reports.quantities import BLOCK_QUANTITIES
 from inception_jax.reports.table import rows
 from inception_jax.stability.verdicts import ORDER
 

@@ -7,9 +7,9 @@ import pytest
 from browser import CHROMIUM, DRIVER, choose, column, dress, script, show, start
 from fake_runs import Fate
 
+from inception_jax.plots.grouping import stability_map
 from inception_jax.report import report
 from inception_jax.reports import study as studies
-from inception_jax.reports.cells import stability_map
 from inception_jax.reports.table import rows
 
 pytest.importorskip('selenium')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inception_jax.reports import cells
+from inception_jax.plots import grouping
 
 
 def test_a_stability_map_has_every_row_in_the_cell_of_its_values():
@@ -11,10 +11,10 @@ def test_a_stability_map_has_every_row_in_the_cell_of_its_values():
         {'scale': 0.1, 'width': 2, 'seed': 0},
         {'scale': 1.0, 'width': 2, 'seed': 1},
     ]
-    found = cells.stability_map(table, 'width', 'scale')
+    found = grouping.stability_map(table, 'width', 'scale')
     assert (found.columns, found.lines) == ([2], [0.1, 1.0])
     assert found.cells == [[[1]], [[0, 2]]]
-    assert cells.stability_map(table, None, None).cells == [[[0, 1, 2]]]
+    assert grouping.stability_map(table, None, None).cells == [[[0, 1, 2]]]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_seed_is_an_axis_only_where_nothing_else_varies(fields, expected):
     names = [field for field in fields if field != 'fixed']
     table = [dict.fromkeys(names, i) | {'fixed': 0} for i in range(2)]
     called = {field: field.replace('_', ' ') for field in fields}
-    assert cells.axes(table, called) == expected
+    assert grouping.axes(table, called) == expected
 
 
 def test_rows_that_differ_by_seeds_are_one_line():
@@ -42,31 +42,31 @@ def test_rows_that_differ_by_seeds_are_one_line():
         for seed in (0, 1)
     ]
     table.append({'scale': 1.0, 'width': 2, 'seed': 0, 'rule': 'rezero', 'filters': 16})
-    assert cells.lines(table, fields, 'width', 'scale') == {
+    assert grouping.lines(table, fields, 'width', 'scale') == {
         'width 1 (8 filters)': {
             '0.1, default': [2, 3],
             '1, default': [0, 1],
         },
         'width 2 (16 filters)': {'1, rezero': [4]},
     }
-    assert cells.lines(table[:2], fields, 'seed', None) == {'': {'0': [0], '1': [1]}}
+    assert grouping.lines(table[:2], fields, 'seed', None) == {'': {'0': [0], '1': [1]}}
 
 
 def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
     table = [{'width': n, 'rule': n, 'filters': 7 + n} for n in (1, 2)]
     fields = {'width': 'width', 'rule': 'rule'}
-    assert cells.labels(table, 'width', fields) == {
+    assert grouping.labels(table, 'width', fields) == {
         1: '1 (8 filters)',
         2: '2 (9 filters)',
     }
-    assert cells.labels(table, 'rule', fields) == {1: '1', 2: '2'}
+    assert grouping.labels(table, 'rule', fields) == {1: '1', 2: '2'}
     table.append({'width': 2, 'rule': 2, 'filters': 100})
-    assert cells.labels(table, 'width', fields) == {1: '1', 2: '2'}
+    assert grouping.labels(table, 'width', fields) == {1: '1', 2: '2'}
 
 
 def test_values_are_ordered_none_first_then_numbers_then_texts():
     values = ['he', 10, None, 0.5, '[1]', 10]
-    assert cells.ordered(values) == [None, 0.5, 10, '[1]', 'he']
+    assert grouping.ordered(values) == [None, 0.5, 10, '[1]', 'he']
 
 
 def controls():
@@ -84,23 +84,23 @@ def controls():
 
 def test_fields_that_few_rows_change_are_told_as_a_change():
     table, fields = controls()
-    usual = cells.usual(table, fields)
+    usual = grouping.usual(table, fields)
     assert usual == {'rule': None, 'clip': False, 'rate': 0.045}
-    told = [cells.change(row, usual, fields) for row in table]
+    told = [grouping.change(row, usual, fields) for row in table]
     assert told == [*[None] * 4, 'rate 0.0045', 'rule rezero, clip']
 
 
 def test_a_residual_scale_is_no_mere_change():
     table, fields = controls()
-    assert 'scale' not in cells.usual(table[2:] + table[2:4], fields)
+    assert 'scale' not in grouping.usual(table[2:] + table[2:4], fields)
     factorial = [{'rule': rule, 'rate': rate} for rule in (0, 1) for rate in (0, 1)]
-    assert cells.usual(factorial, {'rule': 'rule', 'rate': 'rate'}) == {}
+    assert grouping.usual(factorial, {'rule': 'rule', 'rate': 'rate'}) == {}
 
 
 def test_changes_are_an_axis_only_where_nothing_else_varies():
     fields = {'change': 'change', 'seed': 'seed', 'rule': 'rule', 'width': 'width'}
     table = [dict.fromkeys(fields, value) for value in (None, 1)]
-    assert cells.axes(table, fields) == ('rule', 'width')
+    assert grouping.axes(table, fields) == ('rule', 'width')
     del fields['rule'], fields['width']
-    assert cells.axes(table, fields) == ('change', None)
-    assert cells.labels(table, 'change', fields)[None] == 'none'
+    assert grouping.axes(table, fields) == ('change', None)
+    assert grouping.labels(table, 'change', fields)[None] == 'none'

@@ -10,10 +10,11 @@ import tiny
 from fake_runs import Fate
 
 from inception_jax import members, summaries
+from inception_jax.plots import series
+from inception_jax.plots.series import Curve
 from inception_jax.reports import study as studies
-from inception_jax.reports import tidy, words
+from inception_jax.reports import words
 from inception_jax.reports.table import filled, rows
-from inception_jax.reports.tidy import Curve
 from inception_jax.stability.verdicts import Verdict
 from inception_jax.train import Outcome
 
@@ -45,7 +46,7 @@ def test_a_curve_has_the_finite_values_of_its_split_in_its_unit():
             'nats_learned': 1.0,
         },
     ]
-    found = tidy.curves(records)
+    found = series.curves(records)
     assert found['train', 'dead_channels'] == Curve([1, 2], [50.0, None])
     assert found['train', 'cross_entropy'] == Curve([1, 2], [2.0, None])
     assert found['evaluation', 'cross_entropy'] == Curve([2], [1.0])
@@ -57,7 +58,7 @@ def test_a_forks_curve_starts_at_its_last_record_before_the_fork():
     records = [
         {'split': 'train', 'step': step, 'cross_entropy': 1.0} for step in (10, 20, 30)
     ]
-    found = tidy.curves(records, after=25)
+    found = series.curves(records, after=25)
     assert found['train', 'cross_entropy'].steps == [20, 30]
 
 
@@ -65,11 +66,11 @@ def test_a_thinned_curve_keeps_peaks_troughs_gaps_and_ends():
     values = [1.0] * 1000
     values[333], values[444], values[555] = 9.0, -9.0, None
     curve = Curve(list(range(1000)), values)
-    thinned = tidy.thin(curve, 100)
+    thinned = series.thin(curve, 100)
     assert len(thinned.steps) <= 110
     assert {0, 333, 444, 555, 999} <= set(thinned.steps)
     assert thinned.steps == sorted(thinned.steps)
-    assert tidy.thin(curve, 1000) is curve
+    assert series.thin(curve, 1000) is curve
 
 
 def test_a_point_lies_on_the_drawn_line():
@@ -91,15 +92,15 @@ def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():
         }
         for s in range(1, 10)
     ]
-    found = tidy.heat_map(records, 'trunk_rms', most=3)
+    found = series.heat_map(records, 'trunk_rms', most=3)
     assert found.blocks == ['stem', 'a']
     assert found.steps == [1, 5, 9]
     assert found.values == [[None, None, None], [1.0, 5.0, 9.0]]
-    assert tidy.heat_map([], 'trunk_rms').values == []
+    assert series.heat_map([], 'trunk_rms').values == []
 
 
 def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
-    found = tidy.bands([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
+    found = series.bands([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
     assert (found.steps, found.low, found.middle, found.high) == (
         [1, 2],
         [1.0, 5.0],

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 
+from inception_jax.plots.quantities import Quantity
+from inception_jax.plots.series import HeatMap
 from inception_jax.plots.style import PAGE, mark, save, sheet, spell_powers, styled
-from inception_jax.reports.quantities import Quantity
-from inception_jax.reports.tidy import HeatMap
 
 
 def heat_map(

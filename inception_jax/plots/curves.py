@@ -8,6 +8,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from inception_jax.plots.palette import SPLIT_COLOURS
+from inception_jax.plots.quantities import SPLITS, Quantity
+from inception_jax.plots.series import Band, Curve
 from inception_jax.plots.style import (
     COLUMN,
     LETTER,
@@ -20,9 +23,6 @@ from inception_jax.plots.style import (
     styled,
     wrapped,
 )
-from inception_jax.reports.palette import SPLIT_COLOURS
-from inception_jax.reports.quantities import SPLITS, Quantity
-from inception_jax.reports.tidy import Band, Curve
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 
+from inception_jax.plots.grouping import Row, StabilityMap, differing, labels, show
+from inception_jax.plots.palette import HOLLOW, VERDICTS
 from inception_jax.plots.style import (
     COLUMN,
     LETTER,
@@ -17,14 +19,6 @@ from inception_jax.plots.style import (
     styled,
     wrapped,
 )
-from inception_jax.reports.cells import (
-    Row,
-    StabilityMap,
-    differing,
-    labels,
-    show,
-)
-from inception_jax.reports.palette import HOLLOW, VERDICTS
 from inception_jax.stability.verdicts import ORDER, counts
 
 # As many members of a cell have a line of text each; more are told in sum.

@@ -11,9 +11,9 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from inception_jax.config.overrides import flat
-from inception_jax.reports.cells import CHANGE, Row, ordered, show
+from inception_jax.plots.grouping import CHANGE, Row, ordered, show
+from inception_jax.plots.palette import VERDICTS
 from inception_jax.reports.markdown import to_html
-from inception_jax.reports.palette import VERDICTS
 from inception_jax.reports.payload import payload
 from inception_jax.reports.study import Study
 from inception_jax.reports.table import COLUMNS, filled

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inception_jax.reports.cells import (
+from inception_jax.plots.grouping import (
     Row,
     axes,
     is_seed,
@@ -13,16 +13,16 @@ from inception_jax.reports.cells import (
     ordered,
     stability_map,
 )
-from inception_jax.reports.palette import HOLLOW, SPLIT_COLOURS, VERDICTS, colours, ramp
-from inception_jax.reports.quantities import (
+from inception_jax.plots.palette import HOLLOW, SPLIT_COLOURS, VERDICTS, colours, ramp
+from inception_jax.plots.quantities import (
     BLOCK_QUANTITIES,
     CURVES,
     SPLITS,
     Quantity,
     main_quantities,
 )
+from inception_jax.plots.series import curves, heat_map, thin
 from inception_jax.reports.study import Member, Study
-from inception_jax.reports.tidy import curves, heat_map, thin
 from inception_jax.reports.words import brief, changes, sentences
 from inception_jax.stability.verdicts import ORDER
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inception_jax import plots
 from inception_jax.plots.curves import Line
-from inception_jax.reports.cells import (
+from inception_jax.plots.grouping import (
     CHANGE,
     Row,
     axes,
@@ -14,15 +14,15 @@ from inception_jax.reports.cells import (
     lines,
     stability_map,
 )
-from inception_jax.reports.palette import colours, ramp
-from inception_jax.reports.quantities import (
+from inception_jax.plots.palette import colours, ramp
+from inception_jax.plots.quantities import (
     BLOCK_QUANTITIES,
     CURVES,
     Quantity,
     main_quantities,
 )
+from inception_jax.plots.series import Curve, bands, curves, heat_map
 from inception_jax.reports.study import Member, Study
-from inception_jax.reports.tidy import Curve, bands, curves, heat_map
 from inception_jax.reports.words import brief
 
 # The curves of a sweep that go into papers, and of which split.

@@ -10,7 +10,7 @@ from typing import Any
 from inception_jax import logs, members, workdirs
 from inception_jax.config.overrides import at, flat
 from inception_jax.logs import Record
-from inception_jax.reports.cells import CHANGE, change, usual
+from inception_jax.plots.grouping import CHANGE, change, usual
 from inception_jax.stability.verdicts import LOST
 from inception_jax.tables import scalar
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from inception_jax import tables
-from inception_jax.reports.quantities import Quantity
+from inception_jax.plots.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
 # What one looks for comes first; the rest may be beyond the edge of a screen.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.members import short_names
-from inception_jax.reports.cells import CHANGE, Row, is_seed, ordered, show
+from inception_jax.plots.grouping import CHANGE, Row, is_seed, ordered, show
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import LOST
 

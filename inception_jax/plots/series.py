@@ -5,8 +5,8 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from inception_jax.reports.cells import Row
-from inception_jax.reports.quantities import BLOCK_QUANTITIES, CURVES, Quantity
+from inception_jax.plots.grouping import Row
+from inception_jax.plots.quantities import BLOCK_QUANTITIES, CURVES, Quantity
 
 
 @dataclasses.dataclass(frozen=True)

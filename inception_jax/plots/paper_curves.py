@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from inception_jax.plots.palette import RAMP
 from inception_jax.plots.style import PAGE, save, sheet, styled
-from inception_jax.reports.palette import RAMP
 
 Curve = Sequence[tuple[float, float]]  # Epochs, and errors in percent.
 
