@@ -25,8 +25,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from inception_jax import history, logs, resume
+from inception_jax import history, resume
 from inception_jax.history import CLOCKS
+from inception_jax.runs import records as logs
 
 ROOT = Path(__file__).parent.parent
 

@@ -191,9 +191,9 @@ def panels(rows: list[Row]) -> dict[str, dict[str, list[Curve]]]:
 
 def measured(sweep: Sweep, member: str) -> Row:
     """Returns what is known of a member beside its row."""
-    from inception_jax import logs
     from inception_jax.config.experiment import experiment
     from inception_jax.networks.shapes import measure
+    from inception_jax.runs import records as logs
 
     network = experiment(sweep.config_of(member)).network
     records = logs.read(sweep.workdir(member))

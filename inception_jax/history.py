@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, workdirs
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import at, override, resolve
 from inception_jax.observe import Seen, diagnoses, observe, scalars, summarise
@@ -21,6 +20,9 @@ from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.programs import programs
 from inception_jax.resume import about, accepts, newest
+from inception_jax.runs import checkpoints
+from inception_jax.runs import records as logs
+from inception_jax.runs import workdir as workdirs
 from inception_jax.runtime.files import write_json
 from inception_jax.steps.train_step.state import TrainState
 from inception_jax.train import stream

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from inception_jax import logs
 from inception_jax.networks.network import Network, program
 from inception_jax.observe import Seen
 from inception_jax.parallel import members
@@ -33,6 +32,7 @@ from inception_jax.train import (
     stream,
     stretches,
 )
+from inception_jax.training.progress import Progress
 
 
 def pace(p: Prepared) -> tuple:
@@ -76,7 +76,7 @@ def _train(group, begun, engine: str) -> list[Outcome]:
     batches = (members.place_members(together, mesh) for together in streams)
     done, size = first, p.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
-        progress = logs.Progress(p.steps, first, size, lines=False)
+        progress = Progress(p.steps, first, size, lines=False)
         stack.enter_context(contextlib.closing(progress))
         desks = [stack.enter_context(desk(q, first, progress)) for q in group]
         stop = stack.enter_context(processes.stops())

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax import workdirs
 from inception_jax.config.overrides import Config, flat, literals, override, resolve
+from inception_jax.runs import workdir
+from inception_jax.runs.identity import FREE
 from inception_jax.runtime.files import locked, write_json, writing
 
 Changes = dict[str, Any]
@@ -126,14 +127,14 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     sweep = Sweep(folder, json.loads(json.dumps(config)), _distinct(config, members))
     if (folder / 'config.json').exists():
         raise ValueError(f'{folder} holds a run; use another folder for a sweep')
-    if not workdirs.is_sweep(folder):
+    if not workdir.is_sweep(folder):
         return sweep
     before = read(folder)
     old, new = (flat(one.config) for one in (before, sweep))
     # Fields that only one has, as those of an older config, are for the members' own
     # checks.
     changed = [n for n in sorted(old.keys() & new.keys()) if old[n] != new[n]]
-    for field in set(changed) - workdirs.FREE:
+    for field in set(changed) - FREE:
         raise ValueError(
             f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '
             f'config has {new.get(field)!r}; use another folder'
@@ -160,7 +161,7 @@ def read(folder: Path) -> Sweep:
       ValueError: there is none.
     """
     path = folder / 'sweep.json'
-    if not workdirs.is_sweep(folder):
+    if not workdir.is_sweep(folder):
         raise ValueError(f'{folder} holds no sweep; begin one with sweep --config')
     try:
         content = json.loads(path.read_text())

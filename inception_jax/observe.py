@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax import logs
 from inception_jax.prepare import Prepared
+from inception_jax.runs import records
 from inception_jax.stability.verdicts import Signs, Watch, judge, not_finite
 from inception_jax.steps.train_step.by_block import names
 
@@ -36,7 +36,9 @@ def scalars(metrics: dict) -> dict[str, float]:
     return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
 
 
-def diagnoses(p: Prepared, numbered: list[tuple[int, dict]]) -> Iterator[logs.Record]:
+def diagnoses(
+    p: Prepared, numbered: list[tuple[int, dict]]
+) -> Iterator[records.Record]:
     """Yields a record for each of the steps that was diagnosed."""
     for number, metrics in numbered:
         if 'diagnosis' in metrics:

@@ -181,10 +181,11 @@ def _work(module, paper: Table, folder: Path, out, paths) -> int:
 
 def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, and of a sweep its members."""
-    from inception_jax import members, workdirs
+    from inception_jax import members
+    from inception_jax.runs import workdir
 
     for path in paths:
-        if workdirs.is_sweep(path):
+        if workdir.is_sweep(path):
             found = members.read(path)
             yield from map(found.workdir, found.members)
         else:

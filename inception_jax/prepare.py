@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import beginnings, identity, workdirs
+from inception_jax import beginnings
 from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import at
 from inception_jax.config.sections import Run
@@ -19,6 +19,8 @@ from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.runs import identity
+from inception_jax.runs import workdir as workdirs
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.train_step.hparams import Hparams, hparams_for

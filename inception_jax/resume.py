@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax import beginnings, checkpoints, logs, workdirs
-from inception_jax.identity import check_same
+from inception_jax import beginnings
 from inception_jax.observe import Seen
 from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared
+from inception_jax.runs import checkpoints, records, workdir
+from inception_jax.runs.identity import check_same
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.stability.verdicts import Verdict, Watch
@@ -24,7 +25,7 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
       ValueError: no checkpoint can be read or it is another run's, the records cannot
         be read, or the workdir cannot be written.
     """
-    logs.read(p.workdir)
+    records.read(p.workdir)
     state, seen, damaged = _restored(p)
     if int(state.step) > p.steps:
         raise ValueError(
@@ -33,14 +34,14 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
         )
     if not processes.is_first():
         return state, seen
-    workdirs.claim(p.workdir, p.identity, p.train_source.class_names)
+    workdir.claim(p.workdir, p.identity, p.train_source.class_names)
     for path, reason in damaged:
-        place = workdirs.set_aside(path)
+        place = workdir.set_aside(path)
         warn(
             f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
             f'the run goes on from step {int(state.step)}'
         )
-    workdirs.begin(p.workdir)
+    workdir.begin(p.workdir)
     return state, seen
 
 
@@ -64,7 +65,7 @@ def _restored(p: Prepared, at: int | None = None):
         accept=accepts(p),
         at=at,
     )
-    if saved is None and workdirs.origin(p.workdir):
+    if saved is None and workdir.origin(p.workdir):
         raise ValueError(
             f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
             'fork, into another folder'

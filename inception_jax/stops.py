@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import jax
 
-from inception_jax.checkpoints import NotSaved
 from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
+from inception_jax.runs.checkpoints import NotSaved
 from inception_jax.runtime.signals import Stopped
 
 AGAIN = 'run the same command again: it goes on from the last checkpoint'

@@ -16,11 +16,12 @@ from statistics import mean
 from types import ModuleType
 from typing import Any
 
-from inception_jax import members, workdirs
+from inception_jax import members
 from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, carry_out
 from inception_jax.config.files import config as load_config
 from inception_jax.config.overrides import flat, override
 from inception_jax.members import Sweep
+from inception_jax.runs import workdir
 from inception_jax.stability.verdicts import LOST, counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
@@ -154,7 +155,7 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
     print(f'{len(prepared)} members in {found.folder}', flush=True)
     # It would be of the members so far.
     (found.folder / 'verdict.md').unlink(missing_ok=True)
-    workdirs.note_command(found.folder)
+    workdir.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=options.engine, shard=shard)
     print(sweep.text(summary))
     if summary.signal:

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from inception_jax import logs
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.prepare import Prepared
+from inception_jax.runs import records as logs
 from inception_jax.runtime.files import write_json
 from inception_jax.stability.verdicts import Verdict, first_silent
 from inception_jax.steps.train_step.by_block import named

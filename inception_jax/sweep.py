@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import jax
 
-from inception_jax import lockstep, members, programs, summaries, tables, workdirs
+from inception_jax import lockstep, members, programs, summaries, tables
 from inception_jax.config.experiment import experiment
 from inception_jax.members import Sweep
 from inception_jax.networks.network import program
 from inception_jax.prepare import Prepared, prepare
 from inception_jax.resume import start
+from inception_jax.runs import workdir
 from inception_jax.train import Outcome, train
 
 
@@ -140,7 +141,7 @@ def _attempt(
     """Runs some members, alone if together they fail; returns the signal that came."""
     try:
         outcomes = _outcomes(list(group.values()), engine)
-    except workdirs.InUse as error:
+    except workdir.InUse as error:
         say(str(error))
         if len(group) == 1:
             return None
@@ -170,10 +171,10 @@ def _attempt(
 def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
     with contextlib.ExitStack() as held:
         for p in group:
-            held.enter_context(workdirs.hold(p.workdir))
+            held.enter_context(workdir.hold(p.workdir))
         begun = [start(p) for p in group]
         for p in group:
-            workdirs.note_command(p.workdir)
+            workdir.note_command(p.workdir)
         if engine == 'sequential':
             outcomes = [train(p, *begun.pop(0), lines=False) for p in group]
         else:
@@ -184,6 +185,6 @@ def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
 
 
 def _is_finished(p: Prepared) -> bool:
-    verdict = workdirs.verdict(p.workdir)
+    verdict = workdir.verdict(p.workdir)
     # The steps of this sweep: one with more epochs than before goes on.
-    return verdict is not None and workdirs.is_finished(verdict | {'steps': p.steps})
+    return verdict is not None and workdir.is_finished(verdict | {'steps': p.steps})

@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inception_jax import logs, members, workdirs
+from inception_jax import members
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import Config, at
 from inception_jax.members import Sweep
 from inception_jax.networks.shapes import measure
+from inception_jax.runs import records as logs
+from inception_jax.runs import workdir
 from inception_jax.runtime.files import in_one_piece, locked
 
 Row = dict[str, Any]
@@ -77,10 +79,10 @@ def _row(sweep: Sweep, member: str) -> Row:
 
 def _is_shorter(folder: Path, config: Config) -> bool:
     """Tells whether a run came to an end before the sweep was made longer."""
-    verdict = workdirs.verdict(folder)
-    if verdict is None or workdirs.is_ended(verdict):
+    verdict = workdir.verdict(folder)
+    if verdict is None or workdir.is_ended(verdict):
         return False
-    return workdirs.config(folder)['run']['epochs'] < config['run']['epochs']
+    return workdir.config(folder)['run']['epochs'] < config['run']['epochs']
 
 
 def results(folder: Path) -> Row:
@@ -103,11 +105,11 @@ def results(folder: Path) -> Row:
         row['train_top_1_error'] = last['top_1_error']
         row['dead_channels'] = last['dead_channels']
     row['steps_done'] = records[-1]['step'] if records else 0
-    verdict = workdirs.verdict(folder) or {}
+    verdict = workdir.verdict(folder) or {}
     row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
     if 'classes' in verdict and row['train_cross_entropy'] is not None:
         row['nats_learned'] = math.log(verdict['classes']) - row['train_cross_entropy']
-    if not verdict or not workdirs.is_finished(verdict):
+    if not verdict or not workdir.is_finished(verdict):
         failed = (folder / 'error.txt').exists()
         row['verdict'] = 'failed' if failed else 'unfinished'
     return row

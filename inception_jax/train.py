@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax import checkpoints, logs, workdirs
 from inception_jax.data.crops import seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import (
@@ -23,11 +22,13 @@ from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import Prepared
 from inception_jax.programs import Steps, programs
 from inception_jax.resume import about
+from inception_jax.runs import checkpoints, records, workdir
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
 from inception_jax.stability.verdicts import Verdict, Watch, diverged
 from inception_jax.steps.train_step.state import TrainState
 from inception_jax.stops import told
+from inception_jax.training.progress import Progress
 
 
 class Outcome(NamedTuple):
@@ -62,10 +63,10 @@ class Desk(NamedTuple):
     """
 
     manager: checkpoints.Manager
-    log: logs.Log | None
-    progress: logs.Progress
+    log: records.Log | None
+    progress: Progress
 
-    def write(self, split: str, record: logs.Record) -> None:
+    def write(self, split: str, record: records.Record) -> None:
         if self.log:
             self.log.write(split, record)
 
@@ -95,7 +96,7 @@ def train(
         _guarded(),
         contextlib.closing(stream(p, start=first, workers=_workers(p))) as images,
         contextlib.closing(
-            logs.Progress(p.steps, first, size, lines=lines, began=began)
+            Progress(p.steps, first, size, lines=lines, began=began)
         ) as progress,
         desk(p, first, progress) as at,
         processes.stops() as stop,
@@ -125,7 +126,7 @@ def _guarded() -> Iterator[None]:
 
 def owed(p: Prepared, step: int, state: TrainState) -> Iterator[Stretch]:
     """Yields the evaluation after a step that was saved but could not be evaluated."""
-    recorded = {record['step'] for record in logs.read(p.workdir, 'evaluation')}
+    recorded = {record['step'] for record in records.read(p.workdir, 'evaluation')}
     missing = step > 0 and 'evaluate' in due_after(p, step) and step not in recorded
     if processes.agreed(missing):
         yield Stretch(step, state, [], {'evaluate'})
@@ -137,7 +138,7 @@ def stretches(
     first: int,
     state: TrainState,
     batches: Iterator[dict],
-    progress: logs.Progress,
+    progress: Progress,
     stop: processes.Stop,
 ) -> Iterator[Stretch]:
     """Makes the steps after `first`, and yields when something is due.
@@ -177,7 +178,7 @@ def stretches(
 
 
 @contextlib.contextmanager
-def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
+def desk(p: Prepared, first: int, progress: Progress) -> Iterator[Desk]:
     """Opens what a run writes to, from the step `first` on."""
     run = p.experiment.run
     with (
@@ -185,9 +186,9 @@ def desk(p: Prepared, first: int, progress: logs.Progress) -> Iterator[Desk]:
             p.workdir / 'checkpoints',
             run.keep_checkpoints,
             best=run.keep_best,
-            always=workdirs.origin(p.workdir),
+            always=workdir.origin(p.workdir),
         ) as manager,
-        contextlib.closing(logs.Log(p.workdir, step=first))
+        contextlib.closing(records.Log(p.workdir, step=first))
         if processes.is_first()
         else contextlib.nullcontext() as log,
     ):
@@ -215,7 +216,7 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
             | at.progress.rate()
         )
         at.write('train', record)
-        at.progress.say(logs.text('train', record))
+        at.progress.say(records.text('train', record))
         seen = seen._replace(interval=[])
     if ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
         return seen
@@ -228,7 +229,7 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
                 checkpoints.save(at.manager, state, about(p, seen))
             raise
         at.write('evaluation', record)
-        at.progress.say(logs.text('evaluation', record))
+        at.progress.say(records.text('evaluation', record))
         error = record['top_1_error']
         if not np.isfinite(record['cross_entropy']):
             seen = seen._replace(watch=Watch(diverged(step, 'evaluation')))

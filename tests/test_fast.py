@@ -11,7 +11,6 @@ import pytest
 from test_optimizers import RECIPE
 from tiny import NET as TINY
 
-from inception_jax import identity
 from inception_jax.model import fast
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.model.execution import FAST, Execution, execution
@@ -30,6 +29,7 @@ from inception_jax.networks import network as network_of
 from inception_jax.networks import one as stage_of
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import measure
+from inception_jax.runs import identity
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 139, 139, 3)).astype(np.float32)
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from test_train import apart, arguments, environment, last_state, records
 
-from inception_jax import checkpoints, programs, train, workdirs
+from inception_jax import programs, train
 from inception_jax.__main__ import main
+from inception_jax.runs import checkpoints
+from inception_jax.runs import workdir as workdirs
 
 SHORT = {'run__epochs': 3, 'run__checkpoint_every_epochs': 1}
 

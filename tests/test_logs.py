@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from inception_jax import logs
+from inception_jax.runs import records as logs
 
 
 def record(step, **values):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fake_runs import Fate
 
-from inception_jax import logs, plots
+from inception_jax import plots
 from inception_jax.plots import grouping, palette, quantities, series
 from inception_jax.plots.blocks import edges
 from inception_jax.plots.curves import Line
@@ -16,6 +16,7 @@ from inception_jax.reports import study as studies
 from inception_jax.reports import words
 from inception_jax.reports.pictures import pictures
 from inception_jax.reports.table import rows
+from inception_jax.runs import records
 
 
 def texts(path):
@@ -29,7 +30,7 @@ def texts(path):
 
 def test_the_picture_of_a_workdir_is_drawn(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run', Fate('diverged', 70))
-    plots.curves(logs.read(folder), tmp_path / 'curves.png', title='made up')
+    plots.curves(records.read(folder), tmp_path / 'curves.png', title='made up')
     assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
 

@@ -12,7 +12,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from test_train import arguments, records
 
-from inception_jax import answers, history, probe, workdirs
+from inception_jax import answers, history, probe
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
@@ -20,6 +20,7 @@ from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import prepare
 from inception_jax.programs import programs
 from inception_jax.resume import newest
+from inception_jax.runs import workdir
 from inception_jax.stability.curvature import Curvature
 from inception_jax.train import stream
 
@@ -172,9 +173,9 @@ def test_before_the_first_checkpoint_the_network_is_that_before_step_1(
 def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     trained, tmp_path, capsys
 ):
-    config = override(workdirs.config(trained), {'network.name': 'tiny:PLAIN'})
+    config = override(workdir.config(trained), {'network.name': 'tiny:PLAIN'})
     p = prepare(experiment(config), tmp_path)
-    workdirs.claim(tmp_path, p.identity, p.train_source.class_names)
+    workdir.claim(tmp_path, p.identity, p.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
     answer = found(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)

@@ -20,8 +20,9 @@ import pytest
 from test_faults import images
 from test_train import arguments, environment, records
 
-from inception_jax import checkpoints, history, resume, workdirs
+from inception_jax import history, resume
 from inception_jax.__main__ import main
+from inception_jax.runs import checkpoints, workdir
 
 RUN = {
     'run__epochs': 6,
@@ -156,7 +157,7 @@ def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
     images(tmp_path / 'data')
     changes = {'data__source': f'folder:{tmp_path / "data"}'}
     begun = time.monotonic()
-    with workdirs.hold(tmp_path / 'run'):
+    with workdir.hold(tmp_path / 'run'):
         statuses, printed = Two(tmp_path / 'run', **changes).ended()
     assert time.monotonic() - begun < 60
     assert statuses[0] == 2

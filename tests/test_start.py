@@ -16,10 +16,10 @@ from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE, hparams
 from tiny import NET
 
-from inception_jax import logs
 from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.programs import compiled
 from inception_jax.runtime.memory import COMPILED
+from inception_jax.training.progress import Progress
 
 
 def imported(code):
@@ -81,7 +81,7 @@ def test_shapes_are_those_of_what_is_spread():
 
 
 def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys):
-    progress = logs.Progress(9, 2, 8, lines=True, began=time.monotonic() - 100)
+    progress = Progress(9, 2, 8, lines=True, began=time.monotonic() - 100)
     for seconds in (7.0, 5.0):
         progress.step()
         jax.monitoring.record_event_duration_secs('/jax/another', 3.0)
@@ -93,7 +93,7 @@ def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys):
 
 
 def test_without_lines_nothing_is_told(capsys):
-    progress = logs.Progress(9, 0, 8, lines=False)
+    progress = Progress(9, 0, 8, lines=False)
     progress.step()
     progress.advance([])
     progress.close()

@@ -11,8 +11,9 @@ import pytest
 from test_sweep import GRID, arguments, table
 from test_train import environment
 
-from inception_jax import lockstep, members, sweep, tables, workdirs
+from inception_jax import lockstep, members, sweep, tables
 from inception_jax.__main__ import main
+from inception_jax.runs import workdir
 
 
 @pytest.fixture(scope='module')
@@ -157,7 +158,7 @@ def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
 
 def test_one_that_is_held_elsewhere_keeps_no_other_waiting(tmp_path, capsys):
     command = arguments(tmp_path, '--grid=seed=0,1', '--engine=vmap', run__epochs=1)
-    with workdirs.hold(tmp_path / 'members' / 'seed=0'):
+    with workdir.hold(tmp_path / 'members' / 'seed=0'):
         main(command)
     assert [row['verdict'] for row in table(tmp_path)] == ['unfinished', 'alive']
     assert main(command) == 0

@@ -59,12 +59,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 
 def _work(found, prepared, engine, shard) -> int:
-    from inception_jax import sweep, tables, workdirs
+    from inception_jax import sweep, tables
+    from inception_jax.runs import workdir
     from inception_jax.stability.verdicts import counts
 
     part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
     print(f'{len(prepared)} members in {found.folder}{part}', flush=True)
-    workdirs.note_command(found.folder)
+    workdir.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=engine, shard=shard)
     print(sweep.text(summary))
     print(f'all: {counts(row["verdict"] for row in tables.rows(found))}')

@@ -33,8 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Trains the network of a config in a workdir, or goes on with the run in it."""
     began = time.monotonic()
-    from inception_jax import workdirs
     from inception_jax.config.experiment import experiment
+    from inception_jax.runs import workdir
 
     if not options.workdir and not (options.dry_run and options.config):
         raise ValueError('--workdir DIR is missing; it is where the run lives')
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         chosen = experiment(config(options.config, rest))
     else:
         refuse(rest, 'fields are set with --config FILE.py only; see --help')
-        chosen = experiment(workdirs.config(options.workdir))
+        chosen = experiment(workdir.config(options.workdir))
     if options.dry_run:
         return dry_run.run(options, chosen)
     if options.topology or options.largest_batch or options.format:
@@ -67,13 +67,13 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
     Raises:
       ValueError: another process has it, or the run in it cannot go on.
     """
-    from inception_jax import workdirs
     from inception_jax.resume import start
+    from inception_jax.runs import workdir
     from inception_jax.runtime.processes import is_first
 
     with contextlib.ExitStack() as held:
         if is_first():
-            held.enter_context(workdirs.hold(prepared.workdir))
+            held.enter_context(workdir.hold(prepared.workdir))
         state, seen = start(prepared)
         kept = held.pop_all()
     return lambda: _work(prepared, state, seen, kept, began)
@@ -81,14 +81,15 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
 
 def _work(prepared, state, seen, held, began: float | None) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
-    from inception_jax import summaries, workdirs
+    from inception_jax import summaries
+    from inception_jax.runs import workdir
     from inception_jax.runtime.processes import is_first
     from inception_jax.stops import told
     from inception_jax.train import train
 
     with held, told():
         if is_first():
-            workdirs.note_command(prepared.workdir)
+            workdir.note_command(prepared.workdir)
             print(summaries.header(prepared, int(state.step)), flush=True)
         outcome = train(prepared, state, seen, lines=is_first(), began=began)
         if is_first():

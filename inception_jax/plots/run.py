@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from inception_jax.logs import Record
+from inception_jax.runs.records import Record
 
 COLOURS = {'train': '#9aa5b1', 'evaluation': '#c0392b'}
 NAMES = {'train': 'training batches', 'evaluation': 'evaluation, averaged parameters'}

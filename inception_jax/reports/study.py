@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from inception_jax import logs, members, workdirs
+from inception_jax import members
 from inception_jax.config.overrides import at, flat
-from inception_jax.logs import Record
 from inception_jax.plots.grouping import CHANGE, change, usual
+from inception_jax.runs import records, workdir
+from inception_jax.runs.records import Record
 from inception_jax.stability.verdicts import LOST
 from inception_jax.tables import scalar
 
@@ -50,7 +51,7 @@ class Member:
     @property
     def verdict(self) -> str:
         """A verdict, or `failed` or `unfinished` where it is not final."""
-        if self.outcome and workdirs.is_finished(self.outcome):
+        if self.outcome and workdir.is_finished(self.outcome):
             return self.outcome['verdict']
         return 'unfinished' if self.error is None else 'failed'
 
@@ -249,7 +250,7 @@ def _filters(path: Path) -> dict[str, int]:
 
 def _records(folder: Path) -> list[Record]:
     try:
-        return logs.read(folder)
+        return records.read(folder)
     except ValueError as error:
         raise ValueError(f'{folder}: {error}') from error
 

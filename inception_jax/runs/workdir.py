@@ -14,30 +14,6 @@ from typing import IO, Any
 
 from inception_jax.runtime.files import names_of, write_json, writing
 
-# Fields that change what a run leaves behind, and not what it computes.
-FREE = frozenset(
-    {
-        'data.data_dir',
-        'data.on_unreadable',
-        'data.workers',
-        'parallel.mode',
-        'parallel.parameter_devices',
-        'recipe.execution',
-        'recipe.init_from',
-        'recipe.remat',
-        'run.epochs',
-        'run.log_every_steps',
-        'run.evaluate_every_epochs',
-        'run.checkpoint_every_epochs',
-        'run.checkpoint_every_minutes',
-        'run.keep_checkpoints',
-        'run.keep_best',
-        'verdicts.on_dead',
-        'verdicts.on_diverged',
-        'run.diagnose_every_steps',
-    }
-)
-
 CLASSES = 'classes.json'
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inception_jax import workdirs
 from inception_jax.config.experiment import completed
 from inception_jax.config.overrides import flat
 from inception_jax.networks.network import Network, fingerprint
+from inception_jax.runs import workdir
 from inception_jax.runtime.version import VERSION
 
 
@@ -39,7 +39,7 @@ def of(
 def check(folder: Path, run: Mapping[str, Any]) -> None:
     """Raises ValueError if the folder holds another run than the identity `run`."""
     path = folder / 'config.json'
-    if workdirs.is_sweep(folder):
+    if workdir.is_sweep(folder):
         raise ValueError(f'{folder} holds a sweep; use another --workdir')
     if not path.exists():
         return
@@ -77,11 +77,7 @@ def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
     old, new = (
         flat(json.loads(json.dumps(completed(one['config'])))) for one in (before, run)
     )
-    free = (
-        workdirs.FREE - {'run.epochs'}
-        if new['recipe.schedule'] == 'cosine'
-        else workdirs.FREE
-    )
+    free = FREE - {'run.epochs'} if new['recipe.schedule'] == 'cosine' else FREE
     changed = [
         n for n in sorted(old | new) if n not in free and old.get(n) != new.get(n)
     ]
@@ -118,3 +114,28 @@ def _spelled(data: Mapping[str, Any]) -> str:
         f'{data["images"]:,} images of {data["classes"]:,} classes (names '
         f'{data["class_names"]})'
     )
+
+
+# Fields that change what a run leaves behind, and not what it computes.
+FREE = frozenset(
+    {
+        'data.data_dir',
+        'data.on_unreadable',
+        'data.workers',
+        'parallel.mode',
+        'parallel.parameter_devices',
+        'recipe.execution',
+        'recipe.init_from',
+        'recipe.remat',
+        'run.epochs',
+        'run.log_every_steps',
+        'run.evaluate_every_epochs',
+        'run.checkpoint_every_epochs',
+        'run.checkpoint_every_minutes',
+        'run.keep_checkpoints',
+        'run.keep_best',
+        'verdicts.on_dead',
+        'verdicts.on_diverged',
+        'run.diagnose_every_steps',
+    }
+)
