@@ -13,7 +13,7 @@ from inception_jax.parallel.mesh import mesh
 from inception_jax.parallel.mesh.compile import compiled_eval_step
 from inception_jax.steps.train_step.eval_step import softmax_step
 from inception_jax.steps.train_step.train_step import Batch
-from inception_jax.trained import Trained
+from inception_jax.weights.trained import Trained
 
 # The end points that are no block of the trunk: the averages of the last grid, and what
 # the softmax is of.

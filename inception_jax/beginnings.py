@@ -11,7 +11,7 @@ from inception_jax.runtime.messages import warn
 from inception_jax.steps.train_step.by_block import without
 from inception_jax.steps.train_step.hparams import Hparams
 from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.weights import own
+from inception_jax.weights import weight_file
 
 HEADS = ('logits', 'auxiliary')
 # What a network may have otherwise than the weights that it begins with: what the
@@ -39,8 +39,10 @@ def check(
       ValueError: there is no such file, or it is of another network, of other residual
         scales or classes.
     """
-    file = own.find(Path(recipe.init_from))
-    theirs = own.network_of(file, name if ':' in file.about.network['name'] else None)
+    file = weight_file.find(Path(recipe.init_from))
+    theirs = weight_file.network_of(
+        file, name if ':' in file.about.network['name'] else None
+    )
     _check_network(theirs, network)
     if own_scales:
         _check_scales(file.about.residual_scale or residual_scales(theirs), hparams)
@@ -63,7 +65,7 @@ def load(recipe: Recipe, digest: str, drawn: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: it is not the file of this SHA-256, or has other variables.
     """
-    file = own.find(Path(recipe.init_from))
+    file = weight_file.find(Path(recipe.init_from))
     if file.sha256 != digest:
         raise ValueError(
             f'{file.path} is another file than the one that the run began with '
@@ -71,7 +73,7 @@ def load(recipe: Recipe, digest: str, drawn: dict[str, Any]) -> dict[str, Any]:
         )
     heads = HEADS if recipe.new_head else ()
     like = {name: without(tree, heads) for name, tree in drawn.items()}
-    found = own.load(file, like, left_out=heads)
+    found = weight_file.load(file, like, left_out=heads)
     return {name: tree | found[name] for name, tree in drawn.items()}
 
 

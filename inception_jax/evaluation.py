@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax import probabilities, trained
+from inception_jax import probabilities
 from inception_jax.applied import softmax_of
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
@@ -13,7 +13,8 @@ from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.parallel.mesh import mesh
 from inception_jax.prepare import about as about_images
 from inception_jax.probabilities import Probabilities
-from inception_jax.trained import Trained
+from inception_jax.weights import trained
+from inception_jax.weights.trained import Trained
 
 # Of a weight file, for each device.
 BATCH_SIZE = 32

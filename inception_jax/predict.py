@@ -16,7 +16,7 @@ from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.sources.files import Files
 from inception_jax.growing import growing
 from inception_jax.parallel.mesh import mesh
-from inception_jax.trained import Trained
+from inception_jax.weights.trained import Trained
 
 
 class Request(NamedTuple):

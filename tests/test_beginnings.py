@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from test_train import arguments, last_state
 
-from inception_jax import beginnings, trained
+from inception_jax import beginnings
 from inception_jax.__main__ import main
-from inception_jax.weights import own
+from inception_jax.weights import trained, weight_file
 
 
 @pytest.fixture(scope='module')
@@ -128,7 +128,7 @@ def test_a_file_that_was_changed_is_refused(weights, tmp_path, capsys):
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     copy.write_bytes(data)
-    own.beside(copy).write_bytes(own.beside(weights).read_bytes())
+    weight_file.beside(copy).write_bytes(weight_file.beside(weights).read_bytes())
     assert begin(tmp_path / 'run', copy) == 2
     assert 'its SHA-256 is another' in capsys.readouterr().err
 
@@ -137,7 +137,7 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     run, place = tmp_path / 'run', tmp_path / 'w.safetensors'
 
     def put(path):
-        for one in (place, own.beside(place)):
+        for one in (place, weight_file.beside(place)):
             one.write_bytes(path.with_suffix(one.suffix).read_bytes())
 
     put(weights)

@@ -6,18 +6,18 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from inception_jax.weights.layouts.catalogue.catalogue import LAYOUTS
 from safetensors.numpy import save_file
 from test_folding import random_variables
 
-from inception_jax import trained
 from inception_jax.__main__ import main
 from inception_jax.data.example import Example
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import choose
-from inception_jax.weights import own, pytorch
+from inception_jax.weights import trained, weight_file
 from inception_jax.weights.files import written
-from inception_jax.weights.layouts import LAYOUTS
+from inception_jax.weights.layouts import pytorch
 
 CASES = (
     ('slim', 'V3'),
@@ -132,10 +132,12 @@ def test_what_a_layout_says_of_images_is_in_the_json(tmp_path):
     seen = {}
     for layout, name in (('timm', 'V2'), ('facenet', 'V1'), ('slim', 'V4')):
         save_file(made(layout, name)[1], tmp_path / 'a')
-        about = json.loads(own.beside(read(tmp_path / 'a', layout, name)).read_text())
+        about = json.loads(
+            weight_file.beside(read(tmp_path / 'a', layout, name)).read_text()
+        )
         seen[layout] = tuple(about['preprocessing'].values())
         assert about['network'].get('batch_norm_gamma', False) == (layout == 'timm')
-        assert about['origin']['files'] == {'a': own.sha256(tmp_path / 'a')}
+        assert about['origin']['files'] == {'a': weight_file.sha256(tmp_path / 'a')}
     assert seen == {
         'timm': (75, 0.8975, True, 'smooth_bicubic', [-1.0, 1.0]),
         'facenet': (160, 1.0, False, 'bilinear', [-127.5 / 128, 127.5 / 128]),

@@ -10,18 +10,21 @@ from safetensors.numpy import load_file, save_file
 from test_convert import CASES, LAST, convert, layout_of, made, read, same
 from test_train import arguments
 
-from inception_jax import probabilities, trained
+from inception_jax import probabilities
 from inception_jax.__main__ import main
 from inception_jax.commands import convert as command_module
-from inception_jax.weights import layouts, own
+from inception_jax.weights import trained, weight_file
+from inception_jax.weights.layouts.catalogue import catalogue
 
 
 def ours(path, layout, name, scales=None):
     """Writes a file of ours, and returns its variables and those of its layout."""
     variables, arrays = made(layout, name)
     section = {'name': f'narrow:{name}', **layout_of(layout, name).fields}
-    about = own.About(section | {'auxiliary': False}, tuple('01234'), scales, {}, None)
-    own.save(path, about, variables)
+    about = weight_file.About(
+        section | {'auxiliary': False}, tuple('01234'), scales, {}, None
+    )
+    weight_file.save(path, about, variables)
     return variables, arrays
 
 
@@ -75,7 +78,7 @@ def test_a_run_becomes_a_file_that_evaluates_the_same(run, tmp_path, capsys):
     path = tmp_path / 'a.safetensors'
     assert convert(run, path) == 0
     assert 'residual scales of the run' in capsys.readouterr().out
-    about = json.loads(own.beside(path).read_text())
+    about = json.loads(weight_file.beside(path).read_text())
     assert about['residual_scale'] == pytest.approx([0.05, 0.05])
     assert about['origin'] == {'run': 'low', 'seed': 0, 'step': 8} | {
         'parameters': 'averages'
@@ -203,7 +206,7 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
     (tmp_path / 'names').write_text('\ufeffant\r\n bee\n\ncow\ndog \neel\n')
     output = tmp_path / 'b.safetensors'
     assert convert(theirs[0], output, **FROM, classes=tmp_path / 'names') == 0
-    assert own.find(output).about.classes == ('ant', 'bee', 'cow', 'dog', 'eel')
+    assert weight_file.find(output).about.classes == ('ant', 'bee', 'cow', 'dog', 'eel')
 
 
 @pytest.mark.parametrize('name', ['b.safetensors', 'b.json'])
@@ -287,7 +290,7 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
     changes = {'network__name': 'tiny:PLAIN', 'run__epochs': 1}
     assert main(arguments(tmp_path / 'run', **changes)) == 0
     assert convert(tmp_path / 'run', tmp_path / 'a.safetensors') == 0
-    assert own.find(tmp_path / 'a.safetensors').about.residual_scale is None
+    assert weight_file.find(tmp_path / 'a.safetensors').about.residual_scale is None
 
 
 @pytest.mark.parametrize(
@@ -295,14 +298,14 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
 )
 def test_what_their_code_has_otherwise_is_refused(field, tmp_path, capsys):
     variables, _ = made('slim', 'V4')
-    about = own.About(
+    about = weight_file.About(
         {'name': 'narrow:V4', 'auxiliary': False, **field},
         tuple('01234'),
         None,
         {},
         None,
     )
-    own.save(tmp_path / 'a.safetensors', about, variables)
+    weight_file.save(tmp_path / 'a.safetensors', about, variables)
     options = {'to': 'slim', 'network': 'narrow:V4'}
     text = refused(
         capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options
@@ -342,4 +345,4 @@ def test_a_deviation_that_cannot_be_is_refused(std, theirs, tmp_path, capsys):
 
 
 def test_the_layouts_of_the_command_are_those_there_are():
-    assert tuple(layouts.LAYOUTS) == command_module.LAYOUTS
+    assert tuple(catalogue.LAYOUTS) == command_module.LAYOUTS

@@ -12,10 +12,10 @@ import tiny
 from test_folding import random_variables
 
 from inception_jax.data.augment import to_range
-from inception_jax.export import FORMAT, exported, save
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.rules import with_scales
+from inception_jax.weights.export import FORMAT, exported, save
 
 # What the documentation tells those who load an export, and the check of what it needs.
 LOADER = """

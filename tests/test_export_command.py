@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from test_train import arguments
 
-from inception_jax import trained
 from inception_jax.__main__ import main
 from inception_jax.data.augment import to_range
 from inception_jax.model.classifier import Classifier
+from inception_jax.weights import trained
 
 GUIDE = (Path(__file__).parent.parent / 'docs/weights.md').read_text()
 (LOADER,) = [

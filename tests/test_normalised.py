@@ -8,7 +8,7 @@ from tiny import NET
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
-from inception_jax.weights.normalised import renormalised
+from inception_jax.weights.input_normalisation import renormalised
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -12,7 +12,6 @@ import pytest
 from safetensors import SafetensorError
 from test_folding import SHIFT, random_variables
 
-from inception_jax import trained
 from inception_jax.networks import (
     Norm,
     Scale,
@@ -25,7 +24,7 @@ from inception_jax.networks import (
     residual,
 )
 from inception_jax.networks.catalogue import choose
-from inception_jax.weights import own
+from inception_jax.weights import trained, weight_file
 from inception_jax.weights.files import written
 
 # A block with leaves of all kinds, and one without statistics.
@@ -43,14 +42,16 @@ CLASSES = ('ant', 'bee', 'cat')
 
 
 def about(name='tiny:NET', scales=None, **fields):
-    return own.About({'name': name, **fields}, CLASSES, scales, {'made': 'here'}, 'MIT')
+    return weight_file.About(
+        {'name': name, **fields}, CLASSES, scales, {'made': 'here'}, 'MIT'
+    )
 
 
 def save(path, name='tiny:NET', scales=None, **fields):
     """Writes made-up variables of a network, and returns them."""
     value = about(name, scales, **fields)
     variables = random_variables(choose(**value.network, classes=len(CLASSES)))
-    own.save(path, value, variables)
+    weight_file.save(path, value, variables)
     return variables
 
 
@@ -70,9 +71,9 @@ def refused(path, name='tiny:NET'):
 
 def change(path, section=None, **fields):
     """Changes the JSON beside a file, or a section of it."""
-    found = json.loads(own.beside(path).read_text())
+    found = json.loads(weight_file.beside(path).read_text())
     (found[section] if section else found).update(fields)
-    own.beside(path).write_text(json.dumps(found))
+    weight_file.beside(path).write_text(json.dumps(found))
 
 
 @pytest.mark.parametrize('name', ['tiny:NET', f'{__name__}:ODD', f'{__name__}:BARE'])
@@ -84,7 +85,7 @@ def test_variables_come_back_exactly(name, tmp_path):
 
 
 def test_what_is_said_of_a_file_comes_back(path):
-    found = own.find(path).about
+    found = weight_file.find(path).about
     assert found.network['name'] == 'tiny:NET'
     assert found.network['crop_fraction'] == 0.5
     assert (found.classes, found.licence) == (CLASSES, 'MIT')
@@ -128,7 +129,7 @@ NOT_JSON = ('', '{', '[]', '3', '{}', '[' * 10**5, '\udcff')
 
 @pytest.mark.parametrize('text', NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_json_that_is_damaged_is_refused(text, path):
-    own.beside(path).write_text(text, errors='surrogateescape')
+    weight_file.beside(path).write_text(text, errors='surrogateescape')
     assert 'is not that of a weight file, or is damaged' in refused(path)
 
 
@@ -199,9 +200,9 @@ def test_a_network_that_has_changed_is_refused(path):
 
 
 def test_one_of_both_files_is_not_enough(path):
-    json_file = own.beside(path).rename(path.with_name('b.json'))
+    json_file = weight_file.beside(path).rename(path.with_name('b.json'))
     assert 'a.json is not there, which says what a.safetensors is' in refused(path)
-    json_file.rename(own.beside(path))
+    json_file.rename(weight_file.beside(path))
     path.rename(path.with_name('b.safetensors'))
     assert 'there is no such file' in refused(path)
 
@@ -222,7 +223,7 @@ def test_the_file_of_another_is_found(path):
 def test_a_file_with_other_arrays_than_its_network_is_refused(path):
     save(path.with_name('b.safetensors'), 'tiny:PLAIN')
     shutil.copy(path.with_name('b.safetensors'), path)
-    change(path, sha256=own.sha256(path))
+    change(path, sha256=weight_file.sha256(path))
     assert ' missing: params/a_1/' in refused(path)
 
 
@@ -232,7 +233,7 @@ def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
 
 
 def test_class_names_that_would_move_a_terminal_are_refused(path):
-    found = json.loads(own.beside(path).read_text())
+    found = json.loads(weight_file.beside(path).read_text())
     found['classes'][0] = 'cat\x1b[2J'
-    own.beside(path).write_text(json.dumps(found))
+    weight_file.beside(path).write_text(json.dumps(found))
     assert 'is not that of a weight file' in refused(path)

@@ -17,7 +17,6 @@ from PIL import Image
 from test_train import arguments, environment
 from tiny import NET
 
-from inception_jax import trained
 from inception_jax.__main__ import main
 from inception_jax.data.augment import to_range
 from inception_jax.data.crops import seen_by, views
@@ -25,6 +24,7 @@ from inception_jax.data.decode import decode
 from inception_jax.data.geometry import central_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.model.classifier import Classifier
+from inception_jax.weights import trained
 
 
 @pytest.fixture(scope='module')

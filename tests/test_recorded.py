@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from test_train import arguments
 
-from inception_jax import trained
 from inception_jax.__main__ import main
 from inception_jax.runs import workdir
+from inception_jax.weights import trained
 
 
 @pytest.fixture(scope='module')

@@ -19,10 +19,10 @@ from test_weight_files import (
     write_zip,
 )
 
-from inception_jax import convert
 from inception_jax.__main__ import main
-from inception_jax.weights import keras, variables
+from inception_jax.weights import convert, variables
 from inception_jax.weights.files.opened import opened
+from inception_jax.weights.layouts import keras
 from inception_jax.weights.variables import Entry
 
 HUGE = (10**6, 10**5)

@@ -14,7 +14,13 @@ from golden import values
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import load
-from inception_jax.weights import facenet_pytorch, keras, slim, timm, torchvision
+from inception_jax.weights.layouts import (
+    facenet_pytorch,
+    keras,
+    slim,
+    timm,
+    torchvision,
+)
 
 GOLDEN = Path(__file__).parent / 'golden'
 

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Reads the input, and returns what writes the output."""
     refuse(rest)
     _check(options)
-    from inception_jax import convert
+    from inception_jax.weights import convert
 
     if options.to:
         one = _trained(options)
@@ -84,10 +84,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         found = convert.from_run(_trained(options), options.licence)
 
     def work() -> int:
-        from inception_jax.weights import own
+        from inception_jax.weights import weight_file
 
-        _write(options.output, lambda: own.save(options.output, *found))
-        print(convert.text(own.find(options.output)))
+        _write(options.output, lambda: weight_file.save(options.output, *found))
+        print(convert.text(weight_file.find(options.output)))
         return 0
 
     return work
@@ -124,9 +124,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.to and options.licence:
         raise ValueError('--licence is said in weight files; leave it out with --to')
     if not options.to:
-        from inception_jax.weights import own
+        from inception_jax.weights import weight_file
 
-        own.check_ending(options.output)
+        weight_file.check_ending(options.output)
     if options.network and not options.layout and options.input.is_dir():
         raise ValueError('--network goes with a file, and a run has its own')
     beside = options.output.with_suffix('.json')
@@ -136,7 +136,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace):
-    from inception_jax import trained
+    from inception_jax.weights import trained
 
     if options.input.is_dir():
         return trained.of_run(options.input)
@@ -144,7 +144,7 @@ def _trained(options: argparse.Namespace):
 
 
 def _export(options: argparse.Namespace, one) -> int:
-    from inception_jax import convert
+    from inception_jax.weights import convert
 
     count = _write(
         options.output, lambda: convert.export(one, options.output, options.to)

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.output.exists():
         raise ValueError(f'{options.output} is there already; name another OUTPUT')
     one, _ = subjects.opened(options)
-    from inception_jax import export
+    from inception_jax.weights import export
 
     chosen = {
         'folded': options.fold,

@@ -47,7 +47,7 @@ def opened(options: argparse.Namespace):
         raise ValueError('--step is of a run, and --weights of none; leave it out')
     if options.workdir and options.network:
         raise ValueError('--network goes with --weights, and a run has its own')
-    from inception_jax import trained
+    from inception_jax.weights import trained
 
     if options.weights:
         found = trained.of_weights(options.weights, options.network)

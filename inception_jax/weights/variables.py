@@ -7,7 +7,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv
-from inception_jax.weights.places import Place
+from inception_jax.weights.layers import Place
 
 # Of a file they are `stored.Stored`: shape and type without the values.
 Arrays = Mapping[str, Any]

@@ -16,7 +16,7 @@ from inception_jax.weights.files.faults import (
     archive,
     damaged,
 )
-from inception_jax.weights.stored import Stored
+from inception_jax.weights.files.lazy_array import Stored
 
 IN_ARCHIVE = 'model.weights.h5'
 # A group of these holds a layer's arrays by number, and says its name.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inception_jax.weights.files import hdf5, safetensors, tensorflow, torch
 from inception_jax.weights.files.faults import NotWeights, archive
-from inception_jax.weights.stored import Stored
+from inception_jax.weights.files.lazy_array import Stored
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
 ZIP = b'PK\x03\x04'

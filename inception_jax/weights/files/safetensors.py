@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from inception_jax.weights.files.faults import damaged
-from inception_jax.weights.stored import Stored
+from inception_jax.weights.files.lazy_array import Stored
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inception_jax.weights.files.faults import NotWeights, damaged
-from inception_jax.weights.stored import Stored
+from inception_jax.weights.files.lazy_array import Stored
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from inception_jax.weights.files.faults import NotWeights, archive
-from inception_jax.weights.stored import Stored
+from inception_jax.weights.files.lazy_array import Stored
 
 # What files of before PyTorch 1.6 begin with: a pickled number of theirs.
 OLD = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'

@@ -14,7 +14,7 @@ from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import mesh
 from inception_jax.resume import newest
 from inception_jax.steps.train_step.schedules import residual_scale
-from inception_jax.weights import own
+from inception_jax.weights import weight_file
 
 
 class Trained(NamedTuple):
@@ -93,14 +93,14 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
     Raises:
       ValueError: there is no such file, it is damaged, or of another network.
     """
-    file = own.find(path)
-    found, about = own.network_of(file, network), file.about
+    file = weight_file.find(path)
+    found, about = weight_file.network_of(file, network), file.about
     like = initial_variables(found, seed=0, scheme='zeros')
     scales = about.residual_scale or own_scales(found)
     return Trained(
         network=found,
         section=about.network,
-        variables=own.load(file, like),
+        variables=weight_file.load(file, like),
         scales=np.asarray(scales, np.float32),
         class_names=about.classes,
         dtype='float32',

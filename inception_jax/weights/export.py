@@ -17,8 +17,8 @@ from inception_jax.networks import folding
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.runtime.files import in_one_piece
-from inception_jax.trained import Trained
 from inception_jax.weights.folding import fold
+from inception_jax.weights.trained import Trained
 
 FORMAT = 'inception-jax export 1'
 PIXELS = ('uint8', 'float32')

@@ -10,8 +10,8 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat, Conv, Op, Pool
-from inception_jax.weights import pytorch, slim
-from inception_jax.weights.places import Place, Step, places
+from inception_jax.weights.layers import Place, Step, places
+from inception_jax.weights.layouts import pytorch, slim
 from inception_jax.weights.variables import Arrays, Entry
 
 # Branches by the largest side of their windows and the number of their ops.

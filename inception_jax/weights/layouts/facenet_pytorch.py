@@ -9,9 +9,9 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from inception_jax.networks.network import Network
-from inception_jax.weights import pytorch
-from inception_jax.weights.embedding import folded
-from inception_jax.weights.places import Place, places
+from inception_jax.weights.layers import Place, places
+from inception_jax.weights.layouts import pytorch
+from inception_jax.weights.layouts.facenet_embedding import folded
 from inception_jax.weights.variables import Arrays, Entry
 
 STEM = ('conv2d_1a', 'conv2d_2a', 'conv2d_2b', 'conv2d_3b', 'conv2d_4a', 'conv2d_4b')

@@ -6,7 +6,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.weights import variables as ours
-from inception_jax.weights.places import Place
+from inception_jax.weights.layers import Place
 from inception_jax.weights.variables import Arrays, Entry, Layer, Names
 
 NAMES = Names(

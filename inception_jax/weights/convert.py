@@ -11,12 +11,12 @@ import numpy as np
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.describe.table import summary
-from inception_jax.trained import Trained, own_scales
-from inception_jax.weights import own
+from inception_jax.weights import weight_file
 from inception_jax.weights.files import written
 from inception_jax.weights.files.opened import opened, parts
-from inception_jax.weights.layouts import head_classes, layout
-from inception_jax.weights.normalised import renormalised
+from inception_jax.weights.input_normalisation import renormalised
+from inception_jax.weights.layouts.catalogue.catalogue import head_classes, layout
+from inception_jax.weights.trained import Trained, own_scales
 
 # What the names in our own files begin with.
 OURS = ('params/', 'batch_stats/')
@@ -25,7 +25,7 @@ OURS = ('params/', 'batch_stats/')
 class Converted(NamedTuple):
     """Variables, and what their file says of them."""
 
-    about: own.About
+    about: weight_file.About
     variables: dict[str, Any]
 
 
@@ -79,12 +79,12 @@ def read(source: Source) -> Converted:
             ) from error
     origin = {
         'layout': source.layout,
-        'files': {part.name: own.sha256(part) for part in parts(path)},
+        'files': {part.name: weight_file.sha256(part) for part in parts(path)},
     }
     if source.normalisation:
         variables = renormalised(value, variables, *source.normalisation)
         origin['normalised'] = source.normalisation
-    about = own.About(section, names, None, origin, source.licence)
+    about = weight_file.About(section, names, None, origin, source.licence)
     return Converted(about, variables)
 
 
@@ -93,7 +93,7 @@ def from_run(one: Trained, licence: str | None) -> Converted:
     scales = tuple(float(str(scale)) for scale in one.scales)
     if _has_own_scales(one):
         scales = None
-    about = own.About(one.section, one.class_names, scales, one.origin, licence)
+    about = weight_file.About(one.section, one.class_names, scales, one.origin, licence)
     return Converted(about, jax.device_get(one.variables))
 
 
@@ -122,7 +122,7 @@ def check_export(one: Trained, path: Path, layout_name: str) -> None:
             f'{layout_name}, where they would compute something else'
         )
     known = {entry.path for entry in found.module.entries(one.network)}
-    odd = [e.name for e in own.entries(one.variables) if e.path not in known]
+    odd = [e.name for e in weight_file.entries(one.variables) if e.path not in known]
     if odd:
         raise ValueError(
             f'{layout_name} has no place for {len(odd)} of the variables: '
@@ -163,9 +163,12 @@ def _names(source: Source, classes: int, imagenet: tuple[str, ...]) -> tuple[str
     return tuple(given)
 
 
-def text(file: own.File) -> str:
+def text(file: weight_file.File) -> str:
     """Returns what a weight file is, in words."""
-    about, network = file.about, own.network_of(file, file.about.network['name'])
+    about, network = (
+        file.about,
+        weight_file.network_of(file, file.about.network['name']),
+    )
     scales = 'its own' if about.residual_scale is None else 'of the run'
     crop = 'the shorter side' if network.square_crop else 'each side'
     low, high = network.pixel_range

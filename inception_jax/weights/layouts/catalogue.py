@@ -6,7 +6,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from inception_jax.networks.network import Network
-from inception_jax.weights import facenet_pytorch, keras, slim, timm, torchvision
+from inception_jax.weights.layouts import (
+    facenet_pytorch,
+    keras,
+    slim,
+    timm,
+    torchvision,
+)
 from inception_jax.weights.variables import Arrays
 
 GAMMA = {'batch_norm_gamma': True}
