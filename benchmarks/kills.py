@@ -25,9 +25,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from inception_jax import history, resume
-from inception_jax.history import CLOCKS
+from inception_jax.lab.replay import CLOCKS
 from inception_jax.runs import records as logs
+from inception_jax.training import resume
+from inception_jax.training.states import opened
 
 ROOT = Path(__file__).parent.parent
 
@@ -148,7 +149,7 @@ def compare(one: Path, other: Path) -> list[str]:
     lines = (one / 'metrics.jsonl').read_text().splitlines()
     if len(lines) != len({json.dumps(_place(line)) for line in lines}):
         differences.append('records are double')
-    states = [resume.newest(history.opened(folder))[0] for folder in (one, other)]
+    states = [resume.newest(opened(folder))[0] for folder in (one, other)]
     for name in vars(states[0]):
         pair = [jax.tree.leaves(getattr(state, name)) for state in states]
         if not all(map(_same, *pair)):

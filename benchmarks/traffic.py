@@ -24,9 +24,9 @@ from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.programs import parts
 from inception_jax.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
+from inception_jax.training.programs import parts
 
 COLUMNS = (
     *('execution', 'TFLOP', 'bytes accessed, GB', 'main memory, GB'),

@@ -35,7 +35,7 @@ from statistics import mean
 
 from inception_jax import studies
 from inception_jax.commands.shared.cli import table
-from inception_jax.members import Sweep
+from inception_jax.lab.grid import Sweep
 from inception_jax.studies import Row, Size, died, mean_and_range, spread
 
 Curve = list[tuple[float, float]]  # Epochs, and top-1 errors in percent.

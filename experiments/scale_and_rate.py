@@ -31,7 +31,7 @@ from statistics import mean
 
 from inception_jax import studies
 from inception_jax.commands.shared.cli import table
-from inception_jax.members import Sweep
+from inception_jax.lab.grid import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2

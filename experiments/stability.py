@@ -21,7 +21,7 @@ from typing import Any
 
 from inception_jax import studies
 from inception_jax.commands.shared.cli import table
-from inception_jax.members import Sweep
+from inception_jax.lab.grid import Sweep
 from inception_jax.studies import Row, Size, died, learned, lives, remark, spread
 
 WIDE = 1000  # "if the number of filters exceeded 1000"

@@ -13,9 +13,9 @@ from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import mesh as parallel
 from inception_jax.parallel.mesh.compile import compiled_train_step
-from inception_jax.programs import parts
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
+from inception_jax.training.programs import parts
 
 COLLECTIVES = (
     'all-reduce',

@@ -11,9 +11,9 @@ from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
 from inception_jax.data.sources.open.open import Source, open_source
 from inception_jax.parallel.mesh import mesh
-from inception_jax.prepare import about as about_images
 from inception_jax.probabilities import Probabilities
-from inception_jax.weights import trained
+from inception_jax.training.prepare import about as about_images
+from inception_jax.training.states import of_run
 from inception_jax.weights.trained import Trained
 
 # Of a weight file, for each device.
@@ -86,7 +86,7 @@ def ready_of_run(workdir: Path, *, crops: int) -> Ready:
       ValueError: there is no such run, or its file holds something else.
     """
     path = workdir / f'probabilities-{crops}.npz'
-    return ready(trained.of_run(workdir), path, crops=crops)
+    return ready(of_run(workdir), path, crops=crops)
 
 
 def _images(

@@ -142,11 +142,11 @@ def _images(images: dict) -> str:
 
 def _training(options) -> Callable[[], int]:
     """Prepares the runs of a scale; returns what trains those that are not done."""
-    from inception_jax import members, sweep
+    from inception_jax.lab import grid, sweep
 
     found = studies.plan(LAPTOP, options.runs, options.source)
     prepared = sweep.prepared(found, 'sequential')
-    members.claim(found)
+    grid.claim(found)
 
     def train() -> int:
         print(f'{len(prepared)} members in {found.folder}', flush=True)
@@ -181,12 +181,12 @@ def _work(module, paper: Table, folder: Path, out, paths) -> int:
 
 def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, and of a sweep its members."""
-    from inception_jax import members
+    from inception_jax.lab import grid
     from inception_jax.runs import workdir
 
     for path in paths:
         if workdir.is_sweep(path):
-            found = members.read(path)
+            found = grid.read(path)
             yield from map(found.workdir, found.members)
         else:
             yield path

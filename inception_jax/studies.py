@@ -16,11 +16,11 @@ from statistics import mean
 from types import ModuleType
 from typing import Any
 
-from inception_jax import members
 from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, carry_out
 from inception_jax.config.files import config as load_config
 from inception_jax.config.overrides import flat, override
-from inception_jax.members import Sweep
+from inception_jax.lab import grid as members
+from inception_jax.lab.grid import Sweep
 from inception_jax.runs import workdir
 from inception_jax.stability.verdicts import LOST, counts
 
@@ -96,7 +96,7 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
 def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
     shard = members.shard(options.shard)
     found = plan(size, options.output, options.source)
-    from inception_jax import sweep
+    from inception_jax.lab import sweep
 
     prepared = sweep.prepared(found, options.engine)
     members.claim(found)
@@ -150,7 +150,8 @@ def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _work(module, found, prepared, conclude, options, shard) -> int:
-    from inception_jax import report, sweep, tables
+    from inception_jax import report
+    from inception_jax.lab import sweep, table
 
     print(f'{len(prepared)} members in {found.folder}', flush=True)
     # It would be of the members so far.
@@ -160,7 +161,7 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
     print(sweep.text(summary))
     if summary.signal:
         return 128 + summary.signal
-    ended = Counter(row['verdict'] for row in tables.rows(found))
+    ended = Counter(row['verdict'] for row in table.rows(found))
     if left := ended['unfinished']:
         print(
             f'{left} members are left to other parts; run this again when they are done'
@@ -182,9 +183,9 @@ def _head(module, found, failed: int) -> str:
 
 def rows(sweep: Sweep) -> list[Row]:
     """Returns the rows of the members that came to an end; failed ones tell nothing."""
-    from inception_jax import tables
+    from inception_jax.lab import table
 
-    return [row for row in tables.rows(sweep) if row['verdict'] != 'failed']
+    return [row for row in table.rows(sweep) if row['verdict'] != 'failed']
 
 
 def lives(row: Row) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_train import arguments, last_state
 
-from inception_jax import beginnings
 from inception_jax.__main__ import main
+from inception_jax.training import initial_weights
 from inception_jax.weights import trained, weight_file
 
 
@@ -174,13 +174,13 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
     with pytest.raises(
         ValueError, match='with other blocks than those of inception_v3'
     ):
-        beginnings._check_network(theirs, ours)
-    beginnings._check_network(theirs, dataclasses.replace(theirs, classes=5))
+        initial_weights._check_network(theirs, ours)
+    initial_weights._check_network(theirs, dataclasses.replace(theirs, classes=5))
 
 
 def test_another_crop_than_that_of_the_weights_is_told(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
-    beginnings._check_network(narrow.V4, ours)
+    initial_weights._check_network(narrow.V4, ours)
     assert 'evaluated otherwise: --config.network.square_crop=False' in (
         capsys.readouterr().err
     )

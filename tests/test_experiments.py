@@ -23,9 +23,10 @@ from experiments import (
     scale_and_rate,
     stability,
 )
-from inception_jax import members, report, studies, sweep
+from inception_jax import report, studies
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
+from inception_jax.lab import grid, sweep
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
@@ -157,7 +158,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
 
 def test_what_is_known_of_a_run_comes_from_its_folder(tmp_path):
     base = override(config('cifar10'), {'network.classes': 10})
-    found = members.Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
+    found = grid.Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
     for member in found.members:
         fake_runs.write_run(found.workdir(member))
     (first, second) = studies.rows(found)

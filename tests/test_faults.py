@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from test_train import apart, arguments, environment, last_state, records
 
-from inception_jax import programs, train
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
 from inception_jax.runs import workdir as workdirs
+from inception_jax.training import loop, programs
 
 SHORT = {'run__epochs': 3, 'run__checkpoint_every_epochs': 1}
 
@@ -104,7 +104,7 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     assert main(arguments(tmp_path / 'whole', **changes)) == 0
     rarely = {'run__checkpoint_every_epochs': 30}
     lost = data / 'train' / '2' / '5.png'
-    content, place = lost.read_bytes(), train.parallel.place
+    content, place = lost.read_bytes(), loop.parallel.place
 
     def goes_away(batch, mesh):
         goes_away.batches += 1
@@ -113,7 +113,7 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
         return place(batch, mesh)
 
     goes_away.batches = 0
-    monkeypatch.setattr(train.parallel, 'place', goes_away)
+    monkeypatch.setattr(loop.parallel, 'place', goes_away)
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 1
     printed = capsys.readouterr().err
     assert message in printed
@@ -189,7 +189,7 @@ def test_a_disk_that_is_full_at_the_very_end_is_one_line(
         raise OSError(28, 'No space left on device', 'verdict.json')
 
     workdir = shutil.copytree(whole, tmp_path / 'run')
-    monkeypatch.setattr('inception_jax.summaries.finish', full)
+    monkeypatch.setattr('inception_jax.training.summary.finish', full)
     assert main(arguments(workdir, **SHORT)) == 1
     printed = capsys.readouterr().err
     assert 'verdict.json: No space left on device; see to the disk' in printed
@@ -209,7 +209,7 @@ def test_records_that_cannot_be_written_end_a_run(tmp_path, monkeypatch, capsys)
     def full(*_):
         raise OSError(28, 'No space left on device', 'metrics.jsonl')
 
-    monkeypatch.setattr(train.logs.Log, 'write', full)
+    monkeypatch.setattr(loop.logs.Log, 'write', full)
     assert main(arguments(tmp_path, **SHORT)) == 1
     printed = capsys.readouterr().err
     assert 'metrics.jsonl: No space left on device; see to the disk' in printed
@@ -222,7 +222,7 @@ def test_a_step_that_does_not_fit_says_what_would(tmp_path, monkeypatch, capsys)
         )
 
     steps = programs.Steps(too_large, too_large)
-    monkeypatch.setattr(train, 'programs', lambda p: programs.Programs(steps, None))
+    monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
     assert main(arguments(tmp_path, **SHORT)) == 1
     printed = capsys.readouterr().err
     assert 'does not fit the memory of the device' in printed
@@ -235,7 +235,7 @@ def test_an_error_of_ours_is_not_one_line(tmp_path, monkeypatch):
         raise TypeError('ours')
 
     steps = programs.Steps(wrong, wrong)
-    monkeypatch.setattr(train, 'programs', lambda p: programs.Programs(steps, None))
+    monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
     with pytest.raises(TypeError, match='ours'):
         main(arguments(tmp_path, **SHORT))
 

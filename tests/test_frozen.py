@@ -23,9 +23,9 @@ from inception_jax.config.experiment import experiment
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.programs import parts, with_diagnosis
 from inception_jax.runs import checkpoints
 from inception_jax.stability.diagnostics import update_ratio
+from inception_jax.training.programs import parts, with_diagnosis
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')
 

@@ -156,7 +156,7 @@ def test_a_file_imports_only_from_lower_layers(path):
         ('networks', 'import jax.numpy as jnp'),
         ('steps', 'from inception_jax.data import augment'),
         ('steps', 'from inception_jax import parallel'),
-        ('data', 'from inception_jax.train import train'),
+        ('data', 'from inception_jax.training.loop import train'),
         ('train', 'from flax import linen as nn'),
         ('state', 'import orbax.checkpoint as ocp'),
         ('settings', 'from ml_collections import ConfigDict'),

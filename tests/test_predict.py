@@ -24,7 +24,7 @@ from inception_jax.data.decode import decode
 from inception_jax.data.geometry import central_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.model.classifier import Classifier
-from inception_jax.weights import trained
+from inception_jax.training.states import of_run
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +85,7 @@ def seen(one, path):
 
 
 def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
-    one = trained.of_run(workdir)
+    one = of_run(workdir)
     assert predict('--workdir', workdir, photos, '--top=3', '--format=json') == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == 44
@@ -125,7 +125,7 @@ def test_the_same_comes_from_batches_of_any_size(workdir, photos, tmp_path):
 
 def test_crops_are_averaged(workdir, photos, capsys):
     """The twelve of an evaluation of the same file."""
-    one, image = trained.of_run(workdir), photos / 'grey.jpg'
+    one, image = of_run(workdir), photos / 'grey.jpg'
     options = ('--crops=12', '--format=json', '--top=4')
     assert predict('--workdir', workdir, image, *options) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -185,7 +185,7 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
     assert (about['end_point'], about['step']) == (block, 16)
     assert found['features'].shape == (44, *shape)
     assert found['features'].dtype == np.float32
-    one = trained.of_run(workdir)
+    one = of_run(workdir)
     for row in (0, 43):
         crop = seen(one, Path(found['ids'][row]))
         outputs, left = applied(one, crop)

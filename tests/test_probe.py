@@ -12,17 +12,18 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from test_train import arguments, records
 
-from inception_jax import answers, history, probe
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
+from inception_jax.lab import probe, probe_text
 from inception_jax.parallel.mesh import mesh
-from inception_jax.prepare import prepare
-from inception_jax.programs import programs
-from inception_jax.resume import newest
 from inception_jax.runs import workdir
 from inception_jax.stability.curvature import Curvature
-from inception_jax.train import stream
+from inception_jax.training.loop import stream
+from inception_jax.training.prepare import prepare
+from inception_jax.training.programs import programs
+from inception_jax.training.resume import newest
+from inception_jax.training.states import opened
 
 # Without dropout, with images that depend on keys, and while the scale still rises.
 CHANGES = {
@@ -61,7 +62,7 @@ def found(workdir, step):
 @functools.cache
 def newest_of(workdir):
     """Returns a run, its newest state, and the loss of its next step at any state."""
-    p = history.opened(workdir)
+    p = opened(workdir)
     state, _ = newest(p)
     batch = mesh.place(next(stream(p, start=int(state.step))), p.mesh)
 
@@ -192,7 +193,7 @@ def test_what_is_not_finite_is_null(trained):
     assert answer['scale_gradient'] == [None, None, None]
     assert answer['scales']['loss'] == [None]
     assert answer['curvature']['eigenvalue'] is None
-    text = answers.text(answer)
+    text = probe_text.text(answer)
     assert 'The derivative of the loss in the scales is not finite.' in text
     assert 'The curvature of the loss is not finite.' in text
 
@@ -207,10 +208,10 @@ def test_words_name_neighbours_as_a_span_and_sums_of_a_block_by_number():
         'residual_scale': [None, 0.1, 0.1, 0.1, 0.1, [0.2, 0.3]],
         'scale_gradient': [None, 0.5, 0.25, -1e-3, -2.0, [3.0, 0.0]],
     }
-    text = answers.text(answer)
+    text = probe_text.text(answer)
     assert 'smaller in a_1..a_2, mixed sum_1 and larger in a_3, b_1.' in text
     answer['scale_gradient'] = [None, 0.0, 0.0, 0.0, 0.0, [0.0, 0.0]]
-    assert 'does not change with any scale' in answers.text(answer)
+    assert 'does not change with any scale' in probe_text.text(answer)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ import pytest
 from test_faults import images
 from test_train import arguments, environment, records
 
-from inception_jax import history, resume
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints, workdir
+from inception_jax.training import resume
+from inception_jax.training.states import opened
 
 RUN = {
     'run__epochs': 6,
@@ -81,7 +82,7 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    found, _ = resume.newest(history.opened(workdir))
+    found, _ = resume.newest(opened(workdir))
     return dataclasses.replace(found, key=jax.random.key_data(found.key))
 
 

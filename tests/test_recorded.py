@@ -10,7 +10,7 @@ from test_train import arguments
 
 from inception_jax.__main__ import main
 from inception_jax.runs import workdir
-from inception_jax.weights import trained
+from inception_jax.training.states import of_run
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +55,7 @@ def test_a_prediction_needs_no_images_of_the_run(folder, tmp_path, capsys):
 
 def test_an_older_run_asks_its_images_for_the_classes(folder, capsys):
     (folder / 'run' / workdir.CLASSES).unlink()
-    assert trained.of_run(folder / 'run').class_names == ('a', 'b')
+    assert of_run(folder / 'run').class_names == ('a', 'b')
     shutil.rmtree(folder / 'images' / 'train')
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     assert 'is not a folder' in capsys.readouterr().err

@@ -9,14 +9,15 @@ import pytest
 import tiny
 from fake_runs import Fate
 
-from inception_jax import members, summaries
+from inception_jax.lab import grid
 from inception_jax.plots import series
 from inception_jax.plots.series import Curve
 from inception_jax.reports import study as studies
 from inception_jax.reports import words
 from inception_jax.reports.table import filled, rows
 from inception_jax.stability.verdicts import Verdict
-from inception_jax.train import Outcome
+from inception_jax.training import summary
+from inception_jax.training.loop import Outcome
 
 
 @pytest.fixture(scope='module')
@@ -163,7 +164,7 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
 
 def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
     p = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
-    summaries.finish(p, Outcome(600, Verdict(), None))
+    summary.finish(p, Outcome(600, Verdict(), None))
     written = fake_runs.read_json(tmp_path / 'verdict.json')
     made_up = fake_runs.read_json(
         fake_runs.write_run(tmp_path / 'run') / 'verdict.json'
@@ -211,7 +212,7 @@ def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
 
 
 def test_names_are_short_where_that_is_clear():
-    short = members.short_names(['a.seed', 'b.seed', 'a.width'])
+    short = grid.short_names(['a.seed', 'b.seed', 'a.width'])
     assert short == {'a.seed': 'a.seed', 'b.seed': 'b.seed', 'a.width': 'width'}
     assert studies.label('hparams.residual_scale') == 'residual scale'
     assert studies.label('network.width.reduction_b') == 'width of reduction_b'

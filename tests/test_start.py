@@ -17,8 +17,8 @@ from test_optimizers import RECIPE, hparams
 from tiny import NET
 
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.programs import compiled
 from inception_jax.runtime.memory import COMPILED
+from inception_jax.training.programs import compiled
 from inception_jax.training.progress import Progress
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from test_train import QUICKSTART, TINY, last_state, records
 
-from inception_jax import members, programs, tables
 from inception_jax.__main__ import main
 from inception_jax.config import files
+from inception_jax.lab import grid as members
+from inception_jax.lab import table as tables
+from inception_jax.training import programs
 
 GRID = 'residual_scale=0.1,1;seed=0,1'
 SHORT = TINY | {'run.epochs': 3, 'run.checkpoint_every_epochs': 1}

@@ -11,8 +11,9 @@ import pytest
 from test_sweep import GRID, arguments, table
 from test_train import environment
 
-from inception_jax import lockstep, members, sweep, tables
 from inception_jax.__main__ import main
+from inception_jax.lab import grid, lockstep, sweep
+from inception_jax.lab import table as tables
 from inception_jax.runs import workdir
 
 
@@ -139,7 +140,7 @@ def test_a_damaged_verdict_is_none(swept, tmp_path):
     for content, seed in (('', 0), ('{"verdict": "alive"}', 1)):
         member = folder / 'members' / f'residual_scale=1,seed={seed}'
         (member / 'verdict.json').write_text(content)
-    assert [row['verdict'] for row in tables.rows(members.read(folder))] == [
+    assert [row['verdict'] for row in tables.rows(grid.read(folder))] == [
         *('alive', 'alive', 'unfinished', 'unfinished')
     ]
     assert main(['sweep', f'--workdir={folder}']) == 0
@@ -183,7 +184,7 @@ def test_members_on_devices_may_have_micro_batches(tmp_path, capsys):
     assert 'trying each alone' not in ''.join(capsys.readouterr())
 
 
-@pytest.mark.parametrize('engine', members.ENGINES)
+@pytest.mark.parametrize('engine', grid.ENGINES)
 def test_a_diverged_member_is_a_row(engine, tmp_path):
     options = ('--grid=learning_rate=0.01,1e30', f'--engine={engine}')
     assert main(arguments(tmp_path, *options)) == 0

@@ -16,8 +16,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from inception_jax.__main__ import main
-from inception_jax.prepare import prepare
 from inception_jax.runtime import compilation_cache
+from inception_jax.training.prepare import prepare
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / 'configs' / 'quickstart.py'
@@ -303,9 +303,9 @@ def test_a_run_has_the_same_bits_with_diagnostics_and_without(finished, tmp_path
 
 
 def test_evaluation_is_of_the_averages(finished, monkeypatch):
-    from inception_jax import resume
-    from inception_jax import train as training
     from inception_jax.config.experiment import experiment
+    from inception_jax.training import loop as training
+    from inception_jax.training import resume
 
     config = json.loads((finished / 'config.json').read_text())['config']
     p = prepare(experiment(config), finished)

@@ -136,10 +136,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace):
+    from inception_jax.training.states import of_run
     from inception_jax.weights import trained
 
     if options.input.is_dir():
-        return trained.of_run(options.input)
+        return of_run(options.input)
     return trained.of_weights(options.input, options.network)
 
 

@@ -44,14 +44,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         if not equals:
             raise ValueError(f'--hparam {text}; expected NAME=VALUE')
         changes[name] = literal(value)
-    from inception_jax import history
     from inception_jax.commands.train import begun
+    from inception_jax.lab import fork as history
     from inception_jax.runtime.files import writing
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.stops import told
+    from inception_jax.training.failures import told
+    from inception_jax.training.states import opened
 
     compute_where_called()
-    parent = history.opened(options.workdir)
+    parent = opened(options.workdir)
     fork = history.planned(parent, options.step, changes, options.into)
     if options.into.exists():
         return begun(fork.child)

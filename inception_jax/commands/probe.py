@@ -53,16 +53,17 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Asks the network of a run at one of its steps."""
     refuse(rest)
     factors = _numbers(options.factors)
-    from inception_jax import history, probe
-    from inception_jax.resume import newest
+    from inception_jax.lab import probe
+    from inception_jax.training.resume import newest
+    from inception_jax.training.states import opened, state_at
 
     ask = tuple(name.strip() for name in options.ask.split(','))
     questions = probe.Options(ask, factors, options.samples, options.seed)
-    prepared = history.opened(options.workdir)
+    prepared = opened(options.workdir)
     if options.step is None:
         state, _ = newest(prepared)
     else:
-        state, _ = history.state_at(prepared, options.step)
+        state, _ = state_at(prepared, options.step)
     return lambda: _work(prepared, state, questions)
 
 
@@ -76,7 +77,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _work(prepared, state, questions) -> int:
-    from inception_jax import answers, probe
+    from inception_jax.lab import probe, probe_text
     from inception_jax.runtime.files import write_json
 
     name, asked = prepared.network.name, ', '.join(questions.ask)
@@ -84,5 +85,5 @@ def _work(prepared, state, questions) -> int:
     found = probe.probe(prepared, state, questions)
     path = prepared.workdir / f'probe-{found["step"]}.json'
     write_json(path, found)
-    print(f'{answers.text(found)}\n\n{path}')
+    print(f'{probe_text.text(found)}\n\n{path}')
     return 0

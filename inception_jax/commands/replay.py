@@ -28,20 +28,20 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(
             f'--from {options.first} --to {options.last}; the second step must be later'
         )
-    from inception_jax import history
     from inception_jax.runtime.memory import compute_where_called
+    from inception_jax.training.states import check_step, opened
 
     compute_where_called()
-    prepared = history.opened(options.workdir)
-    history.check_step(prepared, options.first)
-    history.check_step(prepared, options.last)
+    prepared = opened(options.workdir)
+    check_step(prepared, options.first)
+    check_step(prepared, options.last)
     return lambda: _work(prepared, options.first, options.last)
 
 
 def _work(prepared, first: int, last: int) -> int:
-    from inception_jax import history
+    from inception_jax.lab.replay import replay
 
-    found = history.replay(prepared, first, last)
+    found = replay(prepared, first, last)
     same = found.records - len(found.different)
     state = {
         None: 'no checkpoint to compare the state with',

@@ -47,9 +47,10 @@ def opened(options: argparse.Namespace):
         raise ValueError('--step is of a run, and --weights of none; leave it out')
     if options.workdir and options.network:
         raise ValueError('--network goes with --weights, and a run has its own')
+    from inception_jax.training.states import of_run
     from inception_jax.weights import trained
 
     if options.weights:
         found = trained.of_weights(options.weights, options.network)
         return found, f'{options.weights.with_suffix("")}-'
-    return trained.of_run(options.workdir, options.step), f'{options.workdir}/'
+    return of_run(options.workdir, options.step), f'{options.workdir}/'

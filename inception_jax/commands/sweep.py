@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Runs the members of a grid, and writes their table."""
-    from inception_jax import members
+    from inception_jax.lab import grid as members
 
     shard = members.shard(options.shard)
     if options.config:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     found = members.opened(options.workdir, base, members.named(changes))
     if not found.members:
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
-    from inception_jax import sweep
+    from inception_jax.lab import sweep
     from inception_jax.runtime.memory import compute_where_called
 
     compute_where_called()
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 
 def _work(found, prepared, engine, shard) -> int:
-    from inception_jax import sweep, tables
+    from inception_jax.lab import sweep, table
     from inception_jax.runs import workdir
     from inception_jax.stability.verdicts import counts
 
@@ -68,7 +68,7 @@ def _work(found, prepared, engine, shard) -> int:
     workdir.note_command(found.folder)
     summary = sweep.run(found, prepared, engine=engine, shard=shard)
     print(sweep.text(summary))
-    print(f'all: {counts(row["verdict"] for row in tables.rows(found))}')
+    print(f'all: {counts(row["verdict"] for row in table.rows(found))}')
     print(found.folder / 'table.csv')
     if summary.signal:
         return 128 + summary.signal

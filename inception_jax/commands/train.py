@@ -50,9 +50,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             '--topology, --largest-batch and --format belong to --dry-run; add it'
         )
     processes.connect(options)
-    from inception_jax.prepare import prepare
     from inception_jax.runtime.memory import compute_where_called
     from inception_jax.runtime.processes import together
+    from inception_jax.training.prepare import prepare
 
     compute_where_called()
     with together(2, ValueError, OSError):
@@ -67,9 +67,9 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
     Raises:
       ValueError: another process has it, or the run in it cannot go on.
     """
-    from inception_jax.resume import start
     from inception_jax.runs import workdir
     from inception_jax.runtime.processes import is_first
+    from inception_jax.training.resume import start
 
     with contextlib.ExitStack() as held:
         if is_first():
@@ -81,18 +81,18 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
 
 def _work(prepared, state, seen, held, began: float | None) -> int:
     """Trains to the end, says what came of it, and returns the exit status."""
-    from inception_jax import summaries
     from inception_jax.runs import workdir
     from inception_jax.runtime.processes import is_first
-    from inception_jax.stops import told
-    from inception_jax.train import train
+    from inception_jax.training import summary
+    from inception_jax.training.failures import told
+    from inception_jax.training.loop import train
 
     with held, told():
         if is_first():
             workdir.note_command(prepared.workdir)
-            print(summaries.header(prepared, int(state.step)), flush=True)
+            print(summary.header(prepared, int(state.step)), flush=True)
         outcome = train(prepared, state, seen, lines=is_first(), began=began)
         if is_first():
-            print(summaries.finish(prepared, outcome))
+            print(summary.finish(prepared, outcome))
     stopped = outcome.signal is not None and outcome.step < prepared.steps
     return 128 + outcome.signal if stopped else 0

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from inception_jax import members
 from inception_jax.config.overrides import at, flat
+from inception_jax.lab import grid
+from inception_jax.lab.table import scalar
 from inception_jax.plots.grouping import CHANGE, change, usual
 from inception_jax.runs import records, workdir
 from inception_jax.runs.records import Record
 from inception_jax.stability.verdicts import LOST
-from inception_jax.tables import scalar
 
 Lineage = dict[str, Any]
 
@@ -139,7 +139,7 @@ def _run(folder: Path) -> Study:
 
 
 def _sweep(folder: Path) -> Study:
-    sweep = members.read(folder)
+    sweep = grid.read(folder)
     if not sweep.members:
         raise ValueError(f'{folder / "sweep.json"} names no members; start the sweep')
     filters = _filters(folder / 'table.csv')
@@ -187,7 +187,7 @@ def _runs(folders: list[Path]) -> Study:
         for name in dict.fromkeys(name for config in configs for name in config)
         if any(config.get(name) != configs[0].get(name) for config in configs)
     ]
-    short = members.short_names(dotted)
+    short = grid.short_names(dotted)
     found = [
         dataclasses.replace(member, fields={short[n]: config.get(n) for n in dotted})
         for member, config in zip(found, configs, strict=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inception_jax import tables
+from inception_jax.lab import table
 from inception_jax.plots.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
@@ -40,11 +40,11 @@ def filled(table: list[dict[str, Any]]) -> list[str]:
 
 
 def _row(member: Member) -> dict[str, Any]:
-    unknown = dict.fromkeys(tables.RESULTS)
+    unknown = dict.fromkeys(table.RESULTS)
     return {
         'member': member.name,
-        **{name: tables.scalar(value) for name, value in member.fields.items()},
-        **(unknown if member.is_damaged else tables.results(member.folder)),
+        **{name: table.scalar(value) for name, value in member.fields.items()},
+        **(unknown if member.is_damaged else table.results(member.folder)),
         'verdict': member.verdict,
         'filters': member.filters,
     }

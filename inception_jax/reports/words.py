@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.members import short_names
+from inception_jax.lab.grid import short_names
 from inception_jax.plots.grouping import CHANGE, Row, is_seed, ordered, show
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import LOST

@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import history, prepare
 from inception_jax.config.sections import Data
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import mesh
-from inception_jax.resume import newest
-from inception_jax.steps.train_step.schedules import residual_scale
 from inception_jax.weights import weight_file
 
 
@@ -41,50 +37,6 @@ class Trained(NamedTuple):
     data: Data | None = None
     images: dict[str, Any] | None = None
     batch_size: int | None = None
-
-
-def of_run(workdir: Path, step: int | None = None) -> Trained:
-    """Returns the averages of a run, after a step or of its newest checkpoint.
-
-    Raises:
-      ValueError: there is no such run or step.
-    """
-    p = prepare.recorded(workdir)
-    state, _ = newest(p) if step is None else history.state_at(p, step)
-    chosen = p.experiment
-    about = {
-        'network': p.network.name,
-        'fingerprint': fingerprint(p.network),
-        'residual_scale': chosen.hparams.get('residual_scale'),
-        'seed': chosen.run.seed,
-        'step': int(state.step),
-        'parameters': 'averages',
-    }
-    given = chosen.config['network'].items()
-    section = {n: x for n, x in given if x is not None and n != 'classes'}
-    return Trained(
-        network=p.network,
-        section=section,
-        variables=state.ema,
-        scales=jax.device_get(residual_scale(state.step, state.hparams)),
-        class_names=p.train_source.class_names,
-        dtype=chosen.recipe.dtype,
-        mesh=p.mesh,
-        about=about,
-        origin=_origin(p, about),
-        data=chosen.data,
-        images=p.identity['data']['evaluation'],
-        batch_size=chosen.run.batch_size,
-    )
-
-
-def _origin(p: prepare.Prepared, about: dict[str, Any]) -> dict[str, Any]:
-    """Returns how the weights of a run came to be."""
-    names = ('seed', 'step', 'parameters')
-    origin = {'run': p.workdir.name, **{name: about[name] for name in names}}
-    if digest := p.identity.get('weights'):
-        origin['began with'] = {Path(p.experiment.recipe.init_from).name: digest}
-    return origin
 
 
 def of_weights(path: Path, network: str | None = None) -> Trained:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.members import ENGINES
+from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache, xla_flags
 from inception_jax.runtime.signals import Stopped
 

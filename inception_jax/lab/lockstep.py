@@ -15,15 +15,12 @@ import jax
 from jax.sharding import Mesh
 
 from inception_jax.networks.network import Network, program
-from inception_jax.observe import Seen
 from inception_jax.parallel import members
-from inception_jax.prepare import Prepared
-from inception_jax.programs import Steps, parts, with_diagnosis
 from inception_jax.runtime import processes
 from inception_jax.stability.diagnostics import update_ratio
 from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.steps.train_step.state import TrainState
-from inception_jax.train import (
+from inception_jax.training.loop import (
     Outcome,
     Stretch,
     attend,
@@ -32,6 +29,9 @@ from inception_jax.train import (
     stream,
     stretches,
 )
+from inception_jax.training.observe import Seen
+from inception_jax.training.prepare import Prepared
+from inception_jax.training.programs import Steps, parts, with_diagnosis
 from inception_jax.training.progress import Progress
 
 

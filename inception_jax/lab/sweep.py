@@ -13,14 +13,15 @@ from typing import NamedTuple
 
 import jax
 
-from inception_jax import lockstep, members, programs, summaries, tables
 from inception_jax.config.experiment import experiment
-from inception_jax.members import Sweep
+from inception_jax.lab import grid, lockstep, table
+from inception_jax.lab.grid import Sweep
 from inception_jax.networks.network import program
-from inception_jax.prepare import Prepared, prepare
-from inception_jax.resume import start
 from inception_jax.runs import workdir
-from inception_jax.train import Outcome, train
+from inception_jax.training import programs, summary
+from inception_jax.training.loop import Outcome, train
+from inception_jax.training.prepare import Prepared, prepare
+from inception_jax.training.resume import start
 
 
 class Summary(NamedTuple):
@@ -84,17 +85,17 @@ def run(
 
     SIGINT and SIGTERM save the state of the members at work and end the sweep.
     """
-    mine = members.part(_in_order(runs), shard)
+    mine = grid.part(_in_order(runs), shard)
     left = [member for member in mine if not _is_finished(runs[member])]
     begun, signal = time.monotonic(), None
-    tables.write(sweep.folder)
+    table.write(sweep.folder)
     with programs.compiled() as compiled:
         for group in _groups(left, runs, engine):
             done = sum(map(_is_finished, map(runs.get, mine)))
             now = group[0] if len(group) == 1 else f'{len(group)} members together'
             say(f'{done} of {len(mine)} done; now {now}')
             signal = _attempt({member: runs[member] for member in group}, engine, say)
-            tables.write(sweep.folder)
+            table.write(sweep.folder)
             if signal:
                 break
     done = [_is_finished(runs[member]) for member in mine]
@@ -180,7 +181,7 @@ def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
         else:
             outcomes = lockstep.train_together(group, begun, engine)
         for p, outcome in zip(group, outcomes, strict=True):
-            summaries.finish(p, outcome)
+            summary.finish(p, outcome)
     return outcomes
 
 

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inception_jax import members
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import Config, at
-from inception_jax.members import Sweep
+from inception_jax.lab import grid
+from inception_jax.lab.grid import Sweep
 from inception_jax.networks.shapes import measure
 from inception_jax.runs import records as logs
 from inception_jax.runs import workdir
@@ -52,7 +52,7 @@ def write(folder: Path) -> None:
     """
     path = folder / 'table.csv'
     with locked(path):
-        sweep = members.read(folder)
+        sweep = grid.read(folder)
         table = rows(sweep)
         with (
             in_one_piece(path) as draft,

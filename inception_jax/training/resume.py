@@ -3,16 +3,16 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax import beginnings
-from inception_jax.observe import Seen
 from inception_jax.parallel.mesh import mesh
-from inception_jax.prepare import Prepared
 from inception_jax.runs import checkpoints, records, workdir
 from inception_jax.runs.identity import check_same
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.stability.verdicts import Verdict, Watch
 from inception_jax.steps.train_step.state import TrainState, initial_state
+from inception_jax.training import initial_weights
+from inception_jax.training.observe import Seen
+from inception_jax.training.prepare import Prepared
 
 
 def start(p: Prepared) -> tuple[TrainState, Seen]:
@@ -73,7 +73,7 @@ def _restored(p: Prepared, at: int | None = None):
     if saved is None:
         if digest := p.identity.get('weights'):
             drawn = {'params': state.params, 'batch_stats': state.batch_stats}
-            variables = beginnings.load(p.experiment.recipe, digest, drawn)
+            variables = initial_weights.load(p.experiment.recipe, digest, drawn)
             state = dataclasses.replace(state, **variables, ema=variables)
         return mesh.spread(state, p.mesh), Seen(Watch(), []), ()
     watch = saved.about['watch']

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from inception_jax.data import augment
-from inception_jax.errors import errors
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
 from inception_jax.parallel.mesh import mesh as parallel
@@ -23,7 +22,6 @@ from inception_jax.parallel.mesh.compile import (
     compiled_look,
     compiled_train_step,
 )
-from inception_jax.prepare import Prepared
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
 from inception_jax.steps.train_step.by_block import named
@@ -32,6 +30,8 @@ from inception_jax.steps.train_step.recipe import Recipe
 from inception_jax.steps.train_step.schedules import residual_scale
 from inception_jax.steps.train_step.state import TrainState
 from inception_jax.steps.train_step.train_step import train_step
+from inception_jax.training.prepare import Prepared
+from inception_jax.training.validation import errors
 
 
 class Parts(NamedTuple):

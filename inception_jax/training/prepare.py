@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from inception_jax import beginnings
 from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import at
 from inception_jax.config.sections import Run
@@ -24,6 +23,7 @@ from inception_jax.runs import workdir as workdirs
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.train_step.hparams import Hparams, hparams_for
+from inception_jax.training import initial_weights
 
 
 class Prepared(NamedTuple):
@@ -195,7 +195,7 @@ def _weights(
         warn(f'{path} is not there; the run goes on without it')
         same = True
     if not (digest and same):
-        digest = beginnings.check(
+        digest = initial_weights.check(
             chosen.recipe,
             network,
             chosen.config['network']['name'],

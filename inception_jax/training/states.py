@@ -1,0 +1,129 @@
+"""The state of a run after any of its steps."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from inception_jax import prepare
+from inception_jax.config.experiment import experiment
+from inception_jax.networks.network import fingerprint
+from inception_jax.parallel.mesh import mesh
+from inception_jax.resume import newest
+from inception_jax.runs import checkpoints
+from inception_jax.runs import records as logs
+from inception_jax.runs import workdir as workdirs
+from inception_jax.steps.train_step.schedules import residual_scale
+from inception_jax.steps.train_step.state import TrainState
+from inception_jax.training.loop import stream
+from inception_jax.training.observe import Seen, observe
+from inception_jax.training.prepare import Prepared, prepare
+from inception_jax.training.programs import programs
+from inception_jax.training.resume import newest
+from inception_jax.training.states import state_at
+from inception_jax.weights.trained import Trained
+
+
+def opened(workdir: Path) -> Prepared:
+    """Prepares the run of a folder, by its own config.
+
+    Raises:
+      ValueError: there is no run.
+    """
+    return prepare(experiment(workdirs.config(workdir)), workdir)
+
+
+def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
+    """Returns the state after `step` updates, and what was seen by then.
+
+    It comes from the newest checkpoint up to that step, or from the beginning, by the
+    run's own steps.
+
+    Raises:
+      ValueError: the run has not come so far, or began later as a fork.
+    """
+    check_step(p, step)
+    state, seen = newest(p, at=step)
+    logged = {record['step'] for record in logs.read(p.workdir, 'train')}
+    for done, after, metrics in steps_after(p, state, step):
+        state, seen = after, observe(p, seen, [(done, metrics)])
+        if done in logged:
+            seen = seen._replace(interval=[])
+    return state, seen
+
+
+def steps_after(
+    p: Prepared, state: TrainState, last: int, *, diagnosed: bool = False
+) -> Iterator[tuple[int, TrainState, dict[str, Any]]]:
+    """Yields (step, state, metrics) of the steps up to `last`; each takes the state."""
+    steps = programs(p).steps
+    step = steps.diagnosed_step if diagnosed else steps.step
+    first = int(state.step)
+    batches = stream(p, start=first)
+    for done in range(first + 1, last + 1):
+        state, metrics = step(state, mesh.place(next(batches), p.mesh))
+        yield done, state, jax.device_get(metrics)
+
+
+def check_step(p: Prepared, step: int) -> None:
+    """Raises ValueError unless the run in its folder has come to the step."""
+    done = max([0, *_known_steps(p.workdir)])
+    (begun,) = workdirs.origin(p.workdir) or (0,)
+    if not begun <= step <= done:
+        raise ValueError(
+            f'step {step} is not one of the run in {p.workdir}, which has steps '
+            f'{begun} to {done}'
+        )
+
+
+def _known_steps(workdir: Path) -> Iterator[int]:
+    """Yields steps that a run is known to have made."""
+    yield from (record['step'] for record in logs.read(workdir))
+    yield from checkpoints.steps(workdir / 'checkpoints')
+    if verdict := workdirs.verdict(workdir):
+        yield verdict['steps_done']
+
+
+def of_run(workdir: Path, step: int | None = None) -> Trained:
+    """Returns the averages of a run, after a step or of its newest checkpoint.
+
+    Raises:
+      ValueError: there is no such run or step.
+    """
+    p = prepare.recorded(workdir)
+    state, _ = newest(p) if step is None else state_at(p, step)
+    chosen = p.experiment
+    about = {
+        'network': p.network.name,
+        'fingerprint': fingerprint(p.network),
+        'residual_scale': chosen.hparams.get('residual_scale'),
+        'seed': chosen.run.seed,
+        'step': int(state.step),
+        'parameters': 'averages',
+    }
+    given = chosen.config['network'].items()
+    section = {n: x for n, x in given if x is not None and n != 'classes'}
+    return Trained(
+        network=p.network,
+        section=section,
+        variables=state.ema,
+        scales=jax.device_get(residual_scale(state.step, state.hparams)),
+        class_names=p.train_source.class_names,
+        dtype=chosen.recipe.dtype,
+        mesh=p.mesh,
+        about=about,
+        origin=_origin(p, about),
+        data=chosen.data,
+        images=p.identity['data']['evaluation'],
+        batch_size=chosen.run.batch_size,
+    )
+
+
+def _origin(p: prepare.Prepared, about: dict[str, Any]) -> dict[str, Any]:
+    """Returns how the weights of a run came to be."""
+    names = ('seed', 'step', 'parameters')
+    origin = {'run': p.workdir.name, **{name: about[name] for name in names}}
+    if digest := p.identity.get('weights'):
+        origin['began with'] = {Path(p.experiment.recipe.init_from).name: digest}
+    return origin
