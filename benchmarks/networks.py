@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from inception_jax.commands.benchmark_tables import GIB
+from inception_jax.commands.shared.benchmark_tables import GIB
 from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 

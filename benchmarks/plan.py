@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax.costs import Costs, Messages
-from inception_jax.roofline import CHIPS, Chip, Roofline, roofline
+from inception_jax.speed.costs import Costs, Messages
+from inception_jax.speed.roofline import CHIPS, Chip, Roofline, roofline
 
 IMAGES = 1_281_167
 

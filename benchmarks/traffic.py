@@ -5,7 +5,7 @@ Command   JAX_PLATFORMS=cpu python benchmarks/traffic.py inception_resnet_v2 \\
 Needs     pip install "jax[tpu]"; no TPU
 Cost      two to four minutes for each execution on 2 cores
 Prints    a row for each execution, in Markdown: bytes as XLA counts them and those of
-          main memory (inception_jax/traffic.py), the least time for them, compiling;
+          main memory (inception_jax/speed/traffic.py), the least time for them, compiling;
           with --operations N the N operations that move most
 
 The step is the product's, in bfloat16. The devices of the slice share the batch.
@@ -19,12 +19,12 @@ from inception_jax.parallel.mesh.compile import compiled_train_step
 from inception_jax.steps.train_step.hparams import hparams_for
 from inception_jax.steps.train_step.state import initial_state
 
-from inception_jax import costs, traffic
 from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.roofline import CHIPS
+from inception_jax.speed import costs, traffic
+from inception_jax.speed.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
 from inception_jax.training.programs import parts
 

@@ -33,10 +33,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 
-from inception_jax import studies
+from experiments import study
+from experiments.study import Row, Size, died, mean_and_range, spread
 from inception_jax.commands.shared.cli import table
 from inception_jax.lab.grid import Sweep
-from inception_jax.studies import Row, Size, died, mean_and_range, spread
 
 Curve = list[tuple[float, float]]  # Epochs, and top-1 errors in percent.
 
@@ -110,7 +110,7 @@ def conclude(sweep: Sweep) -> str:
     """Draws our curves beside the paper's, and returns what they say."""
     from inception_jax.plots.paper_curves import pairs
 
-    rows = [row | measured(sweep, row['member']) for row in studies.rows(sweep)]
+    rows = [row | measured(sweep, row['member']) for row in study.rows(sweep)]
     pairs(panels(rows), sweep.folder / 'figures' / 'pairs')
     return f'{remarks(rows)}\n\n![Curves](figures/pairs.png)'
 
@@ -265,4 +265,4 @@ def _networks_table(rows: list[Row]) -> str:
 
 if __name__ == '__main__':
     sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))
+    sys.exit(study.run(sys.modules[__name__], sizes, conclude))

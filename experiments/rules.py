@@ -33,11 +33,11 @@ from itertools import groupby
 from operator import itemgetter
 from statistics import mean
 
-from inception_jax import studies
+from experiments import study
+from experiments.study import Row, Size, lives, remark, spread, verdicts
 from inception_jax.commands.shared.cli import table
 from inception_jax.lab.grid import Sweep
 from inception_jax.networks.rules import RULES
-from inception_jax.studies import Row, Size, lives, remark, spread, verdicts
 
 ERROR = 'train_top_1_error'
 UNSCALED = 'constant 1'
@@ -97,7 +97,7 @@ PAPER = Size(
 
 
 def conclude(sweep: Sweep) -> str:
-    return remarks(studies.rows(sweep))
+    return remarks(study.rows(sweep))
 
 
 def remarks(rows: list[Row]) -> str:
@@ -181,4 +181,4 @@ def _table(by_rule: dict[str, list[Row]]) -> str:
 
 if __name__ == '__main__':
     sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))
+    sys.exit(study.run(sys.modules[__name__], sizes, conclude))

@@ -29,13 +29,13 @@ from itertools import groupby
 from operator import itemgetter
 from statistics import mean
 
-from inception_jax import studies
+from experiments import study
+from experiments.study import Row, Size, learned, lives, remark, spread, verdicts
 from inception_jax.commands.shared.cli import table
 from inception_jax.lab.grid import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
-from inception_jax.studies import Row, Size, learned, lives, remark, spread, verdicts
 
 RATE = 0.045
 RATES = (RATE, 0.0135, 0.0045, 0.00045)
@@ -112,7 +112,7 @@ PAPER = Size(
 
 
 def conclude(sweep: Sweep) -> str:
-    return remarks(studies.rows(sweep))
+    return remarks(study.rows(sweep))
 
 
 def remarks(rows: list[Row]) -> str:
@@ -240,4 +240,4 @@ def _table(rows: list[Row]) -> str:
 
 if __name__ == '__main__':
     sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))
+    sys.exit(study.run(sys.modules[__name__], sizes, conclude))

@@ -19,10 +19,10 @@ from operator import itemgetter
 from statistics import mean
 from typing import Any
 
-from inception_jax import studies
+from experiments import study
+from experiments.study import Row, Size, died, learned, lives, remark, spread
 from inception_jax.commands.shared.cli import table
 from inception_jax.lab.grid import Sweep
-from inception_jax.studies import Row, Size, died, learned, lives, remark, spread
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
 
@@ -93,7 +93,7 @@ CONTROLS = (
 
 
 def conclude(sweep: Sweep) -> str:
-    return remarks(studies.rows(sweep))
+    return remarks(study.rows(sweep))
 
 
 def remarks(rows: list[Row]) -> str:
@@ -200,4 +200,4 @@ def _table(rows: list[Row]) -> str:
 
 if __name__ == '__main__':
     sizes = {'laptop': LAPTOP, 'gpu': GPU, 'paper': PAPER}
-    sys.exit(studies.run(sys.modules[__name__], sizes, conclude))
+    sys.exit(study.run(sys.modules[__name__], sizes, conclude))

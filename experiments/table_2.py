@@ -15,8 +15,8 @@ points higher. The best of its networks and the best of its plain ones differ by
 
 import sys
 
-from inception_jax import paper_tables
-from inception_jax.paper_rows import Row, Table
+from experiments import paper_tables
+from experiments.paper_rows import Row, Table
 
 ROWS = (
     Row('BN-Inception', {}, 25.2, 7.8),

@@ -14,8 +14,8 @@ The paper says 12 crops as in GoogLeNet, which has none: they are our reading, s
 
 import sys
 
-from inception_jax import paper_tables
-from inception_jax.paper_rows import Row, Table
+from experiments import paper_tables
+from experiments.paper_rows import Row, Table
 
 ROWS = (
     Row('ResNet-152 (10 crops)', {}, 21.4, 5.7),

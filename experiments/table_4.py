@@ -14,8 +14,8 @@ ResNet-152, whose row is of a dense evaluation.
 
 import sys
 
-from inception_jax import paper_tables
-from inception_jax.paper_rows import Row, Table
+from experiments import paper_tables
+from experiments.paper_rows import Row, Table
 
 ROWS = (
     Row('ResNet-152 (dense)', {}, 19.4, 4.5),

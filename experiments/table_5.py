@@ -16,8 +16,8 @@ ensemble of fewer runs than the paper's is made of those that are there, and say
 
 import sys
 
-from inception_jax import paper_tables
-from inception_jax.paper_rows import Row, Table
+from experiments import paper_tables
+from experiments.paper_rows import Row, Table
 
 ROWS = (
     Row('ResNet-152 x 6 (dense)', {}, None, 3.6),

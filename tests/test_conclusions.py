@@ -5,8 +5,8 @@ import math
 import pytest
 
 from experiments import residual_or_not, rules, scale_and_rate, stability
+from experiments.study import learned
 from inception_jax.plots.paper_curves import pairs
-from inception_jax.studies import learned
 
 
 def row(**values):

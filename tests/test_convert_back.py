@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 from test_convert import CASES, LAST, convert, layout_of, made, read, same
 from test_train import arguments
 
-from inception_jax import probabilities
 from inception_jax.__main__ import main
 from inception_jax.commands import convert as command_module
+from inception_jax.evaluation import probabilities
 from inception_jax.weights import trained, weight_file
 from inception_jax.weights.layouts.catalogue import catalogue
 

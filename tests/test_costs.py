@@ -10,11 +10,11 @@ from inception_jax.steps.train_step.state import initial_state
 from test_settings import config
 from test_train import QUICKSTART, TINY
 
-from inception_jax import costs
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.roofline import CHIPS, largest_batch, roofline
+from inception_jax.speed import costs
+from inception_jax.speed.roofline import CHIPS, largest_batch, roofline
 
 PROGRAM = """
   %all-reduce.1 = (f32[64]{0}, bf16[3,3,8]{2,1,0}) all-reduce(%a, %b), channel_id=1

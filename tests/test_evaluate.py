@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_train import arguments, records
 
-from inception_jax import probabilities
 from inception_jax.__main__ import main
+from inception_jax.evaluation import probabilities
 
 
 @pytest.fixture(scope='module')

@@ -23,13 +23,14 @@ from experiments import (
     scale_and_rate,
     stability,
 )
-from inception_jax import report, studies
+from experiments import study as studies
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import grid, sweep
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
+from inception_jax.reports import report
 
 STUDIES = (stability, residual_or_not, rules, scale_and_rate)
 SCALES = ('LAPTOP', 'GPU', 'PAPER')

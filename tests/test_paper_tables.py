@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from test_train import TINY, arguments
 
-from experiments import table_2, table_3, table_4, table_5
-from inception_jax import paper_tables, probabilities
+from experiments import paper_tables, table_2, table_3, table_4, table_5
+from experiments.paper_rows import Row, Table
 from inception_jax.__main__ import main
+from inception_jax.evaluation import probabilities
+from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
-from inception_jax.paper_rows import Row, Table
-from inception_jax.probabilities import Probabilities
 
 MODULES = {2: table_2, 3: table_3, 4: table_4, 5: table_5}
 

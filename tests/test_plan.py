@@ -10,8 +10,8 @@ import pytest
 from test_train import QUICKSTART, TINY
 
 from inception_jax.__main__ import main
-from inception_jax.costs import Costs, Messages
-from inception_jax.roofline import CHIPS
+from inception_jax.speed.costs import Costs, Messages
+from inception_jax.speed.roofline import CHIPS
 
 SCRIPT = Path(__file__).parent.parent / 'benchmarks' / 'plan.py'
 PLAN = runpy.run_path(str(SCRIPT))

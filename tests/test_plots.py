@@ -12,9 +12,9 @@ from inception_jax.plots import grouping, palette, quantities, series
 from inception_jax.plots.blocks import edges
 from inception_jax.plots.curves import Line
 from inception_jax.plots.series import Curve
+from inception_jax.reports import sentences
 from inception_jax.reports import study as studies
-from inception_jax.reports import words
-from inception_jax.reports.pictures import pictures
+from inception_jax.reports.figures import pictures
 from inception_jax.reports.table import rows
 from inception_jax.runs import records
 
@@ -110,7 +110,7 @@ def test_a_heat_map_names_its_blocks(tmp_path):
 
 def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
     some = {'top_1_error': 'evaluation', 'dead_channels': 'train'}
-    monkeypatch.setattr('inception_jax.reports.pictures.DRAWN', some)
+    monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
     folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 2))
     study = studies.read([folder])
     names = {path.name for path in pictures(study, rows(study), tmp_path / 'figures')}
@@ -128,7 +128,7 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
 
 def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
     some = {'dead_channels': 'train'}
-    monkeypatch.setattr('inception_jax.reports.pictures.DRAWN', some)
+    monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
     folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 1))
     about = fake_runs.read_json(folder / 'sweep.json')
     last = list(about['members'])[-1]
@@ -147,7 +147,7 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
     assert {'learning rate 0.0045', 'none'} <= set(lines)
     assert 'dead channels, last grid (training), %' in lines
-    assert words.summary(study, table).endswith('; 1 of 1 with another change.')
+    assert sentences.summary(study, table).endswith('; 1 of 1 with another change.')
 
 
 def test_colours_are_ordered_where_values_are():

@@ -203,7 +203,7 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
 def test_features_of_an_interrupted_command_are_not_there(
     workdir, photos, tmp_path, monkeypatch
 ):
-    from inception_jax import predict as module
+    from inception_jax.evaluation import predict as module
 
     def interrupted(*options):
         def apply(batch):
@@ -271,7 +271,7 @@ def test_names_of_files_that_are_no_text_come_out_as_they_were(workdir, tmp_path
 
 
 def test_what_is_half_done_goes_with_a_sigterm(workdir, photos, tmp_path, monkeypatch):
-    from inception_jax import predict as module
+    from inception_jax.evaluation import predict as module
 
     def signalled(*options):
         def apply(batch):

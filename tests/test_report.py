@@ -10,9 +10,9 @@ import pytest
 from fake_runs import Fate
 
 from inception_jax.plots.quantities import BLOCK_QUANTITIES
-from inception_jax.report import report
 from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
+from inception_jax.reports.report import report
 from inception_jax.reports.table import rows
 from inception_jax.stability.verdicts import ORDER
 
@@ -181,7 +181,7 @@ def test_the_member_shown_at_first_is_the_first_in_the_order(tmp_path):
 
 
 def test_a_sweep_with_a_damaged_member_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr('inception_jax.report.pictures', lambda *_: [])
+    monkeypatch.setattr('inception_jax.reports.report.pictures', lambda *_: [])
     folder = fake_runs.write_sweep(tmp_path, scales=(0.1,), widths=(0.25,))
     member = folder / 'members' / 'residual_scale=0.1,width=0.25,seed=1'
     (member / 'verdict.json').write_text('')
@@ -222,8 +222,8 @@ def test_what_has_hardly_begun_has_a_page_and_pictures(tmp_path, kind):
 
 
 def test_a_large_sweep_stays_small(tmp_path, monkeypatch):
-    monkeypatch.setattr('inception_jax.reports.payload.POINTS', 24 * 60)
-    monkeypatch.setattr('inception_jax.reports.payload.NUMBERS', 24 * 9 * 8 * 12)
+    monkeypatch.setattr('inception_jax.reports.page_data.POINTS', 24 * 60)
+    monkeypatch.setattr('inception_jax.reports.page_data.NUMBERS', 24 * 9 * 8 * 12)
     text = written(fake_runs.write_sweep(tmp_path))
     data = Page(text).data
     assert all(
@@ -245,7 +245,7 @@ def test_several_runs_are_reported_beside_the_first(tmp_path):
 
 def test_the_screen_says_what_was_written(tmp_path, monkeypatch):
     some = {name: BLOCK_QUANTITIES[name] for name in ('dead_channels', 'branch_ratio')}
-    monkeypatch.setattr('inception_jax.reports.pictures.BLOCK_QUANTITIES', some)
+    monkeypatch.setattr('inception_jax.reports.figures.BLOCK_QUANTITIES', some)
     folder = fake_runs.write_run(tmp_path / 'run', Fate('dead', 260))
     output = tmp_path / 'out' / 'page.html'
     said = report([folder], output)
@@ -262,7 +262,8 @@ def test_the_screen_says_what_was_written(tmp_path, monkeypatch):
 def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(
-        'inception_jax.report.pictures', lambda *which: given.append(which[-1]) or []
+        'inception_jax.reports.report.pictures',
+        lambda *which: given.append(which[-1]) or [],
     )
     folder = fake_runs.write_run(tmp_path / 'run')
     report([folder])

@@ -8,8 +8,8 @@ from browser import CHROMIUM, DRIVER, choose, column, dress, script, show, start
 from fake_runs import Fate
 
 from inception_jax.plots.grouping import stability_map
-from inception_jax.report import report
 from inception_jax.reports import study as studies
+from inception_jax.reports.report import report
 from inception_jax.reports.table import rows
 
 pytest.importorskip('selenium')
@@ -39,7 +39,7 @@ def pages(tmp_path_factory):
         'forks': fake_runs.write_forks(home / 'forks'),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('inception_jax.report.pictures', lambda *_: [])
+        patch.setattr('inception_jax.reports.report.pictures', lambda *_: [])
         for kind, given in folders.items():
             report(given, home / f'{kind}.html')
     return {kind: home / f'{kind}.html' for kind in KINDS}

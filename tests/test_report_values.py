@@ -12,8 +12,8 @@ from fake_runs import Fate
 from inception_jax.lab import grid
 from inception_jax.plots import series
 from inception_jax.plots.series import Curve
+from inception_jax.reports import sentences
 from inception_jax.reports import study as studies
-from inception_jax.reports import words
 from inception_jax.reports.table import filled, rows
 from inception_jax.stability.verdicts import Verdict
 from inception_jax.training import summary
@@ -135,7 +135,7 @@ def test_members_without_verdict_are_failed_or_unfinished(sweep):
     unfinished = member(sweep, residual_scale=0.1, width=1.0, seed=2)
     assert (failed.verdict, failed.steps_done) == ('failed', 0)
     assert (unfinished.verdict, unfinished.steps_done) == ('unfinished', 240)
-    assert words.brief(unfinished) == 'unfinished at step 240'
+    assert sentences.brief(unfinished) == 'unfinished at step 240'
 
 
 @pytest.mark.parametrize(
@@ -224,22 +224,22 @@ def test_the_dying_are_told_where_none_was_lost():
         for scale, verdict in ((0.1, 'alive'), (1.0, 'dying'), (1.0, 'failed'))
     ]
     fields = {'scale': 'residual scale', 'seed': 'seed'}
-    assert words.contrast(table, fields) == (
+    assert sentences.contrast(table, fields) == (
         'None died or diverged. Dying, by residual scale: 0 of 1 at 0.1, 1 of 1 at 1.'
     )
     many = [{'scale': 1.0, 'rule': 'none', 'verdict': 'dead'}] * 3
     many += [{'scale': 0.1, 'rule': 'none', 'verdict': 'alive'}] * 3
     many += [{'scale': 1.0, 'rule': 'rezero', 'verdict': 'dead'}]
-    said = words.contrast(many, {'rule': 'rule', 'scale': 'residual scale'})
+    said = sentences.contrast(many, {'rule': 'rule', 'scale': 'residual scale'})
     assert said.startswith('Dead or diverged, by residual scale: 0 of 3 at 0.1')
-    assert words.contrast(table[:1], fields) == 'None died or diverged.'
-    assert words.contrast([table[1]], fields).endswith('1 of 1 dying.')
+    assert sentences.contrast(table[:1], fields) == 'None died or diverged.'
+    assert sentences.contrast([table[1]], fields).endswith('1 of 1 dying.')
 
 
 def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
     folder = fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0), widths=(1.0,))
     study = studies.read([folder])
-    assert words.summary(study, rows(study)) == (
+    assert sentences.summary(study, rows(study)) == (
         '6 members over residual scale, width and seed. '
         'So far, 5 of 6 finished. '
         'Dead or diverged, by residual scale: 0 of 2 at 0.1, 3 of 3 at 1.'
@@ -260,7 +260,9 @@ def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
     ],
 )
 def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
-    assert words.contrast([{'verdict': verdict} for verdict in verdicts], {}) == said
+    assert (
+        sentences.contrast([{'verdict': verdict} for verdict in verdicts], {}) == said
+    )
 
 
 @pytest.mark.parametrize(
@@ -282,11 +284,11 @@ def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
 )
 def test_a_verdict_is_said_in_words(tmp_path, fate, expected):
     study = studies.read([fake_runs.write_run(tmp_path, fate)])
-    assert expected in words.summary(study, rows(study))
+    assert expected in sentences.summary(study, rows(study))
 
 
 def test_forks_are_a_tree(forks):
-    assert words.lineage(forks) == '\n'.join(
+    assert sentences.lineage(forks) == '\n'.join(
         [
             'base: dead since step 260',
             '├─ from step 400, learning_rate: 0.045 to 0.0045',
@@ -301,7 +303,7 @@ def test_forks_are_a_tree(forks):
 
 def test_a_fork_without_its_parents_names_them(forks):
     again = next(m.folder for m in forks.members if m.name == 'again')
-    lines = words.lineage(studies.read([again])).splitlines()
+    lines = sentences.lineage(studies.read([again])).splitlines()
     assert lines[0].endswith('base (not in this report)')
     assert lines[2].endswith('early (not in this report)')
     assert lines[4].endswith('again: diverged at step 480')
@@ -313,12 +315,12 @@ def test_a_fork_may_have_the_name_of_its_parents_folder(tmp_path):
     other = tmp_path / 'forks' / 'other'
     for folder, step in ((late, 400), (other, 300)):
         fake_runs.fork(base, folder, step, {'residual_scale': 0.1}, Fate())
-    tree = words.lineage(studies.read([late, other])).splitlines()
+    tree = sentences.lineage(studies.read([late, other])).splitlines()
     assert tree[0] == f'{base} (not in this report)'
     assert tree[2::2] == ['│  scale=1: alive', '   other: alive']
-    alone = words.lineage(studies.read([late])).splitlines()
+    alone = sentences.lineage(studies.read([late])).splitlines()
     assert (alone[0], alone[2]) == (tree[0], '   scale=1: alive')
-    both = words.lineage(studies.read([base, late])).splitlines()
+    both = sentences.lineage(studies.read([base, late])).splitlines()
     assert (both[0], both[2]) == ('runs/scale=1: alive', '   forks/scale=1: alive')
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from inception_jax.steps.train_step.train_step import metrics
 
-from inception_jax.probabilities import Probabilities
-from inception_jax.scores import (
+from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation.scores import (
     ClassScore,
     Confusion,
     by_class,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inception_jax import traffic
+from inception_jax.speed import traffic
 
 SCRIPT = Path(__file__).parent.parent / 'benchmarks' / 'traffic.py'
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from inception_jax.commands import benchmark_input, benchmark_networks
+from inception_jax.commands.shared import benchmark_input, benchmark_networks
 
 HELP = 'measure how fast a part of training is on this machine'
 EPILOG = (

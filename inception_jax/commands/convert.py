@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands import class_names
+from inception_jax.commands.shared import class_names
 from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
 
 HELP = 'weights of others or of a run to a weight file, and one to a file of others'

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands import score_tables
+from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import refuse
 
 HELP = 'the errors of several networks together, from files of probabilities'
@@ -19,14 +19,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--output', type=Path, metavar='FILE', help='where the mean goes, if anywhere'
     )
-    score_tables.arguments(parser)
+    error_tables.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Averages files of the same images and prints the errors."""
     refuse(rest)
-    out = score_tables.excluded(options)
-    from inception_jax import probabilities
+    out = error_tables.excluded(options)
+    from inception_jax.evaluation import probabilities
     from inception_jax.runtime.files import writing
 
     paths = [path.resolve() for path in options.files]
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     files = [probabilities.load(path) for path in options.files]
     found = probabilities.mean(files) if len(files) > 1 else files[0]
     names = files[0].about['classes']
-    text = score_tables.text(found, names, options, out)
+    text = error_tables.text(found, names, options, out)
     if options.output:
         with writing(options.output.parent):
             probabilities.save(options.output, found)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from inception_jax.commands import score_tables, subjects
+from inception_jax.commands.shared import error_tables, trained_options
 from inception_jax.commands.shared.cli import (
     ended_by_sigterm,
     progress,
@@ -24,8 +24,8 @@ EPILOG = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    subjects.arguments(parser)
-    subjects.add_crops(parser)
+    trained_options.arguments(parser)
+    trained_options.add_crops(parser)
     parser.add_argument(
         '--source',
         metavar='SOURCE',
@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
     parser.add_argument(
         '--batch-size',
-        type=score_tables.count,
+        type=error_tables.count,
         metavar='N',
         help="crops at a time; the run's, or 32 a device, if not given",
     )
@@ -53,18 +53,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='where the probabilities go; probabilities-CROPS.npz in the run, or '
         'FILE-probabilities-CROPS.npz beside the weights, if not given',
     )
-    score_tables.arguments(parser)
+    error_tables.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Evaluates a network, or reads what is there of the same."""
     refuse(rest)
-    out = score_tables.excluded(options)
-    from inception_jax import evaluation
+    out = error_tables.excluded(options)
+    from inception_jax.evaluation.evaluate import evaluate
 
-    subject, beside = subjects.opened(options)
+    subject, beside = trained_options.opened(options)
     path = Path(options.output or f'{beside}probabilities-{options.crops}.npz')
-    one = evaluation.ready(
+    one = evaluate.ready(
         subject,
         path,
         crops=options.crops,
@@ -76,12 +76,12 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     )
 
     def work() -> int:
-        if done := evaluation.done(one):
+        if done := evaluate.done(one):
             print(f'goes on after {done:,} images', file=sys.stderr)
         with told('restore it, or add --skip-unreadable'):
-            found = evaluation.answer(one, progress(len(one.asked.source)))
+            found = evaluate.answer(one, progress(len(one.asked.source)))
         with told_late():
-            text = score_tables.text(found, found.about['classes'], options, out)
+            text = error_tables.text(found, found.about['classes'], options, out)
         print(text)
         print(one.path, file=sys.stderr)
         return 0

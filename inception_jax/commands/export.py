@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands import subjects
+from inception_jax.commands.shared import trained_options
 from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
 
 HELP = 'a network with its weights as one file that jax runs without this package'
@@ -15,7 +15,7 @@ EPILOG = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    subjects.arguments(parser)
+    trained_options.arguments(parser)
     parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.npz')
     parser.add_argument(
         '--fold',
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(f'{options.output} is no file of a program; expected FILE.npz')
     if options.output.exists():
         raise ValueError(f'{options.output} is there already; name another OUTPUT')
-    one, _ = subjects.opened(options)
+    one, _ = trained_options.opened(options)
     from inception_jax.weights import export
 
     chosen = {

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from inception_jax.commands import class_names, score_tables, subjects
+from inception_jax.commands.shared import class_names, error_tables, trained_options
 from inception_jax.commands.shared.cli import (
     ended_by_sigterm,
     progress,
@@ -29,7 +29,7 @@ NAMES_OF_FILES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    subjects.arguments(parser)
+    trained_options.arguments(parser)
     parser.add_argument(
         'images',
         nargs='+',
@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--top',
-        type=score_tables.count,
+        type=error_tables.count,
         default=5,
         metavar='K',
         help='how many classes of each (%(default)s)',
@@ -50,10 +50,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='other names for the classes, a line each in their order',
     )
-    subjects.add_crops(parser)
+    trained_options.add_crops(parser)
     parser.add_argument(
         '--batch-size',
-        type=score_tables.count,
+        type=error_tables.count,
         metavar='N',
         help='crops at a time; 32 a device if not given',
     )
@@ -77,9 +77,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     names = class_names.read('--names', options.names)
     paths = find_files(options.images)
-    one, _ = subjects.opened(options)
-    from inception_jax import predict
-    from inception_jax.applied import check_end_point
+    one, _ = trained_options.opened(options)
+    from inception_jax.evaluation import predict
+    from inception_jax.evaluation.evaluate.apply import check_end_point
 
     if options.features:
         check_end_point(one.network, options.features)
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
 def _work(options: argparse.Namespace, one, request, faults: list) -> int:
     """Tells or writes what the network says, then what could not be read."""
-    from inception_jax import predict
+    from inception_jax.evaluation import predict
 
     with ended_by_sigterm():
         if options.features:

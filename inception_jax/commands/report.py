@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Writes one page that needs no network, and its figures as PNG and SVG."""
     refuse(rest)
-    from inception_jax.report import report
+    from inception_jax.reports.report import report
 
     text = report(options.folders, options.output)
     return lambda: print(text) or 0

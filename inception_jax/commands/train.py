@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands import dry_run, processes
+from inception_jax.commands.shared import dry_run, process_options
 from inception_jax.commands.shared.cli import refuse
 from inception_jax.config.files import config
 
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='where the run lives; a run that is there goes on',
     )
     dry_run.arguments(parser)
-    processes.arguments(parser)
+    process_options.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(
             '--topology, --largest-batch and --format belong to --dry-run; add it'
         )
-    processes.connect(options)
+    process_options.connect(options)
     from inception_jax.runtime.memory import compute_where_called
     from inception_jax.runtime.processes import together
     from inception_jax.training.prepare import prepare

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from inception_jax.evaluation.scores import Score
 from inception_jax.plots.palette import RAMP
 from inception_jax.plots.style import PAGE, save, sheet, styled
-from inception_jax.scores import Score
 
 Rows = Mapping[str, tuple[float | None, Sequence[Score]]]
 

@@ -14,10 +14,10 @@ from inception_jax.config.overrides import flat
 from inception_jax.plots.grouping import CHANGE, Row, ordered, show
 from inception_jax.plots.palette import VERDICTS
 from inception_jax.reports.markdown import to_html
-from inception_jax.reports.payload import payload
+from inception_jax.reports.page_data import payload
+from inception_jax.reports.sentences import lineage, summary
 from inception_jax.reports.study import Study
 from inception_jax.reports.table import COLUMNS, filled
-from inception_jax.reports.words import lineage, summary
 from inception_jax.runtime.version import VERSION
 from inception_jax.stability.verdicts import ORDER
 

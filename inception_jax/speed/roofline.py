@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from inception_jax.costs import Costs
+from inception_jax.speed.costs import Costs
 
 
 class Chip(NamedTuple):

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     # The compiler for TPUs complains that it has none.
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     from inception_jax.parallel.mesh import mesh as parallel
-    from inception_jax.roofline import CHIPS
+    from inception_jax.speed.roofline import CHIPS
 
     devices = parallel.topology(options.topology) if options.topology else None
     mesh = parallel.mesh_of(experiment.parallel.parameter_devices, devices)
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
 
 
 def _once(experiment, mesh, form: str) -> int:
-    from inception_jax.costs import costs
+    from inception_jax.speed.costs import costs
 
     try:
         found = costs(experiment, mesh)
@@ -73,8 +73,8 @@ def _once(experiment, mesh, form: str) -> int:
 
 
 def _largest(experiment, mesh, form: str) -> int:
-    from inception_jax.costs import costs
-    from inception_jax.roofline import CHIPS, GIB, largest_batch
+    from inception_jax.speed.costs import costs
+    from inception_jax.speed.roofline import CHIPS, GIB, largest_batch
 
     found = {}
 
@@ -103,7 +103,7 @@ def _largest(experiment, mesh, form: str) -> int:
 
 
 def _json(experiment, found) -> str:
-    from inception_jax.roofline import CHIPS, roofline
+    from inception_jax.speed.roofline import CHIPS, roofline
 
     messages = {kind: m._asdict() for kind, m in found.messages.items()}
     chip = CHIPS.get(found.device)
@@ -121,7 +121,7 @@ def _json(experiment, found) -> str:
 
 
 def _table(experiment, found) -> str:
-    from inception_jax.roofline import CHIPS, GIB, roofline
+    from inception_jax.speed.roofline import CHIPS, GIB, roofline
 
     each = found.batch_size // found.devices
     rows = [

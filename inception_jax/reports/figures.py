@@ -22,8 +22,8 @@ from inception_jax.plots.quantities import (
     main_quantities,
 )
 from inception_jax.plots.series import Curve, bands, curves, heat_map
+from inception_jax.reports.sentences import brief
 from inception_jax.reports.study import Member, Study
-from inception_jax.reports.words import brief
 
 # The curves of a sweep that go into papers, and of which split.
 DRAWN = {

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from inception_jax.reports.figures import pictures
 from inception_jax.reports.page import page
-from inception_jax.reports.pictures import pictures
+from inception_jax.reports.sentences import lineage, summary
 from inception_jax.reports.study import read
 from inception_jax.reports.table import rows
-from inception_jax.reports.words import lineage, summary
 from inception_jax.stability.verdicts import counts
 
 

@@ -150,8 +150,8 @@ def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _work(module, found, prepared, conclude, options, shard) -> int:
-    from inception_jax import report
     from inception_jax.lab import sweep, table
+    from inception_jax.reports import report
 
     print(f'{len(prepared)} members in {found.folder}', flush=True)
     # It would be of the members so far.

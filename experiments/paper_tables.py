@@ -10,16 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from inception_jax import studies
-from inception_jax.commands import score_tables
+from experiments import study
+from experiments.paper_rows import Table, ours, picture, text, write_csv
+from experiments.study import Size
 from inception_jax.commands.evaluate import told
+from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import Parser, carry_out, progress, told_late
-from inception_jax.paper_rows import Table, ours, picture, text, write_csv
-from inception_jax.probabilities import Probabilities, check_same_images
-from inception_jax.studies import Size
+from inception_jax.evaluation.probabilities import Probabilities, check_same_images
 
 if TYPE_CHECKING:
-    from inception_jax.evaluation import Ready
+    from inception_jax.evaluation.evaluate.evaluate import Ready
 
 # Four networks of the first kind and three of the others, as Table 5 needs.
 LAPTOP = Size(
@@ -94,7 +94,7 @@ def _prepare(module, paper: Table, options) -> Callable[[], int]:
         raise ValueError('--source belongs to --scale; a run has its own images')
     from inception_jax.runtime.files import writing
 
-    out = score_tables.excluded(options)
+    out = error_tables.excluded(options)
     paths, train = options.paths, lambda: 0
     if options.scale:
         paths, train = [options.runs], _training(options)
@@ -144,7 +144,7 @@ def _training(options) -> Callable[[], int]:
     """Prepares the runs of a scale; returns what trains those that are not done."""
     from inception_jax.lab import grid, sweep
 
-    found = studies.plan(LAPTOP, options.runs, options.source)
+    found = study.plan(LAPTOP, options.runs, options.source)
     prepared = sweep.prepared(found, 'sequential')
     grid.claim(found)
 
@@ -158,7 +158,7 @@ def _training(options) -> Callable[[], int]:
 
 
 def _work(module, paper: Table, folder: Path, out, paths) -> int:
-    from inception_jax import scores
+    from inception_jax.evaluation import scores
     from inception_jax.plots.paper_table import beside
 
     files = []
@@ -198,10 +198,11 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     Raises:
       ValueError: there is no such file or run, or it does not belong into the table.
     """
-    from inception_jax import evaluation, probabilities
+    from inception_jax.evaluation import probabilities
+    from inception_jax.evaluation.evaluate import evaluate
 
     if path.is_dir():
-        return evaluation.ready_of_run(path, crops=paper.crops)
+        return evaluate.ready_of_run(path, crops=paper.crops)
     found = probabilities.load(path)
     if found.about.get('crops') != paper.crops or 'network' not in found.about:
         what = f'{found.about.get("crops")} crops'
@@ -214,9 +215,9 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
 
 
 def _answer(opened: 'Probabilities | Ready') -> Probabilities:
-    from inception_jax import evaluation
+    from inception_jax.evaluation.evaluate import evaluate
 
     if isinstance(opened, Probabilities):
         return opened
     with told('restore it, or evaluate the run with --skip-unreadable'):
-        return evaluation.answer(opened, progress(len(opened.asked.source)))
+        return evaluate.answer(opened, progress(len(opened.asked.source)))

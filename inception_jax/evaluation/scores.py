@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax.probabilities import Probabilities
+from inception_jax.evaluation.probabilities import Probabilities
 
 # Two-sided, 95 %.
 NORMAL_QUANTILE = 1.959964

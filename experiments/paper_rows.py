@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from inception_jax import probabilities, scores
+from experiments.study import mean_and_range
 from inception_jax.commands.shared.cli import table
+from inception_jax.evaluation import probabilities, scores
+from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation.scores import Scores
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
-from inception_jax.probabilities import Probabilities
-from inception_jax.scores import Scores
-from inception_jax.studies import mean_and_range
 
 
 class Row(NamedTuple):

@@ -65,7 +65,7 @@ def text(found, names, options: argparse.Namespace, out: list[str] | None) -> st
     Raises:
       ValueError: an image to leave out is not there.
     """
-    from inception_jax import scores
+    from inception_jax.evaluation import scores
 
     rows = {'all': scores.scores(found)}
     if out is not None:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from inception_jax.commands.benchmark_tables import text
+from inception_jax.commands.shared.benchmark_tables import text
 from inception_jax.commands.shared.cli import ended_by_sigterm, refuse
 from inception_jax.model import execution
 from inception_jax.networks.catalogue import choose, load

@@ -22,8 +22,8 @@ from inception_jax.plots.quantities import (
     main_quantities,
 )
 from inception_jax.plots.series import curves, heat_map, thin
+from inception_jax.reports.sentences import brief, changes, sentences
 from inception_jax.reports.study import Member, Study
-from inception_jax.reports.words import brief, changes, sentences
 from inception_jax.stability.verdicts import ORDER
 
 # How much a browser draws without a wait: points of a figure, numbers of all heat maps.
