@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from inception_jax.data.sources.open.open import open_source
 from PIL import Image
 
 from inception_jax.commands.shared.cli import table
@@ -35,6 +34,7 @@ from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores
 from inception_jax.data.resize import crop_and_resize
+from inception_jax.data.sources.open import open_source
 
 SIZE, AREA, ASPECT = 299, (0.05, 1.0), (3 / 4, 4 / 3)
 BATCH, EPOCH = 50, 60_000

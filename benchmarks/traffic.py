@@ -15,17 +15,16 @@ import argparse
 import sys
 import time
 
-from inception_jax.parallel.mesh.compile import compiled_train_step
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.state import initial_state
-
 from inception_jax.commands.shared.cli import table
 from inception_jax.model.execution import check
 from inception_jax.networks import load, scaled
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_train_step
 from inception_jax.speed import costs, traffic
 from inception_jax.speed.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import parts
 
 COLUMNS = (

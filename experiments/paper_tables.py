@@ -19,7 +19,7 @@ from inception_jax.commands.shared.cli import Parser, carry_out, progress, told_
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
 
 if TYPE_CHECKING:
-    from inception_jax.evaluation.evaluate.evaluate import Ready
+    from inception_jax.evaluation.evaluate import Ready
 
 # Four networks of the first kind and three of the others, as Table 5 needs.
 LAPTOP = Size(
@@ -198,8 +198,7 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     Raises:
       ValueError: there is no such file or run, or it does not belong into the table.
     """
-    from inception_jax.evaluation import probabilities
-    from inception_jax.evaluation.evaluate import evaluate
+    from inception_jax.evaluation import evaluate, probabilities
 
     if path.is_dir():
         return evaluate.ready_of_run(path, crops=paper.crops)
@@ -215,7 +214,7 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
 
 
 def _answer(opened: 'Probabilities | Ready') -> Probabilities:
-    from inception_jax.evaluation.evaluate import evaluate
+    from inception_jax.evaluation import evaluate
 
     if isinstance(opened, Probabilities):
         return opened

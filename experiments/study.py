@@ -128,7 +128,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
 
 def _at_hand(base: dict) -> str:
     """Returns the source of a config, or digits in place of a missing CIFAR-10."""
-    from inception_jax.data.sources.open.open import open_source
+    from inception_jax.data.sources.open import open_source
 
     data = base['data']
     try:

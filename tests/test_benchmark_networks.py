@@ -9,7 +9,6 @@ import types
 from pathlib import Path
 
 import pytest
-from inception_jax.steps.train_step.hparams import Hparams
 
 from benchmarks import networks as networks_benchmark
 from inception_jax.__main__ import main
@@ -18,6 +17,7 @@ from inception_jax.runtime import allocator
 from inception_jax.runtime.signals import Stopped
 from inception_jax.speed import child, figures, ours, relatives, sides, work
 from inception_jax.speed.relatives import BY_NAME, Peer, Relative
+from inception_jax.steps.hparams import Hparams
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

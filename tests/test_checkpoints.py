@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_steps import begin
 
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runs import checkpoints
 
 ABOUT = {'run': {'inception_jax': '0.1.0', 'network': 'tiny'}, 'interval': [1.5]}

@@ -6,7 +6,6 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from inception_jax.weights.layouts.catalogue.catalogue import LAYOUTS
 from safetensors.numpy import save_file
 from test_folding import random_variables
 
@@ -18,6 +17,7 @@ from inception_jax.networks import choose
 from inception_jax.weights import trained, weight_file
 from inception_jax.weights.files import written
 from inception_jax.weights.layouts import pytorch
+from inception_jax.weights.layouts.catalogue import LAYOUTS
 
 CASES = (
     ('slim', 'V3'),

@@ -14,7 +14,7 @@ from inception_jax.__main__ import main
 from inception_jax.commands import convert as command_module
 from inception_jax.evaluation import probabilities
 from inception_jax.weights import trained, weight_file
-from inception_jax.weights.layouts.catalogue import catalogue
+from inception_jax.weights.layouts import catalogue
 
 
 def ours(path, layout, name, scales=None):

@@ -6,15 +6,15 @@ import math
 
 import jax
 import pytest
-from inception_jax.steps.train_step.state import initial_state
 from test_settings import config
 from test_train import QUICKSTART, TINY
 
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
 from inception_jax.speed import costs
 from inception_jax.speed.roofline import CHIPS, largest_batch, roofline
+from inception_jax.steps.state import initial_state
 
 PROGRAM = """
   %all-reduce.1 = (f32[64]{0}, bf16[3,3,8]{2,1,0}) all-reduce(%a, %b), channel_id=1
@@ -67,7 +67,7 @@ def test_which_messages_a_step_sends(found):
 
 
 def numbers(chosen):
-    from inception_jax.steps.train_step.hparams import hparams_for
+    from inception_jax.steps.hparams import hparams_for
 
     filled = chosen.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
     return hparams_for(chosen.network, **filled)

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from inception_jax.steps.train_step.train_step import by_block, forward
 from test_optimizers import RECIPE
 from test_steps import DISTORT, batch, begin, stepper
 from tiny import NET
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.stability.diagnostics import diagnose, update_ratio
+from inception_jax.steps.train_step import by_block, forward
 
 BLOCKS = ('stem', 'a_1', 'a_2', 'logits')
 CLASSIFIER = Classifier(NET, RECIPE.batch_norm_decay)

@@ -10,10 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from inception_jax.parallel.mesh.compile import compiled_train_step
-from inception_jax.steps.train_step.by_block import named, names
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE
 from test_settings import config
 from test_steps import NUMBERS, batch
@@ -22,9 +18,13 @@ from tiny import NET, PLAIN
 from inception_jax.config.experiment import experiment
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_train_step
 from inception_jax.runs import checkpoints
 from inception_jax.stability.diagnostics import update_ratio
+from inception_jax.steps.by_block import named, names
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import parts, with_diagnosis
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')

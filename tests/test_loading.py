@@ -16,7 +16,7 @@ from test_train import arguments, environment, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.data import prefetch
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 
 needs_proc = pytest.mark.skipif(
     not Path('/proc/self/stat').exists(), reason='finds processes in /proc'

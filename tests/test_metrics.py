@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 import numpy as np
-from inception_jax.steps.train_step.metrics import (
+
+from inception_jax.steps.metrics import (
     activity,
     dead_channels,
     outside_top,

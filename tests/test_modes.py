@@ -10,7 +10,7 @@ from test_sweep import approximately
 from test_train import arguments, environment, records
 
 from inception_jax.__main__ import main
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 
 RUN = {
     'run__epochs': 3,

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.optimizers import kernels, optimizer
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.schedules import (
+
+from inception_jax.networks import load
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.optimizers import kernels, optimizer
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.schedules import (
     ema_decay,
     learning_rate,
     residual_scale,
 )
-
-from inception_jax.networks import load
 
 RECIPE = Recipe(
     optimizer='rmsprop',

@@ -11,20 +11,20 @@ import chex
 import jax
 import numpy as np
 import pytest
-from inception_jax.parallel.mesh.compile import (
-    compiled_eval_step,
-    compiled_look,
-    compiled_train_step,
-)
-from inception_jax.parallel.mesh.mesh import Parallel
-from inception_jax.steps.train_step.train_step import train_step
 from test_optimizers import RECIPE
 from test_steps import DISTORT, batch, begin, evaluate
 from tiny import NET
 
 from inception_jax.model.classifier import Classifier
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import (
+    compiled_eval_step,
+    compiled_look,
+    compiled_train_step,
+)
+from inception_jax.parallel.mesh import Parallel
 from inception_jax.stability.diagnostics import diagnose
+from inception_jax.steps.train_step import train_step
 
 GLOBAL = [Parallel(mode) for mode in parallel.MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]

@@ -7,7 +7,6 @@ import os
 import cv2
 import numpy as np
 import pytest
-from inception_jax.data.sources.open.open import Arrays, open_source
 from PIL import Image
 
 from inception_jax.data.example import Unreadable
@@ -19,6 +18,7 @@ from inception_jax.data.pipeline import (
 )
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.data.resize import crop_and_resize
+from inception_jax.data.sources.open import Arrays, open_source
 
 EXAMPLES = 10
 

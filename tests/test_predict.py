@@ -302,7 +302,7 @@ def test_a_folder_without_images_is_refused(workdir, tmp_path, capsys):
 
 @pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')
 def test_photos_of_imagenet_are_all_read(workdir, tmp_path, capsys):
-    from inception_jax.data.sources.open.open import open_source
+    from inception_jax.data.sources.open import open_source
 
     source = open_source('tfds:imagenet2012', 'validation')
     for number in range(100):

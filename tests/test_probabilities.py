@@ -5,19 +5,19 @@ import functools
 import jax
 import numpy as np
 import pytest
-from inception_jax.data.sources.open.open import Arrays
-from inception_jax.parallel.mesh.compile import compiled_eval_step
-from inception_jax.steps.train_step.eval_step import softmax_step
 from tiny import NET
 
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
+from inception_jax.data.sources.open import Arrays
 from inception_jax.evaluation import probabilities
 from inception_jax.evaluation.probabilities import Probabilities, compute
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.steps.eval_step import softmax_step
 
 IMAGES = 100
 NAMES = tuple('abcdefghij')

@@ -16,7 +16,7 @@ from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import probe, probe_text
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runs import workdir
 from inception_jax.stability.curvature import Curvature
 from inception_jax.training.loop import stream

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from inception_jax.steps.train_step.hparams import Hparams
 from tiny import PLAIN
 
 from inception_jax.model.classifier import Classifier, apply_block
@@ -17,13 +16,14 @@ from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import avg_pool, chain, conv, max_pool, one, residual, stage
 from inception_jax.networks import network as make_network
 from inception_jax.networks.network import Auxiliary, trunk
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
 from inception_jax.stability.probes import (
     hessian_product,
     jacobian_gain,
     loss_at_scales,
     scale_gradient,
 )
+from inception_jax.steps.hparams import Hparams
 
 # 224 parameters, with a maximum, residual sums and an auxiliary head.
 NET = make_network(

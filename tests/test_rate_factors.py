@@ -6,10 +6,11 @@ import chex
 import jax
 import numpy as np
 import pytest
-from inception_jax.steps.train_step.by_block import names, nearest
 from test_frozen import MOMENTUM, trained
 from test_optimizers import RECIPE
 from tiny import NET, PLAIN
+
+from inception_jax.steps.by_block import names, nearest
 
 FACTORS = {'trunk': 0.5, 'logits': 0.5}
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from inception_jax.data.sources.open.open import Arrays
 from PIL import Image
 
 from inception_jax.data.crops import views
 from inception_jax.data.geometry import Box
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.resize import resize
+from inception_jax.data.sources.open import Arrays
 
 
 @pytest.mark.parametrize(

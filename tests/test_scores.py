@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from inception_jax.steps.train_step.train_step import metrics
 
 from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.evaluation.scores import (
@@ -16,6 +15,7 @@ from inception_jax.evaluation.scores import (
     scores,
     without,
 )
+from inception_jax.steps.train_step import metrics
 
 NAMES = ('ant', 'bee', 'cat')
 IDS = [f'val/ILSVRC2012_val_{i:08d}.JPEG' for i in (3, 1, 4, 2)]

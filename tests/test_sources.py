@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
-from inception_jax.data.sources.open.open import open_source
 from tensorflow_datasets.proto import tf_example_pb2
 
-from inception_jax.data.sources.open import open
+from inception_jax.data.sources import open
+from inception_jax.data.sources.open import open_source
 
 
 def test_the_digits_are_those_of_scikit_learn(monkeypatch):

@@ -11,13 +11,13 @@ import chex
 import jax
 import numpy as np
 import pytest
-from inception_jax.steps.train_step.optimizers import optimizer
-from inception_jax.steps.train_step.state import initial_state
 from test_optimizers import RECIPE, hparams
 from tiny import NET
 
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
 from inception_jax.runtime.memory import COMPILED
+from inception_jax.steps.optimizers import optimizer
+from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import compiled
 from inception_jax.training.progress import Progress
 

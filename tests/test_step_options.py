@@ -9,9 +9,6 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.state import initial_state
-from inception_jax.steps.train_step.train_step import train_step
 from test_optimizers import RECIPE
 from test_settings import config
 from test_steps import DISTORT, NUMBERS, batch
@@ -20,6 +17,9 @@ from tiny import NET
 from inception_jax.config.experiment import experiment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import conv, network, one, residual, stage
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.state import initial_state
+from inception_jax.steps.train_step import train_step
 
 # Without batch norm the gradient of a batch is the mean of those of its parts.
 PLAIN = network(

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from inception_jax.steps.train_step.eval_step import eval_step
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.state import initial_state
-from inception_jax.steps.train_step.train_step import example_keys, train_step
 from test_optimizers import RECIPE
 from tiny import NET
 
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
+from inception_jax.steps.eval_step import eval_step
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.state import initial_state
+from inception_jax.steps.train_step import example_keys, train_step
 
 NUMBERS = {
     'learning_rate': 0.01,
@@ -252,9 +252,8 @@ def test_a_dead_network_is_all_zeros_and_all_wrong():
 
 
 def test_the_auxiliary_loss_has_its_weight():
-    from inception_jax.steps.train_step.losses import cross_entropy, objective
-
     from inception_jax.model.classifier import Outputs
+    from inception_jax.steps.losses import cross_entropy, objective
 
     logits = jax.random.normal(jax.random.key(0), (2, 4, 10))
     labels = jnp.arange(4)
@@ -267,7 +266,7 @@ def test_the_auxiliary_loss_has_its_weight():
 
 
 def test_label_smoothing_spreads_over_all_classes():
-    from inception_jax.steps.train_step.losses import cross_entropy
+    from inception_jax.steps.losses import cross_entropy
 
     logits = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
     expected = -(0.9 + 0.1 / 3) * np.log(0.7) - 0.1 / 3 * (np.log(0.2) + np.log(0.1))

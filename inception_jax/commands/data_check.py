@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Checks the splits of a source."""
     refuse(rest)
     from inception_jax.data.audit import check
-    from inception_jax.data.sources.open.open import open_source
+    from inception_jax.data.sources.open import open_source
 
     sources = {
         split or 'all': open_source(options.source, split, data_dir=options.data_dir)

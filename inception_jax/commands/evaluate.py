@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Evaluates a network, or reads what is there of the same."""
     refuse(rest)
     out = error_tables.excluded(options)
-    from inception_jax.evaluation.evaluate import evaluate
+    from inception_jax.evaluation import evaluate
 
     subject, beside = trained_options.opened(options)
     path = Path(options.output or f'{beside}probabilities-{options.crops}.npz')

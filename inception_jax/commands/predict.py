@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     paths = find_files(options.images)
     one, _ = trained_options.opened(options)
     from inception_jax.evaluation import predict
-    from inception_jax.evaluation.evaluate.apply import check_end_point
+    from inception_jax.evaluation.apply import check_end_point
 
     if options.features:
         check_end_point(one.network, options.features)

@@ -11,11 +11,11 @@ from inception_jax.config.overrides import unknown
 from inception_jax.config.sections import Data, Run
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
-from inception_jax.parallel.mesh.mesh import Parallel
+from inception_jax.parallel.mesh import Parallel
 from inception_jax.stability.verdicts import Thresholds
-from inception_jax.steps.train_step.by_block import named, names
-from inception_jax.steps.train_step.hparams import Hparams
-from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.by_block import named, names
+from inception_jax.steps.hparams import Hparams
+from inception_jax.steps.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

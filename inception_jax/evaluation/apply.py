@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
-from inception_jax.parallel.mesh import mesh
-from inception_jax.parallel.mesh.compile import compiled_eval_step
-from inception_jax.steps.train_step.eval_step import softmax_step
-from inception_jax.steps.train_step.train_step import Batch
+from inception_jax.parallel import mesh
+from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.steps.eval_step import softmax_step
+from inception_jax.steps.train_step import Batch
 from inception_jax.weights.trained import Trained
 
 # The end points that are no block of the trunk: the averages of the last grid, and what

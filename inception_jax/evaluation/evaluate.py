@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.pipeline import does_not_count, evaluation_batches
-from inception_jax.data.sources.open.open import Source, open_source
+from inception_jax.data.sources.open import Source, open_source
 from inception_jax.evaluation import probabilities
-from inception_jax.evaluation.evaluate.apply import softmax_of
+from inception_jax.evaluation.apply import softmax_of
 from inception_jax.evaluation.probabilities import Probabilities
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.training.prepare import about as about_images
 from inception_jax.training.states import of_run
 from inception_jax.weights.trained import Trained

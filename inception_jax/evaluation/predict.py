@@ -13,9 +13,9 @@ from inception_jax.data.crops import mirrored, number_of_views, seen_by
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.sources.files import Files
-from inception_jax.evaluation.evaluate.apply import end_point_of, softmax_of
+from inception_jax.evaluation.apply import end_point_of, softmax_of
 from inception_jax.evaluation.features_file import growing
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.weights.trained import Trained
 
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from inception_jax.data.example import Example, Source
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runtime.files import in_one_piece
 
 FORMAT = 1

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import at, override, resolve
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runs import checkpoints
 from inception_jax.runs import records as logs
 from inception_jax.runs import workdir as workdirs

@@ -18,8 +18,8 @@ from inception_jax.networks.network import Network, program
 from inception_jax.parallel import members
 from inception_jax.runtime import processes
 from inception_jax.stability.diagnostics import update_ratio
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.state import TrainState
 from inception_jax.training.loop import (
     Outcome,
     Stretch,

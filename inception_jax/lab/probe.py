@@ -22,14 +22,14 @@ from inception_jax.networks.network import (
     trunk,
 )
 from inception_jax.networks.ops import residuals
-from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.parallel.mesh.compile import compiled_probe
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_probe
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.schedules import learning_rate, residual_scale
-from inception_jax.steps.train_step.state import TrainState
-from inception_jax.steps.train_step.train_step import augmented
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.schedules import learning_rate, residual_scale
+from inception_jax.steps.state import TrainState
+from inception_jax.steps.train_step import augmented
 from inception_jax.training.loop import stream
 from inception_jax.training.prepare import Prepared
 from inception_jax.training.programs import parts

@@ -10,7 +10,7 @@ import numpy as np
 
 from inception_jax.runs import checkpoints
 from inception_jax.runs import records as logs
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.state import TrainState
 from inception_jax.training.observe import diagnoses, scalars, summarise
 from inception_jax.training.prepare import Prepared
 from inception_jax.training.resume import accepts

@@ -7,7 +7,7 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from inception_jax.parallel.mesh import DATA, _settled, replicated, split
-from inception_jax.steps.train_step.train_step import itself
+from inception_jax.steps.train_step import itself
 
 
 def compiled_train_step(step: Callable, mesh: Mesh, mode: str) -> Callable:

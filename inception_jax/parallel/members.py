@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from inception_jax.parallel.mesh.mesh import places
+from inception_jax.parallel.mesh import places
 
 
 def member_mesh(members: int) -> Mesh:

@@ -20,7 +20,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
 
 from inception_jax.runs.checksums import _form, _sum_of_json, _sums
 from inception_jax.runtime import processes
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.state import TrainState
 
 
 def _form(state: TrainState) -> int:

@@ -11,10 +11,10 @@ from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
-from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.parallel.mesh.compile import compiled_train_step
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.state import initial_state
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import parts
 
 COLLECTIVES = (

@@ -19,7 +19,7 @@ from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores, workers_for
 from inception_jax.data.resize import crop_and_resize
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
 
 ROUNDS = 5
 IMAGES = 256

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from inception_jax.networks.catalogue import choose
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runtime import memory
 from inception_jax.speed.matmul import matmul_rate
 from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve

@@ -16,12 +16,12 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.parallel.mesh.compile import compiled_train_step
-from inception_jax.steps.train_step.hparams import hparams_for
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.state import initial_state
-from inception_jax.steps.train_step.train_step import train_step
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.state import initial_state
+from inception_jax.steps.train_step import train_step
 
 PARTS = ('forward', 'train')
 STEPS_PER_EPOCH = 2_002.0  # 1,281,167 images, 640 a step

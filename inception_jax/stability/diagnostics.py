@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
-from inception_jax.steps.train_step.by_block import names, norms
-from inception_jax.steps.train_step.losses import cross_entropy
-from inception_jax.steps.train_step.metrics import activity, dead_channels, zero_share
-from inception_jax.steps.train_step.schedules import residual_scale
-from inception_jax.steps.train_step.state import TrainState
-from inception_jax.steps.train_step.train_step import (
+from inception_jax.steps.by_block import names, norms
+from inception_jax.steps.losses import cross_entropy
+from inception_jax.steps.metrics import activity, dead_channels, zero_share
+from inception_jax.steps.schedules import residual_scale
+from inception_jax.steps.state import TrainState
+from inception_jax.steps.train_step import (
     Augment,
     Batch,
     Mean,

@@ -22,9 +22,9 @@ from jax.flatten_util import ravel_pytree
 from inception_jax.model.classifier import Classifier, Outputs, apply_block
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
-from inception_jax.steps.train_step.hparams import Hparams
-from inception_jax.steps.train_step.losses import cross_entropy, objective
-from inception_jax.steps.train_step.metrics import activity, dead_channels
+from inception_jax.steps.hparams import Hparams
+from inception_jax.steps.losses import cross_entropy, objective
+from inception_jax.steps.metrics import activity, dead_channels
 
 Variables = dict[str, Any]
 

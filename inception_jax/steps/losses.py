@@ -4,7 +4,7 @@ import jax
 import optax
 
 from inception_jax.model.classifier import Outputs
-from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.hparams import Hparams
 
 
 def cross_entropy(

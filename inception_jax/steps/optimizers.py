@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import optax
 
-from inception_jax.steps.train_step.hparams import Hparams
-from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.hparams import Hparams
+from inception_jax.steps.recipe import Recipe
 
 
 def optimizer(

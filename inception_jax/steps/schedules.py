@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from inception_jax.steps.train_step.hparams import Hparams
+from inception_jax.steps.hparams import Hparams
 
 
 def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array:

@@ -9,10 +9,10 @@ import numpy as np
 
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.steps.train_step.by_block import named, without
-from inception_jax.steps.train_step.hparams import Hparams
-from inception_jax.steps.train_step.optimizers import optimizer
-from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.by_block import named, without
+from inception_jax.steps.hparams import Hparams
+from inception_jax.steps.optimizers import optimizer
+from inception_jax.steps.recipe import Recipe
 
 
 @jax.tree_util.register_dataclass

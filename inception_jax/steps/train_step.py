@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from inception_jax.model.classifier import Classifier, Outputs
-from inception_jax.steps.train_step.by_block import (
+from inception_jax.steps.by_block import (
     finite,
     names,
     nearest,
@@ -24,22 +24,22 @@ from inception_jax.steps.train_step.by_block import (
     over,
     without,
 )
-from inception_jax.steps.train_step.losses import cross_entropy, objective
-from inception_jax.steps.train_step.metrics import (
+from inception_jax.steps.losses import cross_entropy, objective
+from inception_jax.steps.metrics import (
     activity,
     dead_channels,
     outside_top,
     percent,
     zero_share,
 )
-from inception_jax.steps.train_step.optimizers import optimizer, scaled
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.schedules import (
+from inception_jax.steps.optimizers import optimizer, scaled
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.schedules import (
     ema_decay,
     learning_rate,
     residual_scale,
 )
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]

@@ -8,9 +8,9 @@ import numpy as np
 
 from inception_jax.networks.network import Network, program, residual_scales
 from inception_jax.runtime.messages import warn
-from inception_jax.steps.train_step.by_block import without
-from inception_jax.steps.train_step.hparams import Hparams
-from inception_jax.steps.train_step.recipe import Recipe
+from inception_jax.steps.by_block import without
+from inception_jax.steps.hparams import Hparams
+from inception_jax.steps.recipe import Recipe
 from inception_jax.weights import weight_file
 
 HEADS = ('logits', 'auxiliary')

@@ -17,12 +17,12 @@ from inception_jax.data.pipeline import (
     training_batches,
 )
 from inception_jax.data.prefetch import LostWorker, cores, workers_for
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runs import checkpoints, records, workdir
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
 from inception_jax.stability.verdicts import Verdict, Watch, diverged
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.state import TrainState
 from inception_jax.training.failures import told
 from inception_jax.training.observe import Seen, diagnoses, observe, summarise
 from inception_jax.training.prepare import Prepared

@@ -7,7 +7,7 @@ import numpy as np
 
 from inception_jax.runs import records
 from inception_jax.stability.verdicts import Signs, Watch, judge, not_finite
-from inception_jax.steps.train_step.by_block import names
+from inception_jax.steps.by_block import names
 from inception_jax.training.prepare import Prepared
 
 

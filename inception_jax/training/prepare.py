@@ -14,15 +14,15 @@ from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import at
 from inception_jax.config.sections import Run
 from inception_jax.data.example import Example
-from inception_jax.data.sources.open.open import Source, open_source
+from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
-from inception_jax.parallel.mesh import mesh as parallel
+from inception_jax.parallel import mesh as parallel
 from inception_jax.runs import identity
 from inception_jax.runs import workdir as workdirs
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
-from inception_jax.steps.train_step.hparams import Hparams, hparams_for
+from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training import initial_weights
 
 

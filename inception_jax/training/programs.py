@@ -16,20 +16,20 @@ from jax.sharding import Mesh
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
-from inception_jax.parallel.mesh import mesh as parallel
-from inception_jax.parallel.mesh.compile import (
+from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.compile import (
     compiled_eval_step,
     compiled_look,
     compiled_train_step,
 )
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
-from inception_jax.steps.train_step.by_block import named
-from inception_jax.steps.train_step.eval_step import eval_step
-from inception_jax.steps.train_step.recipe import Recipe
-from inception_jax.steps.train_step.schedules import residual_scale
-from inception_jax.steps.train_step.state import TrainState
-from inception_jax.steps.train_step.train_step import train_step
+from inception_jax.steps.by_block import named
+from inception_jax.steps.eval_step import eval_step
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.schedules import residual_scale
+from inception_jax.steps.state import TrainState
+from inception_jax.steps.train_step import train_step
 from inception_jax.training.prepare import Prepared
 from inception_jax.training.validation import errors
 

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.runs import checkpoints, records, workdir
 from inception_jax.runs.identity import check_same
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.stability.verdicts import Verdict, Watch
-from inception_jax.steps.train_step.state import TrainState, initial_state
+from inception_jax.steps.state import TrainState, initial_state
 from inception_jax.training import initial_weights
 from inception_jax.training.observe import Seen
 from inception_jax.training.prepare import Prepared

@@ -6,22 +6,19 @@ from typing import Any
 
 import jax
 
-from inception_jax import prepare
 from inception_jax.config.experiment import experiment
 from inception_jax.networks.network import fingerprint
-from inception_jax.parallel.mesh import mesh
-from inception_jax.resume import newest
+from inception_jax.parallel import mesh
 from inception_jax.runs import checkpoints
 from inception_jax.runs import records as logs
 from inception_jax.runs import workdir as workdirs
-from inception_jax.steps.train_step.schedules import residual_scale
-from inception_jax.steps.train_step.state import TrainState
+from inception_jax.steps.schedules import residual_scale
+from inception_jax.steps.state import TrainState
 from inception_jax.training.loop import stream
 from inception_jax.training.observe import Seen, observe
-from inception_jax.training.prepare import Prepared, prepare
+from inception_jax.training.prepare import Prepared, prepare, recorded
 from inception_jax.training.programs import programs
 from inception_jax.training.resume import newest
-from inception_jax.training.states import state_at
 from inception_jax.weights.trained import Trained
 
 
@@ -91,7 +88,7 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
     Raises:
       ValueError: there is no such run or step.
     """
-    p = prepare.recorded(workdir)
+    p = recorded(workdir)
     state, _ = newest(p) if step is None else state_at(p, step)
     chosen = p.experiment
     about = {
@@ -120,7 +117,7 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
     )
 
 
-def _origin(p: prepare.Prepared, about: dict[str, Any]) -> dict[str, Any]:
+def _origin(p: Prepared, about: dict[str, Any]) -> dict[str, Any]:
     """Returns how the weights of a run came to be."""
     names = ('seed', 'step', 'parameters')
     origin = {'run': p.workdir.name, **{name: about[name] for name in names}}

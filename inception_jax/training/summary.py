@@ -8,7 +8,7 @@ from inception_jax.networks.shapes import measure
 from inception_jax.runs import records as logs
 from inception_jax.runtime.files import write_json
 from inception_jax.stability.verdicts import Verdict, first_silent
-from inception_jax.steps.train_step.by_block import named
+from inception_jax.steps.by_block import named
 from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import Prepared
 

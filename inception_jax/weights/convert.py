@@ -15,7 +15,7 @@ from inception_jax.weights import weight_file
 from inception_jax.weights.files import written
 from inception_jax.weights.files.opened import opened, parts
 from inception_jax.weights.input_normalisation import renormalised
-from inception_jax.weights.layouts.catalogue.catalogue import head_classes, layout
+from inception_jax.weights.layouts.catalogue import head_classes, layout
 from inception_jax.weights.trained import Trained, own_scales
 
 # What the names in our own files begin with.

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from inception_jax.config.sections import Data
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
-from inception_jax.parallel.mesh import mesh
+from inception_jax.parallel import mesh
 from inception_jax.weights import weight_file
 
 

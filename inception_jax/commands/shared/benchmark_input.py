@@ -16,8 +16,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         devices, or there is no time.
     """
     from inception_jax.config.experiment import experiment
-    from inception_jax.data.sources.open.open import open_source
-    from inception_jax.parallel.mesh import mesh
+    from inception_jax.data.sources.open import open_source
+    from inception_jax.parallel import mesh
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     """
     # The compiler for TPUs complains that it has none.
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    from inception_jax.parallel.mesh import mesh as parallel
+    from inception_jax.parallel import mesh as parallel
     from inception_jax.speed.roofline import CHIPS
 
     devices = parallel.topology(options.topology) if options.topology else None
