@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Example, Source
 from inception_jax.data.geometry import random_area_crop
@@ -200,7 +200,7 @@ def show(found: dict[str, list[Rates]]) -> str:
     rows += [row(name, 'clock') for name in (all_ours, all_theirs)]
     return '\n'.join(
         [
-            table(('', 'images in', 'median', 'range'), rows),
+            markdown_table(('', 'images in', 'median', 'range'), rows),
             '',
             ratio(transform, lean, 'core'),
             ratio(thread, lean, 'core'),

@@ -26,9 +26,9 @@ import jax
 import numpy as np
 
 from inception_jax.lab.replay import CLOCKS
-from inception_jax.runs import records as logs
+from inception_jax.runs.records import read_records
 from inception_jax.training import resume
-from inception_jax.training.states import opened
+from inception_jax.training.states import open_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,7 +87,7 @@ def campaign(workdir: Path, options: argparse.Namespace) -> collections.Counter:
         process.send_signal(signal.SIGKILL)
         process.wait()
         kinds[kind] += 1
-        step = max([0, *(r['step'] for r in logs.read(workdir))])
+        step = max([0, *(r['step'] for r in read_records(workdir))])
         print(f'kill {number + 1} {kind}: recorded up to step {step}', flush=True)
     return kinds
 
@@ -141,7 +141,7 @@ def compare(one: Path, other: Path) -> list[str]:
     """Returns in what two finished runs differ."""
     differences = []
     records = [
-        [{n: x for n, x in r.items() if n not in CLOCKS} for r in logs.read(folder)]
+        [{n: x for n, x in r.items() if n not in CLOCKS} for r in read_records(folder)]
         for folder in (one, other)
     ]
     if records[0] != records[1]:
@@ -149,7 +149,7 @@ def compare(one: Path, other: Path) -> list[str]:
     lines = (one / 'metrics.jsonl').read_text().splitlines()
     if len(lines) != len({json.dumps(_place(line)) for line in lines}):
         differences.append('records are double')
-    states = [resume.newest(opened(folder))[0] for folder in (one, other)]
+    states = [resume.newest_state(open_run(folder))[0] for folder in (one, other)]
     for name in vars(states[0]):
         pair = [jax.tree.leaves(getattr(state, name)) for state in states]
         if not all(map(_same, *pair)):

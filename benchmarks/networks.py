@@ -26,8 +26,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.commands.shared.benchmark_tables import GIB
-from inception_jax.commands.shared.cli import table
-from inception_jax.model.execution import check
+from inception_jax.commands.shared.cli import markdown_table
+from inception_jax.model.execution import check_execution
 
 # The networks of the paper, then the released ones; with the nearest that timm has.
 NETWORKS = {
@@ -153,7 +153,7 @@ def main() -> int:
     try:
         executions = dict.fromkeys(options.execution or ['fast'])
         for execution in executions:
-            check(execution)
+            check_execution(execution)
         options.output.mkdir(parents=True, exist_ok=True)
         return _work(options, executions)
     except (ValueError, OSError) as error:
@@ -192,7 +192,9 @@ def _work(options: argparse.Namespace, executions: Iterable[str]) -> int:
             row = {'asked': flags} | json.loads(told)
             path.write_text(json.dumps(row, indent=1) + '\n')
         lines += rows(row)
-        (options.output / 'networks.md').write_text(table(COLUMNS, lines) + '\n')
+        (options.output / 'networks.md').write_text(
+            markdown_table(COLUMNS, lines) + '\n'
+        )
     return status
 
 

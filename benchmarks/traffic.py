@@ -5,8 +5,8 @@ Command   JAX_PLATFORMS=cpu python benchmarks/traffic.py inception_resnet_v2 \\
 Needs     pip install "jax[tpu]"; no TPU
 Cost      two to four minutes for each execution on 2 cores
 Prints    a row for each execution, in Markdown: bytes as XLA counts them and those of
-          main memory (inception_jax/speed/traffic.py), the least time for them, compiling;
-          with --operations N the N operations that move most
+          main memory (inception_jax/speed/traffic.py), the least time for them,
+          compiling; with --operations N the N operations that move most
 
 The step is the product's, in bfloat16. The devices of the slice share the batch.
 """
@@ -15,17 +15,22 @@ import argparse
 import sys
 import time
 
-from inception_jax.commands.shared.cli import table
-from inception_jax.model.execution import check
+from inception_jax.commands.shared.cli import markdown_table
+from inception_jax.model.execution import check_execution
 from inception_jax.networks import load, scaled
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.mesh import (
+    device_mesh,
+    platform_of,
+    sharded_shapes,
+    topology_devices,
+)
 from inception_jax.speed import costs, traffic
 from inception_jax.speed.roofline import CHIPS
 from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import parts
+from inception_jax.training.programs import run_functions
 
 COLUMNS = (
     *('execution', 'TFLOP', 'bytes accessed, GB', 'main memory, GB'),
@@ -36,13 +41,13 @@ COLUMNS = (
 def compiled(network, execution: str, devices, batch_size: int):
     """Compiles the train step for devices that are not there."""
     recipe = recipe_of(dtype='bfloat16', execution=execution)
-    mesh = parallel.mesh_of(devices=devices)
-    pure = parts(network, recipe, None, parallel.platform(mesh))
+    mesh = device_mesh(devices=devices)
+    pure = run_functions(network, recipe, None, platform_of(mesh))
     step = compiled_train_step(pure.step, mesh, 'jit')
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
-    batch = costs.batch(network, batch_size * mesh.size, mesh)
-    return step.lower(parallel.shapes(state, mesh), batch).compile()
+    batch = costs.batch_shapes(network, batch_size * mesh.size, mesh)
+    return step.lower(sharded_shapes(state, mesh), batch).compile()
 
 
 def row(execution: str, step, chip, seconds: float) -> list[str]:
@@ -74,9 +79,9 @@ def main() -> int:
     executions = options.execution or ['plain', 'fast']
     try:
         for execution in executions:
-            check(execution)
+            check_execution(execution)
         network = scaled(load(options.network), depth=options.depth)
-        devices = parallel.topology(options.topology)
+        devices = topology_devices(options.topology)
         chip = CHIPS[devices[0].device_kind]
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -89,11 +94,11 @@ def main() -> int:
         begun = time.perf_counter()
         step = compiled(network, execution, devices, options.batch_size)
         rows.append(row(execution, step, chip, time.perf_counter() - begun))
-        most = sorted(traffic.moved(step.as_text()), reverse=True)
+        most = sorted(traffic.memory_transfers(step.as_text()), reverse=True)
         for operation in most[: options.operations]:
             megabytes = f'{operation.bytes / 1e6:.0f} MB'
             print(megabytes, operation.result[:80], operation.source[-80:])
-    print(table(COLUMNS, rows))
+    print(markdown_table(COLUMNS, rows))
     return 0
 
 

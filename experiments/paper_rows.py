@@ -10,7 +10,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from experiments.study import mean_and_range
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.evaluation import probabilities, scores
 from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.evaluation.scores import Scores
@@ -83,7 +83,7 @@ def _ours(row: Row, by_network: Mapping[str, list[Probabilities]]) -> Ours:
         files = []
     alone = together = [scores.scores(found) for found in files]
     if row.is_ensemble and files:
-        together = [scores.scores(probabilities.mean(files))]
+        together = [scores.scores(probabilities.ensemble(files))]
     counts = {name: len(found) for name, found in members.items()}
     return Ours(row, counts, together, alone, any(map(_is_relative, files)))
 
@@ -115,7 +115,7 @@ def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -
                 if any(one.relatives for one in rows)
                 else ''
             ),
-            table(
+            markdown_table(
                 (
                     'network',
                     'runs',

@@ -15,11 +15,16 @@ from experiments.paper_rows import Table, ours, picture, text, write_csv
 from experiments.study import Size
 from inception_jax.commands.evaluate import told
 from inception_jax.commands.shared import error_tables
-from inception_jax.commands.shared.cli import Parser, carry_out, progress, told_late
+from inception_jax.commands.shared.cli import (
+    Parser,
+    image_progress,
+    mistakes_as_failures,
+    run_command,
+)
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
 
 if TYPE_CHECKING:
-    from inception_jax.evaluation.evaluate import Ready
+    from inception_jax.evaluation.evaluate import Evaluation
 
 # Four networks of the first kind and three of the others, as Table 5 needs.
 LAPTOP = Size(
@@ -54,7 +59,7 @@ def run(module: ModuleType, paper: Table, arguments: list[str] | None = None) ->
     name = f'table_{paper.number}'
     options = _options(module, name, arguments)
     options.output = options.output or Path('results') / name
-    return carry_out(f'{name}.py', lambda: _prepare(module, paper, options))
+    return run_command(f'{name}.py', lambda: _prepare(module, paper, options))
 
 
 def _options(module, name: str, arguments) -> argparse.Namespace:
@@ -92,15 +97,15 @@ def _prepare(module, paper: Table, options) -> Callable[[], int]:
         )
     if options.source and not options.scale:
         raise ValueError('--source belongs to --scale; a run has its own images')
-    from inception_jax.runtime.files import writing
+    from inception_jax.runtime.files import refuse_unwritable
 
-    out = error_tables.excluded(options)
+    out = error_tables.read_excluded(options)
     paths, train = options.paths, lambda: 0
     if options.scale:
         paths, train = [options.runs], _training(options)
     else:
         _check(paper, list(_one_by_one(paths)))
-    with writing(options.output):
+    with refuse_unwritable(options.output):
         options.output.mkdir(parents=True, exist_ok=True)
     return lambda: train() or _work(module, paper, options.output, out, paths)
 
@@ -142,57 +147,58 @@ def _images(images: dict) -> str:
 
 def _training(options) -> Callable[[], int]:
     """Prepares the runs of a scale; returns what trains those that are not done."""
-    from inception_jax.lab import grid, sweep
+    from inception_jax.lab import sweep
+    from inception_jax.lab.grid import write_sweep
 
     found = study.plan(LAPTOP, options.runs, options.source)
-    prepared = sweep.prepared(found, 'sequential')
-    grid.claim(found)
+    prepared = sweep.prepare_members(found, 'sequential')
+    write_sweep(found)
 
     def train() -> int:
         print(f'{len(prepared)} members in {found.folder}', flush=True)
-        summary = sweep.run(found, prepared, engine='sequential')
-        print(sweep.text(summary), flush=True)
+        summary = sweep.run_members(found, prepared, engine='sequential')
+        print(sweep.sweep_text(summary), flush=True)
         return 128 + summary.signal if summary.signal else int(summary.failed > 0)
 
     return train
 
 
 def _work(module, paper: Table, folder: Path, out, paths) -> int:
-    from inception_jax.evaluation import scores
-    from inception_jax.plots.paper_table import beside
+    from inception_jax.evaluation.scores import without_images
+    from inception_jax.plots.paper_table import draw_paper_table
 
     files = []
     for path in _one_by_one(paths):
         files.append(_answer(_opened(path, paper)))
         print(f'{files[-1].about["network"]}: {path}', flush=True)
-    with told_late():
+    with mistakes_as_failures():
         check_same_images(files)
         if out is not None:
-            files = [scores.without(found, out) for found in files]
+            files = [without_images(found, out) for found in files]
     rows = ours(paper, files)
     title = inspect.getdoc(module).splitlines()[0].removesuffix('.')
     found = text(title, paper, files[0], rows)
     (folder / 'table.md').write_text(found)
     write_csv(folder / 'table.csv', rows)
-    beside(picture(rows), folder / 'table')
+    draw_paper_table(picture(rows), folder / 'table')
     print(f'\n{found}\n{folder / "table.png"}')
     return 0
 
 
 def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, and of a sweep its members."""
-    from inception_jax.lab import grid
-    from inception_jax.runs import workdir
+    from inception_jax.lab.grid import read_sweep
+    from inception_jax.runs.workdir import is_sweep
 
     for path in paths:
-        if workdir.is_sweep(path):
-            found = grid.read(path)
+        if is_sweep(path):
+            found = read_sweep(path)
             yield from map(found.workdir, found.members)
         else:
             yield path
 
 
-def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
+def _opened(path: Path, paper: Table) -> 'Probabilities | Evaluation':
     """Returns the probabilities of a file, or an evaluation that is ready.
 
     Raises:
@@ -201,8 +207,8 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     from inception_jax.evaluation import evaluate, probabilities
 
     if path.is_dir():
-        return evaluate.ready_of_run(path, crops=paper.crops)
-    found = probabilities.load(path)
+        return evaluate.prepare_run_evaluation(path, crops=paper.crops)
+    found = probabilities.load_probabilities(path)
     if found.about.get('crops') != paper.crops or 'network' not in found.about:
         what = f'{found.about.get("crops")} crops'
         what = 'an ensemble' if 'ensemble' in found.about else what
@@ -213,10 +219,10 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Ready':
     return found
 
 
-def _answer(opened: 'Probabilities | Ready') -> Probabilities:
+def _answer(opened: 'Probabilities | Evaluation') -> Probabilities:
     from inception_jax.evaluation import evaluate
 
     if isinstance(opened, Probabilities):
         return opened
     with told('restore it, or evaluate the run with --skip-unreadable'):
-        return evaluate.answer(opened, progress(len(opened.asked.source)))
+        return evaluate.evaluate(opened, image_progress(len(opened.asked.source)))

@@ -35,7 +35,7 @@ from statistics import mean
 
 from experiments import study
 from experiments.study import Row, Size, died, mean_and_range, spread
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.lab.grid import Sweep
 
 Curve = list[tuple[float, float]]  # Epochs, and top-1 errors in percent.
@@ -108,10 +108,10 @@ PAPER = Size(
 
 def conclude(sweep: Sweep) -> str:
     """Draws our curves beside the paper's, and returns what they say."""
-    from inception_jax.plots.paper_curves import pairs
+    from inception_jax.plots.paper_curves import draw_pairs
 
     rows = [row | measured(sweep, row['member']) for row in study.rows(sweep)]
-    pairs(panels(rows), sweep.folder / 'figures' / 'pairs')
+    draw_pairs(panels(rows), sweep.folder / 'figures' / 'pairs')
     return f'{remarks(rows)}\n\n![Curves](figures/pairs.png)'
 
 
@@ -193,10 +193,10 @@ def measured(sweep: Sweep, member: str) -> Row:
     """Returns what is known of a member beside its row."""
     from inception_jax.config.experiment import experiment
     from inception_jax.networks.shapes import measure
-    from inception_jax.runs import records as logs
+    from inception_jax.runs.records import read_records
 
     network = experiment(sweep.config_of(member)).network
-    records = logs.read(sweep.workdir(member))
+    records = read_records(sweep.workdir(member))
     evaluated = [r for r in records if r['split'] == 'evaluation']
     rates = [r['images_per_second'] for r in records if 'images_per_second' in r]
     return {
@@ -248,7 +248,7 @@ def _epochs_table(rows: list[Row]) -> str:
             by_seed = ', '.join(f'{ratio:.2f}' for ratio in of_seeds)
             lines.append((NAMES[plain], NAMES[residual], f'{error} %', *two, by_seed))
     columns = ('without', 'with', 'error', 'epochs without', 'epochs with')
-    return table((*columns, 'ratio by seed'), lines)
+    return markdown_table((*columns, 'ratio by seed'), lines)
 
 
 def _networks_table(rows: list[Row]) -> str:
@@ -260,7 +260,7 @@ def _networks_table(rows: list[Row]) -> str:
             rate, error = spread(runs, 'images_per_second'), spread(runs, 'top_1_error')
             lines.append((NAMES[name], macs, len(runs), rate, error))
     columns = ('network', 'million multiply-adds', 'runs', 'images/s')
-    return table((*columns, 'top-1 error at the end, %'), lines)
+    return markdown_table((*columns, 'top-1 error at the end, %'), lines)
 
 
 if __name__ == '__main__':

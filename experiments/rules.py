@@ -35,7 +35,7 @@ from statistics import mean
 
 from experiments import study
 from experiments.study import Row, Size, lives, remark, spread, verdicts
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.lab.grid import Sweep
 from inception_jax.networks.rules import RULES
 
@@ -176,7 +176,7 @@ def _table(by_rule: dict[str, list[Row]]) -> str:
         for rule, rows in by_rule.items()
     ]
     columns = ('rule', 'seeds', 'verdicts', 'silent channels, %', 'training error, %')
-    return table(columns, lines)
+    return markdown_table(columns, lines)
 
 
 if __name__ == '__main__':

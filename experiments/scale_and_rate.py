@@ -31,7 +31,7 @@ from statistics import mean
 
 from experiments import study
 from experiments.study import Row, Size, learned, lives, remark, spread, verdicts
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.lab.grid import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
@@ -235,7 +235,7 @@ def _table(rows: list[Row]) -> str:
         silent, error = spread(same, 'dead_channels', 100), spread(same, ERROR)
         lines.append((start, f'{scale:g}', f'{rate:g}', verdicts(same), silent, error))
     columns = ('start', 'scale', 'rate', 'verdicts', 'silent channels, %')
-    return table((*columns, 'training error, %'), lines)
+    return markdown_table((*columns, 'training error, %'), lines)
 
 
 if __name__ == '__main__':

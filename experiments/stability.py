@@ -21,7 +21,7 @@ from typing import Any
 
 from experiments import study
 from experiments.study import Row, Size, died, learned, lives, remark, spread
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.lab.grid import Sweep
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
@@ -195,7 +195,7 @@ def _table(rows: list[Row]) -> str:
         error = spread(same, 'train_top_1_error')
         lines.append((filters, f'{scale:g}', len(same), dead, silent, error))
     silent, error = 'silent channels, %', 'training error, %'
-    return table(('filters', 'scale', 'seeds', 'dead', silent, error), lines)
+    return markdown_table(('filters', 'scale', 'seeds', 'dead', silent, error), lines)
 
 
 if __name__ == '__main__':

@@ -16,13 +16,19 @@ from statistics import mean
 from types import ModuleType
 from typing import Any
 
-from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, carry_out
-from inception_jax.config.files import config as load_config
-from inception_jax.config.overrides import flat, override
-from inception_jax.lab import grid as members
-from inception_jax.lab.grid import Sweep
-from inception_jax.runs import workdir
-from inception_jax.stability.verdicts import LOST, counts
+from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, run_command
+from inception_jax.config.files import load_config
+from inception_jax.config.overrides import flatten, override
+from inception_jax.lab.grid import (
+    Sweep,
+    grid_product,
+    name_members,
+    open_sweep,
+    parse_shard,
+    write_sweep,
+)
+from inception_jax.runs.workdir import log_command
+from inception_jax.stability.verdicts import LOST, verdict_counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
@@ -69,7 +75,7 @@ def run(
     # Networks of the experiments, for members that name one by its path.
     sys.path.append(str(CONFIGS.parent))
     size = sizes[options.scale]
-    return carry_out(
+    return run_command(
         f'{options.name}.py', lambda: _prepare(module, size, conclude, options)
     )
 
@@ -94,12 +100,12 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
 
 
 def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
-    shard = members.shard(options.shard)
+    shard = parse_shard(options.shard)
     found = plan(size, options.output, options.source)
     from inception_jax.lab import sweep
 
-    prepared = sweep.prepared(found, options.engine)
-    members.claim(found)
+    prepared = sweep.prepare_members(found, options.engine)
+    write_sweep(found)
     return lambda: _work(module, found, prepared, conclude, options, shard)
 
 
@@ -111,7 +117,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
         folder holds another sweep.
     """
     base = override(load_config(str(CONFIGS / size.config), []), size.changes)
-    changes = [c for grid in size.grids for c in members.product(base, grid)]
+    changes = [c for grid in size.grids for c in grid_product(base, grid)]
     source = source or _at_hand(base)
     if source == 'digits':
         if base['data']['source'] != 'tfds:cifar10':
@@ -119,11 +125,11 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
                 f'digits stand in for CIFAR-10, not for {base["data"]["source"]}; use '
                 'another --scale'
             )
-        base = override(base, _stretched(flat(base)) | DIGITS)
+        base = override(base, _stretched(flatten(base)) | DIGITS)
         changes = map(_stretched, changes)
     else:
         base = override(base, {'data.source': source})
-    return members.opened(folder, base, members.named(changes))
+    return open_sweep(folder, base, name_members(changes))
 
 
 def _at_hand(base: dict) -> str:
@@ -150,18 +156,19 @@ def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _work(module, found, prepared, conclude, options, shard) -> int:
-    from inception_jax.lab import sweep, table
+    from inception_jax.lab import sweep
+    from inception_jax.lab.table import sweep_rows
     from inception_jax.reports import report
 
     print(f'{len(prepared)} members in {found.folder}', flush=True)
     # It would be of the members so far.
     (found.folder / 'verdict.md').unlink(missing_ok=True)
-    workdir.note_command(found.folder)
-    summary = sweep.run(found, prepared, engine=options.engine, shard=shard)
-    print(sweep.text(summary))
+    log_command(found.folder)
+    summary = sweep.run_members(found, prepared, engine=options.engine, shard=shard)
+    print(sweep.sweep_text(summary))
     if summary.signal:
         return 128 + summary.signal
-    ended = Counter(row['verdict'] for row in table.rows(found))
+    ended = Counter(row['verdict'] for row in sweep_rows(found))
     if left := ended['unfinished']:
         print(
             f'{left} members are left to other parts; run this again when they are done'
@@ -183,9 +190,9 @@ def _head(module, found, failed: int) -> str:
 
 def rows(sweep: Sweep) -> list[Row]:
     """Returns the rows of the members that came to an end; failed ones tell nothing."""
-    from inception_jax.lab import table
+    from inception_jax.lab.table import sweep_rows
 
-    return [row for row in table.rows(sweep) if row['verdict'] != 'failed']
+    return [row for row in sweep_rows(sweep) if row['verdict'] != 'failed']
 
 
 def lives(row: Row) -> bool:
@@ -223,7 +230,7 @@ def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
 
 def verdicts(rows: Iterable[Row]) -> str:
     """Returns how many rows have which verdict, and which of them learned nothing."""
-    return counts(map(_outcome, rows))
+    return verdict_counts(map(_outcome, rows))
 
 
 def _outcome(row: Row) -> str:

@@ -20,7 +20,7 @@ from inception_jax.commands import (
     sweep,
     train,
 )
-from inception_jax.commands.shared.cli import Parser, carry_out
+from inception_jax.commands.shared.cli import Parser, run_command
 from inception_jax.runtime import allocator
 from inception_jax.runtime.version import VERSION
 
@@ -44,7 +44,7 @@ COMMANDS = {
 
 def start() -> int:
     """Runs the command of a process of its own, which may start again first."""
-    allocator.start_again()
+    allocator.restart_with_jemalloc()
     return main()
 
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(arguments)
     sys.path.append(os.getcwd())
     command = COMMANDS[options.name]
-    return carry_out(
+    return run_command(
         f'inception-jax {options.name}', lambda: command.run(options, rest)
     )
 

@@ -13,7 +13,7 @@ from inception_jax.runtime import xla_flags
 # Tests compile more than they compute, so LLVM optimizes nothing unless XLA_FLAGS is
 # given. The other flags are those that a command sets, so that it has the same bits.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
-xla_flags.add(os.environ)
+xla_flags.add_flags(os.environ)
 
 # What one test has compiled no other compiles again, in whichever process it runs.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:

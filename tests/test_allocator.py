@@ -47,7 +47,7 @@ def without_jemalloc(monkeypatch, setting):
 
 
 def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
-    found = allocator.wanted({})
+    found = allocator.is_jemalloc_wanted({})
     assert found[PRELOAD] == 'libjemalloc.so.2'
     assert 'dirty_decay_ms:-1' in found[JEMALLOC]
     assert 'narenas:1' in found[JEMALLOC]
@@ -58,47 +58,47 @@ def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
 def test_jemalloc_asks_for_no_huge_pages_where_all_have_them_or_none(
     with_jemalloc, setting, said
 ):
-    assert 'thp:always' in allocator.wanted({})[JEMALLOC]
+    assert 'thp:always' in allocator.is_jemalloc_wanted({})[JEMALLOC]
     setting.write_text(said)
-    assert 'thp' not in allocator.wanted({})[JEMALLOC]
+    assert 'thp' not in allocator.is_jemalloc_wanted({})[JEMALLOC]
 
 
 @pytest.mark.parametrize('said', ['[always] madvise never', 'always madvise [never]'])
 def test_nor_does_the_c_library(without_jemalloc, setting, said):
     setting.write_text(said)
-    assert allocator.wanted({}) == {}
+    assert allocator.is_jemalloc_wanted({}) == {}
 
 
 def test_the_c_library_stands_in_for_it_and_keeps_its_other_tunables(without_jemalloc):
-    assert allocator.wanted({}) == {GLIBC: 'glibc.malloc.hugetlb=1'}
+    assert allocator.is_jemalloc_wanted({}) == {GLIBC: 'glibc.malloc.hugetlb=1'}
     given = {GLIBC: 'glibc.malloc.arena_max=1'}
-    assert allocator.wanted(given) == {
+    assert allocator.is_jemalloc_wanted(given) == {
         GLIBC: 'glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1'
     }
-    assert allocator.wanted({GLIBC: 'glibc.malloc.hugetlb=0'}) == {}
+    assert allocator.is_jemalloc_wanted({GLIBC: 'glibc.malloc.hugetlb=0'}) == {}
 
 
 @pytest.mark.parametrize('version', [(), (2, 34)])
 def test_not_a_c_library_that_does_not_ask(without_jemalloc, monkeypatch, version):
     monkeypatch.setattr(allocator, 'glibc', lambda: version)
-    assert allocator.wanted({}) == {}
+    assert allocator.is_jemalloc_wanted({}) == {}
 
 
 def test_not_without_the_setting_of_linux(without_jemalloc, setting):
     setting.unlink()
-    assert allocator.wanted({}) == {}
+    assert allocator.is_jemalloc_wanted({}) == {}
 
 
 @pytest.mark.parametrize('environ', [{SWITCH: '0'}, {SWITCH: ASKED}, {PRELOAD: 'x'}])
 def test_nothing_is_changed_where_the_user_or_we_have_said_a_word(
     with_jemalloc, environ
 ):
-    assert allocator.wanted(environ) == {}
+    assert allocator.is_jemalloc_wanted(environ) == {}
 
 
 def test_settings_of_jemalloc_of_the_users_own_stay_his(with_jemalloc, monkeypatch):
     monkeypatch.setattr(allocator, 'glibc', lambda: ())
-    assert allocator.wanted({JEMALLOC: 'narenas:1'}) == {}
+    assert allocator.is_jemalloc_wanted({JEMALLOC: 'narenas:1'}) == {}
 
 
 def test_a_peer_gets_the_variables_without_what_we_added():
@@ -166,7 +166,9 @@ def test_the_installed_command_starts_again_too(monkeypatch):
     (entry,) = project['scripts'].values()
     module, _, name = entry.partition(':')
     done = []
-    monkeypatch.setattr(allocator, 'start_again', lambda: done.append('again'))
+    monkeypatch.setattr(
+        allocator, 'restart_with_jemalloc', lambda: done.append('again')
+    )
     monkeypatch.setattr(sys, 'argv', ['inception-jax', '--version'])
     with pytest.raises(SystemExit, match='0'):
         getattr(importlib.import_module(module), name)()
@@ -175,7 +177,9 @@ def test_the_installed_command_starts_again_too(monkeypatch):
 
 def test_importing_the_command_line_starts_nothing(monkeypatch):
     monkeypatch.setattr(os, 'execve', lambda *_: pytest.fail('started'))
-    monkeypatch.setattr(allocator, 'wanted', lambda environ: {'MORE': 'memory'})
+    monkeypatch.setattr(
+        allocator, 'is_jemalloc_wanted', lambda environ: {'MORE': 'memory'}
+    )
     monkeypatch.delitem(sys.modules, 'inception_jax.__main__', raising=False)
     from inception_jax.__main__ import main
 

@@ -9,7 +9,7 @@ import pytest
 from test_train import arguments, last_state
 
 from inception_jax.__main__ import main
-from inception_jax.training import initial_weights
+from inception_jax.training.initial_weights import _check_network
 from inception_jax.weights import trained, weight_file
 
 
@@ -30,7 +30,7 @@ def begin(workdir, weights, **changes):
 
 
 def blocks_of(weights):
-    return trained.of_weights(weights, 'tiny:NET').variables
+    return trained.trained_weights(weights, 'tiny:NET').variables
 
 
 def equal(one, other):
@@ -128,7 +128,7 @@ def test_a_file_that_was_changed_is_refused(weights, tmp_path, capsys):
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     copy.write_bytes(data)
-    weight_file.beside(copy).write_bytes(weight_file.beside(weights).read_bytes())
+    weight_file.info_path(copy).write_bytes(weight_file.info_path(weights).read_bytes())
     assert begin(tmp_path / 'run', copy) == 2
     assert 'its SHA-256 is another' in capsys.readouterr().err
 
@@ -137,7 +137,7 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     run, place = tmp_path / 'run', tmp_path / 'w.safetensors'
 
     def put(path):
-        for one in (place, weight_file.beside(place)):
+        for one in (place, weight_file.info_path(place)):
             one.write_bytes(path.with_suffix(one.suffix).read_bytes())
 
     put(weights)
@@ -174,13 +174,13 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
     with pytest.raises(
         ValueError, match='with other blocks than those of inception_v3'
     ):
-        initial_weights._check_network(theirs, ours)
-    initial_weights._check_network(theirs, dataclasses.replace(theirs, classes=5))
+        _check_network(theirs, ours)
+    _check_network(theirs, dataclasses.replace(theirs, classes=5))
 
 
 def test_another_crop_than_that_of_the_weights_is_told(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
-    initial_weights._check_network(narrow.V4, ours)
+    _check_network(narrow.V4, ours)
     assert 'evaluated otherwise: --config.network.square_crop=False' in (
         capsys.readouterr().err
     )

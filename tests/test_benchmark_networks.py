@@ -400,9 +400,9 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
 
 @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
-    from inception_jax.config.files import config
+    from inception_jax.config.files import load_config
 
-    found = config(str(ROOT / 'configs' / f'imagenet_{name}.py'), [])
+    found = load_config(str(ROOT / 'configs' / f'imagenet_{name}.py'), [])
     recipe = work.recipe_of(dtype='float32')
     given = {field: found['recipe'][field] for field in work.CHOICES}
     assert given == work.CHOICES | {'colour': 'full'}
@@ -421,12 +421,16 @@ def test_a_twin_computes_what_the_peer_does():
     assert all(load(name) for name in names)
     # timm's Inception-v4 is that of the paper, but for gammas.
     released, paper = load('inception_v4_slim'), load('inception_v4')
-    assert figures.macs(released, 'forward') == figures.macs(paper, 'forward')
+    assert figures.forward_macs(released, 'forward') == figures.forward_macs(
+        paper, 'forward'
+    )
 
 
 def test_an_auxiliary_head_counts_where_the_peer_can_have_one():
     network = load('inception_v3')
-    assert figures.macs(network, 'train') > figures.macs(network, 'forward')
+    assert figures.forward_macs(network, 'train') > figures.forward_macs(
+        network, 'forward'
+    )
     timm = relatives.relative('timm', 'inception_v3')
     keras = relatives.relative('keras', 'inception_v3')
     assert relatives.comparable(network, timm) == network

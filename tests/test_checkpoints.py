@@ -13,6 +13,7 @@ import pytest
 from test_steps import begin
 
 from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import _copier, device_mesh, distribute, shardings
 from inception_jax.runs import checkpoints
 
 ABOUT = {'run': {'inception_jax': '0.1.0', 'network': 'tiny'}, 'interval': [1.5]}
@@ -29,9 +30,9 @@ def scaled(factor):
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkpoints')
-    with checkpoints.manager(folder, keep=3) as manager:
+    with checkpoints.open_manager(folder, keep=3) as manager:
         for step in (1, 2):
-            checkpoints.save(manager, state_at(step), ABOUT)
+            checkpoints.save_checkpoint(manager, state_at(step), ABOUT)
     return folder
 
 
@@ -45,7 +46,7 @@ def anyones(about):
 
 
 def restored(folder, accept=anyones, like=None, **options):
-    return checkpoints.restore(folder, like or begin(), accept, **options)
+    return checkpoints.restore_checkpoint(folder, like or begin(), accept, **options)
 
 
 def data(folder):
@@ -111,9 +112,9 @@ def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path, capfd):
         dataclasses.replace(state_at(step), params={'kernel': values[step - 1]})
         for step in (1, 2)
     ]
-    with checkpoints.manager(tmp_path, keep=3) as manager:
+    with checkpoints.open_manager(tmp_path, keep=3) as manager:
         for state in states:
-            checkpoints.save(manager, state, ABOUT)
+            checkpoints.save_checkpoint(manager, state, ABOUT)
     like = jax.tree.map(jax.numpy.asarray, states[0])
     files = sorted((tmp_path / '2' / 'state' / 'ocdbt.process_0' / 'd').iterdir())
     sizes = [path.stat().st_size for path in files]
@@ -171,8 +172,8 @@ def test_one_without_sums_is_taken_at_its_word(folder, monkeypatch):
     (folder / 'old').mkdir()
     monkeypatch.setattr(checkpoints, '_sums', lambda state: {})
     monkeypatch.setattr(checkpoints, '_form', lambda state: None)
-    with checkpoints.manager(folder / 'old', keep=1) as manager:
-        checkpoints.save(manager, state_at(3), ABOUT)
+    with checkpoints.open_manager(folder / 'old', keep=1) as manager:
+        checkpoints.save_checkpoint(manager, state_at(3), ABOUT)
     path = next((folder / 'old' / '3' / 'about').iterdir())
     about = json.loads(path.read_text())
     del about['sums'], about['form']
@@ -183,25 +184,25 @@ def test_one_without_sums_is_taken_at_its_word(folder, monkeypatch):
 
 def test_the_best_are_kept_beside_the_last(tmp_path):
     errors = {1: 50.0, 2: 30.0, 3: 40.0, 4: None, 5: 60.0, 6: None}
-    with checkpoints.manager(tmp_path, keep=2, best=1, always=(1,)) as manager:
+    with checkpoints.open_manager(tmp_path, keep=2, best=1, always=(1,)) as manager:
         for step, error in errors.items():
-            checkpoints.save(manager, state_at(step), ABOUT, error)
-    assert sorted(checkpoints.steps(tmp_path)) == [1, 2, 5, 6]
+            checkpoints.save_checkpoint(manager, state_at(step), ABOUT, error)
+    assert sorted(checkpoints.checkpoint_steps(tmp_path)) == [1, 2, 5, 6]
 
 
 def test_the_best_stay_so_when_a_run_is_started_again(tmp_path):
     for errors in ({1: 10.0, 2: 50.0}, {3: 40.0, 4: 60.0}, {5: 5.0, 6: 70.0}):
-        with checkpoints.manager(tmp_path, keep=1, best=2) as manager:
+        with checkpoints.open_manager(tmp_path, keep=1, best=2) as manager:
             for step, error in errors.items():
-                checkpoints.save(manager, state_at(step), ABOUT, error)
-    assert sorted(checkpoints.steps(tmp_path)) == [1, 5, 6]
+                checkpoints.save_checkpoint(manager, state_at(step), ABOUT, error)
+    assert sorted(checkpoints.checkpoint_steps(tmp_path)) == [1, 5, 6]
 
 
 def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
     left = tmp_path / '1.orbax-checkpoint-tmp'
     left.mkdir()
-    with checkpoints.manager(tmp_path, keep=1) as manager:
-        checkpoints.save(manager, state_at(2), ABOUT)
+    with checkpoints.open_manager(tmp_path, keep=1) as manager:
+        checkpoints.save_checkpoint(manager, state_at(2), ABOUT)
     assert not left.exists()
 
 
@@ -217,13 +218,13 @@ def test_that_processes_disagree_is_no_damage(folder, monkeypatch):
 @pytest.mark.parametrize('places', [(1, 4), (4, 1), (2, 2)])
 def test_a_state_goes_to_other_devices_with_its_bits(places, tmp_path, monkeypatch):
     monkeypatch.setattr(mesh, 'LEAST_SPLIT_KERNEL', 64)
-    mesh._copier.cache_clear()
-    before, after = (mesh.mesh_of(count) for count in places)
-    with checkpoints.manager(tmp_path, keep=1) as manager:
-        checkpoints.save(manager, mesh.spread(state_at(1), before), ABOUT)
-    found = restored(tmp_path, like=mesh.spread(begin(), after)).state
+    _copier.cache_clear()
+    before, after = (device_mesh(count) for count in places)
+    with checkpoints.open_manager(tmp_path, keep=1) as manager:
+        checkpoints.save_checkpoint(manager, distribute(state_at(1), before), ABOUT)
+    found = restored(tmp_path, like=distribute(begin(), after)).state
     chex.assert_trees_all_equal(found.params, scaled(1))
-    expected = jax.tree.leaves(mesh.places(found.params, after))
+    expected = jax.tree.leaves(shardings(found.params, after))
     assert [x.sharding for x in jax.tree.leaves(found.params)] == expected
 
 
@@ -233,9 +234,9 @@ def test_a_disk_that_does_not_take_it_is_one_line(tmp_path):
     try:
         with (
             pytest.raises(checkpoints.NotSaved, match='no checkpoint could be written'),
-            checkpoints.manager(tmp_path, keep=1) as manager,
+            checkpoints.open_manager(tmp_path, keep=1) as manager,
         ):
-            checkpoints.save(manager, state_at(1), ABOUT)
+            checkpoints.save_checkpoint(manager, state_at(1), ABOUT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert checkpoints.steps(tmp_path) == []
+    assert checkpoints.checkpoint_steps(tmp_path) == []

@@ -15,7 +15,7 @@ from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import choose
 from inception_jax.weights import trained, weight_file
-from inception_jax.weights.files import written
+from inception_jax.weights.files import write
 from inception_jax.weights.layouts import pytorch
 from inception_jax.weights.layouts.catalogue import LAYOUTS
 
@@ -111,8 +111,10 @@ def same(found, expected):
 def test_a_file_in_a_layout_becomes_one_of_ours(layout, name, tmp_path, capsys):
     variables, arrays = made(layout, name)
     path = tmp_path / ('a.h5' if layout == 'keras' else 'a.safetensors')
-    written.write(path, arrays)
-    one = trained.of_weights(read(path, layout, name, licence='MIT'), f'narrow:{name}')
+    write.write_arrays(path, arrays)
+    one = trained.trained_weights(
+        read(path, layout, name, licence='MIT'), f'narrow:{name}'
+    )
     assert one.network == network(layout, name)
     assert one.class_names == ('0', '1', '2', '3', '4')
     # Folding divides and multiplies by a factor.
@@ -133,7 +135,7 @@ def test_what_a_layout_says_of_images_is_in_the_json(tmp_path):
     for layout, name in (('timm', 'V2'), ('facenet', 'V1'), ('slim', 'V4')):
         save_file(made(layout, name)[1], tmp_path / 'a')
         about = json.loads(
-            weight_file.beside(read(tmp_path / 'a', layout, name)).read_text()
+            weight_file.info_path(read(tmp_path / 'a', layout, name)).read_text()
         )
         seen[layout] = tuple(about['preprocessing'].values())
         assert about['network'].get('batch_norm_gamma', False) == (layout == 'timm')
@@ -210,7 +212,7 @@ def classes_file(path, names):
 def test_the_background_of_1001_classes_goes_unless_it_is_named(tmp_path):
     variables, arrays = made('slim', 'V3', classes=1001)
     save_file(arrays, tmp_path / 'a')
-    one = trained.of_weights(read(tmp_path / 'a', 'slim', 'V3'), 'narrow:V3')
+    one = trained.trained_weights(read(tmp_path / 'a', 'slim', 'V3'), 'narrow:V3')
     assert one.class_names[:2] == ('n01440764', 'n01443537')
     assert len(one.class_names) == one.network.classes == 1000
     found, head = (x['params']['logits']['dense0'] for x in (one.variables, variables))
@@ -220,7 +222,7 @@ def test_the_background_of_1001_classes_goes_unless_it_is_named(tmp_path):
     (tmp_path / 'more').mkdir()
     (tmp_path / 'a').rename(tmp_path / 'more' / 'a')
     path = read(tmp_path / 'more' / 'a', 'slim', 'V3', classes=names)
-    one = trained.of_weights(path, 'narrow:V3')
+    one = trained.trained_weights(path, 'narrow:V3')
     assert one.class_names[:2] == ('nothing', '0')
     same(one.variables, variables)
 
@@ -230,6 +232,6 @@ def test_the_auxiliary_head_is_kept_where_it_is_asked_for(tmp_path):
         variables, arrays = made(layout, name, auxiliary=True)
         save_file(arrays, tmp_path / 'a')
         path = read(tmp_path / 'a', layout, name, auxiliary=True)
-        one = trained.of_weights(path, f'narrow:{name}')
+        one = trained.trained_weights(path, f'narrow:{name}')
         assert one.network.auxiliary
         same(one.variables, variables)

@@ -21,10 +21,10 @@ def ours(path, layout, name, scales=None):
     """Writes a file of ours, and returns its variables and those of its layout."""
     variables, arrays = made(layout, name)
     section = {'name': f'narrow:{name}', **layout_of(layout, name).fields}
-    about = weight_file.About(
+    about = weight_file.WeightInfo(
         section | {'auxiliary': False}, tuple('01234'), scales, {}, None
     )
-    weight_file.save(path, about, variables)
+    weight_file.save_weights(path, about, variables)
     return variables, arrays
 
 
@@ -41,7 +41,7 @@ def test_a_layout_and_back_is_exact(layout, name, tmp_path):
     assert not path.with_suffix('.json').exists()
     if layout != 'keras':
         same(load_file(path), arrays)
-    one = trained.of_weights(read(path, layout, name), f'narrow:{name}')
+    one = trained.trained_weights(read(path, layout, name), f'narrow:{name}')
     same(one.variables, variables)
 
 
@@ -71,14 +71,16 @@ def evaluated(path, capsys, *options):
     capsys.readouterr()
     options = ['evaluate', *options, f'--output={path}', '--format=json']
     assert main(options) == 0
-    return json.loads(capsys.readouterr().out)['errors'], probabilities.load(path)
+    return json.loads(capsys.readouterr().out)[
+        'errors'
+    ], probabilities.load_probabilities(path)
 
 
 def test_a_run_becomes_a_file_that_evaluates_the_same(run, tmp_path, capsys):
     path = tmp_path / 'a.safetensors'
     assert convert(run, path) == 0
     assert 'residual scales of the run' in capsys.readouterr().out
-    about = json.loads(weight_file.beside(path).read_text())
+    about = json.loads(weight_file.info_path(path).read_text())
     assert about['residual_scale'] == pytest.approx([0.05, 0.05])
     assert about['origin'] == {'run': 'low', 'seed': 0, 'step': 8} | {
         'parameters': 'averages'
@@ -206,7 +208,13 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
     (tmp_path / 'names').write_text('\ufeffant\r\n bee\n\ncow\ndog \neel\n')
     output = tmp_path / 'b.safetensors'
     assert convert(theirs[0], output, **FROM, classes=tmp_path / 'names') == 0
-    assert weight_file.find(output).about.classes == ('ant', 'bee', 'cow', 'dog', 'eel')
+    assert weight_file.find_weights(output).about.classes == (
+        'ant',
+        'bee',
+        'cow',
+        'dog',
+        'eel',
+    )
 
 
 @pytest.mark.parametrize('name', ['b.safetensors', 'b.json'])
@@ -282,7 +290,7 @@ def test_the_same_evaluation_again_is_read_from_its_file(run, tmp_path, monkeypa
     command = ['evaluate', f'--weights={path}', '--network=tiny:NET']
     command += ['--source=synthetic:16/4', '--split=test']
     assert main(command) == 0
-    monkeypatch.setattr(probabilities, 'compute', None)
+    monkeypatch.setattr(probabilities, 'compute_probabilities', None)
     assert main(command) == 0
 
 
@@ -290,7 +298,10 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
     changes = {'network__name': 'tiny:PLAIN', 'run__epochs': 1}
     assert main(arguments(tmp_path / 'run', **changes)) == 0
     assert convert(tmp_path / 'run', tmp_path / 'a.safetensors') == 0
-    assert weight_file.find(tmp_path / 'a.safetensors').about.residual_scale is None
+    assert (
+        weight_file.find_weights(tmp_path / 'a.safetensors').about.residual_scale
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,14 +309,14 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
 )
 def test_what_their_code_has_otherwise_is_refused(field, tmp_path, capsys):
     variables, _ = made('slim', 'V4')
-    about = weight_file.About(
+    about = weight_file.WeightInfo(
         {'name': 'narrow:V4', 'auxiliary': False, **field},
         tuple('01234'),
         None,
         {},
         None,
     )
-    weight_file.save(tmp_path / 'a.safetensors', about, variables)
+    weight_file.save_weights(tmp_path / 'a.safetensors', about, variables)
     options = {'to': 'slim', 'network': 'narrow:V4'}
     text = refused(
         capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options

@@ -11,7 +11,7 @@ from test_train import QUICKSTART, TINY
 
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
-from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.mesh import device_mesh
 from inception_jax.speed import costs
 from inception_jax.speed.roofline import CHIPS, largest_batch, roofline
 from inception_jax.steps.state import initial_state
@@ -47,7 +47,7 @@ def found():
         'shard_map': {'mode': 'shard_map'},
         'per_device': {'mode': 'shard_map', 'batch_norm': 'per_device'},
     }
-    mesh = parallel.mesh_of()
+    mesh = device_mesh()
     return {name: costs.costs(tiny(**how), mesh) for name, how in hows.items()}
 
 
@@ -97,7 +97,7 @@ def test_of_several_micro_batches_one_is_counted_and_no_time_follows(found):
     one = found['jit']
     recipe = dataclasses.replace(tiny().recipe, accumulation=2)
     several = dataclasses.replace(tiny(), recipe=recipe)
-    parts = costs.costs(several, parallel.mesh_of())
+    parts = costs.costs(several, device_mesh())
     assert parts.micro_batches == 2
     assert parts.flops < 0.7 * one.flops
     assert roofline(parts, CHIPS['TPU v4']) is None

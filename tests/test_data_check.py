@@ -67,12 +67,12 @@ def test_a_source_that_is_whole_has_status_0(capsys):
 
 
 def test_a_record_that_cannot_be_read_is_told_by_its_number(folder, monkeypatch):
-    from inception_jax.data import audit as module
+    from inception_jax.data.audit import audit
     from inception_jax.data.sources.folder import open_folder
 
     source = open_folder(str(folder), 'train')
     (folder / 'train' / 'ant' / '0.png').unlink()
-    found = module.check({'train': source})
+    found = audit({'train': source})
     assert found.unreadable[0][:2] == ('train', 'number 0')
 
 

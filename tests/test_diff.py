@@ -17,7 +17,7 @@ from inception_jax.networks import (
     stage,
 )
 from inception_jax.networks.describe.diff import diff
-from inception_jax.networks.describe.likeness import relation
+from inception_jax.networks.describe.likeness import likeness
 from inception_jax.networks.ops import Residual, Scale, expand
 
 
@@ -174,4 +174,4 @@ def test_blocks_of_a_stage_beyond_the_other_side_are_shown():
 )
 def test_relation_names_the_fewest_changes(old, new, text):
     same = 'the same branches in another order'
-    assert relation(old, new) == (same if text is None else text)
+    assert likeness(old, new) == (same if text is None else text)

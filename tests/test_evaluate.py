@@ -47,7 +47,7 @@ def test_a_subset_is_told_beside_all_images_without_the_network(
     out.write_text('3\n0\n17\n')
     capsys.readouterr()
     # The same again computes nothing.
-    monkeypatch.setattr(probabilities, 'compute', None)
+    monkeypatch.setattr(probabilities, 'compute_probabilities', None)
     assert evaluate(workdir, '--crops=12', '--output', path, '--exclude', out) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[2].startswith('| all | 64 | ')
@@ -55,7 +55,7 @@ def test_a_subset_is_told_beside_all_images_without_the_network(
     assert main(['ensemble', str(path), f'--exclude={out}']) == 0
     assert capsys.readouterr().out.splitlines() == table
     monkeypatch.undo()
-    found = probabilities.load(path)
+    found = probabilities.load_probabilities(path)
     rest = ~np.isin(np.arange(64), [3, 0, 17])
     error = 100 * np.mean(found.softmax.argmax(1) != found.labels, where=rest)
     assert f'| without 3 | 61 | {error:.2f} |' in table[3]
@@ -71,7 +71,9 @@ def test_an_ensemble_is_averaged_and_written(workdir, tmp_path, capsys):
     assert main(['ensemble', *files, f'--output={mean}', '--format=json']) == 0
     members = told(capsys)['about']['ensemble']
     assert [member['crops'] for member in members] == [1, 10]
-    one, other, both = (probabilities.load(path) for path in (*paths, mean))
+    one, other, both = (
+        probabilities.load_probabilities(path) for path in (*paths, mean)
+    )
     average = (one.softmax.astype(np.float64) + other.softmax) / 2
     np.testing.assert_allclose(both.softmax, average, rtol=1e-6)
 

@@ -26,7 +26,8 @@ from experiments import (
 from experiments import study as studies
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
-from inception_jax.lab import grid, sweep
+from inception_jax.lab import sweep
+from inception_jax.lab.grid import Sweep
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
@@ -60,7 +61,7 @@ def flops(found, images):
 def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
     chosen = getattr(study, scale)
     found = studies.plan(chosen, tmp_path, 'synthetic:50000/10')
-    runs = sweep.prepared(found, 'sequential')
+    runs = sweep.prepare_members(found, 'sequential')
     assert len(runs) >= 12
     assert not list(tmp_path.iterdir())
     assert chosen.cost in ' '.join(study.__doc__.split())
@@ -74,7 +75,9 @@ def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
 def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
     one = dataclasses.replace(study.LAPTOP, grids=('warmup_epochs=0.064',))
     images, digits = (
-        sweep.prepared(studies.plan(one, tmp_path, source), 'sequential').popitem()[1]
+        sweep.prepare_members(
+            studies.plan(one, tmp_path, source), 'sequential'
+        ).popitem()[1]
         for source in ('synthetic:50000/10', 'digits')
     )
     assert digits.steps == images.steps
@@ -159,7 +162,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
 
 def test_what_is_known_of_a_run_comes_from_its_folder(tmp_path):
     base = override(config('cifar10'), {'network.classes': 10})
-    found = grid.Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
+    found = Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
     for member in found.members:
         fake_runs.write_run(found.workdir(member))
     (first, second) = studies.rows(found)

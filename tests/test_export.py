@@ -15,7 +15,7 @@ from inception_jax.data.augment import to_range
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.rules import with_scales
-from inception_jax.weights.export import FORMAT, exported, save
+from inception_jax.weights.export import FORMAT, export_network, save_export
 
 # What the documentation tells those who load an export, and the check of what it needs.
 LOADER = """
@@ -86,7 +86,9 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp('exports')
     variables = random_variables(tiny.NET)
     for name, (options, _) in CASES.items():
-        save(folder / f'{name}.npz', exported(tiny.NET, variables, **options))
+        save_export(
+            folder / f'{name}.npz', export_network(tiny.NET, variables, **options)
+        )
     inputs = {name: np.array(s, np.float32) for name, s in SCALES.items()}
     generator = np.random.default_rng(0)
     for size in SIZES:
@@ -125,7 +127,7 @@ def test_other_scales_are_those_of_another_network(folded, small):
     net = small('inception_resnet_v2_slim')
     net = with_scales(net, [0.1 * (i + 1) for i in range(len(residual_scales(net)))])
     variables = random_variables(net)
-    export = exported(net, variables, folded=folded, platforms=['cpu'])
+    export = export_network(net, variables, folded=folded, platforms=['cpu'])
     assert not any('auxiliary' in name for name in export.weights)
     images = np.random.default_rng(0).integers(0, 256, (2, 75, 75, 3), np.uint8)
     expected = jax.jit(classifier_logits, static_argnums=0)(
@@ -136,16 +138,18 @@ def test_other_scales_are_those_of_another_network(folded, small):
 
 def test_a_network_without_residual_blocks_is_exported():
     variables = random_variables(tiny.PLAIN)
-    export = exported(tiny.PLAIN, variables, folded=True, pixels='float32')
+    export = export_network(tiny.PLAIN, variables, folded=True, pixels='float32')
     images = np.ones((2, 16, 16, 3), np.float32)
     expected = classifier_logits(tiny.PLAIN, variables, images)
     assert_close(export.program.call(export.weights, images), expected)
 
 
 def test_a_file_tells_what_it_is(tmp_path):
-    export = exported(tiny.NET, random_variables(tiny.NET), platforms=('cuda', 'cpu'))
+    export = export_network(
+        tiny.NET, random_variables(tiny.NET), platforms=('cuda', 'cpu')
+    )
     assert export.program.platforms == ('cuda', 'cpu')
-    save(tmp_path / 'new' / 'net.npz', export)
+    save_export(tmp_path / 'new' / 'net.npz', export)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['net.npz']
     with np.load(tmp_path / 'new' / 'net.npz') as file:
         about = json.loads(str(file['about']))
@@ -169,7 +173,7 @@ def test_a_file_tells_what_it_is(tmp_path):
 
 def test_the_same_network_gives_the_same_program():
     variables = random_variables(tiny.NET)
-    once, again = (exported(tiny.NET, variables) for _ in range(2))
+    once, again = (export_network(tiny.NET, variables) for _ in range(2))
     assert once.program.serialize() == again.program.serialize()
 
 
@@ -189,16 +193,16 @@ def test_the_same_network_gives_the_same_program():
 )
 def test_wrong_options_are_refused_in_one_line(net, options, message):
     with pytest.raises(ValueError, match=message) as error:
-        exported(net, {}, **options)
+        export_network(net, {}, **options)
     assert '\n' not in str(error.value)
 
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
-    export = exported(tiny.NET, random_variables(tiny.NET), platforms=['cpu'])
+    export = export_network(tiny.NET, random_variables(tiny.NET), platforms=['cpu'])
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='file'):
-        save(tmp_path / 'file' / 'net.npz', export)
+        save_export(tmp_path / 'file' / 'net.npz', export)
     (tmp_path / 'net.npz').mkdir()
     with pytest.raises(OSError, match='net'):
-        save(tmp_path / 'net.npz', export)
+        save_export(tmp_path / 'net.npz', export)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'net.npz']

@@ -13,7 +13,7 @@ from test_train import arguments
 from inception_jax.__main__ import main
 from inception_jax.data.augment import to_range
 from inception_jax.model.classifier import Classifier
-from inception_jax.training.states import of_run
+from inception_jax.training.states import trained_run
 
 GUIDE = (Path(__file__).parent.parent / 'docs/weights.md').read_text()
 (LOADER,) = [
@@ -47,7 +47,7 @@ def test_the_lines_of_the_guide_run_the_program(options, workdir, tmp_path):
     script = f"{lines}\n{check}np.save('logits.npy', logits)\n"
     # Isolated, it finds no package in this folder.
     subprocess.run([sys.executable, '-I', '-c', script], cwd=tmp_path, check=True)
-    one = of_run(workdir)
+    one = trained_run(workdir)
     wanted = Classifier(one.network, 0.9).apply(
         one.variables,
         to_range(images, one.network.pixel_range),

@@ -15,7 +15,7 @@ from inception_jax.model import fast
 from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.model.execution import FAST, Execution, execution
 from inception_jax.model.initializers import initial_variables
-from inception_jax.model.layers import computed_once, normalised, per_channel
+from inception_jax.model.layers import compute_once, normalised, per_channel
 from inception_jax.model.pooling import max_pool, pool, sliced_average, sliced_max_pool
 from inception_jax.networks import (
     NETWORKS,
@@ -29,7 +29,7 @@ from inception_jax.networks import network as network_of
 from inception_jax.networks import one as stage_of
 from inception_jax.networks.ops import residuals
 from inception_jax.networks.shapes import measure
-from inception_jax.runs import identity
+from inception_jax.runs.identity import check_same_run
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 139, 139, 3)).astype(np.float32)
 
@@ -109,12 +109,14 @@ def plainly(network):
 
 
 def fastly(network, platform):
-    mode = fast.Mode(
+    mode = fast.BlockMode(
         FAST[platform], jnp.dtype('float32'), True, None, 0.9, 0.001, False
     )
 
     def apply(block, variables, x, scales):
-        done = fast.apply_block(block.op, mode, variables, x, list(scales), (None, 0.0))
+        done = fast.apply_block_fast(
+            block.op, mode, variables, x, list(scales), (None, 0.0)
+        )
         return done.output
 
     return pullbacks(network, apply)
@@ -287,9 +289,9 @@ def test_residual_sums_are_computed_once_also_with_constant_scales():
 def test_what_is_computed_once_keeps_its_bits():
     x = np.array([np.nan, np.inf, -np.inf, -0.0, 3e38, 0.1], np.float32)
     for number in (x, np.float32(0.17)):
-        found = np.asarray(jax.jit(computed_once)(x, number))
+        found = np.asarray(jax.jit(compute_once)(x, number))
         assert found.tobytes() == x.tobytes()
-    assert np.isnan(computed_once(x, np.float32(np.nan))).all()
+    assert np.isnan(compute_once(x, np.float32(np.nan))).all()
 
 
 @pytest.mark.parametrize('mean', [0.0, 30.0])
@@ -348,7 +350,7 @@ def test_a_run_may_go_on_under_another_execution(tmp_path):
             'inception_jax': '1',
         }
 
-    identity.check_same(tmp_path, whose('plain'), whose('fast'))
+    check_same_run(tmp_path, whose('plain'), whose('fast'))
 
 
 def test_images_of_another_size_than_a_clipped_kernel_takes_are_refused():

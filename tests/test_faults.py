@@ -15,7 +15,7 @@ from test_train import apart, arguments, environment, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
-from inception_jax.runs import workdir as workdirs
+from inception_jax.runs.workdir import lock_workdir
 from inception_jax.training import loop, programs
 
 SHORT = {'run__epochs': 3, 'run__checkpoint_every_epochs': 1}
@@ -51,7 +51,7 @@ def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
 
 def test_two_runs_do_not_share_a_workdir(whole, tmp_path, capsys):
     workdir = shutil.copytree(whole, tmp_path / 'run')
-    with workdirs.hold(workdir):
+    with lock_workdir(workdir):
         assert main(arguments(workdir, **SHORT)) == 2
         printed = capsys.readouterr().err
     assert 'is at work in' in printed
@@ -121,7 +121,7 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
         'restore the data, or set config.data.on_unreadable=skip; then run' in printed
     )
     assert printed.count('\n') == 1
-    (step,) = checkpoints.steps(tmp_path / 'run' / 'checkpoints')
+    (step,) = checkpoints.checkpoint_steps(tmp_path / 'run' / 'checkpoints')
     assert 6 <= step < 12
     monkeypatch.undo()
     lost.write_bytes(content)
@@ -176,7 +176,7 @@ def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
     capsys.readouterr()
     assert main(arguments(workdir, **changes)) == 1
     assert 'cannot decode image 2/5.png' in capsys.readouterr().err
-    assert checkpoints.steps(workdir / 'checkpoints') == [8]
+    assert checkpoints.checkpoint_steps(workdir / 'checkpoints') == [8]
     lost.write_bytes(content)
     assert main(arguments(workdir, **changes)) == 0
     same(workdir, tmp_path / 'whole')
@@ -221,7 +221,7 @@ def test_a_step_that_does_not_fit_says_what_would(tmp_path, monkeypatch, capsys)
             'RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.'
         )
 
-    steps = programs.Steps(too_large, too_large)
+    steps = programs.StepFunctions(too_large, too_large)
     monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
     assert main(arguments(tmp_path, **SHORT)) == 1
     printed = capsys.readouterr().err
@@ -234,7 +234,7 @@ def test_an_error_of_ours_is_not_one_line(tmp_path, monkeypatch):
     def wrong(*_):
         raise TypeError('ours')
 
-    steps = programs.Steps(wrong, wrong)
+    steps = programs.StepFunctions(wrong, wrong)
     monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
     with pytest.raises(TypeError, match='ours'):
         main(arguments(tmp_path, **SHORT))
@@ -258,7 +258,13 @@ def test_checkpoints_by_minutes_come_with_the_records(tmp_path):
     rarely = {'run__checkpoint_every_epochs': 30, 'run__keep_checkpoints': 9}
     often = {'run__checkpoint_every_minutes': 1e-9}
     assert main(arguments(tmp_path, **SHORT | rarely | often)) == 0
-    assert sorted(checkpoints.steps(tmp_path / 'checkpoints')) == [5, 10, 15, 20, 24]
+    assert sorted(checkpoints.checkpoint_steps(tmp_path / 'checkpoints')) == [
+        5,
+        10,
+        15,
+        20,
+        24,
+    ]
 
 
 def test_the_best_checkpoint_is_kept(tmp_path):
@@ -270,7 +276,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
         for r in records(tmp_path)
         if r['split'] == 'evaluation'
     }
-    kept = checkpoints.steps(tmp_path / 'checkpoints')
+    kept = checkpoints.checkpoint_steps(tmp_path / 'checkpoints')
     best = min(errors.values())
     assert best in [errors[step] for step in kept]
     assert set(kept) <= {96, *(step for step, e in errors.items() if e == best)}
@@ -294,7 +300,7 @@ def test_a_run_that_diverges_goes_on_if_it_is_told_to(tmp_path):
         16,
         False,
     )
-    assert checkpoints.steps(tmp_path / 'goes' / 'checkpoints') == [16]
+    assert checkpoints.checkpoint_steps(tmp_path / 'goes' / 'checkpoints') == [16]
 
 
 def test_updates_that_are_left_out_are_counted_and_end_a_run_at_last(tmp_path):
@@ -321,7 +327,7 @@ def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
     assert (stop['verdict'], stop['ended']) == ('dead', True)
     assert stop['step'] == on['step']
     assert stop['steps_done'] < 24
-    kept = checkpoints.steps(tmp_path / 'stop' / 'checkpoints')
+    kept = checkpoints.checkpoint_steps(tmp_path / 'stop' / 'checkpoints')
     assert stop['steps_done'] in kept
     seen = records(tmp_path / 'stop')
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0

@@ -20,12 +20,19 @@ from inception_jax.model.classifier import Classifier, apply_block
 from inception_jax.networks.network import trunk
 from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.mesh import (
+    MODES,
+    Parallel,
+    device_mesh,
+    distribute,
+    put_batch,
+)
 from inception_jax.runs import checkpoints
 from inception_jax.stability.diagnostics import update_ratio
-from inception_jax.steps.by_block import named, names
+from inception_jax.steps.by_block import block_names, select_blocks
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import parts, with_diagnosis
+from inception_jax.training.programs import run_functions, with_diagnosis
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')
 
@@ -46,7 +53,10 @@ def begin(net=NET, recipe=RECIPE, **changes):
 
 def trained(recipe, net=NET, steps=3, examples=24, **changes):
     """Returns the state before some steps and that after them."""
-    state, step = begin(net, recipe, **changes), jax.jit(parts(net, recipe, None).step)
+    state, step = (
+        begin(net, recipe, **changes),
+        jax.jit(run_functions(net, recipe, None).step),
+    )
     first = state
     for number in range(steps):
         state, metrics = step(state, batch(examples, seed=number))
@@ -67,7 +77,7 @@ def of(state, blocks, but=False):
 
 
 def check_frozen(first, last, recipe, net=NET):
-    blocks = named(net, recipe.frozen)
+    blocks = select_blocks(net, recipe.frozen)
     chex.assert_trees_all_equal(of(last, blocks), of(first, blocks))
     moved = jax.tree.map(
         lambda x, y: not np.array_equal(x, y),
@@ -90,10 +100,10 @@ def test_what_is_frozen_keeps_its_bits_and_all_else_moves(frozen, blocks, accumu
     recipe = dataclasses.replace(
         RECIPE, frozen=frozen, accumulation=accumulation, clip=True
     )
-    assert named(NET, recipe.frozen) == blocks
+    assert select_blocks(NET, recipe.frozen) == blocks
     first, last, metrics = trained(recipe)
     check_frozen(first, last, recipe)
-    still = [name in blocks for name in names(NET)]
+    still = [name in blocks for name in block_names(NET)]
     assert (np.asarray(metrics['blocks']['gradient_norm'] == 0) == still).all()
     assert metrics['blocks']['finite'].all()
 
@@ -147,7 +157,7 @@ def test_the_gradient_of_the_rest_is_that_behind_a_stopped_stem():
 def test_blocks_before_the_first_that_trains_have_no_backward_pass(execution):
     def costs(**changes):
         recipe = dataclasses.replace(RECIPE, execution=execution, **changes)
-        traced = jax.jit(parts(NET, recipe, None).step).trace(
+        traced = jax.jit(run_functions(NET, recipe, None).step).trace(
             begin(NET, recipe), batch()
         )
         convolutions = str(traced.jaxpr).count('conv_general_dilated[')
@@ -171,13 +181,15 @@ def test_an_auxiliary_head_trains_or_not(remat, small):
         state = begin(net, recipe)
         images = np.zeros((4, net.input_size, net.input_size, 3), np.uint8)
         examples = batch(4) | {'image': images}
-        after, _ = jax.eval_shape(parts(net, recipe, None).step, state, examples)
+        after, _ = jax.eval_shape(
+            run_functions(net, recipe, None).step, state, examples
+        )
         chex.assert_trees_all_equal_shapes(after, state)
 
 
 def test_a_look_inside_sees_frozen_blocks_as_they_work():
     recipe = dataclasses.replace(RECIPE, frozen='stem')
-    first, one = begin(recipe=recipe), parts(NET, recipe, None)
+    first, one = begin(recipe=recipe), run_functions(NET, recipe, None)
     images = batch()['image'].astype(np.float32) / 127.5 - 1.0
     variables = {'params': first.params, 'batch_stats': first.batch_stats}
     evaluated = Classifier(NET, 0.9).apply(
@@ -203,19 +215,19 @@ def test_recipes_of_names_are_hashable_and_keep_them():
     assert RECIPE.rate_factors == ()
 
 
-@pytest.mark.parametrize('mode', [*parallel.MODES, 'split'])
+@pytest.mark.parametrize('mode', [*MODES, 'split'])
 def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
     monkeypatch.setattr(parallel, 'LEAST_SPLIT_KERNEL', 64)
     recipe = dataclasses.replace(
         RECIPE, frozen=['stem', 'a_2'], rate_factors={'a': 0.3}
     )
     mode, count = ('jit', 2) if mode == 'split' else (mode, 1)
-    mesh = parallel.mesh_of(count, jax.devices()[:4])
-    axis = parallel.Parallel(mode).batch_norm_axis
-    step = compiled_train_step(parts(NET, recipe, axis).step, mesh, mode)
-    state = parallel.spread(begin(recipe=recipe), mesh)
+    mesh = device_mesh(count, jax.devices()[:4])
+    axis = Parallel(mode).batch_norm_axis
+    step = compiled_train_step(run_functions(NET, recipe, axis).step, mesh, mode)
+    state = distribute(begin(recipe=recipe), mesh)
     for number in range(3):
-        state, _ = step(state, parallel.place(batch(24, seed=number), mesh))
+        state, _ = step(state, put_batch(batch(24, seed=number), mesh))
     first, last, _ = trained(recipe)
     check_frozen(first, jax.device_get(state), recipe)
     chex.assert_trees_all_close(
@@ -229,13 +241,15 @@ def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
 def test_a_state_of_few_blocks_is_saved_and_restored(tmp_path):
     recipe = dataclasses.replace(RECIPE, frozen='trunk')
     _, last, _ = trained(recipe)
-    with checkpoints.manager(tmp_path, keep=1) as manager:
-        checkpoints.save(manager, last, {'run': {'inception_jax': '0.1.0'}})
-    saved = checkpoints.restore(tmp_path, begin(recipe=recipe), lambda about: None)
+    with checkpoints.open_manager(tmp_path, keep=1) as manager:
+        checkpoints.save_checkpoint(manager, last, {'run': {'inception_jax': '0.1.0'}})
+    saved = checkpoints.restore_checkpoint(
+        tmp_path, begin(recipe=recipe), lambda about: None
+    )
     chex.assert_trees_all_equal(saved.state.params, last.params)
     chex.assert_trees_all_equal(saved.state.opt_state, last.opt_state)
     with pytest.raises(ValueError, match='whose state has other arrays'):
-        checkpoints.restore(tmp_path, begin(), lambda about: None)
+        checkpoints.restore_checkpoint(tmp_path, begin(), lambda about: None)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inception_jax.model.block_plan import Product, plan
+from inception_jax.model.block_plan import Product, plan_block
 from inception_jax.networks import avg_pool, chain, concat, conv, max_pool, residual
 from inception_jax.networks.blocks import (
     auxiliary_classifier,
@@ -19,7 +19,7 @@ def products(block, shape, **levers):
     """Lists the products of a plan: the names of the members, and who has a pool."""
     return [
         ([m.name for m in step.members], [bool(pool) for pool in step.pools])
-        for step in plan(block, shape, **BOTH | levers).steps
+        for step in plan_block(block, shape, **BOTH | levers).steps
         if isinstance(step, Product)
     ]
 
@@ -70,7 +70,7 @@ def test_every_leaf_is_computed_once_and_behind_its_inputs():
         (residual(conv(4), chain(conv(4), conv(4, 3)), scale=1.0), (9, 9, 16)),
     ]:
         for levers in ({}, {'siblings': False}, {'pool_last': False}):
-            found = plan(block, shape, **BOTH | levers)
+            found = plan_block(block, shape, **BOTH | levers)
             known = {found.input}
             for step in found.steps:
                 assert known.issuperset(step.inputs)

@@ -20,7 +20,7 @@ def jax_is_not_told(monkeypatch):
 
 
 def kept(**environ):
-    compilation_cache.keep(environ)
+    compilation_cache.enable_cache(environ)
     return environ
 
 
@@ -29,7 +29,7 @@ def test_the_folder_is_of_the_user_the_version_and_the_machine(tmp_path):
     (folder,) = (tmp_path / 'inception_jax').iterdir()
     assert found[FOLDER] == str(folder)
     assert folder.name.startswith('xla-')
-    assert folder.name.endswith(compilation_cache.machine())
+    assert folder.name.endswith(compilation_cache.machine_digest())
     assert float(found[SECONDS]) < 1
 
 
@@ -66,13 +66,13 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
 def test_machines_that_can_do_other_things_have_other_folders(tmp_path):
     def digest(text):
         (tmp_path / 'cpuinfo').write_text(text)
-        return compilation_cache.machine(tmp_path / 'cpuinfo')
+        return compilation_cache.machine_digest(tmp_path / 'cpuinfo')
 
     first = 'processor\t: 0\ncpu MHz\t: {}\nflags\t\t: fpu avx {}\n\n'
     one = digest(first.format(2000, 'avx2'))
     assert digest(first.format(3000, 'avx2') + 'processor\t: 1') == one
     assert digest(first.format(2000, 'avx512f')) != one
-    assert compilation_cache.machine(tmp_path / 'none') != one
+    assert compilation_cache.machine_digest(tmp_path / 'none') != one
 
 
 def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
@@ -82,9 +82,9 @@ def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
         path.write_bytes(bytes(100))
         os.utime(path, (place, place))
     os.utime(tmp_path / 'old' / 'used_again', (9, 0))
-    compilation_cache.trim(tmp_path, most=300)
+    compilation_cache.trim_cache(tmp_path, most=300)
     assert len([*tmp_path.glob('*/*')]) == 3
-    compilation_cache.trim(tmp_path, most=250)
+    compilation_cache.trim_cache(tmp_path, most=250)
     assert sorted(p.name for p in tmp_path.glob('*/*')) == ['last', 'used_again']
 
 
@@ -102,5 +102,5 @@ def test_jax_is_told_whether_it_is_imported_or_not(first, tmp_path):
     found = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
-    folder = compilation_cache.place(names)
+    folder = compilation_cache.cache_folder(names)
     assert found.stdout == f'{folder} {compilation_cache.LEAST_SECONDS}\n', found.stderr

@@ -16,7 +16,7 @@ from test_train import arguments, environment, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.data import prefetch
-from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import keep_pace
 
 needs_proc = pytest.mark.skipif(
     not Path('/proc/self/stat').exists(), reason='finds processes in /proc'
@@ -30,12 +30,12 @@ LONG = {'run__epochs': 2000, 'run__checkpoint_every_epochs': 1, 'data__workers':
 def test_a_large_machine_has_a_process_for_eight_cores(cores, workers, monkeypatch):
     room = SimpleNamespace(free=10**12)
     monkeypatch.setattr(prefetch.shutil, 'disk_usage', lambda path: room)
-    assert prefetch.workers_for(None, cores, 10**7) == workers
-    assert prefetch.workers_for(3, cores, 10**7) == 3
+    assert prefetch.worker_count(None, cores, 10**7) == workers
+    assert prefetch.worker_count(3, cores, 10**7) == 3
     # As a container has it: 64 MB, which two batches of 10 MB a worker fill.
     room.free = 64 * 10**6
-    assert prefetch.workers_for(None, cores, 10**7) == 0
-    assert prefetch.workers_for(None, cores, 10**6) == min(workers, 8)
+    assert prefetch.worker_count(None, cores, 10**7) == 0
+    assert prefetch.worker_count(None, cores, 10**6) == min(workers, 8)
 
 
 def test_a_share_of_the_cores_counts(monkeypatch):
@@ -62,7 +62,7 @@ def test_batches_are_sent_while_an_accelerator_makes_two_steps(monkeypatch):
     for step in range(1, 6):
         # The step's batch was placed before it, the last ones are not waited for.
         running.append(step)
-        mesh.keep_pace(running)
+        keep_pace(running)
         assert waited == list(range(1, step - 1))
 
 

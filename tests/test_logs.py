@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from inception_jax.runs import records as logs
+from inception_jax.runs.records import Log, read_records
 
 
 def record(step, **values):
@@ -14,7 +14,7 @@ def record(step, **values):
 
 
 def written(folder, *records, step=0):
-    with contextlib.closing(logs.Log(folder, step=step)) as log:
+    with contextlib.closing(Log(folder, step=step)) as log:
         for one in records:
             log.write('train', one)
 
@@ -30,21 +30,21 @@ def test_a_record_is_a_line_of_strict_json(tmp_path):
 def test_records_of_later_steps_are_dropped_and_come_again(tmp_path):
     written(tmp_path, record(1), record(2), record(3))
     written(tmp_path, record(3, loss=7.0), step=2)
-    assert [r['step'] for r in logs.read(tmp_path)] == [1, 2, 3]
-    assert logs.read(tmp_path)[-1]['loss'] == 7.0
+    assert [r['step'] for r in read_records(tmp_path)] == [1, 2, 3]
+    assert read_records(tmp_path)[-1]['loss'] == 7.0
 
 
 def test_a_last_line_cut_short_is_left_out_and_another_one_refused(tmp_path):
     written(tmp_path, record(1), record(2))
     path = tmp_path / 'metrics.jsonl'
     path.write_text(path.read_text()[:-20])
-    assert [r['step'] for r in logs.read(tmp_path)] == [1]
+    assert [r['step'] for r in read_records(tmp_path)] == [1]
     path.write_text('nonsense\n' + path.read_text())
     with pytest.raises(ValueError, match='line 1 of metrics'):
-        logs.read(tmp_path)
+        read_records(tmp_path)
 
 
 def test_splits_are_told_apart(tmp_path):
     written(tmp_path, record(1))
-    assert logs.read(tmp_path, 'evaluation') == []
-    assert len(logs.read(tmp_path, 'train')) == 1
+    assert read_records(tmp_path, 'evaluation') == []
+    assert len(read_records(tmp_path, 'train')) == 1

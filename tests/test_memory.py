@@ -17,7 +17,7 @@ from inception_jax.runtime import allocator, memory
 def trims(monkeypatch):
     """Returns a list that grows with each time that memory is given back."""
     found = []
-    monkeypatch.setattr(memory, 'trim', lambda: found.append('trim'))
+    monkeypatch.setattr(memory, 'trim_memory', lambda: found.append('trim'))
     return found
 
 
@@ -27,7 +27,7 @@ def compile_new(number):
 
 def test_memory_is_given_back_after_a_long_compilation(trims, monkeypatch):
     monkeypatch.setattr(memory, 'LEAST_SECONDS', 0.0)
-    with memory.trimmed():
+    with memory.trimmed_memory():
         compile_new(1)
         compile_new(2)
     assert len(trims) == 2
@@ -44,7 +44,7 @@ def test_training_gives_back_what_compiling_took(trims, monkeypatch, tmp_path):
 
 def test_not_after_a_short_one(trims, monkeypatch):
     monkeypatch.setattr(memory, 'LEAST_SECONDS', 1e6)
-    with memory.trimmed():
+    with memory.trimmed_memory():
         compile_new(4)
     assert not trims
 
@@ -55,13 +55,13 @@ def test_the_allocator_is_asked_to_give_back_all_that_is_free(monkeypatch):
         malloc_trim=asked.append, mallctl=lambda name, *_: asked.append(name)
     )
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: library)
-    memory.trim()
+    memory.trim_memory()
     assert asked == [0, b'arena.4096.purge']
 
 
 def test_one_that_cannot_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: object())
-    memory.trim()
+    memory.trim_memory()
     assert memory.jemalloc_version() is None
 
 

@@ -11,6 +11,7 @@ from test_train import arguments, environment, records
 
 from inception_jax.__main__ import main
 from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import Parallel, check_processes, device_mesh
 
 RUN = {
     'run__epochs': 3,
@@ -43,7 +44,7 @@ def test_batch_norm_per_device_belongs_to_a_number_of_devices(
     own = {'parallel__mode': 'shard_map', 'parallel__batch_norm': 'per_device'}
     assert main(arguments(tmp_path / 'own', run__epochs=1, **own)) == 0
     assert main(arguments(tmp_path / 'all', run__epochs=1)) == 0
-    mesh_of = mesh.mesh_of
+    mesh_of = device_mesh
     monkeypatch.setattr(
         mesh, 'mesh_of', lambda count: mesh_of(count, jax.devices()[:2])
     )
@@ -71,8 +72,8 @@ def test_devices_that_cannot_start_are_told(tmp_path):
 def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(jax, 'process_count', lambda: 2)
     with pytest.raises(ValueError, match='use shard_map, which computes the same'):
-        mesh.check_processes(mesh.Parallel('pmap'))
-    mesh.check_processes(mesh.Parallel('shard_map'))
+        check_processes(Parallel('pmap'))
+    check_processes(Parallel('shard_map'))
 
 
 def test_a_config_of_before_there_were_modes_goes_on(tmp_path):

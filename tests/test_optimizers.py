@@ -11,7 +11,7 @@ import pytest
 
 from inception_jax.networks import load
 from inception_jax.steps.hparams import hparams_for
-from inception_jax.steps.optimizers import kernels, optimizer
+from inception_jax.steps.optimizers import kernel_mask, optimizer
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import (
     ema_decay,
@@ -102,7 +102,7 @@ def test_momentum_is_tensorflows():
 def test_weight_decay_enters_the_gradient_of_kernels_alone():
     recipe = dataclasses.replace(RECIPE, optimizer='momentum')
     params = {'kernel': jnp.full(2, 3.0), 'bias': jnp.full(2, 3.0)}
-    assert kernels(params) == {'kernel': True, 'bias': False}
+    assert kernel_mask(params) == {'kernel': True, 'bias': False}
     rule = optimizer(hparams(weight_decay=0.5), recipe, 1.0)
     zero = jax.tree.map(jnp.zeros_like, params)
     change, _ = rule.update(zero, rule.init(params), params)

@@ -25,7 +25,7 @@ from inception_jax.networks import (
 )
 from inception_jax.networks.catalogue import choose
 from inception_jax.weights import trained, weight_file
-from inception_jax.weights.files import written
+from inception_jax.weights.files import write
 
 # A block with leaves of all kinds, and one without statistics.
 BRANCH = chain(conv(4), expand(), Norm(relu=False), Scale(0.5, per_channel=True), SHIFT)
@@ -42,7 +42,7 @@ CLASSES = ('ant', 'bee', 'cat')
 
 
 def about(name='tiny:NET', scales=None, **fields):
-    return weight_file.About(
+    return weight_file.WeightInfo(
         {'name': name, **fields}, CLASSES, scales, {'made': 'here'}, 'MIT'
     )
 
@@ -51,7 +51,7 @@ def save(path, name='tiny:NET', scales=None, **fields):
     """Writes made-up variables of a network, and returns them."""
     value = about(name, scales, **fields)
     variables = random_variables(choose(**value.network, classes=len(CLASSES)))
-    weight_file.save(path, value, variables)
+    weight_file.save_weights(path, value, variables)
     return variables
 
 
@@ -64,40 +64,40 @@ def path(tmp_path):
 def refused(path, name='tiny:NET'):
     """Returns why a file is refused, in one line that names it or what is beside."""
     with pytest.raises(ValueError, match=re.escape(str(path.with_suffix('')))) as error:
-        trained.of_weights(path, name)
+        trained.trained_weights(path, name)
     assert '\n' not in str(error.value)
     return str(error.value)
 
 
 def change(path, section=None, **fields):
     """Changes the JSON beside a file, or a section of it."""
-    found = json.loads(weight_file.beside(path).read_text())
+    found = json.loads(weight_file.info_path(path).read_text())
     (found[section] if section else found).update(fields)
-    weight_file.beside(path).write_text(json.dumps(found))
+    weight_file.info_path(path).write_text(json.dumps(found))
 
 
 @pytest.mark.parametrize('name', ['tiny:NET', f'{__name__}:ODD', f'{__name__}:BARE'])
 def test_variables_come_back_exactly(name, tmp_path):
     start = save(tmp_path / 'a.safetensors', name)
-    found = trained.of_weights(tmp_path / 'a.safetensors', name)
+    found = trained.trained_weights(tmp_path / 'a.safetensors', name)
     jax.tree.map(np.testing.assert_array_equal, found.variables, start)
     assert found.network == dataclasses.replace(load(name), classes=3)
 
 
 def test_what_is_said_of_a_file_comes_back(path):
-    found = weight_file.find(path).about
+    found = weight_file.find_weights(path).about
     assert found.network['name'] == 'tiny:NET'
     assert found.network['crop_fraction'] == 0.5
     assert (found.classes, found.licence) == (CLASSES, 'MIT')
     assert found.residual_scale is None
-    one = trained.of_weights(path, 'tiny:NET')
+    one = trained.trained_weights(path, 'tiny:NET')
     np.testing.assert_array_equal(one.scales, np.full(2, 0.2, np.float32))
     assert one.network.crop_fraction == 0.5
 
 
 def test_residual_scales_come_back(tmp_path):
     save(tmp_path / 'a.safetensors', scales=(0.25, 0.5))
-    found = trained.of_weights(tmp_path / 'a.safetensors', 'tiny:NET')
+    found = trained.trained_weights(tmp_path / 'a.safetensors', 'tiny:NET')
     assert found.scales.tolist() == [0.25, 0.5]
 
 
@@ -118,7 +118,7 @@ def test_on_a_full_disk_nothing_is_left(tmp_path, monkeypatch):
     def full(*_):
         raise SafetensorError('I/O error: No space left on device')
 
-    monkeypatch.setattr(written.safetensors.numpy, 'save_file', full)
+    monkeypatch.setattr(write.safetensors.numpy, 'save_file', full)
     with pytest.raises(OSError, match='No space left on device'):
         save(tmp_path / 'a.safetensors')
     assert list(tmp_path.iterdir()) == []
@@ -129,7 +129,7 @@ NOT_JSON = ('', '{', '[]', '3', '{}', '[' * 10**5, '\udcff')
 
 @pytest.mark.parametrize('text', NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_json_that_is_damaged_is_refused(text, path):
-    weight_file.beside(path).write_text(text, errors='surrogateescape')
+    weight_file.info_path(path).write_text(text, errors='surrogateescape')
     assert 'is not that of a weight file, or is damaged' in refused(path)
 
 
@@ -200,9 +200,9 @@ def test_a_network_that_has_changed_is_refused(path):
 
 
 def test_one_of_both_files_is_not_enough(path):
-    json_file = weight_file.beside(path).rename(path.with_name('b.json'))
+    json_file = weight_file.info_path(path).rename(path.with_name('b.json'))
     assert 'a.json is not there, which says what a.safetensors is' in refused(path)
-    json_file.rename(weight_file.beside(path))
+    json_file.rename(weight_file.info_path(path))
     path.rename(path.with_name('b.safetensors'))
     assert 'there is no such file' in refused(path)
 
@@ -233,7 +233,7 @@ def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
 
 
 def test_class_names_that_would_move_a_terminal_are_refused(path):
-    found = json.loads(weight_file.beside(path).read_text())
+    found = json.loads(weight_file.info_path(path).read_text())
     found['classes'][0] = 'cat\x1b[2J'
-    weight_file.beside(path).write_text(json.dumps(found))
+    weight_file.info_path(path).write_text(json.dumps(found))
     assert 'is not that of a weight file' in refused(path)

@@ -53,7 +53,7 @@ def made(number, *options):
 def write(tmp_path):
     def save(name, *args, **kwargs):
         path = tmp_path / f'{name}.npz'
-        probabilities.save(path, of(*args, **kwargs))
+        probabilities.save_probabilities(path, of(*args, **kwargs))
         return path
 
     return save
@@ -125,7 +125,7 @@ def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
 def test_relatives_have_a_star(tmp_path):
     found = of('inception_v4', 20)
     found.about['fingerprint'] = 'another'
-    probabilities.save(tmp_path / 'v4.npz', found)
+    probabilities.save_probabilities(tmp_path / 'v4.npz', found)
     assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
     assert '| Inception-v4 | 1* | 17.7 |' in text
@@ -192,8 +192,10 @@ def test_images_are_those_of_the_run_or_of_a_scale(write, capsys):
 
 
 def test_an_ensemble_is_not_a_network(write, tmp_path, capsys):
-    both = [probabilities.load(write(n, 'inception_v4', 1)) for n in 'ab']
-    probabilities.save(tmp_path / 'mean.npz', probabilities.mean(both))
+    both = [probabilities.load_probabilities(write(n, 'inception_v4', 1)) for n in 'ab']
+    probabilities.save_probabilities(
+        tmp_path / 'mean.npz', probabilities.ensemble(both)
+    )
     assert made(4, tmp_path / 'mean.npz') == 2
     assert (
         'is of an ensemble, and Table 4 is made of single networks'

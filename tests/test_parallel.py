@@ -22,11 +22,19 @@ from inception_jax.parallel.compile import (
     compiled_look,
     compiled_train_step,
 )
-from inception_jax.parallel.mesh import Parallel
+from inception_jax.parallel.mesh import (
+    MODES,
+    Parallel,
+    check_batch_size,
+    device_mesh,
+    distribute,
+    keep_pace,
+    put_batch,
+)
 from inception_jax.stability.diagnostics import diagnose
 from inception_jax.steps.train_step import train_step
 
-GLOBAL = [Parallel(mode) for mode in parallel.MODES]
+GLOBAL = [Parallel(mode) for mode in MODES]
 PER_DEVICE = [Parallel(mode, 'per_device') for mode in ('shard_map', 'pmap')]
 SLOW = [pytest.param(count, marks=pytest.mark.slow) for count in (1, 2)]
 # A program of its own.
@@ -45,7 +53,7 @@ COUNTS = (*SLOW, 4) if jax.device_count() < 8 else (8,)
 def mesh_of(count, parameter_devices=1):
     if count > jax.device_count():
         pytest.skip(f'needs {count} devices')
-    return parallel.mesh_of(parameter_devices, jax.devices()[:count])
+    return device_mesh(parameter_devices, jax.devices()[:count])
 
 
 def parts(how, recipe=RECIPE):
@@ -60,10 +68,10 @@ def parts(how, recipe=RECIPE):
 def train(how, mesh, *, recipe=RECIPE, order=slice(None)):
     """Returns all that one step and three steps leave behind."""
     step = compiled_train_step(parts(how, recipe)[0], mesh, how.mode)
-    state, found = parallel.spread(begin(), mesh), []
+    state, found = distribute(begin(), mesh), []
     for number in range(3):
         examples = {n: x[order] for n, x in batch(32, seed=number).items()}
-        state, metrics = step(state, parallel.place(examples, mesh))
+        state, metrics = step(state, put_batch(examples, mesh))
         kept = (state.params, state.batch_stats, state.opt_state, state.ema)
         found.append(jax.device_get((kept, metrics)))
     return found[0], found[2]
@@ -97,7 +105,7 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
     seen = [
         jax.device_get(
             compiled_look(look, mesh, how.mode)(
-                parallel.spread(begin(), mesh), parallel.place(batch(32), mesh)
+                distribute(begin(), mesh), put_batch(batch(32), mesh)
             )
         )
         for mesh in (mesh_of(1), mesh_of(4))
@@ -121,7 +129,7 @@ def test_what_a_cpu_computes_is_waited_for(monkeypatch):
     waited = []
     monkeypatch.setattr(jax, 'block_until_ready', waited.append)
     for running in (['first'], ['first', 'second']):
-        parallel.keep_pace(running)
+        keep_pace(running)
     assert waited == ['first', 'second']
 
 
@@ -166,10 +174,10 @@ def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
         mesh = mesh_of(4, parameter_devices)
         step, _ = parts(Parallel())
         step = compiled_train_step(step, mesh, 'jit')
-        state = parallel.spread(begin(), mesh)
+        state = distribute(begin(), mesh)
         sizes.append(on_device(state.params))
         for number in range(3):
-            examples = parallel.place(batch(16, seed=number), mesh)
+            examples = put_batch(batch(16, seed=number), mesh)
             state, metrics = step(state, examples)
         assert on_device(state.params) == sizes[-1]
         found.append(jax.device_get((state.params, state.ema, metrics)))
@@ -188,25 +196,25 @@ def on_device(tree):
 
 def test_parameter_devices_must_divide_the_devices():
     with pytest.raises(ValueError, match='3, and there are 4 devices'):
-        parallel.mesh_of(3, jax.devices()[:4])
+        device_mesh(3, jax.devices()[:4])
 
 
 def test_evaluation_on_several_devices_is_that_on_one():
     examples = batch(16) | {'mask': np.arange(16) < 13}
     variables, mesh = begin().ema, mesh_of(4)
     step = compiled_eval_step(lambda v, s, b: evaluate(v, b, s), mesh)
-    split = step(variables, np.full(2, 0.2, np.float32), parallel.place(examples, mesh))
+    split = step(variables, np.full(2, 0.2, np.float32), put_batch(examples, mesh))
     chex.assert_trees_all_close(split, evaluate(variables, examples), rtol=1e-5)
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_near_ones():
-    parallel.check_batch_size(8, mesh_of(4))
+    check_batch_size(8, mesh_of(4))
     with pytest.raises(ValueError, match=r'multiple of 4, e\.g\. 8 or 12'):
-        parallel.check_batch_size(10, mesh_of(4))
+        check_batch_size(10, mesh_of(4))
     with pytest.raises(ValueError, match=r'e\.g\. 4$'):
-        parallel.check_batch_size(3, mesh_of(4))
+        check_batch_size(3, mesh_of(4))
     with pytest.raises(ValueError, match='4 devices and 3 micro-batches; use a mult'):
-        parallel.check_batch_size(16, mesh_of(4), accumulation=3)
+        check_batch_size(16, mesh_of(4), accumulation=3)
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64, np.int32])
@@ -216,7 +224,7 @@ def test_buffers_are_their_own_and_may_be_donated(dtype):
     start = -bytes_.ctypes.data % 64
     # Where JAX could take the memory of NumPy for its own.
     aligned = bytes_[start : start + 3 * size].view(dtype)
-    put = parallel.spread({'a': aligned, 'b': aligned}, mesh_of(2))
+    put = distribute({'a': aligned, 'b': aligned}, mesh_of(2))
     aligned[:] = 1
     pointers = [
         shard.data.unsafe_buffer_pointer()
@@ -228,10 +236,10 @@ def test_buffers_are_their_own_and_may_be_donated(dtype):
 
 
 def test_a_step_may_take_what_was_spread_from_devices_and_the_first_stays():
-    mesh = parallel.mesh_of()
-    first = parallel.spread({'x': np.ones((64, 64), np.float32)}, mesh)
+    mesh = device_mesh()
+    first = distribute({'x': np.ones((64, 64), np.float32)}, mesh)
     taken = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
     for _ in range(3):
-        second = taken(parallel.spread(first, mesh))
+        second = taken(distribute(first, mesh))
         np.testing.assert_array_equal(second['x'], 2)
         np.testing.assert_array_equal(first['x'], 1)

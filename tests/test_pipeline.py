@@ -12,8 +12,8 @@ from PIL import Image
 from inception_jax.data.example import Unreadable
 from inception_jax.data.geometry import Box
 from inception_jax.data.pipeline import (
-    does_not_count,
     evaluation_batches,
+    note_unreadable,
     training_batches,
 )
 from inception_jax.data.prefetch import LostWorker
@@ -342,7 +342,7 @@ def test_data_that_are_gone_stop_the_stream_all_the_same(source):
 
 
 def test_an_image_that_cannot_be_decoded_is_not_evaluated(source, holed):
-    whole, skipped = evaluate(source), evaluate(holed, unreadable=does_not_count)
+    whole, skipped = evaluate(source), evaluate(holed, unreadable=note_unreadable)
     for one, other in zip(whole, skipped, strict=True):
         lost = np.isin(one['example'], (3, 4, 8)) & one['mask']
         assert np.array_equal(other['mask'], one['mask'] & ~lost)

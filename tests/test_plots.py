@@ -13,10 +13,10 @@ from inception_jax.plots.blocks import edges
 from inception_jax.plots.curves import Line
 from inception_jax.plots.series import Curve
 from inception_jax.reports import sentences
-from inception_jax.reports import study as studies
-from inception_jax.reports.figures import pictures
-from inception_jax.reports.table import rows
-from inception_jax.runs import records
+from inception_jax.reports.figures import draw_figures
+from inception_jax.reports.study import read_study
+from inception_jax.reports.table import table_rows
+from inception_jax.runs.records import read_records
 
 
 def texts(path):
@@ -30,7 +30,7 @@ def texts(path):
 
 def test_the_picture_of_a_workdir_is_drawn(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run', Fate('diverged', 70))
-    plots.curves(records.read(folder), tmp_path / 'curves.png', title='made up')
+    plots.curves(read_records(folder), tmp_path / 'curves.png', title='made up')
     assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
 
@@ -40,7 +40,7 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
         {'scale': 1.0, 'verdict': 'dead', 'step': 1200},
         {'scale': 1.0, 'verdict': 'failed', 'step': None},
     ]
-    grid = grouping.stability_map(table, 'scale', None)
+    grid = grouping.group_by_map(table, 'scale', None)
     fields = {'scale': 'residual scale'}
     png, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert png.stat().st_size > 5_000
@@ -53,7 +53,7 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
 def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
     dead = {'verdict': 'dead', 'step': 5}
     table = [{'initializer': name, 'seed': 0} | dead for name in ('he', 'lecun')]
-    grid = grouping.stability_map(table, None, None)
+    grid = grouping.group_by_map(table, None, None)
     fields = {'initializer': 'initializer', 'seed': 'seed'}
     _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert {'he', 'lecun', 'dead 5'} <= set(texts(svg))
@@ -61,7 +61,7 @@ def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
 
 def test_a_crowded_cell_is_told_in_sum(tmp_path):
     table = [{'verdict': 'dead', 'step': 5}] * 7 + [{'verdict': 'alive', 'step': None}]
-    grid = grouping.stability_map(table, None, None)
+    grid = grouping.group_by_map(table, None, None)
     _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields={})
     assert {'7 dead', '1 alive'} <= set(texts(svg))
 
@@ -78,7 +78,7 @@ def test_bands_have_a_panel_and_a_label_each(tmp_path):
     band = series.bands([Curve([1, 2], [2.0, 3.0]), Curve([1, 2], [4.0, None])])
     line = Line('#0072b2', band, deaths=[(2, 3.0)], origin=(1, 3.0))
     groups = {'width 1': {'0.1': line}, 'width 2': {'0.1': line, '1': line}}
-    _, svg = plots.spread(
+    _, svg = plots.seed_band(
         groups, quantities.CURVES['top_1_error'], tmp_path / 'spread', legend='scale'
     )
     found = texts(svg)
@@ -112,8 +112,11 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
     some = {'top_1_error': 'evaluation', 'dead_channels': 'train'}
     monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
     folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 2))
-    study = studies.read([folder])
-    names = {path.name for path in pictures(study, rows(study), tmp_path / 'figures')}
+    study = read_study([folder])
+    names = {
+        path.name
+        for path in draw_figures(study, table_rows(study), tmp_path / 'figures')
+    }
     assert {'stability_map.svg', 'curves_dead_channels.png'} <= names
     assert {
         'heat_map_alive.svg',
@@ -134,11 +137,11 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     last = list(about['members'])[-1]
     about['members'][last] |= {'hparams.learning_rate': 0.0045}
     fake_runs.write_json(folder / 'sweep.json', about)
-    study = studies.read([folder])
+    study = read_study([folder])
     assert list(study.fields) == ['residual_scale', 'width', 'seed', 'change']
-    table = rows(study)
+    table = table_rows(study)
     assert table[-1]['learning_rate'] == 0.0045
-    pictures(study, table, tmp_path / 'figures')
+    draw_figures(study, table, tmp_path / 'figures')
     usual = texts(tmp_path / 'figures' / 'stability_map.svg')
     assert usual.count('alive') == 1 + 5
     changed = texts(tmp_path / 'figures' / 'stability_map_changes.svg')

@@ -19,12 +19,12 @@ from tiny import NET
 
 from inception_jax.__main__ import main
 from inception_jax.data.augment import to_range
-from inception_jax.data.crops import seen_by, views
+from inception_jax.data.crops import view_options, views
 from inception_jax.data.decode import decode
 from inception_jax.data.geometry import central_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.model.classifier import Classifier
-from inception_jax.training.states import of_run
+from inception_jax.training.states import trained_run
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +85,7 @@ def seen(one, path):
 
 
 def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
-    one = of_run(workdir)
+    one = trained_run(workdir)
     assert predict('--workdir', workdir, photos, '--top=3', '--format=json') == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == 44
@@ -125,14 +125,14 @@ def test_the_same_comes_from_batches_of_any_size(workdir, photos, tmp_path):
 
 def test_crops_are_averaged(workdir, photos, capsys):
     """The twelve of an evaluation of the same file."""
-    one, image = of_run(workdir), photos / 'grey.jpg'
+    one, image = trained_run(workdir), photos / 'grey.jpg'
     options = ('--crops=12', '--format=json', '--top=4')
     assert predict('--workdir', workdir, image, *options) == 0
     (row,) = json.loads(capsys.readouterr().out)
     pixels = decode(image.read_bytes())
     shares = []
     size = NET.input_size
-    options = seen_by(one.network, 12)
+    options = view_options(one.network, 12)
     assert options.pop('interpolation') == 'bilinear'
     for height, width, box in views(*pixels.shape[:2], **options):
         crop = crop_and_resize(resize(pixels, height, width, 'bilinear'), box, size)
@@ -185,7 +185,7 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
     assert (about['end_point'], about['step']) == (block, 16)
     assert found['features'].shape == (44, *shape)
     assert found['features'].dtype == np.float32
-    one = of_run(workdir)
+    one = trained_run(workdir)
     for row in (0, 43):
         crop = seen(one, Path(found['ids'][row]))
         outputs, left = applied(one, crop)
@@ -211,7 +211,7 @@ def test_features_of_an_interrupted_command_are_not_there(
 
         return apply
 
-    monkeypatch.setattr(module, 'end_point_of', interrupted)
+    monkeypatch.setattr(module, 'compile_end_point', interrupted)
     path = tmp_path / 'features.npz'
     options = ('--features=pool', '--output', path)
     assert predict('--workdir', workdir, photos, *options) == 130
@@ -279,7 +279,7 @@ def test_what_is_half_done_goes_with_a_sigterm(workdir, photos, tmp_path, monkey
 
         return apply
 
-    monkeypatch.setattr(module, 'end_point_of', signalled)
+    monkeypatch.setattr(module, 'compile_end_point', signalled)
     options = ('--features=pool', '--output', tmp_path / 'f.npz')
     with pytest.raises(SystemExit, match='143'):
         predict('--workdir', workdir, photos, *options)

@@ -9,14 +9,14 @@ from tiny import NET
 
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
-from inception_jax.data.pipeline import does_not_count, evaluation_batches
+from inception_jax.data.pipeline import evaluation_batches, note_unreadable
 from inception_jax.data.sources.open import Arrays
 from inception_jax.evaluation import probabilities
-from inception_jax.evaluation.probabilities import Probabilities, compute
+from inception_jax.evaluation.probabilities import Probabilities, compute_probabilities
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.parallel.mesh import device_mesh, put_batch
 from inception_jax.steps.eval_step import softmax_step
 
 IMAGES = 100
@@ -48,7 +48,7 @@ def compiled(crops):
         scale=functools.partial(augment.to_range, pixel_range=NET.pixel_range),
         mirrored=mirrored(crops),
     )
-    mesh = parallel.mesh_of(1, jax.devices()[:1])
+    mesh = device_mesh(1, jax.devices()[:1])
     return compiled_eval_step(step, mesh), mesh
 
 
@@ -64,11 +64,11 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
             crops=crops,
             crop_fraction=0.875,
             some=some,
-            unreadable=does_not_count,
+            unreadable=note_unreadable,
         )
 
-    return compute(
-        lambda batch: step(variables, scales, parallel.place(batch, mesh)),
+    return compute_probabilities(
+        lambda batch: step(variables, scales, put_batch(batch, mesh)),
         batches,
         source,
         views=number_of_views(crops),
@@ -150,7 +150,7 @@ def test_an_interrupted_evaluation_goes_on(source, variables, tmp_path):
     fields = source.images, source.labels, source.ids, source.class_names
     with pytest.raises(KeyboardInterrupt):
         evaluate(Interrupted(*fields), variables, 10, tmp_path)
-    begun = probabilities.load(tmp_path / 'kept.npz')
+    begun = probabilities.load_probabilities(tmp_path / 'kept.npz')
     assert begun.about == {'crops': 10, 'done': 40}
     found = evaluate(Unread(*fields), variables, 10, tmp_path, begun=begun)
     assert np.array_equal(found.softmax, whole.softmax)
@@ -176,9 +176,9 @@ def members(count=4):
 def test_an_ensemble_of_files_is_the_mean_of_its_members(tmp_path):
     four = members()
     for i, one in enumerate(four):
-        probabilities.save(tmp_path / f'{i}.npz', one)
-    files = [probabilities.load(tmp_path / f'{i}.npz') for i in range(4)]
-    found = probabilities.mean(files)
+        probabilities.save_probabilities(tmp_path / f'{i}.npz', one)
+    files = [probabilities.load_probabilities(tmp_path / f'{i}.npz') for i in range(4)]
+    found = probabilities.ensemble(files)
     average = np.mean([one.softmax.astype(np.float64) for one in four], axis=0)
     np.testing.assert_allclose(found.softmax, average, rtol=1e-6)
     assert found.about['ensemble'] == [{'seed': i} for i in range(4)]
@@ -199,16 +199,16 @@ def test_an_ensemble_of_other_images_or_labels_is_refused(field, value, message)
     one, other = members(2)
     other = Probabilities(**(vars(other) | {field: value}))
     with pytest.raises(ValueError, match=message):
-        probabilities.mean([one, other])
+        probabilities.ensemble([one, other])
 
 
 def test_what_is_no_file_of_probabilities_is_refused(tmp_path):
     path = tmp_path / 'x.npz'
     with pytest.raises(ValueError, match='there is no such file'):
-        probabilities.load(path)
+        probabilities.load_probabilities(path)
     path.write_bytes(b'PK nothing')
     with pytest.raises(ValueError, match='is not a file of probabilities'):
-        probabilities.load(path)
+        probabilities.load_probabilities(path)
     np.savez(path, labels=np.zeros(3))
     with pytest.raises(ValueError, match='is not a file of probabilities'):
-        probabilities.load(path)
+        probabilities.load_probabilities(path)

@@ -16,14 +16,14 @@ from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import probe, probe_text
-from inception_jax.parallel import mesh
-from inception_jax.runs import workdir
+from inception_jax.parallel.mesh import distribute, put_batch
+from inception_jax.runs.workdir import claim_workdir, read_config
 from inception_jax.stability.curvature import Curvature
-from inception_jax.training.loop import stream
+from inception_jax.training.loop import batch_stream
 from inception_jax.training.prepare import prepare
 from inception_jax.training.programs import programs
-from inception_jax.training.resume import newest
-from inception_jax.training.states import opened
+from inception_jax.training.resume import newest_state
+from inception_jax.training.states import open_run
 
 # Without dropout, with images that depend on keys, and while the scale still rises.
 CHANGES = {
@@ -62,13 +62,13 @@ def found(workdir, step):
 @functools.cache
 def newest_of(workdir):
     """Returns a run, its newest state, and the loss of its next step at any state."""
-    p = opened(workdir)
-    state, _ = newest(p)
-    batch = mesh.place(next(stream(p, start=int(state.step))), p.mesh)
+    p = open_run(workdir)
+    state, _ = newest_state(p)
+    batch = put_batch(next(batch_stream(p, start=int(state.step))), p.mesh)
 
     def loss(at):
         # A copy, for the step takes what it is given.
-        _, metrics = programs(p).steps.step(mesh.spread(at, p.mesh), batch)
+        _, metrics = programs(p).steps.step(distribute(at, p.mesh), batch)
         return float(metrics['loss'])
 
     return p, state, loss
@@ -174,9 +174,9 @@ def test_before_the_first_checkpoint_the_network_is_that_before_step_1(
 def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     trained, tmp_path, capsys
 ):
-    config = override(workdir.config(trained), {'network.name': 'tiny:PLAIN'})
+    config = override(read_config(trained), {'network.name': 'tiny:PLAIN'})
     p = prepare(experiment(config), tmp_path)
-    workdir.claim(tmp_path, p.identity, p.train_source.class_names)
+    claim_workdir(tmp_path, p.identity, p.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
     answer = found(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)
@@ -187,13 +187,13 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
 def test_what_is_not_finite_is_null(trained):
     p, state, _ = newest_of(trained)
     broken = jax.tree.map(lambda x: x * jnp.float32(np.nan), state.params)
-    questions = probe.Options(tuple(probe.QUESTIONS), (1.0,), 16, 0)
+    questions = probe.ProbeOptions(tuple(probe.QUESTIONS), (1.0,), 16, 0)
     answer = probe.probe(p, dataclasses.replace(state, params=broken), questions)
     json.dumps(answer, allow_nan=False)
     assert answer['scale_gradient'] == [None, None, None]
     assert answer['scales']['loss'] == [None]
     assert answer['curvature']['eigenvalue'] is None
-    text = probe_text.text(answer)
+    text = probe_text.probe_text(answer)
     assert 'The derivative of the loss in the scales is not finite.' in text
     assert 'The curvature of the loss is not finite.' in text
 
@@ -208,10 +208,10 @@ def test_words_name_neighbours_as_a_span_and_sums_of_a_block_by_number():
         'residual_scale': [None, 0.1, 0.1, 0.1, 0.1, [0.2, 0.3]],
         'scale_gradient': [None, 0.5, 0.25, -1e-3, -2.0, [3.0, 0.0]],
     }
-    text = probe_text.text(answer)
+    text = probe_text.probe_text(answer)
     assert 'smaller in a_1..a_2, mixed sum_1 and larger in a_3, b_1.' in text
     answer['scale_gradient'] = [None, 0.0, 0.0, 0.0, 0.0, [0.0, 0.0]]
-    assert 'does not change with any scale' in probe_text.text(answer)
+    assert 'does not change with any scale' in probe_text.probe_text(answer)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import avg_pool, chain, conv, max_pool, one, residual, stage
 from inception_jax.networks import network as make_network
 from inception_jax.networks.network import Auxiliary, trunk
-from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.mesh import device_mesh, distribute, put_batch
 from inception_jax.stability.probes import (
     hessian_product,
     jacobian_gain,
@@ -271,10 +271,10 @@ def test_hessian_products_are_finite_differences_of_gradients():
 # itself is off by 3e-5 of it, on one device as on four.
 @pytest.mark.parametrize('seed', [2, 4, 10])
 def test_probes_of_a_batch_on_four_devices_are_those_of_the_batch(seed):
-    mesh = parallel.mesh_of()
+    mesh = device_mesh()
     images, labels = examples(seed=seed)
-    placed = parallel.place({'image': images, 'label': labels}, mesh)
-    variables = parallel.spread(start(), mesh)
+    placed = put_batch({'image': images, 'label': labels}, mesh)
+    variables = distribute(start(), mesh)
     gradient, gain = compiled(scale_gradient), compiled(jacobian_gain, samples=4)
     chex.assert_trees_all_close(
         gradient(variables, SCALES, placed['image'], placed['label'], HPARAMS),

@@ -21,9 +21,10 @@ from test_faults import images
 from test_train import arguments, environment, records
 
 from inception_jax.__main__ import main
-from inception_jax.runs import checkpoints, workdir
+from inception_jax.runs import checkpoints
+from inception_jax.runs.workdir import lock_workdir
 from inception_jax.training import resume
-from inception_jax.training.states import opened
+from inception_jax.training.states import open_run
 
 RUN = {
     'run__epochs': 6,
@@ -82,7 +83,7 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    found, _ = resume.newest(opened(workdir))
+    found, _ = resume.newest_state(open_run(workdir))
     return dataclasses.replace(found, key=jax.random.key_data(found.key))
 
 
@@ -119,7 +120,7 @@ def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
     for process in two.all:
         process.kill()
     assert two.ended()[0] == [-signal.SIGKILL] * 2
-    kept = checkpoints.steps(tmp_path / 'two' / 'checkpoints')
+    kept = checkpoints.checkpoint_steps(tmp_path / 'two' / 'checkpoints')
     assert 8 <= max(kept) < 48
     shutil.copytree(tmp_path / 'two', tmp_path / 'one')
     assert Two(tmp_path / 'two').ended()[0] == [0, 0]
@@ -147,7 +148,7 @@ def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
     assert set(statuses) <= {1, -signal.SIGABRT}
     assert any('cannot decode image 2/5.png' in text for _, text in printed)
     lost.write_bytes(content)
-    assert 8 <= max(checkpoints.steps(workdir / 'checkpoints')) < 80
+    assert 8 <= max(checkpoints.checkpoint_steps(workdir / 'checkpoints')) < 80
     assert Two(workdir, **changes).ended()[0] == [0, 0]
     assert records(workdir) == records(whole)
     chex.assert_trees_all_equal(state(workdir), state(whole))
@@ -158,7 +159,7 @@ def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
     images(tmp_path / 'data')
     changes = {'data__source': f'folder:{tmp_path / "data"}'}
     begun = time.monotonic()
-    with workdir.hold(tmp_path / 'run'):
+    with lock_workdir(tmp_path / 'run'):
         statuses, printed = Two(tmp_path / 'run', **changes).ended()
     assert time.monotonic() - begun < 60
     assert statuses[0] == 2
@@ -186,7 +187,7 @@ def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
     two.all[1].send_signal(signal.SIGTERM)
     statuses, printed = two.ended()
     assert statuses == [128 + signal.SIGTERM] * 2, printed
-    (step,) = checkpoints.steps(tmp_path / 'checkpoints')
+    (step,) = checkpoints.checkpoint_steps(tmp_path / 'checkpoints')
     assert 4 < step < 2400
     assert 'run the same command again to go on' in printed[0][0]
 

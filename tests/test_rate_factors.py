@@ -10,7 +10,7 @@ from test_frozen import MOMENTUM, trained
 from test_optimizers import RECIPE
 from tiny import NET, PLAIN
 
-from inception_jax.steps.by_block import names, nearest
+from inception_jax.steps.by_block import block_names, nearest_numbers
 
 FACTORS = {'trunk': 0.5, 'logits': 0.5}
 
@@ -34,11 +34,11 @@ def test_a_factor_of_1_is_none():
 def test_the_nearest_factor_of_a_block_counts():
     numbers = {'trunk': 0.1, 'a': 0.2, 'a_1': 0.5}
     factors = {'stem': 0.1, 'a_1': 0.5, 'a_2': 0.2}
-    assert nearest(NET, numbers) == factors
+    assert nearest_numbers(NET, numbers) == factors
     recipe = dataclasses.replace(MOMENTUM, rate_factors=numbers)
     first, one, _ = trained(recipe, steps=1, learning_rate=1.0)
     _, other, _ = trained(MOMENTUM, steps=1, learning_rate=1.0)
-    for name in names(NET):
+    for name in block_names(NET):
         factor = factors.get(name, 1.0)
         expected = jax.tree.map(
             lambda w, after, factor=factor: w + np.float32(factor) * (after - w),

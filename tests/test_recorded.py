@@ -9,8 +9,8 @@ from PIL import Image
 from test_train import arguments
 
 from inception_jax.__main__ import main
-from inception_jax.runs import workdir
-from inception_jax.training.states import of_run
+from inception_jax.runs.workdir import CLASSES, read_class_names
+from inception_jax.training.states import trained_run
 
 
 @pytest.fixture(scope='module')
@@ -54,8 +54,8 @@ def test_a_prediction_needs_no_images_of_the_run(folder, tmp_path, capsys):
 
 
 def test_an_older_run_asks_its_images_for_the_classes(folder, capsys):
-    (folder / 'run' / workdir.CLASSES).unlink()
-    assert of_run(folder / 'run').class_names == ('a', 'b')
+    (folder / 'run' / CLASSES).unlink()
+    assert trained_run(folder / 'run').class_names == ('a', 'b')
     shutil.rmtree(folder / 'images' / 'train')
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     assert 'is not a folder' in capsys.readouterr().err
@@ -72,14 +72,14 @@ def test_images_that_are_not_all_there_are_noticed(folder, capsys):
 
 @pytest.mark.parametrize('text', ['[1, 2]', '"ab"', '{', '[]'])
 def test_classes_that_are_damaged_are_one_line(text, folder, capsys):
-    (folder / 'run' / workdir.CLASSES).write_text(text)
+    (folder / 'run' / CLASSES).write_text(text)
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
     assert 'classes.json is damaged; remove it' in printed
     assert printed.count('\n') == 1
     # Training goes on, and says again what the classes are.
     assert main(['train', f'--workdir={folder / "run"}']) == 0
-    assert workdir.class_names(folder / 'run') == ('a', 'b')
+    assert read_class_names(folder / 'run') == ('a', 'b')
 
 
 def test_a_config_without_its_data_is_one_line(folder, capsys):

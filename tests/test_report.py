@@ -10,13 +10,13 @@ import pytest
 from fake_runs import Fate
 
 from inception_jax.plots.quantities import BLOCK_QUANTITIES
-from inception_jax.reports import study as studies
 from inception_jax.reports.page import page
 from inception_jax.reports.report import report
-from inception_jax.reports.table import rows
+from inception_jax.reports.study import KEYS, read_study
+from inception_jax.reports.table import table_rows
 from inception_jax.stability.verdicts import ORDER
 
-ABOUT = json.dumps({key: {} for key in studies.KEYS['config.json']})
+ABOUT = json.dumps({key: {} for key in KEYS['config.json']})
 
 
 class Page(HTMLParser):
@@ -59,8 +59,8 @@ def without_plotly(monkeypatch):
 
 
 def written(*folders):
-    study = studies.read(list(folders))
-    return page(study, rows(study))
+    study = read_study(list(folders))
+    return page(study, table_rows(study))
 
 
 def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):

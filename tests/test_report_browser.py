@@ -7,10 +7,10 @@ import pytest
 from browser import CHROMIUM, DRIVER, choose, column, dress, script, show, start
 from fake_runs import Fate
 
-from inception_jax.plots.grouping import stability_map
-from inception_jax.reports import study as studies
+from inception_jax.plots.grouping import group_by_map
 from inception_jax.reports.report import report
-from inception_jax.reports.table import rows
+from inception_jax.reports.study import read_study
+from inception_jax.reports.table import table_rows
 
 pytest.importorskip('selenium')
 from selenium.webdriver.common.by import By
@@ -174,8 +174,8 @@ def test_a_tile_shows_a_member_without_diagnostics_too(opened):
 
 def test_the_map_is_that_of_the_tidy_values_and_filters(opened, pages):
     browser = opened('sweep')
-    study = studies.read([pages['sweep'].with_suffix('')])
-    table = rows(study)
+    study = read_study([pages['sweep'].with_suffix('')])
+    table = table_rows(study)
 
     def cells():
         return script(
@@ -185,11 +185,11 @@ def test_the_map_is_that_of_the_tidy_values_and_filters(opened, pages):
                [...c.querySelectorAll('.tile')].map((t) => +t.dataset.member)))""",
         )
 
-    assert cells() == stability_map(table, 'width', 'residual_scale').cells[::-1]
+    assert cells() == group_by_map(table, 'width', 'residual_scale').cells[::-1]
     choose(browser, 'Rows', 'seed')
-    assert cells() == stability_map(table, 'width', 'seed').cells[::-1]
+    assert cells() == group_by_map(table, 'width', 'seed').cells[::-1]
     choose(browser, 'Columns', 'none')
-    assert cells() == stability_map(table, None, 'seed').cells[::-1]
+    assert cells() == group_by_map(table, None, 'seed').cells[::-1]
     choose(browser, 'Columns', 'residual scale')
     choose(browser, 'Only width', '1 (1,792 filters)')
     shown = {n for line in cells() for cell in line for n in cell}

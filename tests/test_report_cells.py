@@ -11,10 +11,10 @@ def test_a_stability_map_has_every_row_in_the_cell_of_its_values():
         {'scale': 0.1, 'width': 2, 'seed': 0},
         {'scale': 1.0, 'width': 2, 'seed': 1},
     ]
-    found = grouping.stability_map(table, 'width', 'scale')
+    found = grouping.group_by_map(table, 'width', 'scale')
     assert (found.columns, found.lines) == ([2], [0.1, 1.0])
     assert found.cells == [[[1]], [[0, 2]]]
-    assert grouping.stability_map(table, None, None).cells == [[[0, 1, 2]]]
+    assert grouping.group_by_map(table, None, None).cells == [[[0, 1, 2]]]
 
 
 @pytest.mark.parametrize(
@@ -42,26 +42,28 @@ def test_rows_that_differ_by_seeds_are_one_line():
         for seed in (0, 1)
     ]
     table.append({'scale': 1.0, 'width': 2, 'seed': 0, 'rule': 'rezero', 'filters': 16})
-    assert grouping.lines(table, fields, 'width', 'scale') == {
+    assert grouping.series_lines(table, fields, 'width', 'scale') == {
         'width 1 (8 filters)': {
             '0.1, default': [2, 3],
             '1, default': [0, 1],
         },
         'width 2 (16 filters)': {'1, rezero': [4]},
     }
-    assert grouping.lines(table[:2], fields, 'seed', None) == {'': {'0': [0], '1': [1]}}
+    assert grouping.series_lines(table[:2], fields, 'seed', None) == {
+        '': {'0': [0], '1': [1]}
+    }
 
 
 def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
     table = [{'width': n, 'rule': n, 'filters': 7 + n} for n in (1, 2)]
     fields = {'width': 'width', 'rule': 'rule'}
-    assert grouping.labels(table, 'width', fields) == {
+    assert grouping.series_labels(table, 'width', fields) == {
         1: '1 (8 filters)',
         2: '2 (9 filters)',
     }
-    assert grouping.labels(table, 'rule', fields) == {1: '1', 2: '2'}
+    assert grouping.series_labels(table, 'rule', fields) == {1: '1', 2: '2'}
     table.append({'width': 2, 'rule': 2, 'filters': 100})
-    assert grouping.labels(table, 'width', fields) == {1: '1', 2: '2'}
+    assert grouping.series_labels(table, 'width', fields) == {1: '1', 2: '2'}
 
 
 def test_values_are_ordered_none_first_then_numbers_then_texts():
@@ -103,4 +105,4 @@ def test_changes_are_an_axis_only_where_nothing_else_varies():
     assert grouping.axes(table, fields) == ('rule', 'width')
     del fields['rule'], fields['width']
     assert grouping.axes(table, fields) == ('change', None)
-    assert grouping.labels(table, 'change', fields)[None] == 'none'
+    assert grouping.series_labels(table, 'change', fields)[None] == 'none'

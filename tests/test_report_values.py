@@ -9,12 +9,12 @@ import pytest
 import tiny
 from fake_runs import Fate
 
-from inception_jax.lab import grid
+from inception_jax.lab.grid import short_names
 from inception_jax.plots import series
 from inception_jax.plots.series import Curve
 from inception_jax.reports import sentences
-from inception_jax.reports import study as studies
-from inception_jax.reports.table import filled, rows
+from inception_jax.reports.study import member_label, read_study
+from inception_jax.reports.table import filled, table_rows
 from inception_jax.stability.verdicts import Verdict
 from inception_jax.training import summary
 from inception_jax.training.loop import Outcome
@@ -22,12 +22,12 @@ from inception_jax.training.loop import Outcome
 
 @pytest.fixture(scope='module')
 def sweep(tmp_path_factory):
-    return studies.read([fake_runs.write_sweep(tmp_path_factory.mktemp('sweep'))])
+    return read_study([fake_runs.write_sweep(tmp_path_factory.mktemp('sweep'))])
 
 
 @pytest.fixture(scope='module')
 def forks(tmp_path_factory):
-    return studies.read(fake_runs.write_forks(tmp_path_factory.mktemp('forks')))
+    return read_study(fake_runs.write_forks(tmp_path_factory.mktemp('forks')))
 
 
 def member(study, **fields):
@@ -47,7 +47,7 @@ def test_a_curve_has_the_finite_values_of_its_split_in_its_unit():
             'nats_learned': 1.0,
         },
     ]
-    found = series.curves(records)
+    found = series.curve_series(records)
     assert found['train', 'dead_channels'] == Curve([1, 2], [50.0, None])
     assert found['train', 'cross_entropy'] == Curve([1, 2], [2.0, None])
     assert found['evaluation', 'cross_entropy'] == Curve([2], [1.0])
@@ -59,7 +59,7 @@ def test_a_forks_curve_starts_at_its_last_record_before_the_fork():
     records = [
         {'split': 'train', 'step': step, 'cross_entropy': 1.0} for step in (10, 20, 30)
     ]
-    found = series.curves(records, after=25)
+    found = series.curve_series(records, after=25)
     assert found['train', 'cross_entropy'].steps == [20, 30]
 
 
@@ -93,11 +93,11 @@ def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():
         }
         for s in range(1, 10)
     ]
-    found = series.heat_map(records, 'trunk_rms', most=3)
+    found = series.heat_map_series(records, 'trunk_rms', most=3)
     assert found.blocks == ['stem', 'a']
     assert found.steps == [1, 5, 9]
     assert found.values == [[None, None, None], [1.0, 5.0, 9.0]]
-    assert series.heat_map([], 'trunk_rms').values == []
+    assert series.heat_map_series([], 'trunk_rms').values == []
 
 
 def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
@@ -111,7 +111,7 @@ def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
 
 
 def test_the_table_has_fields_verdicts_and_last_records(sweep):
-    table = rows(sweep)
+    table = table_rows(sweep)
     assert len(table) == 24
     dead = next(
         r for r in table if r['verdict'] == 'dead' and r['residual_scale'] == 1.0
@@ -153,18 +153,18 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
     fake_runs.write_sweep(tmp_path, scales=(0.1,), widths=(1.0,), seeds=(0, 1))
     name = 'residual_scale=0.1,width=1.0,seed=1'
     (tmp_path / 'members' / name / file).write_bytes(content)
-    study = studies.read([tmp_path])
+    study = read_study([tmp_path])
     good, bad = study.members
     assert (good.verdict, bad.verdict) == ('alive', 'failed')
     assert said in bad.error
     assert (len(good.records) > 0, bad.records) == (True, [])
-    assert [row['verdict'] for row in rows(study)] == ['alive', 'failed']
-    assert rows(study)[1]['seed'] == 1
+    assert [row['verdict'] for row in table_rows(study)] == ['alive', 'failed']
+    assert table_rows(study)[1]['seed'] == 1
 
 
 def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
     p = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
-    summary.finish(p, Outcome(600, Verdict(), None))
+    summary.write_summary(p, Outcome(600, Verdict(), None))
     written = fake_runs.read_json(tmp_path / 'verdict.json')
     made_up = fake_runs.read_json(
         fake_runs.write_run(tmp_path / 'run') / 'verdict.json'
@@ -176,7 +176,7 @@ def test_replays_stand_in_the_order_of_their_steps(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run')
     for start in (1000, 200):
         fake_runs.write_replay(folder, start, start + 5)
-    (one,) = studies.read([folder]).members
+    (one,) = read_study([folder]).members
     assert list(one.replays) == ['200 to 205', '1000 to 1005']
 
 
@@ -184,7 +184,7 @@ def test_a_run_that_was_stopped_alive_is_unfinished(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run')
     path = folder / 'verdict.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'steps_done': 300}))
-    assert studies.read([folder]).members[0].verdict == 'unfinished'
+    assert read_study([folder]).members[0].verdict == 'unfinished'
 
 
 def test_a_field_inside_another_is_found_in_the_config(tmp_path):
@@ -192,7 +192,7 @@ def test_a_field_inside_another_is_found_in_the_config(tmp_path):
     config['network']['width'] = {'stem': 0.5}
     about = {'config': config, 'members': {'a': {'network.width.stem': 1.0}, 'b': {}}}
     fake_runs.write_json(tmp_path / 'sweep.json', about)
-    study = studies.read([tmp_path])
+    study = read_study([tmp_path])
     assert [m.fields for m in study.members] == [
         {'width.stem': 1.0},
         {'width.stem': 0.5},
@@ -204,7 +204,7 @@ def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
     members = {'a': {'hparams.learning_rate': 1.0}, 'b': {'run.seed': 3}}
     about = {'config': fake_runs.base_config(), 'members': members}
     fake_runs.write_json(tmp_path / 'sweep.json', about)
-    study = studies.read([tmp_path])
+    study = read_study([tmp_path])
     assert [m.fields for m in study.members] == [
         {'learning_rate': 1.0, 'seed': 0},
         {'learning_rate': 0.045, 'seed': 3},
@@ -212,10 +212,10 @@ def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
 
 
 def test_names_are_short_where_that_is_clear():
-    short = grid.short_names(['a.seed', 'b.seed', 'a.width'])
+    short = short_names(['a.seed', 'b.seed', 'a.width'])
     assert short == {'a.seed': 'a.seed', 'b.seed': 'b.seed', 'a.width': 'width'}
-    assert studies.label('hparams.residual_scale') == 'residual scale'
-    assert studies.label('network.width.reduction_b') == 'width of reduction_b'
+    assert member_label('hparams.residual_scale') == 'residual scale'
+    assert member_label('network.width.reduction_b') == 'width of reduction_b'
 
 
 def test_the_dying_are_told_where_none_was_lost():
@@ -238,8 +238,8 @@ def test_the_dying_are_told_where_none_was_lost():
 
 def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
     folder = fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0), widths=(1.0,))
-    study = studies.read([folder])
-    assert sentences.summary(study, rows(study)) == (
+    study = read_study([folder])
+    assert sentences.summary(study, table_rows(study)) == (
         '6 members over residual scale, width and seed. '
         'So far, 5 of 6 finished. '
         'Dead or diverged, by residual scale: 0 of 2 at 0.1, 3 of 3 at 1.'
@@ -283,8 +283,8 @@ def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
     ],
 )
 def test_a_verdict_is_said_in_words(tmp_path, fate, expected):
-    study = studies.read([fake_runs.write_run(tmp_path, fate)])
-    assert expected in sentences.summary(study, rows(study))
+    study = read_study([fake_runs.write_run(tmp_path, fate)])
+    assert expected in sentences.summary(study, table_rows(study))
 
 
 def test_forks_are_a_tree(forks):
@@ -303,7 +303,7 @@ def test_forks_are_a_tree(forks):
 
 def test_a_fork_without_its_parents_names_them(forks):
     again = next(m.folder for m in forks.members if m.name == 'again')
-    lines = sentences.lineage(studies.read([again])).splitlines()
+    lines = sentences.lineage(read_study([again])).splitlines()
     assert lines[0].endswith('base (not in this report)')
     assert lines[2].endswith('early (not in this report)')
     assert lines[4].endswith('again: diverged at step 480')
@@ -315,12 +315,12 @@ def test_a_fork_may_have_the_name_of_its_parents_folder(tmp_path):
     other = tmp_path / 'forks' / 'other'
     for folder, step in ((late, 400), (other, 300)):
         fake_runs.fork(base, folder, step, {'residual_scale': 0.1}, Fate())
-    tree = sentences.lineage(studies.read([late, other])).splitlines()
+    tree = sentences.lineage(read_study([late, other])).splitlines()
     assert tree[0] == f'{base} (not in this report)'
     assert tree[2::2] == ['│  scale=1: alive', '   other: alive']
-    alone = sentences.lineage(studies.read([late])).splitlines()
+    alone = sentences.lineage(read_study([late])).splitlines()
     assert (alone[0], alone[2]) == (tree[0], '   scale=1: alive')
-    both = sentences.lineage(studies.read([base, late])).splitlines()
+    both = sentences.lineage(read_study([base, late])).splitlines()
     assert (both[0], both[2]) == ('runs/scale=1: alive', '   forks/scale=1: alive')
 
 

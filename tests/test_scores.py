@@ -10,10 +10,10 @@ from inception_jax.evaluation.scores import (
     Confusion,
     by_class,
     confusions,
-    outside_top,
-    score,
+    error_score,
+    is_outside_top,
     scores,
-    without,
+    without_images,
 )
 from inception_jax.steps.train_step import metrics
 
@@ -36,15 +36,15 @@ def test_errors_are_those_of_the_step_with_ties_and_what_is_no_number(k):
     softmax[::17] = np.nan
     labels = rng.integers(10, size=300)
     expected = metrics.outside_top(k, jnp.asarray(softmax), jnp.asarray(labels))
-    assert np.array_equal(outside_top(k, softmax, labels), expected)
+    assert np.array_equal(is_outside_top(k, softmax, labels), expected)
 
 
 def test_an_interval_is_wilsons():
     # Worked out by hand from Wilson (1927) with z = 1.96.
-    ten = score(np.arange(100) < 10)
+    ten = error_score(np.arange(100) < 10)
     assert ten == pytest.approx((10, 5.523, 17.437), abs=1e-3)
-    assert score(np.zeros(50, bool)) == pytest.approx((0, 0, 7.135), abs=1e-3)
-    assert score(np.ones(50, bool)) == pytest.approx((100, 92.865, 100), abs=1e-3)
+    assert error_score(np.zeros(50, bool)) == pytest.approx((0, 0, 7.135), abs=1e-3)
+    assert error_score(np.ones(50, bool)) == pytest.approx((100, 92.865, 100), abs=1e-3)
 
 
 def test_errors_are_in_percent_of_the_images(found):
@@ -54,7 +54,7 @@ def test_errors_are_in_percent_of_the_images(found):
 
 @pytest.mark.parametrize('names', [['3', '4'], [IDS[0], IDS[2]]])
 def test_images_are_left_out_by_the_number_of_their_file_or_by_id(found, names):
-    rest = without(found, names)
+    rest = without_images(found, names)
     assert rest.ids.tolist() == [IDS[1], IDS[3]]
     assert rest.labels.tolist() == [1, 2]
     assert np.array_equal(rest.softmax, found.softmax[[1, 3]])
@@ -64,21 +64,21 @@ def test_images_that_are_not_there_cannot_be_left_out(found):
     with pytest.raises(
         ValueError, match=r'1 of 2 images to leave out are not there.* 7'
     ):
-        without(found, ['3', '7'])
+        without_images(found, ['3', '7'])
     with pytest.raises(ValueError, match=r'are not there, as x\.png; .* such as val/'):
-        without(found, ['x.png'])
+        without_images(found, ['x.png'])
 
 
 def test_numbers_need_ids_that_end_in_them(found):
     ids = np.array(['a/1.png', 'b/1.png', 'c/2.png', 'd'])
     other = Probabilities(ids, found.labels, found.softmax, {})
     with pytest.raises(ValueError, match='do not end in a number of their own'):
-        without(other, ['1'])
+        without_images(other, ['1'])
 
 
 def test_no_images_have_no_error(found):
     with pytest.raises(ValueError, match='no image is left'):
-        scores(without(found, IDS))
+        scores(without_images(found, IDS))
 
 
 def test_classes_come_the_worst_first(found):

@@ -8,7 +8,7 @@ from inception_jax.runtime import signals
 
 
 def test_the_first_signal_is_told():
-    with signals.signals() as caught:
+    with signals.watch_signals() as caught:
         assert caught() is None
         signal.raise_signal(signal.SIGTERM)
         assert caught() == signal.SIGTERM
@@ -16,7 +16,7 @@ def test_the_first_signal_is_told():
 
 
 def test_a_signal_that_comes_twice_at_once_is_one():
-    with signals.signals() as caught:
+    with signals.watch_signals() as caught:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert caught() == signal.SIGTERM
@@ -27,7 +27,7 @@ def test_a_second_signal_does_what_it_would_have_done(monkeypatch):
     # A process in the background of a script begins with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with signals.signals():
+        with signals.watch_signals():
             signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)

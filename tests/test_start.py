@@ -14,11 +14,11 @@ import pytest
 from test_optimizers import RECIPE, hparams
 from tiny import NET
 
-from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.mesh import device_mesh, distribute, sharded_shapes
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.steps.optimizers import optimizer
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import compiled
+from inception_jax.training.programs import compiled_names
 from inception_jax.training.progress import Progress
 
 
@@ -61,19 +61,19 @@ def test_an_optimizer_starts_as_optax_says(kind):
 
 
 def test_a_state_is_made_and_placed_by_few_programs():
-    with compiled() as names:
+    with compiled_names() as names:
         state = initial_state(NET, RECIPE, hparams(), seed=1)
-        parallel.spread(state, parallel.mesh_of())
+        distribute(state, device_mesh())
     # Those of a key and of two numbers; none for each shape.
     assert len(names) < 8
 
 
 def test_shapes_are_those_of_what_is_spread():
-    mesh = parallel.mesh_of(2)
+    mesh = device_mesh(2)
     tree = {'kernel': np.zeros((512, 256), np.float32), 'key': jax.random.key(0)}
     for like, x in zip(
-        jax.tree.leaves(parallel.shapes(tree, mesh)),
-        jax.tree.leaves(parallel.spread(tree, mesh)),
+        jax.tree.leaves(sharded_shapes(tree, mesh)),
+        jax.tree.leaves(distribute(tree, mesh)),
         strict=True,
     ):
         assert (like.shape, like.dtype) == (x.shape, x.dtype)

@@ -20,17 +20,17 @@ from test_weight_files import (
 )
 
 from inception_jax.__main__ import main
-from inception_jax.weights import convert, variables
-from inception_jax.weights.files.opened import opened
+from inception_jax.weights import convert
+from inception_jax.weights.files.open import open_arrays
 from inception_jax.weights.layouts import keras
-from inception_jax.weights.variables import Entry
+from inception_jax.weights.variables import Entry, read_variables
 
 HUGE = (10**6, 10**5)
 
 
 def refused_as_keras(path):
     with pytest.raises(ValueError, match='as narrow:V3 of keras: ') as error:
-        convert.read(convert.Source(path, 'keras', 'narrow:V3'))
+        convert.read_foreign(convert.ForeignFile(path, 'keras', 'narrow:V3'))
     return str(error.value).partition('of keras: ')[2]
 
 
@@ -49,7 +49,7 @@ def huge(file, name):
 def test_an_array_of_another_name_or_shape_is_never_read(name, message, tmp_path):
     with h5py.File(tmp_path / 'a.h5', 'w') as file:
         huge(file, name)
-    with opened(tmp_path / 'a.h5') as arrays:
+    with open_arrays(tmp_path / 'a.h5') as arrays:
         assert arrays[name].shape == HUGE
     assert message in refused_as_keras(tmp_path / 'a.h5')
 
@@ -131,8 +131,8 @@ def entry(kind='bias'):
 def values(array, path, kind='bias'):
     """Returns what the variables have of an array after it was in a file."""
     save_file({'x': array}, path)
-    with opened(path) as arrays:
-        tree = variables.read(arrays, [entry(kind)], lambda name: False)
+    with open_arrays(path) as arrays:
+        tree = read_variables(arrays, [entry(kind)], lambda name: False)
     return tree[entry(kind).path[0]]['stem']['conv0'][kind]
 
 

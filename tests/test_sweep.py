@@ -12,8 +12,17 @@ from test_train import QUICKSTART, TINY, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.config import files
-from inception_jax.lab import grid as members
-from inception_jax.lab import table as tables
+from inception_jax.lab.grid import (
+    LONGEST_NAME,
+    grid_product,
+    name_members,
+    open_sweep,
+    read_member_list,
+    read_sweep,
+    shard_of,
+    write_sweep,
+)
+from inception_jax.lab.table import sweep_rows
 from inception_jax.training import programs
 
 GRID = 'residual_scale=0.1,1;seed=0,1'
@@ -60,10 +69,10 @@ def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path, capsys):
     scales = '--grid=residual_scale=0.1,0.3;learning_rate=0.01,0.02;seed=0,1'
     grids, short = (scales, '--grid=initializer=he,lecun'), {'run__epochs': 1}
     programs._programs.cache_clear()
-    with programs.compiled() as one:
+    with programs.compiled_names() as one:
         assert main(arguments(tmp_path / 'one', '--grid=seed=0', **short)) == 0
     assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
-    with programs.compiled() as more:
+    with programs.compiled_names() as more:
         assert main(arguments(tmp_path / 'all', *grids, **short)) == 0
     assert 'compiled or read from disk: 0\n' in capsys.readouterr().out
     assert one.count('jit(train_step)') == 1
@@ -173,22 +182,22 @@ CONFIG = {
 
 
 def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
-    rows = members.product(CONFIG, 'scale=0.1,1; seed=0')
-    rows += members.product(CONFIG, 'rate=2')
-    found = members.opened(tmp_path, CONFIG, members.named(rows))
+    rows = grid_product(CONFIG, 'scale=0.1,1; seed=0')
+    rows += grid_product(CONFIG, 'rate=2')
+    found = open_sweep(tmp_path, CONFIG, name_members(rows))
     assert list(found.members) == ['scale=0.1,seed=0', 'scale=1,seed=0', 'rate=2']
-    members.claim(found)
-    more = members.named(members.product(CONFIG, 'scale=1,2;seed=0'))
-    assert len(members.opened(tmp_path, CONFIG, more).members) == 4
+    write_sweep(found)
+    more = name_members(grid_product(CONFIG, 'scale=1,2;seed=0'))
+    assert len(open_sweep(tmp_path, CONFIG, more).members) == 4
     with pytest.raises(ValueError, match=r'config\.run\.seed=0.* has 1'):
-        members.opened(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
+        open_sweep(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
 
 
 def test_two_that_are_the_same_run_are_one_member(tmp_path):
-    rows = members.product(CONFIG, 'scale=1')
-    members.claim(members.opened(tmp_path, CONFIG, members.named(rows)))
-    rows = members.product(CONFIG, 'scale=1.0,2;seed=0,1')
-    more = members.opened(tmp_path, CONFIG, members.named(rows))
+    rows = grid_product(CONFIG, 'scale=1')
+    write_sweep(open_sweep(tmp_path, CONFIG, name_members(rows)))
+    rows = grid_product(CONFIG, 'scale=1.0,2;seed=0,1')
+    more = open_sweep(tmp_path, CONFIG, name_members(rows))
     assert list(more.members) == [
         *('scale=1', 'scale=1.0,seed=1', 'scale=2,seed=0', 'scale=2,seed=1')
     ]
@@ -196,12 +205,12 @@ def test_two_that_are_the_same_run_are_one_member(tmp_path):
 
 def test_what_two_add_at_the_same_time_is_not_lost(tmp_path):
     sweeps = [
-        members.opened(tmp_path, CONFIG, members.named(members.product(CONFIG, grid)))
+        open_sweep(tmp_path, CONFIG, name_members(grid_product(CONFIG, grid)))
         for grid in ('seed=1', 'seed=2')
     ]
     for one in sweeps:
-        members.claim(one)
-    assert list(members.read(tmp_path).members) == ['seed=1', 'seed=2']
+        write_sweep(one)
+    assert list(read_sweep(tmp_path).members) == ['seed=1', 'seed=2']
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
@@ -213,12 +222,12 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
 
 
 def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
-    config = files.config(str(QUICKSTART), [])
-    rows = members.product(config, 'depth.c=0.2;residual_scale.c=0.1')
+    config = files.load_config(str(QUICKSTART), [])
+    rows = grid_product(config, 'depth.c=0.2;residual_scale.c=0.1')
     config['network']['depth'] = {'a': 0.2}
-    rows += members.product(config, 'seed=7;learning_rate=1')
-    found = members.opened(tmp_path, config, members.named(rows))
-    first, second = tables.rows(found)
+    rows += grid_product(config, 'seed=7;learning_rate=1')
+    found = open_sweep(tmp_path, config, name_members(rows))
+    first, second = sweep_rows(found)
     assert (first['depth.c'], first['residual_scale.c']) == (0.2, 0.1)
     assert (first['seed'], first['learning_rate']) == (0, 0.045)
     assert (second['seed'], second['residual_scale.c']) == (7, None)
@@ -243,33 +252,33 @@ def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path, capsys):
 def test_members_may_come_from_a_file(tmp_path):
     path = tmp_path / 'members.json'
     path.write_text('[{"scale": 0.1, "seed": 3}, {"scale": {"a": 0.2}}]')
-    assert members.listed(CONFIG, path) == [
+    assert read_member_list(CONFIG, path) == [
         {'hparams.scale': 0.1, 'run.seed': 3},
         {'hparams.scale': {'a': 0.2}},
     ]
     path.write_text('{"scale": 0.1}')
     with pytest.raises(ValueError, match='a list of objects'):
-        members.listed(CONFIG, path)
+        read_member_list(CONFIG, path)
 
 
 def test_names_are_folders_and_differ_where_members_do():
-    rows = members.product(CONFIG, "scale={'a': 0.1},{'a': 0.2};width.a=0.5")
-    names = members.named(rows)
+    rows = grid_product(CONFIG, "scale={'a': 0.1},{'a': 0.2};width.a=0.5")
+    names = name_members(rows)
     assert len(names) == 2
     assert not any(set(name) & set('/:{} ') for name in names)
     same = [{'a.x': 1}, {'b.x': 1}]
     with pytest.raises(ValueError, match='two members would be called x=1'):
-        members.named(same)
-    rows = [c for n in ('width', 'scale') for c in members.product(CONFIG, f'{n}.a=1')]
-    assert list(members.named(rows)) == ['width.a=1', 'scale.a=1']
-    long = members.named([{'hparams.scale': [x] * 100} for x in (0.1, 0.2)])
+        name_members(same)
+    rows = [c for n in ('width', 'scale') for c in grid_product(CONFIG, f'{n}.a=1')]
+    assert list(name_members(rows)) == ['width.a=1', 'scale.a=1']
+    long = name_members([{'hparams.scale': [x] * 100} for x in (0.1, 0.2)])
     assert len(long) == 2
-    assert max(map(len, long)) <= members.LONGEST_NAME
+    assert max(map(len, long)) <= LONGEST_NAME
 
 
 def test_parts_are_all_members_once():
     names = [str(i) for i in range(7)]
-    parts = [members.part(names, (i, 3)) for i in range(3)]
+    parts = [shard_of(names, (i, 3)) for i in range(3)]
     assert list(itertools.chain(*parts)) == names
     assert {len(part) for part in parts} == {2, 3}
 

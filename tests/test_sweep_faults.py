@@ -12,9 +12,10 @@ from test_sweep import GRID, arguments, table
 from test_train import environment
 
 from inception_jax.__main__ import main
-from inception_jax.lab import grid, lockstep, sweep
-from inception_jax.lab import table as tables
-from inception_jax.runs import workdir
+from inception_jax.lab import lockstep, sweep
+from inception_jax.lab.grid import ENGINES, read_sweep
+from inception_jax.lab.table import sweep_rows
+from inception_jax.runs.workdir import lock_workdir
 
 
 @pytest.fixture(scope='module')
@@ -140,7 +141,7 @@ def test_a_damaged_verdict_is_none(swept, tmp_path):
     for content, seed in (('', 0), ('{"verdict": "alive"}', 1)):
         member = folder / 'members' / f'residual_scale=1,seed={seed}'
         (member / 'verdict.json').write_text(content)
-    assert [row['verdict'] for row in tables.rows(grid.read(folder))] == [
+    assert [row['verdict'] for row in sweep_rows(read_sweep(folder))] == [
         *('alive', 'alive', 'unfinished', 'unfinished')
     ]
     assert main(['sweep', f'--workdir={folder}']) == 0
@@ -159,7 +160,7 @@ def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
 
 def test_one_that_is_held_elsewhere_keeps_no_other_waiting(tmp_path, capsys):
     command = arguments(tmp_path, '--grid=seed=0,1', '--engine=vmap', run__epochs=1)
-    with workdir.hold(tmp_path / 'members' / 'seed=0'):
+    with lock_workdir(tmp_path / 'members' / 'seed=0'):
         main(command)
     assert [row['verdict'] for row in table(tmp_path)] == ['unfinished', 'alive']
     assert main(command) == 0
@@ -184,7 +185,7 @@ def test_members_on_devices_may_have_micro_batches(tmp_path, capsys):
     assert 'trying each alone' not in ''.join(capsys.readouterr())
 
 
-@pytest.mark.parametrize('engine', grid.ENGINES)
+@pytest.mark.parametrize('engine', ENGINES)
 def test_a_diverged_member_is_a_row(engine, tmp_path):
     options = ('--grid=learning_rate=0.01,1e30', f'--engine={engine}')
     assert main(arguments(tmp_path, *options)) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inception_jax.model import layers, pooling, space_to_depth
-from inception_jax.model.block_plan import plan
+from inception_jax.model.block_plan import plan_block
 from inception_jax.model.tiling import POINTS, Tiling, tilings
 from inception_jax.networks import NETWORKS, avg_pool, chain, concat, conv, max_pool
 from inception_jax.networks.shapes import measure
@@ -18,7 +18,7 @@ EVEN, ODD = Tiling(2, 0), Tiling(2, 1)
 
 
 def planned(block, shape):
-    return plan(block, shape, siblings=True, pool_last=True)
+    return plan_block(block, shape, siblings=True, pool_last=True)
 
 
 def in_tiles(block, shape):
@@ -93,8 +93,8 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
     step = planned(conv(5, kernel, stride, padding), x.shape[1:]).output
 
     def in_tiles(x, numbers):
-        y = space_to_depth.convolve(x, numbers, step, before, after)
-        return space_to_depth.inside(y, step, after)
+        y = space_to_depth.convolve_tiled(x, numbers, step, before, after)
+        return space_to_depth.inside_grid(y, step, after)
 
     wanted, back = jax.vjp(
         lambda *parts: layers.convolve(*parts, stride, padding), x, numbers
@@ -123,7 +123,7 @@ def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
     shape = of_points(x).shape[1:3]
 
     def of_tiles(x):
-        return space_to_depth.max_pool(x, window, shape)
+        return space_to_depth.max_pool_tiled(x, window, shape)
 
     for values in (x, np.maximum(np.round(x), 0)):  # without and with equal ones
         wanted, back = jax.vjp(of_points, values)
@@ -143,8 +143,10 @@ def test_batch_norm_of_tiles_is_that_of_their_points(tiling):
         return layers.normalised(True, None, 1e-3, 88, x, gamma, bias)
 
     def in_tiles(x, gamma, bias):
-        y, moments = normalised(space_to_depth.inside(x, step, tiling), gamma, bias)
-        return space_to_depth.inside(y, step, tiling), moments
+        y, moments = normalised(
+            space_to_depth.inside_grid(x, step, tiling), gamma, bias
+        )
+        return space_to_depth.inside_grid(y, step, tiling), moments
 
     (wanted, moments), back = jax.vjp(normalised, x, gamma, bias)
     # What stands outside the grid must not matter.

@@ -36,7 +36,10 @@ ENTRY %main (x: bf16[2,5,7,32]) -> f32[] {{
 
 
 def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
-    found = {operation.name: operation.bytes for operation in traffic.moved(PROGRAM)}
+    found = {
+        operation.name: operation.bytes
+        for operation in traffic.memory_transfers(PROGRAM)
+    }
     assert found == {
         'near': BYTES,  # reads x; what it writes stays on the chip
         'far': 2 * BYTES,  # x once
@@ -49,7 +52,7 @@ def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
 
 
 def test_an_operation_tells_where_it_comes_from():
-    sources = [operation.source for operation in traffic.moved(PROGRAM)]
+    sources = [operation.source for operation in traffic.memory_transfers(PROGRAM)]
     assert sources == ['', 'jit(step)/mul', '', '', '', '']
 
 

@@ -145,7 +145,7 @@ def test_compiled_programs_are_kept_where_the_user_named_no_folder(tmp_path):
     found = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
-    assert found.stdout == f'{compilation_cache.place(names)}\n'
+    assert found.stdout == f'{compilation_cache.cache_folder(names)}\n'
 
 
 def apart(command, line=None, number=None):
@@ -309,11 +309,11 @@ def test_evaluation_is_of_the_averages(finished, monkeypatch):
 
     config = json.loads((finished / 'config.json').read_text())['config']
     p = prepare(experiment(config), finished)
-    state, _ = resume.start(p)
+    state, _ = resume.start_or_resume(p)
     recorded = [r for r in records(finished) if r['split'] == 'evaluation'][-1]
-    of_averages = training.evaluation(p, state)
+    of_averages = training.validate(p, state)
     raw = {'params': state.params, 'batch_stats': state.batch_stats}
-    of_raw = training.evaluation(p, dataclasses.replace(state, ema=raw))
+    of_raw = training.validate(p, dataclasses.replace(state, ema=raw))
     assert of_averages.items() <= recorded.items()
     assert of_raw['cross_entropy'] != of_averages['cross_entropy']
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from inception_jax.stability.verdicts import (
-    Signs,
+    StepSigns,
     Thresholds,
     Verdict,
-    Watch,
+    VerdictState,
     first_silent,
     judge,
     not_finite,
@@ -20,10 +20,10 @@ LIMITS = Thresholds(dead_share=0.99, dying_share=0.5, window=4)
 
 
 def verdict(shares, losses=None, limits=LIMITS):
-    watch = Watch()
+    watch = VerdictState()
     for step, share in enumerate(shares, 1):
         loss = losses[step - 1] if losses else 2.3
-        watch = judge(watch, step, Signs(loss, share), limits)
+        watch = judge(watch, step, StepSigns(loss, share), limits)
     return watch.verdict
 
 
@@ -68,7 +68,7 @@ def test_divergence_is_the_first_step_that_is_not_finite_and_stays(bad):
 
 
 def test_divergence_names_the_first_tensor():
-    watch = judge(Watch(), 7, Signs(2.0, 0.0, 'gradient of c_1'), LIMITS)
+    watch = judge(VerdictState(), 7, StepSigns(2.0, 0.0, 'gradient of c_1'), LIMITS)
     assert watch.verdict == Verdict('diverged', 7, layer='gradient of c_1')
 
 
@@ -105,12 +105,12 @@ TRACES = json.loads(Path(__file__).with_name('traces.json').read_text())['runs']
 
 def told(run, limits=OURS):
     """Returns the verdicts of a recorded run, each with the step that brought it."""
-    trace, watch, found = TRACES[run], Watch(), []
+    trace, watch, found = TRACES[run], VerdictState(), []
     columns = (trace[name] for name in ('loss', 'dead_channels', 'gradient_norm'))
     for step, (loss, share, norm) in enumerate(zip(*columns, strict=True), 1):
         before = watch.verdict.verdict if found else None
         bad = 'a gradient' if norm is None else None
-        watch = judge(watch, step, Signs(loss, share, bad), limits)
+        watch = judge(watch, step, StepSigns(loss, share, bad), limits)
         if watch.verdict.verdict != before:
             found.append((step, watch.verdict.verdict, watch.verdict.step))
     return found

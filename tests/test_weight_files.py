@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from inception_jax.weights.files.opened import TABLE, opened
+from inception_jax.weights.files.open import TABLE, open_arrays
 from inception_jax.weights.files.torch import OLD
 
 GENERATOR = np.random.default_rng(0)
@@ -30,7 +30,7 @@ NORM = {
 
 
 def read(path):
-    with opened(path) as arrays:
+    with open_arrays(path) as arrays:
         return {name: np.asarray(array) for name, array in arrays.items()}
 
 
@@ -169,7 +169,7 @@ def test_a_file_of_pytorch_gives_its_state_dict(inside, tmp_path, monkeypatch):
     state = {name: Tensor(x) for name, x in ARRAYS.items()}
     state = {'epoch': 3, 'state_dict': state} if inside else state
     install_torch(monkeypatch, state)
-    with opened(write_pth(tmp_path / 'a.pth')) as arrays:
+    with open_arrays(write_pth(tmp_path / 'a.pth')) as arrays:
         assert {x.dtype for x in arrays.values()} == {'float32'}
         same({name: np.asarray(x, np.float32) for name, x in arrays.items()}, ARRAYS)
     (tmp_path / 'old').write_bytes(OLD)

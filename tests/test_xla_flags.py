@@ -24,7 +24,7 @@ def library(tmp_path, monkeypatch):
 
 
 def added(**environ):
-    xla_flags.add(environ)
+    xla_flags.add_flags(environ)
     return environ.get('XLA_FLAGS')
 
 
@@ -72,8 +72,8 @@ def test_without_a_library_nothing_is_added(library, monkeypatch):
 
 
 def test_numbers_need_no_name_in_a_library(library):
-    assert xla_flags.knows(library, '--xla_number=17')
-    assert not xla_flags.knows(library, '--xla_other_number=17')
+    assert xla_flags.library_knows(library, '--xla_number=17')
+    assert not xla_flags.library_knows(library, '--xla_other_number=17')
 
 
 def test_the_library_of_a_package_or_plugin_is_its_largest_file(tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_the_library_of_a_package_or_plugin_is_its_largest_file(tmp_path, monkey
 
 def test_the_installed_xla_takes_what_is_added():
     environ = {n: x for n, x in os.environ.items() if n != 'XLA_FLAGS'}
-    xla_flags.add(environ)
+    xla_flags.add_flags(environ)
     code = 'import jax; print(jax.numpy.ones(3) @ jax.numpy.ones(3))'
     found = subprocess.run(
         [sys.executable, '-c', code], env=environ, capture_output=True, text=True

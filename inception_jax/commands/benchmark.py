@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(
             f'--what {options.what}: input is measured alone; leave it out, or the rest'
         )
-    if given := benchmark_networks.given(options):
+    if given := benchmark_networks.options_given(options):
         raise ValueError(
             f'{given[0]} goes with --what forward or train; the input is that of the '
             '--config'

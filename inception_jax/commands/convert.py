@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.shared import class_names
-from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
+from inception_jax.commands.shared.cli import (
+    refuse_arguments,
+    sigterm_as_exit,
+    unwritable_as_failure,
+)
 
 HELP = 'weights of others or of a run to a weight file, and one to a file of others'
 EPILOG = (
@@ -61,33 +65,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Reads the input, and returns what writes the output."""
-    refuse(rest)
+    refuse_arguments(rest)
     _check(options)
     from inception_jax.weights import convert
 
     if options.to:
         one = _trained(options)
-        convert.check_export(one, options.output, options.to)
+        convert.check_layout_export(one, options.output, options.to)
         return lambda: _export(options, one)
     if options.layout:
-        source = convert.Source(
+        source = convert.ForeignFile(
             options.input,
             options.layout,
             options.network,
             options.auxiliary,
-            class_names.read_different('--classes', options.classes),
+            class_names.load_distinct_class_names('--classes', options.classes),
             options.normalised,
             options.licence,
         )
-        found = convert.read(source)
+        found = convert.read_foreign(source)
     else:
-        found = convert.from_run(_trained(options), options.licence)
+        found = convert.convert_run(_trained(options), options.licence)
 
     def work() -> int:
         from inception_jax.weights import weight_file
 
-        _write(options.output, lambda: weight_file.save(options.output, *found))
-        print(convert.text(weight_file.find(options.output)))
+        _write(options.output, lambda: weight_file.save_weights(options.output, *found))
+        print(convert.weights_text(weight_file.find_weights(options.output)))
         return 0
 
     return work
@@ -126,7 +130,7 @@ def _check(options: argparse.Namespace) -> None:
     if not options.to:
         from inception_jax.weights import weight_file
 
-        weight_file.check_ending(options.output)
+        weight_file.check_weight_ending(options.output)
     if options.network and not options.layout and options.input.is_dir():
         raise ValueError('--network goes with a file, and a run has its own')
     beside = options.output.with_suffix('.json')
@@ -136,19 +140,19 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace):
-    from inception_jax.training.states import of_run
+    from inception_jax.training.states import trained_run
     from inception_jax.weights import trained
 
     if options.input.is_dir():
-        return of_run(options.input)
-    return trained.of_weights(options.input, options.network)
+        return trained_run(options.input)
+    return trained.trained_weights(options.input, options.network)
 
 
 def _export(options: argparse.Namespace, one) -> int:
     from inception_jax.weights import convert
 
     count = _write(
-        options.output, lambda: convert.export(one, options.output, options.to)
+        options.output, lambda: convert.export_layout(one, options.output, options.to)
     )
     print(f'{options.output}: {count:,} arrays by the names of {options.to}')
     return 0
@@ -156,6 +160,6 @@ def _export(options: argparse.Namespace, one) -> int:
 
 def _write(path: Path, write: Callable):
     """Returns what the function returns that writes the file."""
-    with told_disk(path), ended_by_sigterm():
+    with unwritable_as_failure(path), sigterm_as_exit():
         path.parent.mkdir(parents=True, exist_ok=True)
         return write()

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 
-from inception_jax.commands.shared.cli import progress, refuse
+from inception_jax.commands.shared.cli import image_progress, refuse_arguments
 
 HELP = 'read every image of a source once and tell what there is'
 EPILOG = (
@@ -30,8 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Checks the splits of a source."""
-    refuse(rest)
-    from inception_jax.data.audit import check
+    refuse_arguments(rest)
+    from inception_jax.data.audit import audit
     from inception_jax.data.sources.open import open_source
 
     sources = {
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     }
 
     def work() -> int:
-        report = check(sources, progress(sum(map(len, sources.values()))))
+        report = audit(sources, image_progress(sum(map(len, sources.values()))))
         print(_json(report) if options.format == 'json' else _text(report))
         return 1 if report.unreadable else 0
 

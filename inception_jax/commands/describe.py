@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 from inception_jax.networks import NETWORKS
 
 HELP = 'print, draw or compare networks'
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     from inception_jax.networks import choose
     from inception_jax.networks.shapes import measure
 
-    refuse(rest)
+    refuse_arguments(rest)
     if options.block and options.format != 'svg':
         raise ValueError('--block goes with --format svg')
     if options.against and options.format != 'table':

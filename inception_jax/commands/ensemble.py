@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.shared import error_tables
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 
 HELP = 'the errors of several networks together, from files of probabilities'
 EPILOG = 'The softmax is averaged. One file alone is told as evaluate does.'
@@ -24,10 +24,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Averages files of the same images and prints the errors."""
-    refuse(rest)
-    out = error_tables.excluded(options)
+    refuse_arguments(rest)
+    out = error_tables.read_excluded(options)
     from inception_jax.evaluation import probabilities
-    from inception_jax.runtime.files import writing
+    from inception_jax.runtime.files import refuse_unwritable
 
     paths = [path.resolve() for path in options.files]
     if twice := [path for path in paths if paths.count(path) > 1]:
@@ -38,13 +38,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         raise ValueError(
             f'--output {options.output} is one of the files; name another one'
         )
-    files = [probabilities.load(path) for path in options.files]
-    found = probabilities.mean(files) if len(files) > 1 else files[0]
+    files = [probabilities.load_probabilities(path) for path in options.files]
+    found = probabilities.ensemble(files) if len(files) > 1 else files[0]
     names = files[0].about['classes']
-    text = error_tables.text(found, names, options, out)
+    text = error_tables.errors_text(found, names, options, out)
     if options.output:
-        with writing(options.output.parent):
-            probabilities.save(options.output, found)
+        with refuse_unwritable(options.output.parent):
+            probabilities.save_probabilities(options.output, found)
     print(text)
     if options.output:
         print(options.output, file=sys.stderr)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from inception_jax.commands.shared import error_tables, trained_options
 from inception_jax.commands.shared.cli import (
-    ended_by_sigterm,
-    progress,
-    refuse,
-    told_late,
+    image_progress,
+    mistakes_as_failures,
+    refuse_arguments,
+    sigterm_as_exit,
 )
 
 HELP = 'the errors of a run or of weights, by 1, 10, 12 or 144 crops'
@@ -58,13 +58,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Evaluates a network, or reads what is there of the same."""
-    refuse(rest)
-    out = error_tables.excluded(options)
+    refuse_arguments(rest)
+    out = error_tables.read_excluded(options)
     from inception_jax.evaluation import evaluate
 
-    subject, beside = trained_options.opened(options)
+    subject, beside = trained_options.open_trained(options)
     path = Path(options.output or f'{beside}probabilities-{options.crops}.npz')
-    one = evaluate.ready(
+    one = evaluate.prepare_evaluation(
         subject,
         path,
         crops=options.crops,
@@ -76,12 +76,12 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     )
 
     def work() -> int:
-        if done := evaluate.done(one):
+        if done := evaluate.images_done(one):
             print(f'goes on after {done:,} images', file=sys.stderr)
         with told('restore it, or add --skip-unreadable'):
-            found = evaluate.answer(one, progress(len(one.asked.source)))
-        with told_late():
-            text = error_tables.text(found, found.about['classes'], options, out)
+            found = evaluate.evaluate(one, image_progress(len(one.asked.source)))
+        with mistakes_as_failures():
+            text = error_tables.errors_text(found, found.about['classes'], options, out)
         print(text)
         print(one.path, file=sys.stderr)
         return 0
@@ -99,7 +99,7 @@ def told(advice: str) -> Iterator[None]:
     from inception_jax.runtime.signals import Stopped
 
     try:
-        with ended_by_sigterm():
+        with sigterm_as_exit():
             yield
     except (KeyboardInterrupt, SystemExit):
         print('stopped; the same command goes on from what is done', file=sys.stderr)

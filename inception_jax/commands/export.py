@@ -5,7 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.shared import trained_options
-from inception_jax.commands.shared.cli import ended_by_sigterm, refuse, told_disk
+from inception_jax.commands.shared.cli import (
+    refuse_arguments,
+    sigterm_as_exit,
+    unwritable_as_failure,
+)
 
 HELP = 'a network with its weights as one file that jax runs without this package'
 EPILOG = (
@@ -43,12 +47,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Reads the network, and returns what makes and writes the program."""
-    refuse(rest)
+    refuse_arguments(rest)
     if options.output.suffix != '.npz':
         raise ValueError(f'{options.output} is no file of a program; expected FILE.npz')
     if options.output.exists():
         raise ValueError(f'{options.output} is there already; name another OUTPUT')
-    one, _ = trained_options.opened(options)
+    one, _ = trained_options.open_trained(options)
     from inception_jax.weights import export
 
     chosen = {
@@ -57,13 +61,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         'pixels': options.pixels,
         'platforms': options.platforms.split(','),
     }
-    export.check(one.network, **chosen)
+    export.check_export_options(one.network, **chosen)
 
     def work() -> int:
-        found = export.of_trained(one, **chosen)
-        with told_disk(options.output), ended_by_sigterm():
-            export.save(options.output, found)
-        print(export.text(found))
+        found = export.export_trained(one, **chosen)
+        with unwritable_as_failure(options.output), sigterm_as_exit():
+            export.save_export(options.output, found)
+        print(export.export_text(found))
         return 0
 
     return work

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 
 HELP = 'go on from a step of a run with other numbers'
 EPILOG = (
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Makes a run of its own that goes on from a step of another, and trains it."""
     from inception_jax.config.overrides import literal
 
-    refuse(rest)
+    refuse_arguments(rest)
     changes = {}
     for text in options.hparam:
         name, equals, value = text.partition('=')
@@ -45,24 +45,24 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
             raise ValueError(f'--hparam {text}; expected NAME=VALUE')
         changes[name] = literal(value)
     from inception_jax.commands.train import begun
-    from inception_jax.lab import fork as history
-    from inception_jax.runtime.files import writing
+    from inception_jax.lab.fork import make_fork, plan_fork
+    from inception_jax.runtime.files import refuse_unwritable
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.training.failures import told
-    from inception_jax.training.states import opened
+    from inception_jax.training.failures import outside_errors_as_stopped
+    from inception_jax.training.states import open_run
 
     compute_where_called()
-    parent = opened(options.workdir)
-    fork = history.planned(parent, options.step, changes, options.into)
+    parent = open_run(options.workdir)
+    fork = plan_fork(parent, options.step, changes, options.into)
     if options.into.exists():
         return begun(fork.child)
 
-    with writing(options.into):
+    with refuse_unwritable(options.into):
         options.into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> int:
-        with told():
-            history.make(fork)
+        with outside_errors_as_stopped():
+            make_fork(fork)
         return begun(fork.child)()
 
     return make_and_train

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from inception_jax.commands.shared import class_names, error_tables, trained_options
 from inception_jax.commands.shared.cli import (
-    ended_by_sigterm,
-    progress,
-    refuse,
-    seen_enough,
-    told_disk,
+    close_broken_pipe,
+    image_progress,
+    refuse_arguments,
+    sigterm_as_exit,
+    unwritable_as_failure,
 )
 
 HELP = 'the most probable classes of image files, or features of them'
@@ -71,43 +71,46 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Finds the images and the network, and returns the rest of the work."""
-    refuse(rest)
+    refuse_arguments(rest)
     _check(options)
     from inception_jax.data.sources.files import Files, find_files
 
-    names = class_names.read('--names', options.names)
+    names = class_names.load_class_names('--names', options.names)
     paths = find_files(options.images)
-    one, _ = trained_options.opened(options)
-    from inception_jax.evaluation import predict
+    one, _ = trained_options.open_trained(options)
     from inception_jax.evaluation.apply import check_end_point
+    from inception_jax.evaluation.predict import (
+        PredictionRequest,
+        prediction_batch_size,
+    )
 
     if options.features:
         check_end_point(one.network, options.features)
     if names is not None:
         one = one._replace(class_names=_names(names, one.class_names))
     faults = []
-    request = predict.Request(
+    request = PredictionRequest(
         Files(tuple(paths), one.class_names),
         options.crops,
-        predict.batch_size(one, len(paths), options.batch_size),
+        prediction_batch_size(one, len(paths), options.batch_size),
         faults.append,
-        progress(len(paths), shown=options.output or not sys.stdout.isatty()),
+        image_progress(len(paths), shown=options.output or not sys.stdout.isatty()),
     )
     return lambda: _work(options, one, request, faults)
 
 
 def _work(options: argparse.Namespace, one, request, faults: list) -> int:
     """Tells or writes what the network says, then what could not be read."""
-    from inception_jax.evaluation import predict
+    from inception_jax.evaluation.predict import predictions, write_features
 
-    with ended_by_sigterm():
+    with sigterm_as_exit():
         if options.features:
             name, path = options.features, options.output
-            with told_disk(path):
-                predict.write_features(one, request, name, path)
+            with unwritable_as_failure(path):
+                write_features(one, request, name, path)
         else:
             top = min(options.top, len(one.class_names))
-            found = predict.predictions(one, request, top)
+            found = predictions(one, request, top)
             forms = {'md': functools.partial(_table, top), 'csv': _csv, 'json': _json}
             _tell(options, forms[options.format](found))
     if faults:
@@ -152,14 +155,14 @@ def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
                 # Names that are no text have marks in them on a screen.
                 print(line.encode('utf-8', 'replace').decode(), flush=True)
         except BrokenPipeError:
-            seen_enough()
+            close_broken_pipe()
         return
-    from inception_jax.runtime.files import in_one_piece
+    from inception_jax.runtime.files import write_atomically
 
     path = options.output
-    with told_disk(path):
+    with unwritable_as_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with in_one_piece(path) as place, place.open('w', **NAMES_OF_FILES) as file:
+        with write_atomically(path) as place, place.open('w', **NAMES_OF_FILES) as file:
             file.writelines(f'{line}\n' for line in lines)
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 
 HELP = 'ask a network about its scales, blocks and curvature'
 EPILOG = (
@@ -51,17 +51,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Asks the network of a run at one of its steps."""
-    refuse(rest)
+    refuse_arguments(rest)
     factors = _numbers(options.factors)
     from inception_jax.lab import probe
-    from inception_jax.training.resume import newest
-    from inception_jax.training.states import opened, state_at
+    from inception_jax.training.resume import newest_state
+    from inception_jax.training.states import open_run, state_at
 
     ask = tuple(name.strip() for name in options.ask.split(','))
-    questions = probe.Options(ask, factors, options.samples, options.seed)
-    prepared = opened(options.workdir)
+    questions = probe.ProbeOptions(ask, factors, options.samples, options.seed)
+    prepared = open_run(options.workdir)
     if options.step is None:
-        state, _ = newest(prepared)
+        state, _ = newest_state(prepared)
     else:
         state, _ = state_at(prepared, options.step)
     return lambda: _work(prepared, state, questions)
@@ -85,5 +85,5 @@ def _work(prepared, state, questions) -> int:
     found = probe.probe(prepared, state, questions)
     path = prepared.workdir / f'probe-{found["step"]}.json'
     write_json(path, found)
-    print(f'{probe_text.text(found)}\n\n{path}')
+    print(f'{probe_text.probe_text(found)}\n\n{path}')
     return 0

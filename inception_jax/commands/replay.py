@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 
 HELP = 'make steps of a run again and look at each'
 
@@ -23,18 +23,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Makes the steps of a run again and compares them with what it recorded."""
-    refuse(rest)
+    refuse_arguments(rest)
     if options.first >= options.last:
         raise ValueError(
             f'--from {options.first} --to {options.last}; the second step must be later'
         )
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.training.states import check_step, opened
+    from inception_jax.training.states import check_run_step, open_run
 
     compute_where_called()
-    prepared = opened(options.workdir)
-    check_step(prepared, options.first)
-    check_step(prepared, options.last)
+    prepared = open_run(options.workdir)
+    check_run_step(prepared, options.first)
+    check_run_step(prepared, options.last)
     return lambda: _work(prepared, options.first, options.last)
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse
+from inception_jax.commands.shared.cli import refuse_arguments
 
 HELP = 'write a page about a run, a sweep or several runs'
 
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Writes one page that needs no network, and its figures as PNG and SVG."""
-    refuse(rest)
+    refuse_arguments(rest)
     from inception_jax.reports.report import report
 
     text = report(options.folders, options.output)

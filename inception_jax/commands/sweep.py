@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import add_engine_and_shard, refuse
-from inception_jax.config.files import config
+from inception_jax.commands.shared.cli import add_engine_and_shard, refuse_arguments
+from inception_jax.config.files import load_config
 
 HELP = 'run a config with many values of some fields'
 EPILOG = (
@@ -35,40 +35,49 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Runs the members of a grid, and writes their table."""
-    from inception_jax.lab import grid as members
+    from inception_jax.lab.grid import (
+        grid_product,
+        name_members,
+        open_sweep,
+        parse_shard,
+        read_member_list,
+        read_sweep,
+        write_sweep,
+    )
 
-    shard = members.shard(options.shard)
+    shard = parse_shard(options.shard)
     if options.config:
-        base = config(options.config, rest)
+        base = load_config(options.config, rest)
     else:
-        refuse(rest, 'fields are set with --config FILE.py only; see --help')
-        base = members.read(options.workdir).config
-    changes = [c for grid in options.grid for c in members.product(base, grid)]
+        refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
+        base = read_sweep(options.workdir).config
+    changes = [c for grid in options.grid for c in grid_product(base, grid)]
     if options.list:
-        changes += members.listed(base, options.list)
-    found = members.opened(options.workdir, base, members.named(changes))
+        changes += read_member_list(base, options.list)
+    found = open_sweep(options.workdir, base, name_members(changes))
     if not found.members:
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
     from inception_jax.lab import sweep
     from inception_jax.runtime.memory import compute_where_called
 
     compute_where_called()
-    prepared = sweep.prepared(found, options.engine)
-    members.claim(found)
+    prepared = sweep.prepare_members(found, options.engine)
+    write_sweep(found)
     return lambda: _work(found, prepared, options.engine, shard)
 
 
 def _work(found, prepared, engine, shard) -> int:
-    from inception_jax.lab import sweep, table
-    from inception_jax.runs import workdir
-    from inception_jax.stability.verdicts import counts
+    from inception_jax.lab import sweep
+    from inception_jax.lab.table import sweep_rows
+    from inception_jax.runs.workdir import log_command
+    from inception_jax.stability.verdicts import verdict_counts
 
     part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
     print(f'{len(prepared)} members in {found.folder}{part}', flush=True)
-    workdir.note_command(found.folder)
-    summary = sweep.run(found, prepared, engine=engine, shard=shard)
-    print(sweep.text(summary))
-    print(f'all: {counts(row["verdict"] for row in table.rows(found))}')
+    log_command(found.folder)
+    summary = sweep.run_members(found, prepared, engine=engine, shard=shard)
+    print(sweep.sweep_text(summary))
+    print(f'all: {verdict_counts(row["verdict"] for row in sweep_rows(found))}')
     print(found.folder / 'table.csv')
     if summary.signal:
         return 128 + summary.signal

@@ -36,15 +36,15 @@ def _fit_items(values, annotations) -> bool:
     return len(values) == len(annotations) and all(map(fits, values, annotations))
 
 
-def spelled(annotation: Any) -> str:
+def annotation_text(annotation: Any) -> str:
     """Returns what may stand in a config, in words; arrays never do."""
     kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if kind in (typing.Union, types.UnionType):
         plain = [p for p in parts if p not in (jax.Array, np.ndarray)]
-        return ' or '.join(map(spelled, plain))
+        return ' or '.join(map(annotation_text, plain))
     if kind is tuple:
         many = '' if parts[-1] is Ellipsis else f'{len(parts)} '
-        return f'list of {many}{spelled(parts[0])}'
+        return f'list of {many}{annotation_text(parts[0])}'
     if kind is Mapping:
-        return f'{spelled(parts[1])} by name'
+        return f'{annotation_text(parts[1])} by name'
     return 'None' if annotation is types.NoneType else annotation.__name__

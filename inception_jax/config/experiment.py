@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inception_jax.config.annotations import fits, spelled
-from inception_jax.config.overrides import unknown
+from inception_jax.config.annotations import annotation_text, fits
+from inception_jax.config.overrides import unknown_field
 from inception_jax.config.sections import Data, Run
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import Parallel
 from inception_jax.stability.verdicts import Thresholds
-from inception_jax.steps.by_block import named, names
+from inception_jax.steps.by_block import block_names, select_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.recipe import Recipe
 
@@ -114,19 +114,19 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
     factors = dict(recipe.rate_factors)
     for field, given in (('frozen', recipe.frozen), ('rate_factors', factors)):
         for name in given:
-            if not named(network, [name]):
+            if not select_blocks(network, [name]):
                 raise ValueError(
                     f'config.recipe.{field} names {name!r}; {network.name} has '
                     f'{", ".join(_groups(network))}, and their blocks'
                 )
-    frozen = set(named(network, recipe.frozen))
-    if frozen == set(names(network)):
+    frozen = set(select_blocks(network, recipe.frozen))
+    if frozen == set(block_names(network)):
         raise ValueError(
             f'config.recipe.frozen is {", ".join(recipe.frozen)}, which is all of '
             f'{network.name}; leave out what is to be trained, e.g. logits'
         )
     for name in factors:
-        if frozen.issuperset(named(network, [name])):
+        if frozen.issuperset(select_blocks(network, [name])):
             raise ValueError(
                 f'config.recipe.rate_factors names {name!r}, and config.recipe.frozen '
                 'freezes it; name it in one of them'
@@ -135,7 +135,7 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
 
 def _groups(network: Network) -> list[str]:
     """Lists the names of stages, of heads, and of all stages together."""
-    heads = [name for name in ('logits', 'auxiliary') if name in names(network)]
+    heads = [name for name in ('logits', 'auxiliary') if name in block_names(network)]
     return [*(stage.name for stage in network.stages), *heads, 'trunk']
 
 
@@ -151,7 +151,8 @@ def _arguments(
     for name, value in given.items():
         if not fits(value, hints[name]):
             raise ValueError(
-                f'config.{section}.{name} is {value!r}; expected {spelled(hints[name])}'
+                f'config.{section}.{name} is {value!r}; expected '
+                f'{annotation_text(hints[name])}'
             )
     return dict(given)
 
@@ -180,7 +181,7 @@ def _check_names(section, given, names, required) -> None:
     prefix = f'config.{section}.' if section else 'config.'
     for name in given:
         if name not in names:
-            raise ValueError(unknown(prefix, name, names))
+            raise ValueError(unknown_field(prefix, name, names))
     missing = [prefix + name for name in required if name not in given]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')

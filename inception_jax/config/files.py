@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def config(path: str, rest: list[str]) -> dict:
+def load_config(path: str, rest: list[str]) -> dict:
     """Loads a config file and sets the fields of `--config.section.field=value`.
 
     Raises:

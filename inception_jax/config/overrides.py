@@ -38,11 +38,11 @@ def resolve(config: Config, name: str) -> str:
     head, *rest = name.split('.')
     if head in config:
         if not rest or rest[0] not in config[head]:
-            raise ValueError(unknown('config.', name, _fields(config)))
+            raise ValueError(unknown_field('config.', name, _fields(config)))
         return name
     found = [section for section, fields in config.items() if head in fields]
     if not found:
-        raise ValueError(unknown('config.', name, _fields(config)))
+        raise ValueError(unknown_field('config.', name, _fields(config)))
     if len(found) > 1:
         names = ' or '.join(f'{section}.{name}' for section in found)
         raise ValueError(f'{name} names several fields; write {names}')
@@ -72,7 +72,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
     return config
 
 
-def at(config: Mapping[str, Any], name: str) -> Any:
+def value_at(config: Mapping[str, Any], name: str) -> Any:
     """Returns the value at a dotted name, None where there is none."""
     value: Any = config
     for key in name.split('.'):
@@ -80,7 +80,7 @@ def at(config: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def unknown(prefix: str, name: str, names: Iterable[str]) -> str:
+def unknown_field(prefix: str, name: str, names: Iterable[str]) -> str:
     """Returns what to say about a field that is not there."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     hint = f'; did you mean {prefix}{near[0]}?' if near else ''
@@ -93,7 +93,7 @@ def _fields(config: Config) -> list[str]:
     ]
 
 
-def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a config by their dotted names."""
     return {
         f'{s}.{name}': v for s, fields in config.items() for name, v in fields.items()

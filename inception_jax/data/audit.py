@@ -20,7 +20,7 @@ from inception_jax.data.example import Source
 AHEAD = 256
 
 
-class Found(NamedTuple):
+class AuditRecord(NamedTuple):
     """What a record is: whose, of which size and kind, or why it cannot be read."""
 
     split: str
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     error: str = ''
 
 
-class Split(NamedTuple):
+class SplitCounts(NamedTuple):
     """Counts of a split: by name of the class, and by kind such as 'JPEG RGB'.
 
     Sides are (least, median, greatest) in pixels.
@@ -46,19 +46,19 @@ class Split(NamedTuple):
     widths: tuple[float, ...]
 
 
-class Report(NamedTuple):
+class AuditReport(NamedTuple):
     """What was found, by split; and over all of them, records with the same content,
     each as a group of (split, id), and the ones that cannot be read with the reason.
     """
 
-    splits: dict[str, Split]
+    splits: dict[str, SplitCounts]
     duplicates: list[list[tuple[str, str]]]
     unreadable: list[tuple[str, str, str]]
 
 
-def check(
+def audit(
     sources: Mapping[str, Source], told: Callable[[int], None] = lambda done: None
-) -> Report:
+) -> AuditReport:
     """Reads and decodes every record of the splits once, by all cores.
 
     `told` is told how many records are done.
@@ -71,14 +71,14 @@ def check(
     for one in found:
         if one.digest:
             by_digest[one.digest].append((one.split, one.id))
-    return Report(
+    return AuditReport(
         {name: _split(name, source, found) for name, source in sources.items()},
         [group for group in by_digest.values() if len(group) > 1],
         [(one.split, one.id, one.error) for one in found if one.error],
     )
 
 
-def _records(sources: Mapping[str, Source]) -> Iterator[Found]:
+def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
     """Yields the records of all sources, in their order."""
     places = (
         (split, source, index)
@@ -95,18 +95,18 @@ def _records(sources: Mapping[str, Source]) -> Iterator[Found]:
                 running.append(pool.submit(_record, *place))
 
 
-def _record(split: str, source: Source, index: int) -> Found:
+def _record(split: str, source: Source, index: int) -> AuditRecord:
     try:
         image, label, name = source[index]
     except Exception as error:
-        return Found(split, f'number {index}', error=f'cannot be read ({error})')
+        return AuditRecord(split, f'number {index}', error=f'cannot be read ({error})')
     content = image if isinstance(image, bytes) else np.ascontiguousarray(image)
     try:
         height, width, _ = decode(image).shape
     except ValueError as error:
-        return Found(split, name, label, error=str(error))
+        return AuditRecord(split, name, label, error=str(error))
     digest = hashlib.sha256(content).digest()
-    return Found(split, name, label, height, width, _kind(image), digest)
+    return AuditRecord(split, name, label, height, width, _kind(image), digest)
 
 
 def _kind(image: bytes | np.ndarray) -> str:
@@ -117,12 +117,12 @@ def _kind(image: bytes | np.ndarray) -> str:
         return f'{file.format} {file.mode}'
 
 
-def _split(name: str, source: Source, found: list[Found]) -> Split:
+def _split(name: str, source: Source, found: list[AuditRecord]) -> SplitCounts:
     own = [one for one in found if one.split == name]
     good = [one for one in own if not one.error]
     counts = collections.Counter(one.label for one in own)
     kinds = collections.Counter(one.kind for one in good)
-    return Split(
+    return SplitCounts(
         len(own),
         {word: counts[label] for label, word in enumerate(source.class_names)},
         dict(kinds.most_common()),

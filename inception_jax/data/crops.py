@@ -41,7 +41,7 @@ def mirrored(crops: int) -> bool:
     return crops > 1
 
 
-def seen_by(network: Network, crops: int) -> dict[str, Any]:
+def view_options(network: Network, crops: int) -> dict[str, Any]:
     """Returns how a network sees images, as arguments of `evaluation_batches`."""
     return {
         'size': network.input_size,
@@ -70,7 +70,7 @@ def views(
     Raises:
       ValueError: there is no protocol of so many crops.
     """
-    check(crops)
+    check_crops(crops)
     if crops == 1 and square_crop:
         return (_central_square(height, width, size, int(size / crop_fraction)),)
     if crops == 1:
@@ -87,7 +87,7 @@ def views(
     )
 
 
-def check(crops: int) -> None:
+def check_crops(crops: int) -> None:
     """Raises ValueError if there is no protocol of so many crops."""
     if crops not in PROTOCOLS:
         raise ValueError(f'{crops} crops; expected {", ".join(map(str, PROTOCOLS))}')

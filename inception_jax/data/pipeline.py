@@ -14,8 +14,7 @@ import grain
 import numpy as np
 
 from inception_jax.data import prefetch
-from inception_jax.data.crops import check as check_crops
-from inception_jax.data.crops import number_of_views, views
+from inception_jax.data.crops import check_crops, number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
 from inception_jax.data.example import Source, Unreadable
 from inception_jax.data.geometry import (
@@ -157,7 +156,7 @@ def evaluation_batches(
     return _of_views(examples, rows.local)
 
 
-def does_not_count(error: Unreadable) -> None:
+def note_unreadable(error: Unreadable) -> None:
     """Tells people of an example that an evaluation goes without."""
     warn(f'{error}; it does not count')
 

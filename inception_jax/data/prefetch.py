@@ -45,7 +45,7 @@ def cores() -> int:
     return max(1, count)
 
 
-def workers_for(asked: int | None, cores: int, batch_bytes: int) -> int:
+def worker_count(asked: int | None, cores: int, batch_bytes: int) -> int:
     """Returns how many processes load batches; 0 means that threads suffice.
 
     Unless so many are asked for, there is one for every eight cores of 16 or more, and

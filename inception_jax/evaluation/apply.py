@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
-from inception_jax.parallel import mesh
 from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.parallel.mesh import put_batch, shardings
 from inception_jax.steps.eval_step import softmax_step
 from inception_jax.steps.train_step import Batch
 from inception_jax.weights.trained import Trained
@@ -20,13 +20,13 @@ from inception_jax.weights.trained import Trained
 POOL, LOGITS = 'pool', 'logits'
 
 
-def softmax_of(one: Trained, *, mirrored: bool) -> Callable[[Batch], Batch]:
+def compile_softmax(one: Trained, *, mirrored: bool) -> Callable[[Batch], Batch]:
     """Returns what maps a batch to `softmax_step` of it."""
     step = functools.partial(softmax_step, mirrored=mirrored, **_parts(one))
     return _applied(step, one)
 
 
-def end_point_of(one: Trained, name: str) -> Callable[[Batch], Batch]:
+def compile_end_point(one: Trained, name: str) -> Callable[[Batch], Batch]:
     """Returns what maps a batch to its `example`, `mask` and `features`, float32.
 
     Features are [batch, height, width, channels] after a block of the trunk, and
@@ -83,6 +83,6 @@ def _parts(one: Trained) -> dict:
 def _applied(step: Callable, one: Trained) -> Callable[[Batch], Batch]:
     compiled = compiled_eval_step(step, one.mesh)
     # What lies in its place already is not copied.
-    places = mesh.places(one.variables, one.mesh)
+    places = shardings(one.variables, one.mesh)
     variables = jax.device_put(one.variables, places)
-    return lambda batch: compiled(variables, one.scales, mesh.place(batch, one.mesh))
+    return lambda batch: compiled(variables, one.scales, put_batch(batch, one.mesh))

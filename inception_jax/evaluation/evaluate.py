@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inception_jax.data.crops import mirrored, number_of_views, seen_by
-from inception_jax.data.pipeline import does_not_count, evaluation_batches
+from inception_jax.data.crops import mirrored, number_of_views, view_options
+from inception_jax.data.pipeline import evaluation_batches, note_unreadable
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.evaluation import probabilities
-from inception_jax.evaluation.apply import softmax_of
+from inception_jax.evaluation.apply import compile_softmax
 from inception_jax.evaluation.probabilities import Probabilities
-from inception_jax.parallel import mesh
-from inception_jax.training.prepare import about as about_images
-from inception_jax.training.states import of_run
+from inception_jax.parallel.mesh import check_batch_size
+from inception_jax.training.prepare import source_digest as about_images
+from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained
 
 # Of a weight file, for each device.
@@ -22,7 +22,7 @@ BATCH_SIZE = 32
 BATCHES = 64
 
 
-class Asked(NamedTuple):
+class EvaluationRequest(NamedTuple):
     """An evaluation: of which images and how, and what its file says of it."""
 
     source: Source
@@ -31,19 +31,19 @@ class Asked(NamedTuple):
     about: dict
 
 
-class Ready(NamedTuple):
+class Evaluation(NamedTuple):
     """An evaluation that can start: of what, and what is there of it already.
 
     `path` is where the probabilities go.
     """
 
     subject: Trained
-    asked: Asked
+    asked: EvaluationRequest
     path: Path
     begun: Probabilities | None
 
 
-def ready(
+def prepare_evaluation(
     subject: Trained,
     path: Path,
     *,
@@ -53,7 +53,7 @@ def ready(
     data_dir: str | None = None,
     batch_size: int | None = None,
     skip: bool = False,
-) -> Ready:
+) -> Evaluation:
     """Returns an evaluation, of a run on its own images if no others are named.
 
     Raises:
@@ -65,7 +65,7 @@ def ready(
         raise ValueError('a batch of 0 crops; expected 1 or more')
     of_file = BATCH_SIZE * subject.mesh.size
     batch_size = batch_size or subject.batch_size or of_file
-    mesh.check_batch_size(batch_size, subject.mesh)
+    check_batch_size(batch_size, subject.mesh)
     # As JSON has it, to compare with a file.
     about = {
         **json.loads(json.dumps(subject.about)),
@@ -75,18 +75,18 @@ def ready(
         'split': part,
         'classes': list(images.class_names),
     }
-    asked = Asked(images, batch_size, skip, about)
-    return Ready(subject, asked, path, _known(asked, path))
+    asked = EvaluationRequest(images, batch_size, skip, about)
+    return Evaluation(subject, asked, path, _known(asked, path))
 
 
-def ready_of_run(workdir: Path, *, crops: int) -> Ready:
+def prepare_run_evaluation(workdir: Path, *, crops: int) -> Evaluation:
     """Returns the evaluation of a run's newest checkpoint on its own images.
 
     Raises:
       ValueError: there is no such run, or its file holds something else.
     """
     path = workdir / f'probabilities-{crops}.npz'
-    return ready(of_run(workdir), path, crops=crops)
+    return prepare_evaluation(trained_run(workdir), path, crops=crops)
 
 
 def _images(
@@ -118,12 +118,12 @@ def _images(
     return images, source, split
 
 
-def done(one: Ready) -> int:
+def images_done(one: Evaluation) -> int:
     """Returns how many images are done of an evaluation that was interrupted."""
     return one.begun.about.get('done', 0) if one.begun else 0
 
 
-def answer(one: Ready, told: Callable[[int], None]) -> Probabilities:
+def evaluate(one: Evaluation, told: Callable[[int], None]) -> Probabilities:
     """Returns what is there, or evaluates; `told` is told how many images are done.
 
     Raises:
@@ -135,7 +135,7 @@ def answer(one: Ready, told: Callable[[int], None]) -> Probabilities:
     return _made(one, told)
 
 
-def _known(asked: Asked, path: Path) -> Probabilities | None:
+def _known(asked: EvaluationRequest, path: Path) -> Probabilities | None:
     """Returns what there is of the evaluation: all of it at the path, or its beginning.
 
     Raises:
@@ -144,7 +144,7 @@ def _known(asked: Asked, path: Path) -> Probabilities | None:
     for place in (path, _kept(path)):
         if not place.exists():
             continue
-        found = probabilities.load(place)
+        found = probabilities.load_probabilities(place)
         if {name: found.about.get(name) for name in asked.about} != asked.about:
             raise ValueError(
                 f'{place} holds another evaluation; remove it or name another --output'
@@ -153,7 +153,7 @@ def _known(asked: Asked, path: Path) -> Probabilities | None:
     return None
 
 
-def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
+def _made(one: Evaluation, told: Callable[[int], None]) -> Probabilities:
     """Evaluates, and writes the file; what is done is kept beside it."""
     subject, asked, path, begun = one
     crops = asked.about['crops']
@@ -163,13 +163,13 @@ def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
         return evaluation_batches(
             source,
             batch_size=asked.batch_size,
-            **seen_by(subject.network, crops),
+            **view_options(subject.network, crops),
             some=some,
-            unreadable=does_not_count if asked.skip else None,
+            unreadable=note_unreadable if asked.skip else None,
         )
 
-    found = probabilities.compute(
-        softmax_of(subject, mirrored=mirrored(crops)),
+    found = probabilities.compute_probabilities(
+        compile_softmax(subject, mirrored=mirrored(crops)),
         batches,
         asked.source,
         views=views,
@@ -179,7 +179,7 @@ def _made(one: Ready, told: Callable[[int], None]) -> Probabilities:
         kept=_kept(path),
         told=told,
     )
-    probabilities.save(path, found)
+    probabilities.save_probabilities(path, found)
     return found
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.runtime.files import in_one_piece
+from inception_jax.runtime.files import write_atomically
 
 FORMAT = np.lib.format
 
 
 @contextlib.contextmanager
-def growing(
+def open_features_file(
     path: Path, about: Mapping[str, Any]
 ) -> Iterator[Callable[[str, np.ndarray], None]]:
     """Yields what adds a row and its id; then writes an npz file in one piece.
@@ -30,7 +30,10 @@ def growing(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ids, like = [], np.zeros((0,), np.float32)
-    with in_one_piece(path) as whole, tempfile.TemporaryFile(dir=path.parent) as rows:
+    with (
+        write_atomically(path) as whole,
+        tempfile.TemporaryFile(dir=path.parent) as rows,
+    ):
 
         def add(name: str, row: np.ndarray) -> None:
             nonlocal like

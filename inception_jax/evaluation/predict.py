@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax.data.crops import mirrored, number_of_views, seen_by
+from inception_jax.data.crops import mirrored, number_of_views, view_options
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.sources.files import Files
-from inception_jax.evaluation.apply import end_point_of, softmax_of
-from inception_jax.evaluation.features_file import growing
-from inception_jax.parallel import mesh
+from inception_jax.evaluation.apply import compile_end_point, compile_softmax
+from inception_jax.evaluation.features_file import open_features_file
+from inception_jax.parallel.mesh import check_batch_size
 from inception_jax.weights.trained import Trained
 
 
-class Request(NamedTuple):
+class PredictionRequest(NamedTuple):
     """Images to look at: how many crops of each, so many at a time.
 
     `unreadable` is told of those that cannot be read, `told` how many are done.
@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-def batch_size(one: Trained, images: int, given: int | None) -> int:
+def prediction_batch_size(one: Trained, images: int, given: int | None) -> int:
     """Returns how many crops go through the network at a time.
 
     Without a number it is up to 32 a device, of as few zeros in the last batch as can
@@ -50,13 +50,15 @@ def batch_size(one: Trained, images: int, given: int | None) -> int:
       ValueError: the number given does not divide over the devices.
     """
     if given is not None:
-        mesh.check_batch_size(given, one.mesh)
+        check_batch_size(given, one.mesh)
         return given
     each = -(-images // one.mesh.size)
     return one.mesh.size * -(-each // -(-each // 32))
 
 
-def predictions(one: Trained, request: Request, top: int) -> Iterator[Prediction]:
+def predictions(
+    one: Trained, request: PredictionRequest, top: int
+) -> Iterator[Prediction]:
     """Yields the `top` classes of every image that can be read, in their order."""
     for index, shares in _shares(one, request):
         first = np.argsort(-shares, kind='stable')[:top]
@@ -65,10 +67,12 @@ def predictions(one: Trained, request: Request, top: int) -> Iterator[Prediction
         yield Prediction(image, names, tuple(shares[first].tolist()))
 
 
-def _shares(one: Trained, request: Request) -> Iterator[tuple[int, np.ndarray]]:
+def _shares(
+    one: Trained, request: PredictionRequest
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the number and the mean softmax of every image that can be read."""
     views = number_of_views(request.crops)
-    softmax = softmax_of(one, mirrored=mirrored(request.crops))
+    softmax = compile_softmax(one, mirrored=mirrored(request.crops))
     total, count = {}, collections.Counter()
     for index, row in _rows(one, request, softmax, 'softmax'):
         total[index] = total.get(index, 0) + row.astype(np.float64)
@@ -77,7 +81,9 @@ def _shares(one: Trained, request: Request) -> Iterator[tuple[int, np.ndarray]]:
             yield index, (total.pop(index) / views).astype(np.float32)
 
 
-def write_features(one: Trained, request: Request, name: str, path: Path) -> None:
+def write_features(
+    one: Trained, request: PredictionRequest, name: str, path: Path
+) -> None:
     """Writes what the end point `name` has for every image that can be read.
 
     The file is an npz with `ids`, `features` float32, a row for an image, and `about`
@@ -87,15 +93,15 @@ def write_features(one: Trained, request: Request, name: str, path: Path) -> Non
       ValueError: the network has no such end point.
       OSError: the file cannot be written.
     """
-    apply = end_point_of(one, name)
+    apply = compile_end_point(one, name)
     about = {**one.about, 'end_point': name, 'classes': list(one.class_names)}
-    with growing(path, about) as add:
+    with open_features_file(path, about) as add:
         for index, row in _rows(one, request, apply, 'features'):
             add(request.images.paths[index], row)
 
 
 def _rows(
-    one: Trained, request: Request, apply: Callable[[dict], dict], what: str
+    one: Trained, request: PredictionRequest, apply: Callable[[dict], dict], what: str
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields what the network makes of each view, with the number of its image.
 
@@ -104,7 +110,7 @@ def _rows(
     batches = evaluation_batches(
         request.images,
         batch_size=request.batch_size,
-        **seen_by(one.network, request.crops),
+        **view_options(one.network, request.crops),
         unreadable=request.unreadable,
     )
     total = len(request.images)

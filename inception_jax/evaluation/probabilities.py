@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from inception_jax.data.example import Example, Source
-from inception_jax.parallel import mesh
-from inception_jax.runtime.files import in_one_piece
+from inception_jax.parallel.mesh import keep_pace
+from inception_jax.runtime.files import write_atomically
 
 FORMAT = 1
 SECONDS_BETWEEN = 60.0
@@ -37,14 +37,14 @@ class Probabilities:
     about: dict[str, Any]
 
 
-def save(path: Path, found: Probabilities) -> None:
+def save_probabilities(path: Path, found: Probabilities) -> None:
     """Writes a file in one piece.
 
     Raises:
       OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with in_one_piece(path) as draft, draft.open('wb') as file:
+    with write_atomically(path) as draft, draft.open('wb') as file:
         np.savez(
             file,
             ids=found.ids,
@@ -54,7 +54,7 @@ def save(path: Path, found: Probabilities) -> None:
         )
 
 
-def load(path: Path) -> Probabilities:
+def load_probabilities(path: Path) -> Probabilities:
     """Reads a file that `save` wrote.
 
     Raises:
@@ -76,7 +76,7 @@ def load(path: Path) -> Probabilities:
     return found
 
 
-def mean(files: Sequence[Probabilities]) -> Probabilities:
+def ensemble(files: Sequence[Probabilities]) -> Probabilities:
     """Returns the ensemble: the mean softmax of several networks, image by image.
 
     Raises:
@@ -114,7 +114,7 @@ def _spell(one: Probabilities) -> str:
     return f'{len(one.ids):,} images{first}'
 
 
-def compute(
+def compute_probabilities(
     softmax: Callable[[dict], dict],
     batches: Callable[[Source, range], Iterable[dict]],
     source: Source,
@@ -149,11 +149,11 @@ def compute(
             done = some.stop
             told(done)
             if time.monotonic() - since >= SECONDS_BETWEEN:
-                save(kept, _joined(parts, about | {'done': done}))
+                save_probabilities(kept, _joined(parts, about | {'done': done}))
                 since = time.monotonic()
     except BaseException:
         if parts:
-            save(kept, _joined(parts, about | {'done': done}))
+            save_probabilities(kept, _joined(parts, about | {'done': done}))
         raise
     kept.unlink(missing_ok=True)
     found = _joined(parts, about)
@@ -166,7 +166,7 @@ def _part(softmax, batches, source, some: range, views: int) -> Probabilities:
     noted, results = _Noted(source), []
     for batch in batches(noted, some):
         results.append(softmax(batch))
-        mesh.keep_pace(results)
+        keep_pace(results)
     total = np.zeros((len(some), source.classes))
     counts = np.zeros(len(some), int)
     for result in jax.device_get(results):

@@ -43,17 +43,17 @@ def scores(found: Probabilities) -> Scores:
         raise ValueError('no image is left to take an error of')
     return Scores(
         len(found.ids),
-        *(score(outside_top(k, found.softmax, found.labels)) for k in (1, 5)),
+        *(error_score(is_outside_top(k, found.softmax, found.labels)) for k in (1, 5)),
     )
 
 
-def outside_top(k: int, softmax: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def is_outside_top(k: int, softmax: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tells for which images the label is not among the `k` most probable classes."""
     own = np.take_along_axis(softmax, labels[:, None], axis=1)
     return (np.sum(~(softmax < own), axis=1) > k) | ~np.isfinite(own[:, 0])
 
 
-def score(wrong: np.ndarray) -> Score:
+def error_score(wrong: np.ndarray) -> Score:
     """Returns the share of true values in percent, with its interval."""
     number, share = len(wrong), float(np.mean(wrong))
     spread = NORMAL_QUANTILE**2 / number
@@ -67,7 +67,7 @@ def score(wrong: np.ndarray) -> Score:
     return Score(100 * share, 100 * low, 100 * high)
 
 
-def without(found: Probabilities, excluded: Sequence[str]) -> Probabilities:
+def without_images(found: Probabilities, excluded: Sequence[str]) -> Probabilities:
     """Returns the probabilities without some images.
 
     They are named by id, or all of them by a number: the one at the end of the name of
@@ -123,7 +123,7 @@ class Confusion(NamedTuple):
 
 def by_class(found: Probabilities, names: Sequence[str]) -> list[ClassScore]:
     """Returns the classes that have images, the worst first."""
-    top_1, top_5 = (outside_top(k, found.softmax, found.labels) for k in (1, 5))
+    top_1, top_5 = (is_outside_top(k, found.softmax, found.labels) for k in (1, 5))
     answers = found.softmax.argmax(axis=1)
     rows = []
     for label in np.unique(found.labels):

@@ -11,27 +11,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inception_jax.config.experiment import experiment
-from inception_jax.config.overrides import at, override, resolve
-from inception_jax.parallel import mesh
+from inception_jax.config.overrides import override, resolve, value_at
+from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
-from inception_jax.runs import records as logs
-from inception_jax.runs import workdir as workdirs
+from inception_jax.runs.records import read_records, write_records
+from inception_jax.runs.workdir import claim_workdir, read_lineage
 from inception_jax.runtime.files import write_json
-from inception_jax.training.prepare import Prepared, prepare
-from inception_jax.training.resume import about
-from inception_jax.training.states import check_step, state_at
+from inception_jax.training.prepare import PreparedRun, prepare
+from inception_jax.training.resume import checkpoint_metadata
+from inception_jax.training.states import check_run_step, state_at
 
 
 class Fork(NamedTuple):
     """A run, the one that it goes on from, and what lineage.json says of it."""
 
-    parent: Prepared
-    child: Prepared
+    parent: PreparedRun
+    child: PreparedRun
     lineage: dict[str, Any]
 
 
-def planned(
-    parent: Prepared, step: int, changes: Mapping[str, Any], into: Path
+def plan_fork(
+    parent: PreparedRun, step: int, changes: Mapping[str, Any], into: Path
 ) -> Fork:
     """Returns a run that goes on from a step of another one with other numbers.
 
@@ -41,7 +41,7 @@ def planned(
       ValueError: the step is not one of the parent's, a change is not of a number in
         `hparams` or of `run.epochs`, or the folder holds something else.
     """
-    check_step(parent, step)
+    check_run_step(parent, step)
     config = parent.experiment.config
     changes = {resolve(config, name): value for name, value in changes.items()}
     for name in changes:
@@ -55,10 +55,12 @@ def planned(
     lineage = {
         'parent': str(parent.workdir.resolve()),
         'step': step,
-        'changes': {name: [at(config, name), new] for name, new in changes.items()},
-        'lineage': workdirs.lineage(parent.workdir),
+        'changes': {
+            name: [value_at(config, name), new] for name, new in changes.items()
+        },
+        'lineage': read_lineage(parent.workdir),
     }
-    if into.exists() and workdirs.lineage(into) != json.loads(json.dumps(lineage)):
+    if into.exists() and read_lineage(into) != json.loads(json.dumps(lineage)):
         raise ValueError(
             f'{into} is there and is not this fork; name another folder --into'
         )
@@ -70,7 +72,7 @@ def planned(
     return Fork(parent, child, lineage)
 
 
-def make(fork: Fork) -> None:
+def make_fork(fork: Fork) -> None:
     """Makes the folder of a fork, in one piece: its numbers, and the parent's past.
 
     It begins with the records of the parent up to that step and the state at it.
@@ -78,15 +80,15 @@ def make(fork: Fork) -> None:
     parent, child, lineage = fork
     draft = _draft(child)
     state, seen = state_at(parent, lineage['step'])
-    state = dataclasses.replace(state, hparams=mesh.spread(child.hparams, child.mesh))
-    _write(draft, lineage, child, logs.read(parent.workdir), state, seen)
+    state = dataclasses.replace(state, hparams=distribute(child.hparams, child.mesh))
+    _write(draft, lineage, child, read_records(parent.workdir), state, seen)
 
 
-def _draft(child: Prepared) -> Path:
+def _draft(child: PreparedRun) -> Path:
     """Makes an empty folder beside the place of a fork, where it is put together."""
     draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
     shutil.rmtree(draft, ignore_errors=True)
-    workdirs.claim(draft, child.identity, child.train_source.class_names)
+    claim_workdir(draft, child.identity, child.train_source.class_names)
     return draft
 
 
@@ -94,7 +96,7 @@ def _write(draft, lineage, child, records, state, seen) -> None:
     """Puts a fork together and moves it to its place."""
     write_json(draft / 'lineage.json', lineage)
     kept = [r for r in records if r['step'] <= int(state.step)]
-    logs.save(draft / 'metrics.jsonl', kept)
-    with checkpoints.manager(draft / 'checkpoints', 1) as manager:
-        checkpoints.save(manager, state, about(child, seen))
+    write_records(draft / 'metrics.jsonl', kept)
+    with checkpoints.open_manager(draft / 'checkpoints', 1) as manager:
+        checkpoints.save_checkpoint(manager, state, checkpoint_metadata(child, seen))
     draft.rename(child.workdir)

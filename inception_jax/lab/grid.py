@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.config.overrides import Config, flat, literals, override, resolve
-from inception_jax.runs import workdir
+from inception_jax.config.overrides import Config, flatten, literals, override, resolve
 from inception_jax.runs.identity import FREE
-from inception_jax.runtime.files import locked, write_json, writing
+from inception_jax.runs.workdir import is_sweep
+from inception_jax.runtime.files import lock_file, refuse_unwritable, write_json
 
 Changes = dict[str, Any]
 LONGEST_NAME = 100
@@ -51,7 +51,7 @@ def short_names(fields: Iterable[str]) -> dict[str, str]:
     }
 
 
-def product(config: Config, grid: str) -> list[Changes]:
+def grid_product(config: Config, grid: str) -> list[Changes]:
     """Returns the combinations of a grid such as `residual_scale=0.1,1;seed=0,1,2`.
 
     Raises:
@@ -81,7 +81,7 @@ def product(config: Config, grid: str) -> list[Changes]:
     return [dict(zip(axes, values, strict=True)) for values in combinations]
 
 
-def listed(config: Config, path: Path) -> list[Changes]:
+def read_member_list(config: Config, path: Path) -> list[Changes]:
     """Reads members from a file of JSON: a list of objects, values by name of field.
 
     Raises:
@@ -99,7 +99,7 @@ def listed(config: Config, path: Path) -> list[Changes]:
     return [{resolve(config, n): value for n, value in row.items()} for row in rows]
 
 
-def named(members: Iterable[Changes]) -> dict[str, Changes]:
+def name_members(members: Iterable[Changes]) -> dict[str, Changes]:
     """Returns members by their names, each once.
 
     Raises:
@@ -116,7 +116,7 @@ def named(members: Iterable[Changes]) -> dict[str, Changes]:
     return found
 
 
-def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
+def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
     """Returns the sweep of a folder with these members besides those it has.
 
     A member that says of the config what another one says is left out.
@@ -127,10 +127,10 @@ def opened(folder: Path, config: Config, members: Mapping[str, Changes]) -> Swee
     sweep = Sweep(folder, json.loads(json.dumps(config)), _distinct(config, members))
     if (folder / 'config.json').exists():
         raise ValueError(f'{folder} holds a run; use another folder for a sweep')
-    if not workdir.is_sweep(folder):
+    if not is_sweep(folder):
         return sweep
-    before = read(folder)
-    old, new = (flat(one.config) for one in (before, sweep))
+    before = read_sweep(folder)
+    old, new = (flatten(one.config) for one in (before, sweep))
     # Fields that only one has, as those of an older config, are for the members' own
     # checks.
     changed = [n for n in sorted(old.keys() & new.keys()) if old[n] != new[n]]
@@ -154,14 +154,14 @@ def _distinct(config: Config, members: Mapping[str, Changes]) -> dict[str, Chang
     return {name: members[name] for name in found.values()}
 
 
-def read(folder: Path) -> Sweep:
+def read_sweep(folder: Path) -> Sweep:
     """Returns the sweep of a folder.
 
     Raises:
       ValueError: there is none.
     """
     path = folder / 'sweep.json'
-    if not workdir.is_sweep(folder):
+    if not is_sweep(folder):
         raise ValueError(f'{folder} holds no sweep; begin one with sweep --config')
     try:
         content = json.loads(path.read_text())
@@ -170,29 +170,29 @@ def read(folder: Path) -> Sweep:
         raise ValueError(f'{path} cannot be read as that of a sweep') from error
 
 
-def claim(sweep: Sweep) -> None:
+def write_sweep(sweep: Sweep) -> None:
     """Writes the sweep into its folder, with members that others have added since.
 
     Raises:
       ValueError: it cannot be written, or holds a sweep of another config.
     """
     path = sweep.folder / 'sweep.json'
-    with writing(sweep.folder):
+    with refuse_unwritable(sweep.folder):
         (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
-        with locked(path):
-            now = opened(sweep.folder, sweep.config, sweep.members)
+        with lock_file(path):
+            now = open_sweep(sweep.folder, sweep.config, sweep.members)
             content = {'config': now.config, 'members': now.members}
             write_json(path, content)
 
 
-def part(members: Sequence[str], shard: tuple[int, int]) -> list[str]:
+def shard_of(members: Sequence[str], shard: tuple[int, int]) -> list[str]:
     """Returns the members of part i of n, neighbours together."""
     index, count = shard
     bounds = [len(members) * i // count for i in (index, index + 1)]
     return list(members[slice(*bounds)])
 
 
-def shard(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """Reads `i/n`, part i of n, counted from 0.
 
     Raises:

@@ -21,27 +21,29 @@ from inception_jax.stability.diagnostics import update_ratio
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.state import TrainState
 from inception_jax.training.loop import (
+    Interval,
     Outcome,
-    Stretch,
     attend,
-    desk,
-    ends,
-    stream,
-    stretches,
+    batch_stream,
+    intervals,
+    open_outputs,
+    verdict_ends,
 )
-from inception_jax.training.observe import Seen
-from inception_jax.training.prepare import Prepared
-from inception_jax.training.programs import Steps, parts, with_diagnosis
+from inception_jax.training.observe import RunProgress
+from inception_jax.training.prepare import PreparedRun
+from inception_jax.training.programs import StepFunctions, run_functions, with_diagnosis
 from inception_jax.training.progress import Progress
 
 
-def pace(p: Prepared) -> tuple:
+def lockstep_key(p: PreparedRun) -> tuple:
     """Returns what members must share to go in step: lengths, and what is due when."""
     return dataclasses.replace(p.experiment.run, seed=0), p.steps, p.steps_per_epoch
 
 
 def train_together(
-    group: Sequence[Prepared], begun: list[tuple[TrainState, Seen]], engine: str
+    group: Sequence[PreparedRun],
+    begun: list[tuple[TrainState, RunProgress]],
+    engine: str,
 ) -> list[Outcome]:
     """Trains members from their states to the last step, as `train` does each.
 
@@ -72,39 +74,41 @@ def _train(group, begun, engine: str) -> list[Outcome]:
     states = members.place_members([state for state, _ in begun], mesh)
     seens, last = [seen for _, seen in begun], [p.steps] * len(group)
     begun.clear()
-    streams = zip(*(stream(q, start=first) for q in group), strict=True)
+    streams = zip(*(batch_stream(q, start=first) for q in group), strict=True)
     batches = (members.place_members(together, mesh) for together in streams)
     done, size = first, p.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
         progress = Progress(p.steps, first, size, lines=False)
         stack.enter_context(contextlib.closing(progress))
-        desks = [stack.enter_context(desk(q, first, progress)) for q in group]
-        stop = stack.enter_context(processes.stops())
-        for stretch in stretches(p, steps, first, states, batches, progress, stop):
+        desks = [stack.enter_context(open_outputs(q, first, progress)) for q in group]
+        stop = stack.enter_context(processes.stop_signals())
+        for stretch in intervals(p, steps, first, states, batches, progress, stop):
             done, seens = stretch.step, _attend(group, desks, stretch, seens)
             last = [
-                min(end, done) if ends(q, s) else end
+                min(end, done) if verdict_ends(q, s) else end
                 for q, s, end in zip(group, seens, last, strict=True)
             ]
-            if all(map(ends, group, seens)):
+            if all(map(verdict_ends, group, seens)):
                 break
     return [
-        Outcome(min(end, done), seen.watch.verdict, stop(done), ends(q, seen))
+        Outcome(min(end, done), seen.watch.verdict, stop(done), verdict_ends(q, seen))
         for q, seen, end in zip(group, seens, last, strict=True)
     ]
 
 
-def _attend(group, desks, stretch: Stretch, seens: Sequence[Seen]) -> list[Seen]:
+def _attend(
+    group, desks, stretch: Interval, seens: Sequence[RunProgress]
+) -> list[RunProgress]:
     """Does for each member that has not ended what `train.attend` does for a run."""
     fetched = jax.device_get(stretch.metrics)
     after = []
     for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
-        if not ends(p, seen):
+        if not verdict_ends(p, seen):
             # One that dies may end here, and is saved then.
             dies = p.experiment.verdicts.on_dead == 'stop'
             state = None
             if dies or stretch.due & {'evaluate', 'save'}:
-                state = members.move(_member(stretch.state, i), p.mesh)
+                state = members.move_member(_member(stretch.state, i), p.mesh)
             mine = [_member(metrics, i) for metrics in fetched]
             seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)
         after.append(seen)
@@ -116,10 +120,10 @@ def _member(tree: Any, i: int) -> Any:
 
 
 @functools.lru_cache(maxsize=4)
-def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> Steps:
+def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> StepFunctions:
     """Compiles the steps of members: each on its device of a mesh, or mapped on one."""
-    compiled = functools.partial(members.compiled_for_members, mesh=mesh)
-    pure = parts(network, recipe, None)
+    compiled = functools.partial(members.compile_for_members, mesh=mesh)
+    pure = run_functions(network, recipe, None)
     moved = functools.partial(update_ratio, network=network)
     return with_diagnosis(
         compiled(pure.step, donate=True), compiled(pure.look), compiled(moved)

@@ -22,17 +22,17 @@ from inception_jax.networks.network import (
     trunk,
 )
 from inception_jax.networks.ops import residuals
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_probe
+from inception_jax.parallel.mesh import platform_of, put_batch
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import learning_rate, residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.steps.train_step import augmented
-from inception_jax.training.loop import stream
-from inception_jax.training.prepare import Prepared
-from inception_jax.training.programs import parts
+from inception_jax.training.loop import batch_stream
+from inception_jax.training.prepare import PreparedRun
+from inception_jax.training.programs import run_functions
 
 # When the search for the largest curvature stops: at a relative error, or after so many
 # restarts of up to twenty products each.
@@ -40,7 +40,7 @@ TOLERANCE, RESTARTS = 1e-3, 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class ProbeOptions:
     """What to ask, of `QUESTIONS`, and how.
 
     `factors` multiply all residual scales. `samples` is the number of random
@@ -69,7 +69,7 @@ class Options:
             raise ValueError(f'seed {self.seed}; expected 0 or more')
 
 
-def probe(p: Prepared, state: TrainState, options: Options) -> dict[str, Any]:
+def probe(p: PreparedRun, state: TrainState, options: ProbeOptions) -> dict[str, Any]:
     """Returns the answers at a state of a run, as JSON: None for what is not finite.
 
     Lists are by block of the trunk, as `blocks` names them, None where a block is not
@@ -78,11 +78,11 @@ def probe(p: Prepared, state: TrainState, options: Options) -> dict[str, Any]:
     """
     step = int(state.step)
     scale = np.asarray(residual_scale(state.step, state.hparams))
-    subject = _Subject(
+    subject = _ProbeInput(
         p,
         state,
         scale,
-        parallel.place(next(stream(p, start=step)), p.mesh),
+        put_batch(next(batch_stream(p, start=step)), p.mesh),
         _looks(
             program(p.network),
             dataclasses.replace(p.experiment.recipe, dtype='float32'),
@@ -107,7 +107,7 @@ def probe(p: Prepared, state: TrainState, options: Options) -> dict[str, Any]:
     return _plain(found)
 
 
-class _Looks(NamedTuple):
+class _ProbeFunctions(NamedTuple):
     """Compiled functions of a tuple, which begins with a state, and a batch."""
 
     scale_gradient: Callable
@@ -116,25 +116,25 @@ class _Looks(NamedTuple):
     hessian_product: Callable
 
 
-class _Subject(NamedTuple):
+class _ProbeInput(NamedTuple):
     """What every question is asked of."""
 
-    p: Prepared
+    p: PreparedRun
     state: TrainState
     scale: np.ndarray
     batch: dict[str, jax.Array]
-    looks: _Looks
-    options: Options
+    looks: _ProbeFunctions
+    options: ProbeOptions
 
 
-def _scale_gradient(s: _Subject) -> dict[str, Any]:
+def _scale_gradient(s: _ProbeInput) -> dict[str, Any]:
     if not residual_scales(s.p.network):
         return {'scale_gradient': None}
     gradient = s.looks.scale_gradient((s.state, s.scale), s.batch)
     return {'scale_gradient': _by_block(s.p.network, np.asarray(gradient))}
 
 
-def _jacobian(s: _Subject) -> dict[str, Any]:
+def _jacobian(s: _ProbeInput) -> dict[str, Any]:
     key = jax.random.key(s.options.seed)
     gains = s.looks.gains((s.state, s.scale, key), s.batch)
     return {
@@ -144,7 +144,7 @@ def _jacobian(s: _Subject) -> dict[str, Any]:
     }
 
 
-def _scales(s: _Subject) -> dict[str, Any]:
+def _scales(s: _ProbeInput) -> dict[str, Any]:
     if not residual_scales(s.p.network):
         return {'scales': None}
     scales = np.outer(np.array(s.options.factors, np.float32), s.scale)
@@ -158,7 +158,7 @@ def _scales(s: _Subject) -> dict[str, Any]:
     }
 
 
-def _curvature(s: _Subject) -> dict[str, Any]:
+def _curvature(s: _ProbeInput) -> dict[str, Any]:
     def product(vector: np.ndarray) -> jax.Array:
         return s.looks.hessian_product((s.state, s.scale, vector), s.batch)
 
@@ -184,7 +184,7 @@ def _curvature(s: _Subject) -> dict[str, Any]:
     }
 
 
-QUESTIONS: dict[str, Callable[[_Subject], dict[str, Any]]] = {
+QUESTIONS: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {
     'scale_gradient': _scale_gradient,
     'jacobian': _jacobian,
     'scales': _scales,
@@ -193,8 +193,10 @@ QUESTIONS: dict[str, Callable[[_Subject], dict[str, Any]]] = {
 
 
 @functools.lru_cache(maxsize=4)
-def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks:
-    classifier, distort, *_ = parts(network, recipe, None, parallel.platform(mesh))
+def _looks(
+    network: Network, recipe: Recipe, mesh: Mesh, samples: int
+) -> _ProbeFunctions:
+    classifier, distort, *_ = run_functions(network, recipe, None, platform_of(mesh))
 
     def begun(state, scales, batch):
         """Returns what all probes begin with."""
@@ -221,7 +223,7 @@ def _looks(network: Network, recipe: Recipe, mesh: Mesh, samples: int) -> _Looks
             *begun(state, scales, batch), key, classifier=classifier, samples=samples
         )
 
-    return _Looks(
+    return _ProbeFunctions(
         scale_gradient=compiled_probe(of_loss(probes.scale_gradient), mesh),
         gains=compiled_probe(gains, mesh),
         losses=compiled_probe(of_loss(probes.loss_at_scales), mesh),

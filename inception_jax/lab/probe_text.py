@@ -10,7 +10,7 @@ from inception_jax.networks.describe.table import aligned
 Found = dict[str, Any]
 
 
-def text(found: Found) -> str:
+def probe_text(found: Found) -> str:
     """Returns what `probe.probe` found on one screen."""
     step = found['step']
     heading = (

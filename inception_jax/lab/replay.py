@@ -9,12 +9,12 @@ import jax
 import numpy as np
 
 from inception_jax.runs import checkpoints
-from inception_jax.runs import records as logs
+from inception_jax.runs.records import Record, read_records, record_line, write_records
 from inception_jax.steps.state import TrainState
 from inception_jax.training.observe import diagnoses, scalars, summarise
-from inception_jax.training.prepare import Prepared
-from inception_jax.training.resume import accepts
-from inception_jax.training.states import check_step, state_at, steps_after
+from inception_jax.training.prepare import PreparedRun
+from inception_jax.training.resume import accept_only
+from inception_jax.training.states import check_run_step, replay_steps, state_at
 
 # What a clock says differs from run to run.
 CLOCKS = frozenset({'images_per_second', 'seconds_left'})
@@ -28,11 +28,11 @@ class Replay(NamedTuple):
 
     path: Path
     records: int
-    different: list[logs.Record]
+    different: list[Record]
     same_state: bool | None
 
 
-def replay(p: Prepared, first: int, last: int) -> Replay:
+def replay(p: PreparedRun, first: int, last: int) -> Replay:
     """Makes the steps after `first` up to `last` again, with diagnostics on each.
 
     They are written to replay-first-last.jsonl, and what the run recorded in these
@@ -41,13 +41,13 @@ def replay(p: Prepared, first: int, last: int) -> Replay:
     Raises:
       ValueError: the steps are not ones of the run.
     """
-    check_step(p, last)
+    check_run_step(p, last)
     state, _ = state_at(p, first)
-    recorded = [r for r in logs.read(p.workdir) if first < r['step'] <= last]
+    recorded = [r for r in read_records(p.workdir) if first < r['step'] <= last]
     logged = {r['step'] for r in recorded if r['split'] == 'train'}
     looked, made = [], {}
     interval, whole = [], _begins_interval(p, first)
-    for done, after, metrics in steps_after(p, state, last, diagnosed=True):
+    for done, after, metrics in replay_steps(p, state, last, diagnosed=True):
         state = after
         looked += [
             {'split': 'diagnostics', **r} for r in diagnoses(p, [(done, metrics)])
@@ -64,29 +64,29 @@ def replay(p: Prepared, first: int, last: int) -> Replay:
                 }
             interval, whole = [], True
     path = p.workdir / f'replay-{first}-{last}.jsonl'
-    logs.save(path, looked)
+    write_records(path, looked)
     pairs = [(r, made.get((r['split'], r['step']))) for r in recorded]
     found = [(record, again) for record, again in pairs if again]
     different = [record for record, again in found if not _same(record, again)]
     return Replay(path, len(found), different, _same_state(p, state))
 
 
-def _same(record: logs.Record, again: logs.Record) -> bool:
-    again = json.loads(logs.line(again))
+def _same(record: Record, again: Record) -> bool:
+    again = json.loads(record_line(again))
     return {n: x for n, x in record.items() if n not in CLOCKS} == again
 
 
-def _begins_interval(p: Prepared, step: int) -> bool:
+def _begins_interval(p: PreparedRun, step: int) -> bool:
     """Tells whether a record of training was written after the step."""
     return step == 0 or any(
-        record['step'] == step for record in logs.read(p.workdir, 'train')
+        record['step'] == step for record in read_records(p.workdir, 'train')
     )
 
 
-def _same_state(p: Prepared, state: TrainState) -> bool | None:
+def _same_state(p: PreparedRun, state: TrainState) -> bool | None:
     step = int(state.step)
-    saved = checkpoints.restore(
-        p.workdir / 'checkpoints', like=state, accept=accepts(p), at=step
+    saved = checkpoints.restore_checkpoint(
+        p.workdir / 'checkpoints', like=state, accept=accept_only(p), at=step
     )
     if saved is None or int(saved.state.step) != step:
         return None

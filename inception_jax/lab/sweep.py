@@ -14,17 +14,24 @@ from typing import NamedTuple
 import jax
 
 from inception_jax.config.experiment import experiment
-from inception_jax.lab import grid, lockstep, table
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab import lockstep
+from inception_jax.lab.grid import Sweep, shard_of
+from inception_jax.lab.table import write_table
 from inception_jax.networks.network import program
-from inception_jax.runs import workdir
+from inception_jax.runs.workdir import (
+    WorkdirInUse,
+    is_finished,
+    lock_workdir,
+    log_command,
+    read_verdict,
+)
 from inception_jax.training import programs, summary
 from inception_jax.training.loop import Outcome, train
-from inception_jax.training.prepare import Prepared, prepare
-from inception_jax.training.resume import start
+from inception_jax.training.prepare import PreparedRun, prepare
+from inception_jax.training.resume import start_or_resume
 
 
-class Summary(NamedTuple):
+class SweepSummary(NamedTuple):
     """What a call did: members finished by it and before it, of those of its shard,
     how many train steps were compiled or read from the folder of compiled programs, and
     the signal that ended it, if one did.
@@ -38,7 +45,7 @@ class Summary(NamedTuple):
     signal: int | None
 
 
-def text(summary: Summary) -> str:
+def sweep_text(summary: SweepSummary) -> str:
     """Returns what a call did, in words."""
     return (
         f'{summary.finished} of {summary.members} members of this part are done '
@@ -47,7 +54,7 @@ def text(summary: Summary) -> str:
     )
 
 
-def prepared(sweep: Sweep, engine: str) -> dict[str, Prepared]:
+def prepare_members(sweep: Sweep, engine: str) -> dict[str, PreparedRun]:
     """Prepares all members; compiles and writes nothing.
 
     Raises:
@@ -68,39 +75,39 @@ def prepared(sweep: Sweep, engine: str) -> dict[str, Prepared]:
     return found
 
 
-def said_at_once(line: str) -> None:
+def print_now(line: str) -> None:
     """Prints a line where it is waited for, be it a file."""
     print(line, flush=True)
 
 
-def run(
+def run_members(
     sweep: Sweep,
-    runs: dict[str, Prepared],
+    runs: dict[str, PreparedRun],
     *,
     engine: str,
     shard: tuple[int, int] = (0, 1),
-    say: Callable[[str], None] = said_at_once,
-) -> Summary:
+    say: Callable[[str], None] = print_now,
+) -> SweepSummary:
     """Runs the members of a shard that are not finished; a failed one stops no other.
 
     SIGINT and SIGTERM save the state of the members at work and end the sweep.
     """
-    mine = grid.part(_in_order(runs), shard)
+    mine = shard_of(_in_order(runs), shard)
     left = [member for member in mine if not _is_finished(runs[member])]
     begun, signal = time.monotonic(), None
-    table.write(sweep.folder)
-    with programs.compiled() as compiled:
+    write_table(sweep.folder)
+    with programs.compiled_names() as compiled:
         for group in _groups(left, runs, engine):
             done = sum(map(_is_finished, map(runs.get, mine)))
             now = group[0] if len(group) == 1 else f'{len(group)} members together'
             say(f'{done} of {len(mine)} done; now {now}')
             signal = _attempt({member: runs[member] for member in group}, engine, say)
-            table.write(sweep.folder)
+            write_table(sweep.folder)
             if signal:
                 break
     done = [_is_finished(runs[member]) for member in mine]
     errors = [(runs[member].workdir / 'error.txt').exists() for member in mine]
-    return Summary(
+    return SweepSummary(
         members=len(mine),
         finished=sum(done),
         failed=sum(errors),
@@ -110,7 +117,7 @@ def run(
     )
 
 
-def _in_order(runs: dict[str, Prepared]) -> list[str]:
+def _in_order(runs: dict[str, PreparedRun]) -> list[str]:
     """Returns the members, those of one program together."""
     by_program: dict[tuple, list[str]] = {}
     for member, p in runs.items():
@@ -118,18 +125,18 @@ def _in_order(runs: dict[str, Prepared]) -> list[str]:
     return [member for together in by_program.values() for member in together]
 
 
-def _program(p: Prepared) -> tuple:
+def _program(p: PreparedRun) -> tuple:
     return program(p.network), p.experiment.recipe, p.experiment.run.batch_size
 
 
 def _groups(
-    left: Sequence[str], runs: dict[str, Prepared], engine: str
+    left: Sequence[str], runs: dict[str, PreparedRun], engine: str
 ) -> Iterator[list[str]]:
     """Yields members that run at the same time: alike but for traced numbers."""
     most = {'sequential': 1, 'devices': jax.device_count(), 'vmap': len(left)}[engine]
     alike: dict[tuple, list[str]] = {}
     for member in left:
-        key = (_program(runs[member]), lockstep.pace(runs[member]))
+        key = (_program(runs[member]), lockstep.lockstep_key(runs[member]))
         alike.setdefault(key, []).append(member)
     for some in alike.values():
         for first in range(0, len(some), most):
@@ -137,12 +144,12 @@ def _groups(
 
 
 def _attempt(
-    group: dict[str, Prepared], engine: str, say: Callable[[str], None]
+    group: dict[str, PreparedRun], engine: str, say: Callable[[str], None]
 ) -> int | None:
     """Runs some members, alone if together they fail; returns the signal that came."""
     try:
         outcomes = _outcomes(list(group.values()), engine)
-    except workdir.InUse as error:
+    except WorkdirInUse as error:
         say(str(error))
         if len(group) == 1:
             return None
@@ -169,23 +176,23 @@ def _attempt(
     return next((o.signal for o in outcomes if o.signal), None)
 
 
-def _outcomes(group: list[Prepared], engine: str) -> list[Outcome]:
+def _outcomes(group: list[PreparedRun], engine: str) -> list[Outcome]:
     with contextlib.ExitStack() as held:
         for p in group:
-            held.enter_context(workdir.hold(p.workdir))
-        begun = [start(p) for p in group]
+            held.enter_context(lock_workdir(p.workdir))
+        begun = [start_or_resume(p) for p in group]
         for p in group:
-            workdir.note_command(p.workdir)
+            log_command(p.workdir)
         if engine == 'sequential':
             outcomes = [train(p, *begun.pop(0), lines=False) for p in group]
         else:
             outcomes = lockstep.train_together(group, begun, engine)
         for p, outcome in zip(group, outcomes, strict=True):
-            summary.finish(p, outcome)
+            summary.write_summary(p, outcome)
     return outcomes
 
 
-def _is_finished(p: Prepared) -> bool:
-    verdict = workdir.verdict(p.workdir)
+def _is_finished(p: PreparedRun) -> bool:
+    verdict = read_verdict(p.workdir)
     # The steps of this sweep: one with more epochs than before goes on.
-    return verdict is not None and workdir.is_finished(verdict | {'steps': p.steps})
+    return verdict is not None and is_finished(verdict | {'steps': p.steps})

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.experiment import experiment
-from inception_jax.config.overrides import Config, at
-from inception_jax.lab import grid
-from inception_jax.lab.grid import Sweep
+from inception_jax.config.overrides import Config, value_at
+from inception_jax.lab.grid import Sweep, read_sweep
 from inception_jax.networks.shapes import measure
-from inception_jax.runs import records as logs
-from inception_jax.runs import workdir
-from inception_jax.runtime.files import in_one_piece, locked
+from inception_jax.runs.records import read_records
+from inception_jax.runs.workdir import is_ended, is_finished, read_config, read_verdict
+from inception_jax.runtime.files import lock_file, write_atomically
 
 Row = dict[str, Any]
 
@@ -39,30 +38,30 @@ RESULTS = (
 )
 
 
-def rows(sweep: Sweep) -> list[Row]:
+def sweep_rows(sweep: Sweep) -> list[Row]:
     """Returns the rows of all members, as far as they have come; None is unknown."""
     return [_row(sweep, member) for member in sweep.members]
 
 
-def write(folder: Path) -> None:
+def write_table(folder: Path) -> None:
     """Writes table.csv into the folder of a sweep, in one piece.
 
     Parts of a sweep that end at the same time take turns, so that the last table knows
     what all of them found.
     """
     path = folder / 'table.csv'
-    with locked(path):
-        sweep = grid.read(folder)
-        table = rows(sweep)
+    with lock_file(path):
+        sweep = read_sweep(folder)
+        table = sweep_rows(sweep)
         with (
-            in_one_piece(path) as draft,
+            write_atomically(path) as draft,
             draft.open('w', newline='') as file,
         ):
             writer = csv.writer(file)
             columns = ['member', *sweep.varied.values(), *RESULTS]
             writer.writerow(columns)
             writer.writerows(
-                [scalar(row[column]) for column in columns] for row in table
+                [cell_value(row[column]) for column in columns] for row in table
             )
 
 
@@ -70,8 +69,8 @@ def _row(sweep: Sweep, member: str) -> Row:
     config, folder = sweep.config_of(member), sweep.workdir(member)
     row = {
         'member': member,
-        **{short: at(config, field) for field, short in sweep.varied.items()},
-        **results(folder),
+        **{short: value_at(config, field) for field, short in sweep.varied.items()},
+        **run_results(folder),
         'filters': _filters(config),
     }
     return row | ({'verdict': 'unfinished'} if _is_shorter(folder, config) else {})
@@ -79,17 +78,17 @@ def _row(sweep: Sweep, member: str) -> Row:
 
 def _is_shorter(folder: Path, config: Config) -> bool:
     """Tells whether a run came to an end before the sweep was made longer."""
-    verdict = workdir.verdict(folder)
-    if verdict is None or workdir.is_ended(verdict):
+    verdict = read_verdict(folder)
+    if verdict is None or is_ended(verdict):
         return False
-    return workdir.config(folder)['run']['epochs'] < config['run']['epochs']
+    return read_config(folder)['run']['epochs'] < config['run']['epochs']
 
 
-def results(folder: Path) -> Row:
+def run_results(folder: Path) -> Row:
     """Returns what the folder of a run says of it, as far as it has come."""
     row: Row = dict.fromkeys(RESULTS)
     try:
-        records = logs.read(folder)
+        records = read_records(folder)
     except ValueError:
         return row | {'verdict': 'failed'}
     by_split = {s: [r for r in records if r['split'] == s] for s in SPLITS}
@@ -105,17 +104,17 @@ def results(folder: Path) -> Row:
         row['train_top_1_error'] = last['top_1_error']
         row['dead_channels'] = last['dead_channels']
     row['steps_done'] = records[-1]['step'] if records else 0
-    verdict = workdir.verdict(folder) or {}
+    verdict = read_verdict(folder) or {}
     row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
     if 'classes' in verdict and row['train_cross_entropy'] is not None:
         row['nats_learned'] = math.log(verdict['classes']) - row['train_cross_entropy']
-    if not verdict or not workdir.is_finished(verdict):
+    if not verdict or not is_finished(verdict):
         failed = (folder / 'error.txt').exists()
         row['verdict'] = 'failed' if failed else 'unfinished'
     return row
 
 
-def scalar(value: Any) -> Any:
+def cell_value(value: Any) -> Any:
     """Returns a value of a config as a cell of a table: JSON text if it has parts."""
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 

@@ -78,7 +78,7 @@ class Plan(NamedTuple):
 
 
 @functools.cache
-def plan(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan:
+def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan:
     """Returns what to compute for a block on an input of `shape`.
 
     With `siblings` 1x1 convolutions on one input are together, with `pool_last` an

@@ -129,7 +129,7 @@ def _fast_block(
 ) -> jax.Array:
     """Applies a block as a function of its variables, and puts back what it leaves."""
     observed = classifier.is_mutable_collection('intermediates')
-    mode = fast.Mode(
+    mode = fast.BlockMode(
         levers,
         jnp.dtype(classifier.dtype),
         train and block.name not in classifier.frozen,
@@ -138,7 +138,7 @@ def _fast_block(
         classifier.network.batch_norm_epsilon,
         observed,
     )
-    apply, trees = fast.apply_block, classifier.variables.items()
+    apply, trees = fast.apply_block_fast, classifier.variables.items()
     if {block.stage, 'all'} & {*classifier.remat}:
         apply = jax.checkpoint(apply, static_argnums=(0, 1))
     own = {name: tree[block.name] for name, tree in trees if block.name in tree}

@@ -80,14 +80,14 @@ def execution(name: str, platform: str | None = None) -> Execution | None:
     """
     import jax  # Not above: a command checks a name before it starts JAX.
 
-    check(name)
+    check_execution(name)
     if name == 'plain':
         return None
     whole = FAST.get(platform or jax.default_backend(), FAST['gpu'])
     return whole._replace(**dict.fromkeys(name.split('-')[1:], False))
 
 
-def check(name: str) -> None:
+def check_execution(name: str) -> None:
     """Raises ValueError unless it names an execution."""
     kind, *less = name.split('-')
     known = kind == 'fast' or name == 'plain'

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from inception_jax.model import layers, pooling, space_to_depth
-from inception_jax.model.block_plan import Product, Value, is_moving_average, plan
+from inception_jax.model.block_plan import Product, Value, is_moving_average, plan_block
 from inception_jax.model.execution import Execution
 from inception_jax.model.initializers import training
 from inception_jax.model.layers import per_channel
@@ -33,7 +33,7 @@ from inception_jax.networks.shapes import window
 Variables = dict[str, dict[str, Any]]
 
 
-class Mode(NamedTuple):
+class BlockMode(NamedTuple):
     """How the blocks of one call compute; static.
 
     `train` is whether batch norm uses the statistics of the batch, over all devices
@@ -49,7 +49,7 @@ class Mode(NamedTuple):
     observed: bool
 
 
-class Done(NamedTuple):
+class BlockResult(NamedTuple):
     """A block's output, its statistics after it, `trunk` and `branch` of its sums."""
 
     output: jax.Array
@@ -59,14 +59,14 @@ class Done(NamedTuple):
 
 # Compiled by itself, so that equal blocks are traced and differentiated once.
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def apply_block(
+def apply_block_fast(
     op: Op,
-    mode: Mode,
+    mode: BlockMode,
     variables: Variables,
     x: jax.Array,
     scales: Sequence[jax.Array],
     drop: tuple[jax.Array | None, jax.Array | float],
-) -> Done:
+) -> BlockResult:
     """Applies a block to [batch, height, width, channels].
 
     Args:
@@ -75,7 +75,7 @@ def apply_block(
       drop: a key per example, None for no dropout, and the share to drop.
     """
     execution = mode.execution
-    steps = plan(
+    steps = plan_block(
         op,
         x.shape[1:],
         siblings=execution.siblings,
@@ -90,13 +90,13 @@ def apply_block(
             found |= zip(step.members, run.product(step, *inputs), strict=True)
         else:
             found[step] = run.value(step, inputs)
-    return Done(found[steps.output], run.batch_stats, run.sums)
+    return BlockResult(found[steps.output], run.batch_stats, run.sums)
 
 
 class _Run(NamedTuple):
     """One walk along a plan; it collects `batch_stats` and `sums`."""
 
-    mode: Mode
+    mode: BlockMode
     variables: Variables
     scales: Iterator[jax.Array]
     drop: tuple[jax.Array | None, jax.Array | float]
@@ -116,7 +116,7 @@ class _Run(NamedTuple):
                 return self.convolution(step, x)
             case Pool() if step.inputs[0] in self.grids:
                 sides = window(op, step.inputs[0].shape)
-                return space_to_depth.max_pool(x, sides, step.shape[:2])
+                return space_to_depth.max_pool_tiled(x, sides, step.shape[:2])
             case Pool():
                 return self.pool(op, x)
             case Norm():
@@ -143,17 +143,17 @@ class _Run(NamedTuple):
         if before == after == POINTS:
             y = layers.convolve(x, kernel, step.op.stride, step.op.padding)
             return self.behind([step], y)
-        y = space_to_depth.convolve(x, kernel, step, before, after)
+        y = space_to_depth.convolve_tiled(x, kernel, step, before, after)
         if after == POINTS:
             return self.behind([step], y)
-        y = space_to_depth.inside(y, step, after)
-        return space_to_depth.inside(self.behind([step], y), step, after)
+        y = space_to_depth.inside_grid(y, step, after)
+        return space_to_depth.inside_grid(self.behind([step], y), step, after)
 
     def product(self, step: Product, x: jax.Array) -> list[jax.Array]:
         """Returns the results of 1x1 convolutions on x, each behind its pool if any."""
         kernel = self.kernel(step.members, (1, 1))
         if self.mode.execution.products:
-            y = layers.product(x, kernel)
+            y = layers.matrix_product(x, kernel)
         else:
             y = layers.convolve(x, kernel, 1, 'VALID')
         found = {}
@@ -263,7 +263,7 @@ class _Run(NamedTuple):
             return total
         # Without training the scale may be a constant, which XLA would see through.
         number = scale if self.mode.train else total
-        return layers.computed_once(total, number)
+        return layers.compute_once(total, number)
 
     def module(self, step: Value, x: jax.Array) -> jax.Array:
         """Applies a module of the user's."""

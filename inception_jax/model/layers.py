@@ -20,7 +20,7 @@ def convolve(x, kernel, stride: int, padding: str):
     )
 
 
-def product(x, kernel):
+def matrix_product(x, kernel):
     """Convolves with a kernel [1, 1, in, out] as a matrix product."""
     flat = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
     return flat.reshape(*x.shape[:-1], kernel.shape[-1])
@@ -36,7 +36,7 @@ def residual_sum(x, branch, scale, *, relu: bool):
     return jax.nn.relu(total) if relu else total
 
 
-def computed_once(x, number):
+def compute_once(x, number):
     """Returns x in a way that XLA does not compute again in each loop that reads it.
 
     XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but

@@ -83,7 +83,7 @@ def _max_pool_gradient(window, stride, padding, x, gradient):
         below, after = rows - grid.shape[1], columns - grid.shape[2]
         sides = ((0, 0), (down - 1, below), (right - 1, after), (0, 0))
         whole = jnp.pad(grid, sides, constant_values=value)
-        return layers.computed_once(whole, grid[0, 0, 0, 0])
+        return layers.compute_once(whole, grid[0, 0, 0, 0])
 
     where, gradient = around(where, -1), around(gradient, 0)
     total = jnp.zeros((), gradient.dtype)

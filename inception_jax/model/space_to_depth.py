@@ -17,7 +17,7 @@ from inception_jax.model.layers import LAYOUT
 from inception_jax.model.tiling import Tiling, pads
 
 
-def convolve(x, kernel, step: Value, before: Tiling, after: Tiling):
+def convolve_tiled(x, kernel, step: Value, before: Tiling, after: Tiling):
     """Convolves a grid in tiles, with a kernel [height, width, in, out] for points."""
     stride = step.op.stride * after.side // before.side
     places, zeros = [], []
@@ -66,7 +66,7 @@ def _placement(size: int, stride: int, zeros: int, before: Tiling, after: Tiling
     return found, begin
 
 
-def inside(x, step: Value, tiling: Tiling):
+def inside_grid(x, step: Value, tiling: Tiling):
     """Returns a grid in tiles with zeros where they have places outside it."""
     rows, columns = (
         np.arange(tiles * tiling.side).reshape(tiles, tiling.side) - tiling.first
@@ -82,7 +82,7 @@ def inside(x, step: Value, tiling: Tiling):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def max_pool(x, window: tuple[int, int], shape: tuple[int, int]):
+def max_pool_tiled(x, window: tuple[int, int], shape: tuple[int, int]):
     """Takes maxima of stride 2 over windows that begin with a tile of 2x2.
 
     As in XLA the first of equal values in a window, row by row, gets the gradient.
@@ -134,7 +134,7 @@ def _max_pool_gradient(window, shape, x, gradient):
     return (jnp.concatenate([of_place(*place) for place in places], axis=-1),)
 
 
-max_pool.defvjp(_max_pool, _max_pool_gradient)
+max_pool_tiled.defvjp(_max_pool, _max_pool_gradient)
 
 
 def _point(x, point, shape):

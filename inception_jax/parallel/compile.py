@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-from inception_jax.parallel.mesh import DATA, _settled, replicated, split
+from inception_jax.parallel.mesh import DATA, _settled, batch_sharding, replicated
 from inception_jax.steps.train_step import itself
 
 
@@ -40,7 +40,7 @@ def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
         mapped = jax.shard_map(
             part,
             mesh=mesh,
-            in_specs=(PartitionSpec(), split(mesh).spec),
+            in_specs=(PartitionSpec(), batch_sharding(mesh).spec),
             out_specs=PartitionSpec(),
             check_vma=False,
         )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from inception_jax.parallel.mesh import places
+from inception_jax.parallel.mesh import shardings
 
 
 def member_mesh(members: int) -> Mesh:
@@ -36,12 +36,12 @@ def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
     return jax.tree.map(placed, *trees)
 
 
-def move(tree: Any, mesh: Mesh) -> Any:
+def move_member(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree from other devices where a run over a mesh has it."""
-    return jax.device_put(tree, places(tree, mesh))
+    return jax.device_put(tree, shardings(tree, mesh))
 
 
-def compiled_for_members(
+def compile_for_members(
     function: Callable, mesh: Mesh | None, donate: bool = False
 ) -> Callable:
     """Compiles a function of trees for stacks of them along a first axis.

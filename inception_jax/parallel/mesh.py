@@ -88,7 +88,7 @@ def all_devices() -> list[jax.Device]:
         raise ValueError(f'JAX cannot start its devices ({reason}){named}') from error
 
 
-def mesh_of(
+def device_mesh(
     parameter_devices: int = 1, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
     """Returns a mesh of all devices of all processes, or of those given.
@@ -108,7 +108,7 @@ def mesh_of(
     return jax.make_mesh(shape, (DATA, PARAMETER), types, devices=devices)
 
 
-def topology(name: str) -> Sequence[jax.Device]:
+def topology_devices(name: str) -> Sequence[jax.Device]:
     """Returns the devices of a TPU slice that need not be there: to compile for.
 
     Raises:
@@ -146,7 +146,7 @@ def check_processes(how: Parallel) -> None:
         )
 
 
-def platform(mesh: Mesh) -> str:
+def platform_of(mesh: Mesh) -> str:
     """Returns cpu, gpu or tpu."""
     return mesh.devices.flat[0].platform
 
@@ -156,12 +156,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the place of an array that is split along its first axis."""
     return NamedSharding(mesh, PartitionSpec(tuple(mesh.axis_names)))
 
 
-def places(tree: Any, mesh: Mesh) -> Any:
+def shardings(tree: Any, mesh: Mesh) -> Any:
     """Returns the place of each array of a state.
 
     A large kernel is split along its last axis that divides over `parameter`; so are
@@ -179,19 +179,19 @@ def places(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(place_of, tree)
 
 
-def spread(tree: Any, mesh: Mesh) -> Any:
+def distribute(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree in its `places`, in buffers of its own that a step may donate."""
     # `device_put` would lend a step what is on a device already, or in an array of
     # NumPy; and of several processes each would send the others all it has to compare.
     return _copier(mesh)(tree)
 
 
-def shapes(tree: Any, mesh: Mesh) -> Any:
+def sharded_shapes(tree: Any, mesh: Mesh) -> Any:
     """Returns the shapes, types and places that a tree would have in its `places`."""
     return jax.tree.map(
         lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
         tree,
-        places(tree, mesh),
+        shardings(tree, mesh),
     )
 
 
@@ -201,13 +201,13 @@ def _copier(mesh: Mesh) -> Callable:
 
 
 def _settled(tree: Any, mesh: Mesh) -> Any:
-    return jax.lax.with_sharding_constraint(tree, places(tree, mesh))
+    return jax.lax.with_sharding_constraint(tree, shardings(tree, mesh))
 
 
-def place(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
+def put_batch(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
     """Makes global arrays, split along the batch, of this process's part of a batch."""
     return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(split(mesh), x), batch
+        lambda x: jax.make_array_from_process_local_data(batch_sharding(mesh), x), batch
     )
 
 

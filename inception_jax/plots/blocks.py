@@ -7,7 +7,14 @@ from matplotlib.colors import LogNorm, Normalize
 
 from inception_jax.plots.quantities import Quantity
 from inception_jax.plots.series import HeatMap
-from inception_jax.plots.style import PAGE, mark, save, sheet, spell_powers, styled
+from inception_jax.plots.style import (
+    PAGE,
+    figure_sheet,
+    mark,
+    save_figure,
+    spell_powers,
+    styled,
+)
 
 
 def heat_map(
@@ -25,7 +32,7 @@ def heat_map(
     """
     grid = np.array(values.values, dtype=float)
     with styled():
-        figure = sheet(0.75 * PAGE, 0.9 + 0.15 * len(values.blocks))
+        figure = figure_sheet(0.75 * PAGE, 0.9 + 0.15 * len(values.blocks))
         panel = figure.subplots()
         mesh = panel.pcolormesh(
             edges(values.steps),
@@ -43,7 +50,7 @@ def heat_map(
             spell_powers(bar.ax.yaxis)
         if step is not None and values.steps[0] <= step <= values.steps[-1]:
             mark(panel, step)
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def edges(steps: list[int]) -> np.ndarray:

@@ -16,12 +16,12 @@ from inception_jax.plots.style import (
     LETTER,
     LINE,
     PAGE,
+    figure_sheet,
     mark,
-    save,
-    sheet,
+    save_figure,
     spell_powers,
     styled,
-    wrapped,
+    wrap_text,
 )
 
 
@@ -58,10 +58,10 @@ def panels(
                 mark(panel, step, what)
             panel.set_title(quantity.title, loc='left')
         _legend(figure, places)
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
-def spread(
+def seed_band(
     groups: Mapping[str, Mapping[str, Line]],
     quantity: Quantity,
     stem: Path,
@@ -86,12 +86,12 @@ def spread(
         for panel, (title, lines) in zip(places, groups.items(), strict=True):
             for label, line in lines.items():
                 _band(panel, label, line)
-            panel.set_title(wrapped(title, 0.85 * width / columns), loc='left')
+            panel.set_title(wrap_text(title, 0.85 * width / columns), loc='left')
         for panel in places:
             _dress(panel, quantity)
         figure.supylabel(quantity.title, fontsize='medium')
         _legend(figure, places, title=legend)
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def _grid(
@@ -99,7 +99,7 @@ def _grid(
 ) -> tuple[Figure, list[Axes]]:
     """Returns a figure of that width and its panels, each of that height, in inches."""
     lines = math.ceil(count / columns)
-    figure = sheet(width, height * lines)
+    figure = figure_sheet(width, height * lines)
     places = list(figure.subplots(lines, columns, squeeze=False, **options).flat)
     for panel in places[count:]:
         panel.set_visible(False)
@@ -161,7 +161,7 @@ def _legend(figure: Figure, places: Sequence[Axes], title: str = '') -> None:
         return
     width, height = figure.get_size_inches()
     columns = _fitting(width, found)
-    title = wrapped(title, width)
+    title = wrap_text(title, width)
     lines = math.ceil(len(found) / columns) + title.count('\n') + bool(title)
     figure.set_size_inches(width, height + LINE * lines)
     figure.legend(

@@ -22,7 +22,7 @@ class StabilityMap:
     cells: list[list[list[int]]]
 
 
-def stability_map(rows: Sequence[Row], x: str | None, y: str | None) -> StabilityMap:
+def group_by_map(rows: Sequence[Row], x: str | None, y: str | None) -> StabilityMap:
     """Sorts the rows of a table into cells by the values of two of its fields.
 
     An axis without a field has one place. Rows in one cell differ in other fields.
@@ -80,7 +80,7 @@ def change(row: Row, usual: Mapping[str, Any], fields: Mapping[str, str]) -> str
         if given != value and isinstance(given, bool):
             parts.append(name if given else f'no {name}')
         elif given != value:
-            parts.append(f'{name} {show(given)}')
+            parts.append(f'{name} {value_text(given)}')
     return ', '.join(parts) or None
 
 
@@ -88,7 +88,7 @@ def is_seed(field: str) -> bool:
     return field.rpartition('.')[2] == 'seed'
 
 
-def labels(
+def series_labels(
     rows: Sequence[Row], field: str | None, fields: Mapping[str, str]
 ) -> dict[Any, str]:
     """Returns the values of a field, in their order, and what to call each.
@@ -98,7 +98,7 @@ def labels(
     found = {}
     for value in ordered(row.get(field) for row in rows):
         group = {row.get('filters') for row in rows if row.get(field) == value}
-        name = 'none' if value is None and field == CHANGE else show(value)
+        name = 'none' if value is None and field == CHANGE else value_text(value)
         found[value] = (name, group.pop() if len(group) == 1 else None)
     filters = [number for _, number in found.values()]
     is_width = fields.get(field, '').startswith('width')
@@ -115,7 +115,7 @@ def differing(rows: Sequence[Row], fields: Iterable[str]) -> list[str]:
     return [f for f in free if len(ordered(row.get(f) for row in rows)) > 1]
 
 
-def lines(
+def series_lines(
     rows: Sequence[Row], fields: Mapping[str, str], x: str | None, y: str | None
 ) -> dict[str, dict[str, list[int]]]:
     """Groups the numbers of rows that differ by their seeds alone, as lines to draw.
@@ -125,7 +125,9 @@ def lines(
     """
     panel, first = (x, y) if y else (None, x)
     others = [f for f in differing(rows, fields) if f not in (panel, first)]
-    names = {field: labels(rows, field, fields) for field in (panel, first, *others)}
+    names = {
+        field: series_labels(rows, field, fields) for field in (panel, first, *others)
+    }
     keys = [f for f in (first, *others) if f]
 
     def rank(number: int) -> list[int]:
@@ -145,7 +147,7 @@ def ordered(values: Iterable[Any]) -> list[Any]:
     return sorted(dict.fromkeys(values), key=_rank)
 
 
-def show(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Returns a value of a field as a label."""
     if value is None:
         return 'default'

@@ -6,12 +6,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from inception_jax.plots.palette import RAMP
-from inception_jax.plots.style import PAGE, save, sheet, styled
+from inception_jax.plots.style import PAGE, figure_sheet, save_figure, styled
 
 Curve = Sequence[tuple[float, float]]  # Epochs, and errors in percent.
 
 
-def pairs(
+def draw_pairs(
     panels: Mapping[str, Mapping[str, Sequence[Curve]]], stem: Path
 ) -> list[Path]:
     """Draws mean curves of two networks a panel, and their ranges as bands.
@@ -25,7 +25,7 @@ def pairs(
     """
     lines = (len(panels) + 1) // 2
     with styled():
-        figure = sheet(PAGE, 2.3 * lines)
+        figure = figure_sheet(PAGE, 2.3 * lines)
         places = figure.subplots(lines, 2, squeeze=False).flat
         for panel, (title, networks) in zip(places, panels.items(), strict=True):
             colours = (RAMP[0], RAMP[-1])
@@ -38,7 +38,7 @@ def pairs(
             panel.grid(True)
             if panel.lines:
                 panel.legend()
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def _band(panel: Axes, name: str, colour: str, curves: Sequence[Curve]) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from inception_jax.evaluation.scores import Score
 from inception_jax.plots.palette import RAMP
-from inception_jax.plots.style import PAGE, save, sheet, styled
+from inception_jax.plots.style import PAGE, figure_sheet, save_figure, styled
 
 Rows = Mapping[str, tuple[float | None, Sequence[Score]]]
 
 
-def beside(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
+def draw_paper_table(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
     """Draws a panel for each kind of error, with the same rows from above.
 
     Args:
@@ -23,7 +23,7 @@ def beside(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
     """
     names = list(next(iter(panels.values())))
     with styled():
-        figure = sheet(PAGE, 0.8 + 0.32 * len(names))
+        figure = figure_sheet(PAGE, 0.8 + 0.32 * len(names))
         places = figure.subplots(1, len(panels), sharey=True, squeeze=False).flat
         for panel, (title, rows) in zip(places, panels.items(), strict=True):
             for place, (paper, found) in enumerate(rows.values()):
@@ -36,7 +36,7 @@ def beside(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
         panel.plot([], [], 'o', color=RAMP[-1], mfc='none', label='the paper')
         panel.plot([], [], 'o-', color=RAMP[0], ms=3, label='here, with 95 %')
         figure.legend(loc='outside upper right', ncols=2)
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def _draw_row(panel, place: int, paper: float | None, found: Sequence) -> None:

@@ -54,7 +54,9 @@ class Band:
     members: int
 
 
-def curves(records: Iterable[Row], *, after: int = 0) -> dict[tuple[str, str], Curve]:
+def curve_series(
+    records: Iterable[Row], *, after: int = 0
+) -> dict[tuple[str, str], Curve]:
     """Returns the curves of a run by split and quantity, in the unit of the quantity.
 
     `after` leaves out what a fork shares with its parent, but for the last record.
@@ -93,7 +95,7 @@ def thin(curve: Curve, most: int) -> Curve:
     return Curve([curve.steps[i] for i in chosen], [curve.values[i] for i in chosen])
 
 
-def heat_map(
+def heat_map_series(
     records: Iterable[Row], quantity: str, *, most: int | None = None
 ) -> HeatMap:
     """Returns a quantity of the blocks over the steps of the diagnostics records.

@@ -7,19 +7,25 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 
-from inception_jax.plots.grouping import Row, StabilityMap, differing, labels, show
+from inception_jax.plots.grouping import (
+    Row,
+    StabilityMap,
+    differing,
+    series_labels,
+    value_text,
+)
 from inception_jax.plots.palette import HOLLOW, VERDICTS
 from inception_jax.plots.style import (
     COLUMN,
     LETTER,
     LINE,
     PAGE,
-    save,
-    sheet,
+    figure_sheet,
+    save_figure,
     styled,
-    wrapped,
+    wrap_text,
 )
-from inception_jax.stability.verdicts import ORDER, counts
+from inception_jax.stability.verdicts import ORDER, verdict_counts
 
 # As many members of a cell have a line of text each; more are told in sum.
 LEGIBLE = 6
@@ -43,7 +49,7 @@ def stability_map(
     """
     texts = _texts(table, grid, fields)
     width, height = _cell_size(grid, texts)
-    names = labels(table, grid.x, fields).values() if grid.x else ['']
+    names = series_labels(table, grid.x, fields).values() if grid.x else ['']
     longest = max(len(part) for name in names for part in name.split(' ('))
     width = max(width, min(LETTER * (longest + 2), 1.2))
     columns = _spelt(table, grid.x, fields, width)
@@ -52,7 +58,7 @@ def stability_map(
     # On a page too narrow for the texts they are smaller.
     size = FONT * min(1.0, (PAGE - left) / (width * len(columns)))
     with styled():
-        figure = sheet(
+        figure = figure_sheet(
             min(PAGE, max(COLUMN, left + width * len(columns))),
             0.85 + height * len(lines) + LINE * max(t.count('\n') for t in columns),
         )
@@ -64,7 +70,7 @@ def stability_map(
         _axis(panel.yaxis, lines, fields.get(grid.y, ''))
         panel.spines[:].set_visible(False)
         _legend(panel, {row['verdict'] for row in table})
-        return save(figure, stem)
+        return save_figure(figure, stem)
 
 
 def _spelt(
@@ -73,7 +79,9 @@ def _spelt(
     """Returns the values of a field, broken into lines of a width in inches."""
     if field is None:
         return ['']
-    return [wrapped(text, width) for text in labels(table, field, fields).values()]
+    return [
+        wrap_text(text, width) for text in series_labels(table, field, fields).values()
+    ]
 
 
 def _texts(
@@ -91,7 +99,7 @@ def _texts(
 
 def _label(row: Row, others: Sequence[str]) -> str:
     step = '' if row['step'] is None else f' {row["step"]:,}'
-    values = ', '.join(show(row[field]) for field in others)
+    values = ', '.join(value_text(row[field]) for field in others)
     return f'{values}\n{row["verdict"]}{step}' if others else row['verdict'] + step
 
 
@@ -118,7 +126,7 @@ def _cell(
         colour = 'black' if fill == 'none' else colour
         _text(panel, column, top - height / 2, text, color=colour, fontsize=size)
     if len(rows) > LEGIBLE:
-        verdicts = counts(row['verdict'] for row, _ in rows).replace(', ', '\n')
+        verdicts = verdict_counts(row['verdict'] for row, _ in rows).replace(', ', '\n')
         box = {'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.85, 'pad': 1}
         _text(panel, column, line, verdicts, color='black', bbox=box, fontsize=size)
 

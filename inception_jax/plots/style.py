@@ -44,12 +44,12 @@ def styled() -> AbstractContextManager:
     return matplotlib.rc_context(STYLE)
 
 
-def sheet(width: float, height: float) -> Figure:
+def figure_sheet(width: float, height: float) -> Figure:
     """Returns an empty figure, in inches."""
     return Figure(figsize=(width, height), layout='constrained')
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Writes STEM.png and STEM.svg, without the date, and returns their paths."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f'{stem.name}.{kind}') for kind in ('png', 'svg')]
@@ -61,7 +61,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def wrapped(text: str, width: float) -> str:
+def wrap_text(text: str, width: float) -> str:
     """Breaks a text into lines of a width in inches, before a parenthesis first."""
     letters = max(8, int(width / LETTER))
     parts = text.replace(' (', '\n(').split('\n') if len(text) > letters else [text]

@@ -11,8 +11,8 @@ from inception_jax.plots.grouping import (
     Row,
     axes,
     differing,
-    lines,
-    stability_map,
+    group_by_map,
+    series_lines,
 )
 from inception_jax.plots.palette import colours, ramp
 from inception_jax.plots.quantities import (
@@ -21,7 +21,7 @@ from inception_jax.plots.quantities import (
     Quantity,
     main_quantities,
 )
-from inception_jax.plots.series import Curve, bands, curves, heat_map
+from inception_jax.plots.series import Curve, bands, curve_series, heat_map_series
 from inception_jax.reports.sentences import brief
 from inception_jax.reports.study import Member, Study
 
@@ -37,7 +37,7 @@ LOST = '\N{MULTIPLICATION SIGN} dead or diverged'
 Curves = dict[tuple[str, str], Curve]
 
 
-def pictures(study: Study, table: Sequence[Row], folder: Path) -> list[Path]:
+def draw_figures(study: Study, table: Sequence[Row], folder: Path) -> list[Path]:
     """Draws the figures of a study into a folder and returns the paths."""
     drawn = {'run': _of_run, 'sweep': _of_sweep, 'runs': _of_runs}[study.kind]
     return [path for paths in drawn(study, table, folder) for path in paths]
@@ -45,7 +45,7 @@ def pictures(study: Study, table: Sequence[Row], folder: Path) -> list[Path]:
 
 def _of_run(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[Path]]:
     (member,) = study.members
-    found = curves(member.records)
+    found = curve_series(member.records)
     if found:
         names = {n: CURVES[n] for n in main_quantities(name for _, name in found)}
         step, what = member.outcome.get('step'), brief(member)
@@ -81,13 +81,13 @@ def _part(
     suffix: str,
 ) -> Iterator[list[Path]]:
     """Draws the stability map and the curves of some rows of the table."""
-    grid = stability_map(table, *axes)
+    grid = group_by_map(table, *axes)
     stem = folder / f'stability_map{suffix}'
     yield plots.stability_map(table, grid, stem, fields=fields)
     by_name = {member.name: member for member in study.members}
     members = [by_name[row['member']] for row in table]
-    every = [curves(member.records) for member in members]
-    groups = lines(table, fields, *axes)
+    every = [curve_series(member.records) for member in members]
+    groups = series_lines(table, fields, *axes)
     several = any(len(numbers) > 1 for g in groups.values() for numbers in g.values())
     note = f'median and range of seeds, {LOST}' if several else LOST
     for name, split in DRAWN.items():
@@ -95,14 +95,14 @@ def _part(
         if drawn:
             title = f'{_legend(table, fields, *axes)} ({note})'
             stem = folder / f'curves_{name}{suffix}'
-            yield plots.spread(drawn, _of(split, name), stem, legend=title)
+            yield plots.seed_band(drawn, _of(split, name), stem, legend=title)
 
 
 def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[Path]]:
     shades = ramp(len(study.members))
     starts = [m.lineage['step'] if m.lineage else 0 for m in study.members]
     every = [
-        curves(m.records, after=start)
+        curve_series(m.records, after=start)
         for m, start in zip(study.members, starts, strict=True)
     ]
     for name, split in DRAWN.items():
@@ -121,7 +121,7 @@ def _of_runs(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list[
         if drawn:
             stem = folder / f'curves_{name}'
             title = f'run (\N{WHITE CIRCLE} fork, {LOST})'
-            yield plots.spread({'': drawn}, _of(split, name), stem, legend=title)
+            yield plots.seed_band({'': drawn}, _of(split, name), stem, legend=title)
     for member in study.members:
         name = member.name.replace('/', '_')
         yield _heat(member, 'dead_channels', folder / f'heat_map_{name}')
@@ -181,7 +181,7 @@ def _deaths(members: Sequence[Member], found: Sequence[Curve]) -> list:
 
 
 def _heat(member: Member, quantity: str, stem: Path) -> list[Path]:
-    values = heat_map(member.records, quantity)
+    values = heat_map_series(member.records, quantity)
     if not any(value is not None for line in values.values for value in line):
         return []
     return plots.heat_map(

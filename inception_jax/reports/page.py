@@ -10,11 +10,11 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from inception_jax.config.overrides import flat
-from inception_jax.plots.grouping import CHANGE, Row, ordered, show
+from inception_jax.config.overrides import flatten
+from inception_jax.plots.grouping import CHANGE, Row, ordered, value_text
 from inception_jax.plots.palette import VERDICTS
 from inception_jax.reports.markdown import to_html
-from inception_jax.reports.page_data import payload
+from inception_jax.reports.page_data import page_data
 from inception_jax.reports.sentences import lineage, summary
 from inception_jax.reports.study import Study
 from inception_jax.reports.table import COLUMNS, filled
@@ -48,7 +48,7 @@ def page(study: Study, table: Sequence[Row], *, figures: str = 'figures') -> str
         figures=html.escape(figures),
         version=VERSION,
         style=_text('page.css'),
-        data=payload(study, table),
+        data=page_data(study, table),
         plotly=get_plotlyjs(),
         script='\n'.join(_text(f'{name}.js') for name in SCRIPTS),
     )
@@ -173,7 +173,7 @@ def _line(
 
 def _shown(field: str, value: Any) -> str:
     is_none = field == CHANGE and value is None
-    return '' if is_none else html.escape(show(value))
+    return '' if is_none else html.escape(value_text(value))
 
 
 def _kind(name: str, numeric: set[str]) -> str:
@@ -214,7 +214,7 @@ def _badge(verdict: str, text: str) -> str:
 
 def _made(study: Study) -> str:
     commands = '\n'.join(study.commands) or 'No commands were recorded.'
-    values = {name: json.dumps(value) for name, value in flat(study.config).items()}
+    values = {name: json.dumps(value) for name, value in flatten(study.config).items()}
     width = max(map(len, values), default=0)
     base = {'run': 'Config', 'sweep': 'Config that the members vary'}
     return _fill(

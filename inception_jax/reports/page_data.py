@@ -8,10 +8,10 @@ from typing import Any
 from inception_jax.plots.grouping import (
     Row,
     axes,
+    group_by_map,
     is_seed,
-    labels,
     ordered,
-    stability_map,
+    series_labels,
 )
 from inception_jax.plots.palette import HOLLOW, SPLIT_COLOURS, VERDICTS, colours, ramp
 from inception_jax.plots.quantities import (
@@ -21,7 +21,7 @@ from inception_jax.plots.quantities import (
     Quantity,
     main_quantities,
 )
-from inception_jax.plots.series import curves, heat_map, thin
+from inception_jax.plots.series import curve_series, heat_map_series, thin
 from inception_jax.reports.sentences import brief, changes, sentences
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import ORDER
@@ -31,7 +31,7 @@ POINTS, NUMBERS = 60_000, 1_000_000
 Shared = dict[tuple, int]
 
 
-def payload(study: Study, table: Sequence[Row]) -> str:
+def page_data(study: Study, table: Sequence[Row]) -> str:
     """Returns what the page draws as JSON that is safe inside a script element."""
     steps: Shared = {}
     blocks: Shared = {}
@@ -83,7 +83,7 @@ def _curves(member: Member, study: Study, steps: Shared) -> dict[str, list]:
     most = min(1000, max(60, POINTS // len(study.members)))
     after = member.lineage['step'] if member.lineage and study.kind == 'runs' else 0
     found = {}
-    for (split, name), whole in curves(member.records, after=after).items():
+    for (split, name), whole in curve_series(member.records, after=after).items():
         curve = thin(whole, most)
         place = steps.setdefault(tuple(curve.steps), len(steps))
         marks = {
@@ -102,7 +102,9 @@ def _heat(records: Iterable[Row], study: Study, blocks: Shared) -> dict | None:
         return None
     each = len(study.members) * len(BLOCK_QUANTITIES) * len(names)
     most = min(200, max(12, NUMBERS // each))
-    maps = {name: heat_map(records, name, most=most) for name in BLOCK_QUANTITIES}
+    maps = {
+        name: heat_map_series(records, name, most=most) for name in BLOCK_QUANTITIES
+    }
     maps = {
         name: one
         for name, one in maps.items()
@@ -152,7 +154,7 @@ def _fields(table: Sequence[Row], study: Study) -> dict[str, Any]:
             field: {
                 'label': study.fields[field],
                 'is_seed': is_seed(field),
-                'labels': list(labels(table, field, study.fields).values()),
+                'labels': list(series_labels(table, field, study.fields).values()),
                 'colours': colours(values),
                 'of': [values.index(row[field]) for row in table],
             }
@@ -180,8 +182,10 @@ def _start(table: Sequence[Row], study: Study, members: Sequence[dict]) -> dict:
 def _map(
     table: Sequence[Row], fields: Mapping[str, str], x: str | None, y: str | None
 ) -> dict[str, Any]:
-    grid = stability_map(table, x, y)
-    columns, lines = (list(labels(table, field, fields).values()) for field in (x, y))
+    grid = group_by_map(table, x, y)
+    columns, lines = (
+        list(series_labels(table, field, fields).values()) for field in (x, y)
+    )
     return {'x': x, 'y': y, 'columns': columns, 'lines': lines, 'cells': grid.cells}
 
 

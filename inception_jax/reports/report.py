@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from inception_jax.reports.figures import pictures
+from inception_jax.reports.figures import draw_figures
 from inception_jax.reports.page import page
 from inception_jax.reports.sentences import lineage, summary
-from inception_jax.reports.study import read
-from inception_jax.reports.table import rows
-from inception_jax.stability.verdicts import counts
+from inception_jax.reports.study import read_study
+from inception_jax.reports.table import table_rows
+from inception_jax.stability.verdicts import verdict_counts
 
 
 def report(folders: list[Path], output: Path | None = None) -> str:
@@ -23,15 +23,15 @@ def report(folders: list[Path], output: Path | None = None) -> str:
       ValueError: a folder holds neither a run nor a sweep, or a file is damaged that
         is not that of a sweep's member.
     """
-    study = read([Path(folder) for folder in folders])
+    study = read_study([Path(folder) for folder in folders])
     home = study.folder.resolve().parent if study.kind == 'runs' else study.folder
     output = Path(output) if output else home / 'report.html'
-    table = rows(study)
+    table = table_rows(study)
     folder = figures(output)
     text = page(study, table, figures=folder.name)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding='utf-8')
-    written = pictures(study, table, folder)
+    written = draw_figures(study, table, folder)
     return _screen(study, table, output, written)
 
 
@@ -48,7 +48,7 @@ def _screen(study, table, output: Path, written: list[Path]) -> str:
     names = list(dict.fromkeys(path.stem for path in written))
     lines = [f'{study.kind:<12}{study.name}']
     if study.kind != 'run':
-        lines += [f'{"members":<12}{counts(row["verdict"] for row in table)}']
+        lines += [f'{"members":<12}{verdict_counts(row["verdict"] for row in table)}']
     lines += [f'{"verdict":<12}{summary(study, table)}']
     family = lineage(study).splitlines()
     lines += [f'{"lineage" if line is family[0] else "":<12}{line}' for line in family]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.lab.grid import short_names
-from inception_jax.plots.grouping import CHANGE, Row, is_seed, ordered, show
+from inception_jax.plots.grouping import CHANGE, Row, is_seed, ordered, value_text
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import LOST
 
@@ -105,7 +105,8 @@ def _shares(
         return ''
     field = max(groups, key=lambda f: _difference(groups[f]))
     parts = [
-        f'{n} of {of} at {show(value)}' for value, (n, of) in groups[field].items()
+        f'{n} of {of} at {value_text(value)}'
+        for value, (n, of) in groups[field].items()
     ]
     return f'by {fields[field]}: {", ".join(parts)}'
 
@@ -145,7 +146,7 @@ def changes(origin: Mapping[str, Any]) -> str:
     """Returns where a fork began and what it changed, in words."""
     short = short_names(origin['changes'])
     parts = [
-        f'{short[name]}: {show(old)} to {show(new)}'
+        f'{short[name]}: {value_text(old)} to {value_text(new)}'
         for name, (old, new) in origin['changes'].items()
     ]
     return f'from step {origin["step"]:,}, {", ".join(parts) or "nothing changed"}'

@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from inception_jax.config.overrides import at, flat
-from inception_jax.lab import grid
-from inception_jax.lab.table import scalar
+from inception_jax.config.overrides import flatten, value_at
+from inception_jax.lab.grid import read_sweep, short_names
+from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change, usual
-from inception_jax.runs import records, workdir
-from inception_jax.runs.records import Record
+from inception_jax.runs.records import Record, read_records
+from inception_jax.runs.workdir import is_finished
 from inception_jax.stability.verdicts import LOST
 
 Lineage = dict[str, Any]
@@ -51,7 +51,7 @@ class Member:
     @property
     def verdict(self) -> str:
         """A verdict, or `failed` or `unfinished` where it is not final."""
-        if self.outcome and workdir.is_finished(self.outcome):
+        if self.outcome and is_finished(self.outcome):
             return self.outcome['verdict']
         return 'unfinished' if self.error is None else 'failed'
 
@@ -93,7 +93,7 @@ class Study:
         return self.folder.resolve().name
 
 
-def read(folders: list[Path]) -> Study:
+def read_study(folders: list[Path]) -> Study:
     """Reads the study that folders hold: one run, one sweep, or several runs.
 
     Raises:
@@ -114,7 +114,7 @@ def read(folders: list[Path]) -> Study:
     return _run(folders[0]) if len(folders) == 1 else _runs(folders)
 
 
-def label(field: str) -> str:
+def member_label(field: str) -> str:
     """Returns what people call a field: `width of stem` for network.width.stem."""
     _, name, *entry = field.split('.')
     name = name.replace('_', ' ')
@@ -139,16 +139,18 @@ def _run(folder: Path) -> Study:
 
 
 def _sweep(folder: Path) -> Study:
-    sweep = grid.read(folder)
+    sweep = read_sweep(folder)
     if not sweep.members:
         raise ValueError(f'{folder / "sweep.json"} names no members; start the sweep')
     filters = _filters(folder / 'table.csv')
     found = []
     for name in sweep.members:
         config, home = sweep.config_of(name), sweep.workdir(name)
-        fields = {short: at(config, field) for field, short in sweep.varied.items()}
+        fields = {
+            short: value_at(config, field) for field, short in sweep.varied.items()
+        }
         found.append(_member_or_damage(name, home, fields, filters.get(name)))
-    fields = {short: label(field) for field, short in sweep.varied.items()}
+    fields = {short: member_label(field) for field, short in sweep.varied.items()}
     found, fields = _condensed(found, fields)
     verdict = folder / 'verdict.md'
     return Study(
@@ -166,7 +168,7 @@ def _condensed(
     found: list[Member], fields: dict[str, str]
 ) -> tuple[list[Member], dict[str, str]]:
     """Puts one field, `change`, in the place of those that only some members change."""
-    rows = [{n: scalar(value) for n, value in m.fields.items()} for m in found]
+    rows = [{n: cell_value(value) for n, value in m.fields.items()} for m in found]
     common = usual(rows, fields)
     if not common:
         return found, fields
@@ -181,20 +183,20 @@ def _condensed(
 def _runs(folders: list[Path]) -> Study:
     names = _names(folders)
     found = [_member(n, f, {}) for n, f in zip(names, folders, strict=True)]
-    configs = [flat(member.about.get('config', {})) for member in found]
+    configs = [flatten(member.about.get('config', {})) for member in found]
     dotted = [
         name
         for name in dict.fromkeys(name for config in configs for name in config)
         if any(config.get(name) != configs[0].get(name) for config in configs)
     ]
-    short = grid.short_names(dotted)
+    short = short_names(dotted)
     found = [
         dataclasses.replace(member, fields={short[n]: config.get(n) for n in dotted})
         for member, config in zip(found, configs, strict=True)
     ]
     commands = [line for member in found for line in member.commands]
     config = found[0].about.get('config', {})
-    fields = {short[name]: label(name) for name in dotted}
+    fields = {short[name]: member_label(name) for name in dotted}
     return Study('runs', folders[0], found, fields, config, commands)
 
 
@@ -250,7 +252,7 @@ def _filters(path: Path) -> dict[str, int]:
 
 def _records(folder: Path) -> list[Record]:
     try:
-        return records.read(folder)
+        return read_records(folder)
     except ValueError as error:
         raise ValueError(f'{folder}: {error}') from error
 

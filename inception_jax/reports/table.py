@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inception_jax.lab import table
+from inception_jax.lab.table import RESULTS, cell_value, run_results
 from inception_jax.plots.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
@@ -26,7 +26,7 @@ COLUMNS = {
 }
 
 
-def rows(study: Study) -> list[dict[str, Any]]:
+def table_rows(study: Study) -> list[dict[str, Any]]:
     """Returns the members' fields, verdicts and last records, None where there is none.
 
     It is read from the members' folders, so a sweep that goes on is seen as it stands.
@@ -40,11 +40,11 @@ def filled(table: list[dict[str, Any]]) -> list[str]:
 
 
 def _row(member: Member) -> dict[str, Any]:
-    unknown = dict.fromkeys(table.RESULTS)
+    unknown = dict.fromkeys(RESULTS)
     return {
         'member': member.name,
-        **{name: table.scalar(value) for name, value in member.fields.items()},
-        **(unknown if member.is_damaged else table.results(member.folder)),
+        **{name: cell_value(value) for name, value in member.fields.items()},
+        **(unknown if member.is_damaged else run_results(member.folder)),
         'verdict': member.verdict,
         'filters': member.filters,
     }

@@ -52,7 +52,7 @@ class _Unreadable(Exception):
 
 
 @contextlib.contextmanager
-def manager(
+def open_manager(
     folder: Path, keep: int, *, best: int = 0, always: Sequence[int] = ()
 ) -> Iterator[Manager]:
     """Opens Orbax's manager of a folder: asynchronous, with the last `keep` kept.
@@ -108,7 +108,7 @@ def _errors(folder: Path) -> dict[int, float]:
     return {step: error for step, error in errors.items() if error is not None}
 
 
-def save(
+def save_checkpoint(
     manager: Manager, state: TrainState, about: dict, top_1_error: float | None = None
 ) -> None:
     """Starts to save the state under its step, with its error if it was evaluated.
@@ -141,7 +141,7 @@ def _saving(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def steps(folder: Path) -> list[int]:
+def checkpoint_steps(folder: Path) -> list[int]:
     """Lists the steps that have a checkpoint."""
     if not folder.exists():
         return []
@@ -149,7 +149,7 @@ def steps(folder: Path) -> list[int]:
         return list(manager.all_steps())
 
 
-def restore(
+def restore_checkpoint(
     folder: Path,
     like: TrainState,
     accept: Callable[[Mapping], None],
@@ -188,7 +188,7 @@ def _newest_first(manager: Manager, at: int | None) -> Iterator[int]:
     below = math.inf if at is None else at + 1
     while True:
         seen = (step for step in manager.all_steps() if step < below)
-        below = processes.agreed(max(seen, default=-1))
+        below = processes.agree(max(seen, default=-1))
         if below < 0:
             return
         yield below

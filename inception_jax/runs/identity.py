@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.experiment import completed
-from inception_jax.config.overrides import flat
+from inception_jax.config.overrides import flatten
 from inception_jax.networks.network import Network, fingerprint
-from inception_jax.runs import workdir
+from inception_jax.runs.workdir import is_sweep
 from inception_jax.runtime.version import VERSION
 
 
-def of(
+def run_identity(
     network: Network,
     config: Mapping[str, Any],
     data: Mapping,
@@ -36,23 +36,23 @@ def of(
     return json.loads(json.dumps(about))
 
 
-def check(folder: Path, run: Mapping[str, Any]) -> None:
+def check_workdir(folder: Path, run: Mapping[str, Any]) -> None:
     """Raises ValueError if the folder holds another run than the identity `run`."""
     path = folder / 'config.json'
-    if workdir.is_sweep(folder):
+    if is_sweep(folder):
         raise ValueError(f'{folder} holds a sweep; use another --workdir')
     if not path.exists():
         return
     try:
         before = json.loads(path.read_text())
-        check_same(folder, before, run)
+        check_same_run(folder, before, run)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not that of a run, or is damaged; use another --workdir'
         ) from error
 
 
-def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
+def check_same_run(folder: Path, before: Mapping, run: Mapping) -> None:
     """Raises ValueError unless two identities differ in nothing but `FREE` fields."""
     if before['fingerprint'] != run['fingerprint']:
         raise ValueError(
@@ -75,7 +75,8 @@ def check_same(folder: Path, before: Mapping, run: Mapping) -> None:
 def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
     # Defaults as JSON has them: lists for tuples.
     old, new = (
-        flat(json.loads(json.dumps(completed(one['config'])))) for one in (before, run)
+        flatten(json.loads(json.dumps(completed(one['config']))))
+        for one in (before, run)
     )
     free = FREE - {'run.epochs'} if new['recipe.schedule'] == 'cosine' else FREE
     changed = [

@@ -9,7 +9,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from inception_jax.runtime.files import in_one_piece
+from inception_jax.runtime.files import write_atomically
 
 Record = dict[str, Any]
 
@@ -22,13 +22,13 @@ class Log:
 
     def __init__(self, folder: Path, *, step: int):
         self.path = folder / 'metrics.jsonl'
-        save(self.path, [r for r in read(folder) if r['step'] <= step])
+        write_records(self.path, [r for r in read_records(folder) if r['step'] <= step])
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, split: str, record: Record) -> None:
         """Adds a record of `train`, `evaluation` or `diagnostics`."""
         with self.path.open('a') as file:
-            file.write(line({'split': split} | record))
+            file.write(record_line({'split': split} | record))
         for name, value in _scalars(record):
             if name != 'step' and math.isfinite(value):
                 self._board.add_scalar(f'{split}/{name}', value, record['step'])
@@ -37,13 +37,13 @@ class Log:
         self._board.close()
 
 
-def save(path: Path, records: list[Record]) -> None:
+def write_records(path: Path, records: list[Record]) -> None:
     """Writes records into a file in one piece."""
-    with in_one_piece(path) as draft:
-        draft.write_text(''.join(map(line, records)))
+    with write_atomically(path) as draft:
+        draft.write_text(''.join(map(record_line, records)))
 
 
-def read(folder: Path, split: str | None = None) -> list[Record]:
+def read_records(folder: Path, split: str | None = None) -> list[Record]:
     """Returns the records of a run, of one split or of all, in their order.
 
     Raises:
@@ -68,7 +68,7 @@ def _parsed(lines: list[str]) -> Iterator[Record]:
                 ) from error
 
 
-def line(record: Record) -> str:
+def record_line(record: Record) -> str:
     """Returns a line of strict JSON: null for what is not finite."""
     return json.dumps({name: _finite(value) for name, value in record.items()}) + '\n'
 
@@ -89,7 +89,7 @@ def _scalars(record: Record) -> Iterator[tuple[str, float]]:
             yield name, value
 
 
-def text(split: str, record: Record) -> str:
+def record_text(split: str, record: Record) -> str:
     """Returns a record as a line for people."""
     parts = [f'step {record["step"]:>6,}', f'epoch {record["epoch"]:6.2f}']
     if split == 'evaluation':

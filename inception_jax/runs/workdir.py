@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from inception_jax.runtime.files import names_of, write_json, writing
+from inception_jax.runtime.files import parse_class_names, refuse_unwritable, write_json
 
 CLASSES = 'classes.json'
 
@@ -25,34 +25,36 @@ def is_run(folder: Path) -> bool:
     return (folder / 'config.json').exists()
 
 
-def claim(folder: Path, run: Mapping[str, Any], class_names: Sequence[str]) -> None:
+def claim_workdir(
+    folder: Path, run: Mapping[str, Any], class_names: Sequence[str]
+) -> None:
     """Makes the folder that of a run, with the names of its classes in their order.
 
     Raises:
       ValueError: it cannot be written.
     """
-    with writing(folder):
+    with refuse_unwritable(folder):
         (folder / 'checkpoints').mkdir(parents=True, exist_ok=True)
         write_json(folder / CLASSES, list(class_names))
         write_json(folder / 'config.json', run)
 
 
-def begin(folder: Path) -> None:
+def clear_outcome(folder: Path) -> None:
     """Takes away how a run ended that goes on; it gets another verdict at its end."""
     for name in ('verdict.json', 'error.txt'):
         (folder / name).unlink(missing_ok=True)
 
 
-def config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """Returns the config of the run in a folder.
 
     Raises:
       ValueError: there is none.
     """
-    return identity(folder)['config']
+    return read_identity(folder)['config']
 
 
-def identity(folder: Path) -> dict[str, Any]:
+def read_identity(folder: Path) -> dict[str, Any]:
     """Returns what is told of the run in a folder: its config, network and data.
 
     Raises:
@@ -74,14 +76,14 @@ def identity(folder: Path) -> dict[str, Any]:
         raise ValueError(f'{folder / "config.json"} is not that of a run') from error
 
 
-def class_names(folder: Path) -> tuple[str, ...] | None:
+def read_class_names(folder: Path) -> tuple[str, ...] | None:
     """Returns the names of the classes of a run, None where an older one has none.
 
     Raises:
       ValueError: the file is damaged.
     """
     try:
-        return names_of(json.loads((folder / CLASSES).read_text()))
+        return parse_class_names(json.loads((folder / CLASSES).read_text()))
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -91,13 +93,13 @@ def class_names(folder: Path) -> tuple[str, ...] | None:
         ) from error
 
 
-def lineage(folder: Path) -> dict[str, Any] | None:
+def read_lineage(folder: Path) -> dict[str, Any] | None:
     """Returns where a forked run comes from, None for a run from the beginning."""
     path = folder / 'lineage.json'
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def verdict(folder: Path) -> dict[str, Any] | None:
+def read_verdict(folder: Path) -> dict[str, Any] | None:
     """Returns how a run ended, None for one that goes on or was killed.
 
     A damaged file says nothing: the run goes on from its checkpoint and writes another.
@@ -110,31 +112,31 @@ def verdict(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and needed <= found.keys() else None
 
 
-def origin(folder: Path) -> tuple[int, ...]:
+def fork_step(folder: Path) -> tuple[int, ...]:
     """Returns the step at which a forked run begins, or nothing."""
-    begun = lineage(folder)
+    begun = read_lineage(folder)
     return (begun['step'],) if begun else ()
 
 
-def note_command(folder: Path) -> None:
+def log_command(folder: Path) -> None:
     """Adds the command of this process to commands.log, with the time."""
     now = datetime.datetime.now().isoformat(timespec='seconds')
     with (folder / 'commands.log').open('a') as file:
         file.write(f'{now} {shlex.join(sys.orig_argv)}\n')
 
 
-class InUse(ValueError):
+class WorkdirInUse(ValueError):
     """Another process is at work in a folder."""
 
 
-def hold(folder: Path) -> IO:
+def lock_workdir(folder: Path) -> IO:
     """Makes a folder this process's own, until what it returns is closed.
 
     Raises:
       InUse: another process holds it.
       ValueError: it cannot be written, or its file system has no locks.
     """
-    with writing(folder):
+    with refuse_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / '.hold').open('a+')
     try:
@@ -143,7 +145,7 @@ def hold(folder: Path) -> IO:
         file.seek(0)
         who = file.read().strip() or 'another process'
         file.close()
-        raise InUse(
+        raise WorkdirInUse(
             f'{who} is at work in {folder}; wait for its end or stop it, or use '
             'another --workdir'
         ) from error
@@ -159,7 +161,7 @@ def hold(folder: Path) -> IO:
     return file
 
 
-def set_aside(path: Path) -> Path:
+def move_to_damaged(path: Path) -> Path:
     """Moves a damaged checkpoint out of the way and returns where it is now."""
     place = path.parent.with_name('damaged')
     place.mkdir(exist_ok=True)

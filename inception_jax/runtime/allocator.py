@@ -31,19 +31,19 @@ FIRST_GLIBC = (2, 35)
 SETTING = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 
 
-def start_again() -> None:
+def restart_with_jemalloc() -> None:
     """Replaces this process by the same with another allocator, if it is to be had.
 
     Nothing may have been begun. Where it returns, the process goes on as it is.
     """
-    more = wanted(os.environ)
+    more = is_jemalloc_wanted(os.environ)
     if more and sys.executable:
         command = [sys.executable, *sys.orig_argv[1:]]
         with contextlib.suppress(OSError):
             os.execve(sys.executable, command, {**os.environ, **more, SWITCH: ASKED})
 
 
-def wanted(environ: Mapping[str, str]) -> dict[str, str]:
+def is_jemalloc_wanted(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables that are missing, none where the user has said a word."""
     if environ.get(SWITCH) in ('0', ASKED) or PRELOAD in environ:
         return {}

@@ -26,31 +26,35 @@ MOST_BYTES = 5 * 2**30
 LEAST_SECONDS = 0.1
 
 
-def keep(environ: MutableMapping[str, str]) -> None:
+def enable_cache(environ: MutableMapping[str, str]) -> None:
     """Names a folder for compiled programs where one can be written."""
     off = environ.get('JAX_ENABLE_COMPILATION_CACHE', '').lower() in OFF
     if off or 'JAX_COMPILATION_CACHE_DIR' in environ:
         return
     # No home, no right to write, or a JAX that was not installed as a package.
     with contextlib.suppress(OSError, RuntimeError, metadata.PackageNotFoundError):
-        folder = place(environ)
+        folder = cache_folder(environ)
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
-            trim(folder.parent)
+            trim_cache(folder.parent)
             _set(environ, 'JAX_COMPILATION_CACHE_DIR', str(folder))
             _set(environ, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', LEAST_SECONDS)
 
 
-def place(environ: Mapping[str, str]) -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """Returns the folder of this user, this version of XLA and this kind of machine.
 
     A home may be shared by machines of which one cannot run the code of another.
     """
     caches = Path(environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return caches / 'inception_jax' / f'xla-{metadata.version("jaxlib")}-{machine()}'
+    return (
+        caches
+        / 'inception_jax'
+        / f'xla-{metadata.version("jaxlib")}-{machine_digest()}'
+    )
 
 
-def machine(cpuinfo: Path = CPUINFO) -> str:
+def machine_digest(cpuinfo: Path = CPUINFO) -> str:
     """Returns a short digest of the kind of processor and of what it can do."""
     kind = [platform.machine()]
     with contextlib.suppress(OSError):
@@ -60,7 +64,7 @@ def machine(cpuinfo: Path = CPUINFO) -> str:
     return hashlib.sha256('\n'.join(kind).encode()).hexdigest()[:8]
 
 
-def trim(folder: Path, most: int = MOST_BYTES) -> None:
+def trim_cache(folder: Path, most: int = MOST_BYTES) -> None:
     """Removes what was not used for longest until the files are at most so many bytes.
 
     JAX would do it with a lock that each read waits for, and once a process is killed

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def refuse_unwritable(folder: Path) -> Iterator[None]:
     """Raises ValueError where what is written in the block cannot be."""
     try:
         yield
@@ -20,7 +20,7 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def names_of(classes: Any) -> tuple[str, ...]:
+def parse_class_names(classes: Any) -> tuple[str, ...]:
     """Returns the names of classes in JSON.
 
     Raises:
@@ -33,9 +33,9 @@ def names_of(classes: Any) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def in_one_piece(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """Yields where to write a file, which is there when all of it is written."""
-    place = draft(path)
+    place = draft_path(path)
     try:
         yield place
         place.replace(path)
@@ -46,17 +46,17 @@ def in_one_piece(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
     text = json.dumps(value, indent=2, allow_nan=False) + '\n'
-    with in_one_piece(path) as place:
+    with write_atomically(path) as place:
         place.write_text(text)
 
 
-def draft(path: Path) -> Path:
+def draft_path(path: Path) -> Path:
     """Returns where to write what is to replace a file: a place of its own."""
     return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def lock_file(path: Path) -> Iterator[None]:
     """Waits until no other process is in such a block for the same file."""
     with path.with_name(f'.{path.name}.lock').open('w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -24,7 +24,7 @@ def compute_where_called() -> None:
 
 
 @contextlib.contextmanager
-def trimmed() -> Iterator[None]:
+def trimmed_memory() -> Iterator[None]:
     """Gives back what each compilation leaves, until the end of the block.
 
     A step's program takes more than a gigabyte to compile, which the allocator keeps
@@ -33,7 +33,7 @@ def trimmed() -> Iterator[None]:
 
     def listen(event: str, seconds: float, **_) -> None:
         if event == COMPILED and seconds > LEAST_SECONDS:
-            trim()
+            trim_memory()
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
@@ -42,7 +42,7 @@ def trimmed() -> Iterator[None]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def trim() -> None:
+def trim_memory() -> None:
     """Has jemalloc give back what is free if it is here, or the C library if it can."""
     if trim := _function('malloc_trim'):
         trim(0)

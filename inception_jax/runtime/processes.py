@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.runtime.signals import signals
+from inception_jax.runtime.signals import watch_signals
 
 # Asks all processes whether to stop: after a step, for which signal, None to go on.
 Stop = Callable[[int], int | None]
@@ -25,12 +25,12 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def shard() -> tuple[int, int]:
+def process_shard() -> tuple[int, int]:
     """Returns which part of every batch is this process's: i of n."""
     return jax.process_index(), jax.process_count()
 
 
-def agreed(number: int) -> int:
+def agree(number: int) -> int:
     """Returns what the first process says; all must ask at the same time."""
     if jax.process_count() == 1:
         return number
@@ -38,14 +38,14 @@ def agreed(number: int) -> int:
 
 
 @contextlib.contextmanager
-def stops() -> Iterator[Stop]:
+def stop_signals() -> Iterator[Stop]:
     """Catches signals; yields what tells of them, at the same step in all processes.
 
     SIGINT and SIGTERM are meant. With several processes one of them is enough, and JAX
     passes it on as it does a cluster's notice of preemption.
     """
     if jax.process_count() == 1:
-        with signals() as caught:
+        with watch_signals() as caught:
             yield lambda step: caught()
         return
     found = []
@@ -66,7 +66,7 @@ def stops() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def together(status: int, *told: type[Exception]) -> Iterator[None]:
+def failing_together(status: int, *told: type[Exception]) -> Iterator[None]:
     """Ends one of several processes at once, and so all, where it cannot go on.
 
     Whatever would be closed in good order would wait for the others. Errors of the
@@ -98,7 +98,7 @@ def _name() -> str | None:
     if not jax.distributed.is_initialized():
         return None
     try:
-        index, count = shard()
+        index, count = process_shard()
     except (RuntimeError, AssertionError):  # As where devices are asked for.
         return 'a process'  # JAX counts them when its devices start, and they cannot.
     return f'process {index} of {count}' if count > 1 else None

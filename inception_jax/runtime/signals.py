@@ -13,7 +13,7 @@ class Stopped(Exception):
 
 
 @contextlib.contextmanager
-def signals() -> Iterator[Callable[[], int | None]]:
+def watch_signals() -> Iterator[Callable[[], int | None]]:
     """Catches the first SIGINT or SIGTERM and tells its number; a second one kills.
 
     One that follows at once is the first again: some launchers, `timeout` among them,

@@ -39,7 +39,7 @@ FLAGS = {
 PACKAGES = ('jaxlib', 'libtpu', 'jax_plugins')
 
 
-def add(environ: MutableMapping[str, str]) -> None:
+def add_flags(environ: MutableMapping[str, str]) -> None:
     """Adds to XLA_FLAGS what is faster, known and not named there."""
     given = environ.get('XLA_FLAGS', '').strip()
     if given and not given.startswith('-'):
@@ -55,7 +55,7 @@ def _known(flag: str) -> bool:
     """Tells whether every XLA that is installed knows a flag."""
     try:
         files = libraries()
-        return bool(files) and all(knows(file, flag) for file in files)
+        return bool(files) and all(library_knows(file, flag) for file in files)
     except (OSError, ValueError):
         return False  # One cannot be read, or is empty.
 
@@ -87,7 +87,7 @@ def _folders(package: str) -> Iterator[Path]:
             yield Path(folder)
 
 
-def knows(library: Path, flag: str) -> bool:
+def library_knows(library: Path, flag: str) -> bool:
     """Tells whether a library has the name of a flag in it, and those of its values.
 
     Values other than names in capitals, such as numbers, are taken to be known.

@@ -11,11 +11,16 @@ from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.mesh import (
+    batch_sharding,
+    check_batch_size,
+    platform_of,
+    sharded_shapes,
+)
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import parts
+from inception_jax.training.programs import run_functions
 
 COLLECTIVES = (
     'all-reduce',
@@ -73,15 +78,15 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
       MemoryError: the compiler knows the memory of the device, and it is not enough.
     """
     how, recipe, run = experiment.parallel, experiment.recipe, experiment.run
-    parallel.check_batch_size(run.batch_size, mesh, recipe.accumulation)
+    check_batch_size(run.batch_size, mesh, recipe.accumulation)
     # pmap compiles for the devices at hand only; shard_map's program is the same.
     mode = 'jit' if how.mode == 'jit' else 'shard_map'
-    pure = parts(
-        experiment.network, recipe, how.batch_norm_axis, parallel.platform(mesh)
+    pure = run_functions(
+        experiment.network, recipe, how.batch_norm_axis, platform_of(mesh)
     )
     step = compiled_train_step(pure.step, mesh, mode)
     lowered = step.lower(
-        _state(experiment, mesh), batch(experiment.network, run.batch_size, mesh)
+        _state(experiment, mesh), batch_shapes(experiment.network, run.batch_size, mesh)
     )
     try:
         compiled = lowered.compile()
@@ -109,10 +114,12 @@ def _state(experiment: Experiment, mesh: Mesh) -> Any:
     numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
     hparams = hparams_for(experiment.network, **numbers)
     state = initial_state(experiment.network, experiment.recipe, hparams, seed=0)
-    return parallel.shapes(state, mesh)
+    return sharded_shapes(state, mesh)
 
 
-def batch(network: Network, count: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_shapes(
+    network: Network, count: int, mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes and places of so many training images."""
     size = network.input_size
     arrays = {
@@ -121,7 +128,7 @@ def batch(network: Network, count: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeS
         'example': ((count,), np.uint32),
     }
     return {
-        name: jax.ShapeDtypeStruct(*array, sharding=parallel.split(mesh))
+        name: jax.ShapeDtypeStruct(*array, sharding=batch_sharding(mesh))
         for name, array in arrays.items()
     }
 

@@ -17,15 +17,15 @@ from inception_jax.data.decode import decode
 from inception_jax.data.example import Source
 from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.pipeline import training_batches
-from inception_jax.data.prefetch import cores, workers_for
+from inception_jax.data.prefetch import cores, worker_count
 from inception_jax.data.resize import crop_and_resize
-from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.mesh import device_mesh, keep_pace, put_batch
 
 ROUNDS = 5
 IMAGES = 256
 
 
-class Input(NamedTuple):
+class InputSpeed(NamedTuple):
     """What was measured.
 
     `stages` are seconds an image takes one thread, by what it does; `one_thread` and
@@ -41,7 +41,7 @@ class Input(NamedTuple):
     device: dict[str, float]
 
 
-def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
+def measure_input(chosen: Experiment, source: Source, seconds: float) -> InputSpeed:
     """Measures the training input of an experiment, one thread and then all so long.
 
     By the clock, so that waiting for a disk counts.
@@ -49,15 +49,15 @@ def measure(chosen: Experiment, source: Source, seconds: float) -> Input:
     Raises:
       Unreadable: an image cannot be read or decoded, and none may be skipped.
     """
-    data, mesh = chosen.data, parallel.mesh_of()
+    data, mesh = chosen.data, device_mesh()
     batch_bytes = 3 * chosen.run.batch_size * chosen.network.input_size**2
-    workers = workers_for(data.workers, cores(), batch_bytes)
+    workers = worker_count(data.workers, cores(), batch_bytes)
     rate = functools.partial(_rate, chosen, source, mesh, seconds)
     one_thread, all_cores = rate(threads=1, workers=0), rate(workers=workers)
     stages = _stages(chosen, source)
     rest = max(0.0, 1 / one_thread - sum(stages.values()))
     stages['order, batch, transfer'] = rest
-    return Input(cores(), workers, stages, one_thread, all_cores, _device(chosen))
+    return InputSpeed(cores(), workers, stages, one_thread, all_cores, _device(chosen))
 
 
 def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -> float:
@@ -77,8 +77,8 @@ def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -
         placed = []
 
         def take() -> float:
-            placed[:] = [*placed[-2:], parallel.place(next(batches), mesh)]
-            parallel.keep_pace(placed)
+            placed[:] = [*placed[-2:], put_batch(next(batches), mesh)]
+            keep_pace(placed)
             return time.perf_counter()
 
         # What was prepared before the clock runs does not count: half of the time, in

@@ -9,7 +9,12 @@ from typing import Any
 import jax
 
 from inception_jax.networks.catalogue import choose
-from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import (
+    all_devices,
+    check_batch_size,
+    device_mesh,
+    keep_pace,
+)
 from inception_jax.runtime import memory
 from inception_jax.speed.matmul import matmul_rate
 from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve
@@ -24,8 +29,8 @@ class Ours:
     def hello(self, batch_size: int, devices: int | None) -> dict:
         """Tells the devices; of many takes so many, None for all."""
         try:
-            self.mesh = mesh.mesh_of(devices=mesh.all_devices()[:devices])
-            mesh.check_batch_size(batch_size, self.mesh)
+            self.mesh = device_mesh(devices=all_devices()[:devices])
+            check_batch_size(batch_size, self.mesh)
         except ValueError as error:
             raise Mistake(str(error)) from error
         first = self.mesh.devices.flat[0]
@@ -59,7 +64,7 @@ class Ours:
         prepared = time.perf_counter()
         lowered = work.function.lower(self.state, self.batch)
         traced = time.perf_counter()
-        with memory.trimmed():  # As in training.
+        with memory.trimmed_memory():  # As in training.
             self.function = lowered.compile()
         compiled = time.perf_counter()
         self.steps(count=1, before=0)
@@ -85,7 +90,7 @@ class Ours:
             self.state = self.after(self.state, result)
             # A state is donated to the next step, so it cannot be waited for.
             results = [*results[-2:], jax.tree.leaves(result)[-1]]
-            mesh.keep_pace(results)
+            keep_pace(results)
         jax.block_until_ready((self.state, results))
 
     def memory(self) -> dict:

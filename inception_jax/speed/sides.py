@@ -37,7 +37,7 @@ class Against(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Comparison:
     """What is measured. `chosen` are the arguments of `catalogue.choose`, `network` the
     value; `recipe` the choices of `work.recipe_of`, `dtype` among them; a turn takes
     about so many `seconds`.
@@ -69,7 +69,7 @@ class Side(NamedTuple):
         return self.child.ask('steps', count=self.count, before=before)['seconds']
 
 
-class Found(NamedTuple):
+class SideTimes(NamedTuple):
     """A side as it was measured: of each round the seconds, of the whole the rest."""
 
     built: dict
@@ -79,7 +79,7 @@ class Found(NamedTuple):
     matmul: list[float]
 
 
-def check(asked: Asked) -> dict:
+def check_comparison(asked: Comparison) -> dict:
     """Returns what our process tells of the devices, after a look at the peer.
 
     Raises:
@@ -94,7 +94,7 @@ def check(asked: Asked) -> dict:
     return device
 
 
-def _peer_versions(asked: Asked, platform: str) -> dict[str, str]:
+def _peer_versions(asked: Comparison, platform: str) -> dict[str, str]:
     """Returns what the peer says that it consists of.
 
     Raises:
@@ -112,9 +112,9 @@ def _peer_versions(asked: Asked, platform: str) -> dict[str, str]:
     return told['versions']
 
 
-def measured(
-    part: str, asked: Asked, platform: str, tell: Callable[[str], None]
-) -> dict[str, Found]:
+def measure_sides(
+    part: str, asked: Comparison, platform: str, tell: Callable[[str], None]
+) -> dict[str, SideTimes]:
     """Measures a part of the network, by turns with the peer if there is one.
 
     Raises:
@@ -130,7 +130,9 @@ def measured(
         return _by_turns(part, sides, asked.rounds, tell)
 
 
-def _by_turns(part: str, sides: dict[str, Side], rounds: int, tell) -> dict[str, Found]:
+def _by_turns(
+    part: str, sides: dict[str, Side], rounds: int, tell
+) -> dict[str, SideTimes]:
     """Measures each side in each round, while the others wait."""
     seconds = {name: [] for name in sides}
     memory, matmul = {}, []
@@ -143,13 +145,13 @@ def _by_turns(part: str, sides: dict[str, Side], rounds: int, tell) -> dict[str,
         matmul.append(told['flops_per_second'])
         tell(f'{part}: round {number + 1} of {rounds}')
     return {
-        name: Found(side.built, side.count, seconds[name], memory[name], matmul)
+        name: SideTimes(side.built, side.count, seconds[name], memory[name], matmul)
         for name, side in sides.items()
     }
 
 
 @contextlib.contextmanager
-def _our_side(part: str, asked: Asked) -> Iterator[Side]:
+def _our_side(part: str, asked: Comparison) -> Iterator[Side]:
     with _ours(asked) as ours:
         ours.ask('hello', batch_size=asked.batch_size, devices=_devices(asked))
         yield _built(
@@ -163,7 +165,7 @@ def _our_side(part: str, asked: Asked) -> Iterator[Side]:
 
 
 @contextlib.contextmanager
-def _peer_side(part: str, asked: Asked, platform: str, tell) -> Iterator[Side]:
+def _peer_side(part: str, asked: Comparison, platform: str, tell) -> Iterator[Side]:
     """Makes the peer's network in the setting that was the fastest in one turn."""
     peer = asked.against.peer
     settings = [*peer.settings, *(peer.slow if asked.against.slow else ())]
@@ -186,7 +188,7 @@ def _peer_side(part: str, asked: Asked, platform: str, tell) -> Iterator[Side]:
 
 @contextlib.contextmanager
 def _peer_in(
-    setting: str, part: str, asked: Asked, platform: str, cache: str
+    setting: str, part: str, asked: Comparison, platform: str, cache: str
 ) -> Iterator[Side]:
     relative = asked.against.relative
     with _peer(asked, platform, {'TORCHINDUCTOR_CACHE_DIR': cache}) as peer:
@@ -205,7 +207,7 @@ def _peer_in(
         )
 
 
-def _built(one: Child, asked: Asked, **request: Any) -> Side:
+def _built(one: Child, asked: Comparison, **request: Any) -> Side:
     """Has a process make its network and its first step."""
     built = one.ask('build', **request)
     built['startup_seconds'] = one.age()
@@ -226,7 +228,7 @@ def _steps_of_a_turn(one: Child, wanted: float) -> int:
         count, before = min(10 * count, max(count + 1, guess)), 0
 
 
-def _ours(asked: Asked) -> contextlib.AbstractContextManager[Child]:
+def _ours(asked: Comparison) -> contextlib.AbstractContextManager[Child]:
     """Starts our process, which imports from where this one does."""
     root = str(Path(inception_jax.__file__).parent.parent)
     paths = os.pathsep.join([root, *filter(None, sys.path)])
@@ -239,7 +241,7 @@ def _ours(asked: Asked) -> contextlib.AbstractContextManager[Child]:
 
 
 def _peer(
-    asked: Asked, platform: str, environment: dict[str, str] | None = None
+    asked: Comparison, platform: str, environment: dict[str, str] | None = None
 ) -> contextlib.AbstractContextManager[Child]:
     """Starts the peer's process, on the kind of device that ours has."""
     against, given = asked.against, os.environ
@@ -253,6 +255,6 @@ def _peer(
     )
 
 
-def _devices(asked: Asked) -> int | None:
+def _devices(asked: Comparison) -> int | None:
     """Returns of how many devices we make use: peers run on one."""
     return 1 if asked.against else None

@@ -22,7 +22,7 @@ SOURCE = re.compile(r'op_name="([^"]*)"')
 NOTHING = ('parameter', 'tuple', 'get-tuple-element', 'bitcast', 'constant')
 
 
-class Moved(NamedTuple):
+class Transfer(NamedTuple):
     """The bytes that an operation moves, and what it comes from in our source."""
 
     bytes: int
@@ -31,7 +31,7 @@ class Moved(NamedTuple):
     source: str
 
 
-def moved(program: str) -> Iterator[Moved]:
+def memory_transfers(program: str) -> Iterator[Transfer]:
     """Yields the operations of a program's entry that move anything."""
     results: dict[str, str] = {}
     entry = program[program.index('\nENTRY') :]
@@ -44,12 +44,12 @@ def moved(program: str) -> Iterator[Moved]:
         read = ' '.join(results.get(one, '') for one in dict.fromkeys(operands))
         if size := _bytes(kind, result, read):
             source = SOURCE.search(rest)
-            yield Moved(size, name, result, source[1] if source else '')
+            yield Transfer(size, name, result, source[1] if source else '')
 
 
 def main_memory(program: str) -> int:
     """Returns the bytes that all operations of a program move."""
-    return sum(operation.bytes for operation in moved(program))
+    return sum(operation.bytes for operation in memory_transfers(program))
 
 
 def _bytes(kind: str, result: str, read: str) -> int:

@@ -16,8 +16,8 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.mesh import distribute, put_batch
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.state import initial_state
@@ -92,7 +92,7 @@ def batch_of(network: Network, batch_size: int, mesh: Mesh) -> dict[str, jax.Arr
         'label': generator.integers(network.classes, size=batch_size, dtype=np.int32),
         'example': np.arange(batch_size, dtype=np.uint32),
     }
-    return parallel.place(batch, mesh)
+    return put_batch(batch, mesh)
 
 
 def work_of(part: str, network: Network, recipe: Recipe, mesh: Mesh) -> Work:
@@ -108,7 +108,7 @@ def _forward(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
         return classifier.apply(variables, images, train=False).logits
 
     variables = initial_variables(network, seed=0, scheme=recipe.initializer)
-    placed = parallel.spread(variables, mesh)
+    placed = distribute(variables, mesh)
     return Work(jax.jit(forward), placed, lambda state, result: state)
 
 
@@ -127,4 +127,4 @@ def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
     jitted = compiled_train_step(step, mesh, 'jit')
-    return Work(jitted, parallel.spread(state, mesh), lambda state, result: result[0])
+    return Work(jitted, distribute(state, mesh), lambda state, result: result[0])

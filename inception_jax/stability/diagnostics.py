@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
-from inception_jax.steps.by_block import names, norms
+from inception_jax.steps.by_block import block_names, block_norms
 from inception_jax.steps.losses import cross_entropy
 from inception_jax.steps.metrics import activity, dead_channels, zero_share
 from inception_jax.steps.schedules import residual_scale
@@ -64,7 +64,7 @@ def diagnose(
     scales = _last_scales(network, residual_scale(state.step, state.hparams))
     rows = [
         _block(seen['intermediates'][name], scales.get(name), mean)
-        for name in names(network)
+        for name in block_names(network)
     ]
     losses = cross_entropy(outputs.logits, batch['label'], 0.0)
     return {
@@ -85,9 +85,9 @@ def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
     Returns:
       [blocks].
     """
-    blocks = names(network)
+    blocks = block_names(network)
     moved = jax.tree.map(jnp.subtract, after, before)
-    return norms(moved, blocks) / norms(before, blocks)
+    return block_norms(moved, blocks) / block_norms(before, blocks)
 
 
 def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:

@@ -94,7 +94,7 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch:
+class VerdictState:
     """The verdict so far, the shares of silent channels of the last steps, and how many
     updates in a row were left out.
     """
@@ -105,7 +105,7 @@ class Watch:
 
 
 @dataclasses.dataclass(frozen=True)
-class Signs:
+class StepSigns:
     """What one step tells: its loss, the share of silent channels of the last grid, and
     the first tensor that is not finite, None if all are; and whether the update was
     left out for that.
@@ -117,20 +117,22 @@ class Signs:
     skipped: bool = False
 
 
-def judge(before: Watch, step: int, signs: Signs, thresholds: Thresholds) -> Watch:
+def judge(
+    before: VerdictState, step: int, signs: StepSigns, thresholds: Thresholds
+) -> VerdictState:
     """Returns the watch after the step number `step`."""
     if before.verdict.verdict == 'diverged':
         return before
     if signs.skipped and before.skipped + 1 < thresholds.window:
         return dataclasses.replace(before, skipped=before.skipped + 1)
     if signs.not_finite or not math.isfinite(signs.loss):
-        return Watch(diverged(step, signs.not_finite or 'loss'))
+        return VerdictState(diverged(step, signs.not_finite or 'loss'))
     shares = (*before.shares, signs.dead_channels)[-thresholds.window :]
     verdict = _verdict(shares, thresholds)
     since = before.verdict.step
     if verdict != before.verdict.verdict:
         since = _since(verdict, step, shares, thresholds)
-    return Watch(Verdict(verdict, since, _trend(shares)), shares)
+    return VerdictState(Verdict(verdict, since, _trend(shares)), shares)
 
 
 def diverged(step: int, layer: str) -> Verdict:
@@ -212,7 +214,7 @@ def _trend(shares: tuple[float, ...]) -> float | None:
     return 100.0 * 100.0 * slope
 
 
-def counts(verdicts: Iterable[str]) -> str:
+def verdict_counts(verdicts: Iterable[str]) -> str:
     """Returns how many there are of each, as in `2 dead, 1 alive`.
 
     What begins with a verdict and says more is counted for itself.

@@ -9,19 +9,19 @@ import jax.numpy as jnp
 from inception_jax.networks.network import Network, trunk
 
 
-def names(network: Network) -> tuple[str, ...]:
+def block_names(network: Network) -> tuple[str, ...]:
     """Lists the blocks in the order in which a batch meets them."""
     heads = ('logits', 'auxiliary') if network.auxiliary else ('logits',)
     return (*(block.name for block in trunk(network)), *heads)
 
 
-def named(network: Network, given: Iterable[str]) -> tuple[str, ...]:
+def select_blocks(network: Network, given: Iterable[str]) -> tuple[str, ...]:
     """Lists the blocks that some names mean: of blocks, of stages, or `trunk`."""
     wanted = set(given)
     return tuple(block for block, own in _names_of(network) if wanted & set(own))
 
 
-def nearest(network: Network, numbers: Mapping[str, float]) -> dict[str, float]:
+def nearest_numbers(network: Network, numbers: Mapping[str, float]) -> dict[str, float]:
     """Returns the number of each block that has one.
 
     It stands under the block's own name, else under its stage's, else under `trunk`.
@@ -33,17 +33,17 @@ def nearest(network: Network, numbers: Mapping[str, float]) -> dict[str, float]:
     return {block: some[0] for block, some in found.items() if some}
 
 
-def without(tree: dict[str, Any], blocks: Sequence[str]) -> dict[str, Any]:
+def without_blocks(tree: dict[str, Any], blocks: Sequence[str]) -> dict[str, Any]:
     """Returns a tree less some blocks."""
     return {name: part for name, part in tree.items() if name not in blocks}
 
 
-def over(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def merge_blocks(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Returns the collections of `after` with the blocks that only `before` has."""
     return {name: before[name] | blocks for name, blocks in after.items()}
 
 
-def norms(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
+def block_norms(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
     """Returns the Euclidean norm of each block's arrays, [blocks]; 0 without any."""
 
     def norm(name: str) -> jax.Array:
@@ -53,7 +53,7 @@ def norms(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
     return jnp.stack([norm(name) for name in blocks])
 
 
-def finite(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
+def blocks_finite(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
     """Tells for each block whether all its arrays are finite, [blocks]."""
 
     def is_finite(name: str) -> jax.Array:
@@ -66,4 +66,4 @@ def finite(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
 def _names_of(network: Network) -> list[tuple[str, tuple[str, ...]]]:
     """Lists the blocks with the names that mean each, from its own to the widest."""
     wider = {block.name: (block.stage, 'trunk') for block in trunk(network)}
-    return [(name, (name, *wider.get(name, ()))) for name in names(network)]
+    return [(name, (name, *wider.get(name, ()))) for name in block_names(network)]

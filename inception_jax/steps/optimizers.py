@@ -20,7 +20,7 @@ def optimizer(
     starts its accumulator at 1 and keeps the learning rate inside the momentum buffer
     (tensorflow/core/kernels/training_ops.cc).
     """
-    parts = [optax.add_decayed_weights(hparams.weight_decay, mask=kernels)]
+    parts = [optax.add_decayed_weights(hparams.weight_decay, mask=kernel_mask)]
     if recipe.clip:
         parts.append(optax.clip_by_global_norm(hparams.clip_norm))
     if recipe.optimizer == 'rmsprop':
@@ -37,7 +37,9 @@ def optimizer(
     return optax.chain(*parts, update)
 
 
-def scaled(updates: dict[str, Any], factors: Mapping[str, float]) -> dict[str, Any]:
+def scale_updates(
+    updates: dict[str, Any], factors: Mapping[str, float]
+) -> dict[str, Any]:
     """Multiplies the updates of the blocks that have a factor.
 
     It acts behind the momentum: a factor of all is one of the learning rate, also where
@@ -49,7 +51,7 @@ def scaled(updates: dict[str, Any], factors: Mapping[str, float]) -> dict[str, A
     }
 
 
-def kernels(params) -> dict:
+def kernel_mask(params) -> dict:
     """Marks the kernels among parameters: those that weight decay acts on."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path[-1].key == 'kernel', params

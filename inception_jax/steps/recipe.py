@@ -64,7 +64,7 @@ class Recipe:
         _check_choice('initializer', self.initializer, SCHEMES)
         _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
         _check_choice('colour', self.colour, ('none', 'fast', 'full'))
-        execution.check(self.execution)
+        execution.check_execution(self.execution)
         if self.new_head and self.init_from is None:
             raise ValueError(
                 'new_head is set without init_from; every head is new then'

@@ -9,7 +9,7 @@ import numpy as np
 
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.steps.by_block import named, without
+from inception_jax.steps.by_block import select_blocks, without_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.optimizers import optimizer
 from inception_jax.steps.recipe import Recipe
@@ -37,7 +37,7 @@ def initial_state(
 ) -> TrainState:
     """Returns the state before the first step; its variables are still on the host."""
     variables = initial_variables(network, seed=seed, scheme=recipe.initializer)
-    trained = without(variables['params'], named(network, recipe.frozen))
+    trained = without_blocks(variables['params'], select_blocks(network, recipe.frozen))
     return TrainState(
         step=np.zeros((), np.int32),
         **variables,

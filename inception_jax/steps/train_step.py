@@ -17,12 +17,12 @@ import optax
 
 from inception_jax.model.classifier import Classifier, Outputs
 from inception_jax.steps.by_block import (
-    finite,
-    names,
-    nearest,
-    norms,
-    over,
-    without,
+    block_names,
+    block_norms,
+    blocks_finite,
+    merge_blocks,
+    nearest_numbers,
+    without_blocks,
 )
 from inception_jax.steps.losses import cross_entropy, objective
 from inception_jax.steps.metrics import (
@@ -32,7 +32,7 @@ from inception_jax.steps.metrics import (
     percent,
     zero_share,
 )
-from inception_jax.steps.optimizers import optimizer, scaled
+from inception_jax.steps.optimizers import optimizer, scale_updates
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import (
     ema_decay,
@@ -88,19 +88,22 @@ def train_step(
                 state, params, part, classifier=classifier, augment=augment
             )
             loss = mean(objective(outputs, part['label'], state.hparams).mean())
-            return loss, (outputs, without(updated['batch_stats'], classifier.frozen))
+            return loss, (
+                outputs,
+                without_blocks(updated['batch_stats'], classifier.frozen),
+            )
 
         (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
-        )(without(state.params, classifier.frozen))
+        )(without_blocks(state.params, classifier.frozen))
         return _Found(loss, gradients, batch_stats, batch_means(outputs, part))
 
     # Both the loss inside and the gradients outside are averaged: under any transpose
     # of a mean that JAX has had, the two together are right.
     found = mean(_mean_over_parts(found_in, batch, recipe.accumulation))
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
-    blocks = names(classifier.network)
-    gradient_norms = norms(found.gradients, blocks)
+    blocks = block_names(classifier.network)
+    gradient_norms = block_norms(found.gradients, blocks)
     metrics = {
         'loss': found.loss,
         'gradient_norm': jnp.sqrt(jnp.sum(gradient_norms**2)),
@@ -108,10 +111,10 @@ def train_step(
         **_metrics(found.means),
         'blocks': {
             'gradient_norm': gradient_norms,
-            'finite': finite(found.batch_stats, blocks),
+            'finite': blocks_finite(found.batch_stats, blocks),
         },
     }
-    factors = nearest(classifier.network, dict(recipe.rate_factors))
+    factors = nearest_numbers(classifier.network, dict(recipe.rate_factors))
     rule = optimizer(state.hparams, recipe, rate)
     after = _updated(state, found, rule, factors, classifier.frozen)
     if not recipe.skip_non_finite:
@@ -200,20 +203,22 @@ def _updated(state, found, rule, factors, frozen) -> TrainState:
 
     What is frozen keeps its bits, which a mean or an average of equals would not.
     """
-    params = without(state.params, frozen)
+    params = without_blocks(state.params, frozen)
     updates, opt_state = rule.update(found.gradients, state.opt_state, params)
     variables = {
-        'params': optax.apply_updates(params, scaled(updates, factors)),
+        'params': optax.apply_updates(params, scale_updates(updates, factors)),
         'batch_stats': found.batch_stats,
     }
     decay = ema_decay(state.step + 1, state.hparams)
-    before = {name: without(tree, frozen) for name, tree in state.ema.items()}
+    before = {name: without_blocks(tree, frozen) for name, tree in state.ema.items()}
     return dataclasses.replace(
         state,
         step=state.step + 1,
-        **over(vars(state), variables),
+        **merge_blocks(vars(state), variables),
         opt_state=opt_state,
-        ema=over(state.ema, optax.incremental_update(variables, before, 1.0 - decay)),
+        ema=merge_blocks(
+            state.ema, optax.incremental_update(variables, before, 1.0 - decay)
+        ),
     )
 
 

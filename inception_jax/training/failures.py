@@ -14,7 +14,7 @@ AGAIN = 'run the same command again: it goes on from the last checkpoint'
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def outside_errors_as_stopped() -> Iterator[None]:
     """Raises Stopped for an error of the block that comes from outside.
 
     Other errors are the project's own and go on as they are.

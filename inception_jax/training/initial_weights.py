@@ -8,7 +8,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network, program, residual_scales
 from inception_jax.runtime.messages import warn
-from inception_jax.steps.by_block import without
+from inception_jax.steps.by_block import without_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.recipe import Recipe
 from inception_jax.weights import weight_file
@@ -20,7 +20,7 @@ FREE = {'auxiliary': None, 'classes': 1, 'input_size': 1}
 CROP = ('crop_fraction', 'square_crop', 'interpolation')
 
 
-def check(
+def check_initial_weights(
     recipe: Recipe,
     network: Network,
     name: str,
@@ -39,8 +39,8 @@ def check(
       ValueError: there is no such file, or it is of another network, of other residual
         scales or classes.
     """
-    file = weight_file.find(Path(recipe.init_from))
-    theirs = weight_file.network_of(
+    file = weight_file.find_weights(Path(recipe.init_from))
+    theirs = weight_file.weight_network(
         file, name if ':' in file.about.network['name'] else None
     )
     _check_network(theirs, network)
@@ -57,7 +57,9 @@ def check(
     return file.sha256
 
 
-def load(recipe: Recipe, digest: str, drawn: dict[str, Any]) -> dict[str, Any]:
+def load_initial_weights(
+    recipe: Recipe, digest: str, drawn: dict[str, Any]
+) -> dict[str, Any]:
     """Returns the variables before the first step, those of a weight file.
 
     With `recipe.new_head` those of the heads are the ones drawn, whatever the file has.
@@ -65,15 +67,15 @@ def load(recipe: Recipe, digest: str, drawn: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: it is not the file of this SHA-256, or has other variables.
     """
-    file = weight_file.find(Path(recipe.init_from))
+    file = weight_file.find_weights(Path(recipe.init_from))
     if file.sha256 != digest:
         raise ValueError(
             f'{file.path} is another file than the one that the run began with '
             f'(SHA-256 {digest}); restore it'
         )
     heads = HEADS if recipe.new_head else ()
-    like = {name: without(tree, heads) for name, tree in drawn.items()}
-    found = weight_file.load(file, like, left_out=heads)
+    like = {name: without_blocks(tree, heads) for name, tree in drawn.items()}
+    found = weight_file.load_weights(file, like, left_out=heads)
     return {name: tree | found[name] for name, tree in drawn.items()}
 
 

@@ -9,26 +9,28 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax.data.crops import seen_by
+from inception_jax.data.crops import view_options
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import (
-    does_not_count,
     evaluation_batches,
+    note_unreadable,
     training_batches,
 )
-from inception_jax.data.prefetch import LostWorker, cores, workers_for
-from inception_jax.parallel import mesh
-from inception_jax.runs import checkpoints, records, workdir
+from inception_jax.data.prefetch import LostWorker, cores, worker_count
+from inception_jax.parallel.mesh import keep_pace, put_batch
+from inception_jax.runs import checkpoints
+from inception_jax.runs.records import Log, Record, read_records, record_text
+from inception_jax.runs.workdir import fork_step
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
-from inception_jax.stability.verdicts import Verdict, Watch, diverged
+from inception_jax.stability.verdicts import Verdict, VerdictState, diverged
 from inception_jax.steps.state import TrainState
-from inception_jax.training.failures import told
-from inception_jax.training.observe import Seen, diagnoses, observe, summarise
-from inception_jax.training.prepare import Prepared
-from inception_jax.training.programs import Steps, programs
+from inception_jax.training.failures import outside_errors_as_stopped
+from inception_jax.training.observe import RunProgress, diagnoses, observe, summarise
+from inception_jax.training.prepare import PreparedRun
+from inception_jax.training.programs import StepFunctions, programs
 from inception_jax.training.progress import Progress
-from inception_jax.training.resume import about
+from inception_jax.training.resume import checkpoint_metadata
 
 
 class Outcome(NamedTuple):
@@ -44,7 +46,7 @@ class Outcome(NamedTuple):
     ended: bool = False
 
 
-class Stretch(NamedTuple):
+class Interval(NamedTuple):
     """Steps after which something is due: log, evaluate or save.
 
     The number of the last, the state after it, the metrics of all, and what is due.
@@ -56,25 +58,25 @@ class Stretch(NamedTuple):
     due: set[str]
 
 
-class Desk(NamedTuple):
+class RunOutputs(NamedTuple):
     """Where a run writes: checkpoints, records, and what people see.
 
     Of several processes the first alone has records.
     """
 
     manager: checkpoints.Manager
-    log: records.Log | None
+    log: Log | None
     progress: Progress
 
-    def write(self, split: str, record: records.Record) -> None:
+    def write(self, split: str, record: Record) -> None:
         if self.log:
             self.log.write(split, record)
 
 
 def train(
-    p: Prepared,
+    p: PreparedRun,
     state: TrainState,
-    seen: Seen,
+    seen: RunProgress,
     *,
     lines: bool = True,
     began: float | None = None,
@@ -89,25 +91,25 @@ def train(
       Stopped: the disk, the data or the memory of the device does not allow more.
     """
     first = done = int(state.step)
-    if ends(p, seen):
+    if verdict_ends(p, seen):
         return Outcome(first, seen.watch.verdict, None, ended=True)
     size, ended = p.experiment.run.batch_size, False
     with (
         _guarded(),
-        contextlib.closing(stream(p, start=first, workers=_workers(p))) as images,
+        contextlib.closing(batch_stream(p, start=first, workers=_workers(p))) as images,
         contextlib.closing(
             Progress(p.steps, first, size, lines=lines, began=began)
         ) as progress,
-        desk(p, first, progress) as at,
-        processes.stops() as stop,
-        memory.trimmed(),
+        open_outputs(p, first, progress) as at,
+        processes.stop_signals() as stop,
+        memory.trimmed_memory(),
         _guarded(),
     ):
-        batches = (mesh.place(batch, p.mesh) for batch in images)
-        todo = stretches(p, programs(p).steps, first, state, batches, progress, stop)
-        for stretch in itertools.chain(owed(p, first, state), todo):
+        batches = (put_batch(batch, p.mesh) for batch in images)
+        todo = intervals(p, programs(p).steps, first, state, batches, progress, stop)
+        for stretch in itertools.chain(missed_evaluation(p, first, state), todo):
             done, seen = stretch.step, attend(p, at, stretch, seen)
-            ended = ends(p, seen)
+            ended = verdict_ends(p, seen)
             if ended:
                 break
     return Outcome(done, seen.watch.verdict, stop(done), ended)
@@ -120,27 +122,29 @@ def _guarded() -> Iterator[None]:
     It stands around what is opened as well as within, for an error in the work must not
     wait for what is closed.
     """
-    with processes.together(1, Stopped), told():
+    with processes.failing_together(1, Stopped), outside_errors_as_stopped():
         yield
 
 
-def owed(p: Prepared, step: int, state: TrainState) -> Iterator[Stretch]:
+def missed_evaluation(
+    p: PreparedRun, step: int, state: TrainState
+) -> Iterator[Interval]:
     """Yields the evaluation after a step that was saved but could not be evaluated."""
-    recorded = {record['step'] for record in records.read(p.workdir, 'evaluation')}
+    recorded = {record['step'] for record in read_records(p.workdir, 'evaluation')}
     missing = step > 0 and 'evaluate' in due_after(p, step) and step not in recorded
-    if processes.agreed(missing):
-        yield Stretch(step, state, [], {'evaluate'})
+    if processes.agree(missing):
+        yield Interval(step, state, [], {'evaluate'})
 
 
-def stretches(
-    p: Prepared,
-    steps: Steps,
+def intervals(
+    p: PreparedRun,
+    steps: StepFunctions,
     first: int,
     state: TrainState,
     batches: Iterator[dict],
     progress: Progress,
     stop: processes.Stop,
-) -> Iterator[Stretch]:
+) -> Iterator[Interval]:
     """Makes the steps after `first`, and yields when something is due.
 
     The next step takes the state that was yielded. A signal ends the steps with a state
@@ -154,48 +158,52 @@ def stretches(
             batch = next(batches)
         except (Unreadable, LostWorker):
             if kept < done - 1 and jax.process_count() == 1:
-                yield Stretch(done - 1, state, running, {'save'})
+                yield Interval(done - 1, state, running, {'save'})
             raise
         progress.step()
         state, metrics = step(state, batch)
         running.append(metrics)
-        mesh.keep_pace(running)
+        keep_pace(running)
         progress.advance(running)
         due = due_after(p, done)
         minutes = p.experiment.run.checkpoint_every_minutes
         if minutes and 'log' in due:
             passed = time.monotonic() - since >= 60 * minutes
-            due = due | {'save'} if processes.agreed(passed) else due
+            due = due | {'save'} if processes.agree(passed) else due
         if 'save' in due:
             kept, since = done, time.monotonic()
         if stop(done):
-            yield Stretch(done, state, running, due | {'save'})
+            yield Interval(done, state, running, due | {'save'})
             return
         if due:
-            yield Stretch(done, state, running, due)
+            yield Interval(done, state, running, due)
             running = []
             progress.restart()
 
 
 @contextlib.contextmanager
-def desk(p: Prepared, first: int, progress: Progress) -> Iterator[Desk]:
+def open_outputs(
+    p: PreparedRun, first: int, progress: Progress
+) -> Iterator[RunOutputs]:
     """Opens what a run writes to, from the step `first` on."""
     run = p.experiment.run
     with (
-        checkpoints.manager(
+        checkpoints.open_manager(
             p.workdir / 'checkpoints',
             run.keep_checkpoints,
             best=run.keep_best,
-            always=workdir.origin(p.workdir),
+            always=fork_step(p.workdir),
         ) as manager,
-        contextlib.closing(records.Log(p.workdir, step=first))
+        contextlib.closing(Log(p.workdir, step=first))
         if processes.is_first()
         else contextlib.nullcontext() as log,
     ):
-        yield Desk(manager, log, progress)
+        yield RunOutputs(manager, log, progress)
 
 
-def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
+def attend(
+    p: PreparedRun, at: RunOutputs, stretch: Interval, seen: RunProgress
+) -> RunProgress:
     """Judges the steps of a stretch, and does what is due; waits for them.
 
     Only evaluate and save need its state.
@@ -216,51 +224,55 @@ def attend(p: Prepared, at: Desk, stretch: Stretch, seen: Seen) -> Seen:
             | at.progress.rate()
         )
         at.write('train', record)
-        at.progress.say(records.text('train', record))
+        at.progress.say(record_text('train', record))
         seen = seen._replace(interval=[])
-    if ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
+    if verdict_ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
         return seen
     error = None
     if 'evaluate' in due:
         try:
-            record = where | evaluation(p, state)
+            record = where | validate(p, state)
         except Unreadable:
             if jax.process_count() == 1:
-                checkpoints.save(at.manager, state, about(p, seen))
+                checkpoints.save_checkpoint(
+                    at.manager, state, checkpoint_metadata(p, seen)
+                )
             raise
         at.write('evaluation', record)
-        at.progress.say(records.text('evaluation', record))
+        at.progress.say(record_text('evaluation', record))
         error = record['top_1_error']
         if not np.isfinite(record['cross_entropy']):
-            seen = seen._replace(watch=Watch(diverged(step, 'evaluation')))
-            if ends(p, seen):
+            seen = seen._replace(watch=VerdictState(diverged(step, 'evaluation')))
+            if verdict_ends(p, seen):
                 return seen
-    if 'save' in due or ends(p, seen):
-        checkpoints.save(at.manager, state, about(p, seen), error)
+    if 'save' in due or verdict_ends(p, seen):
+        checkpoints.save_checkpoint(
+            at.manager, state, checkpoint_metadata(p, seen), error
+        )
     return seen
 
 
-def ends(p: Prepared, seen: Seen) -> bool:
+def verdict_ends(p: PreparedRun, seen: RunProgress) -> bool:
     """Tells whether the verdict ends the run."""
     return p.experiment.verdicts.end(seen.watch.verdict)
 
 
-def evaluation(p: Prepared, state: TrainState) -> dict[str, float]:
+def validate(p: PreparedRun, state: TrainState) -> dict[str, float]:
     """Returns the errors of the averages on the evaluation split."""
     source, skip = p.evaluation_source, p.experiment.data.on_unreadable == 'skip'
     batches = evaluation_batches(
         source,
         batch_size=p.experiment.run.batch_size,
-        **seen_by(p.network, crops=1),
-        unreadable=does_not_count if skip else None,
-        shard=processes.shard(),
+        **view_options(p.network, crops=1),
+        unreadable=note_unreadable if skip else None,
+        shard=processes.process_shard(),
     )
     found = programs(p).evaluate(state, batches)
     return found | {'unreadable': len(source) - found['examples']} if skip else found
 
 
-def stream(
-    p: Prepared, *, start: int, workers: int = 0
+def batch_stream(
+    p: PreparedRun, *, start: int, workers: int = 0
 ) -> Iterator[dict[str, np.ndarray]]:
     """Returns the training batches from the number `start` on."""
     run, data = p.experiment.run, p.experiment.data
@@ -273,19 +285,19 @@ def stream(
         aspect=data.aspect,
         start=start,
         skip=data.on_unreadable == 'skip',
-        shard=processes.shard(),
+        shard=processes.process_shard(),
         workers=workers,
     )
 
 
-def _workers(p: Prepared) -> int:
+def _workers(p: PreparedRun) -> int:
     """Returns how many processes load the images of a run."""
     local = p.experiment.run.batch_size // jax.process_count()
     batch_bytes = 3 * local * p.network.input_size**2
-    return workers_for(p.experiment.data.workers, cores(), batch_bytes)
+    return worker_count(p.experiment.data.workers, cores(), batch_bytes)
 
 
-def due_after(p: Prepared, step: int) -> set[str]:
+def due_after(p: PreparedRun, step: int) -> set[str]:
     """Returns which of log, evaluate and save are due; all are after the last step."""
     run = p.experiment.run
     every = {

@@ -5,30 +5,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_jax.runs import records
-from inception_jax.stability.verdicts import Signs, Watch, judge, not_finite
-from inception_jax.steps.by_block import names
-from inception_jax.training.prepare import Prepared
+from inception_jax.runs.records import Record
+from inception_jax.stability.verdicts import StepSigns, VerdictState, judge, not_finite
+from inception_jax.steps.by_block import block_names
+from inception_jax.training.prepare import PreparedRun
 
 
-class Seen(NamedTuple):
+class RunProgress(NamedTuple):
     """What the steps so far tell: a verdict, and the metrics since the last record."""
 
-    watch: Watch
+    watch: VerdictState
     interval: list[dict[str, float]]
 
 
-def observe(p: Prepared, seen: Seen, numbered: list[tuple[int, dict]]) -> Seen:
+def observe(
+    p: PreparedRun, seen: RunProgress, numbered: list[tuple[int, dict]]
+) -> RunProgress:
     """Judges the metrics of steps, given with their numbers."""
-    blocks, watch, interval = names(p.network), seen.watch, [*seen.interval]
+    blocks, watch, interval = block_names(p.network), seen.watch, [*seen.interval]
     for number, metrics in numbered:
         numbers = scalars(metrics)
         bad = not_finite(blocks, **metrics['blocks'])
         skipped = numbers.get('skipped', 0.0) > 0
-        signs = Signs(numbers['loss'], numbers['dead_channels'], bad, skipped)
+        signs = StepSigns(numbers['loss'], numbers['dead_channels'], bad, skipped)
         watch = judge(watch, number, signs, p.experiment.verdicts)
         interval.append(numbers)
-    return Seen(watch, interval)
+    return RunProgress(watch, interval)
 
 
 def scalars(metrics: dict) -> dict[str, float]:
@@ -36,16 +38,14 @@ def scalars(metrics: dict) -> dict[str, float]:
     return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
 
 
-def diagnoses(
-    p: Prepared, numbered: list[tuple[int, dict]]
-) -> Iterator[records.Record]:
+def diagnoses(p: PreparedRun, numbered: list[tuple[int, dict]]) -> Iterator[Record]:
     """Yields a record for each of the steps that was diagnosed."""
     for number, metrics in numbered:
         if 'diagnosis' in metrics:
             yield {
                 'step': number,
                 'epoch': number / p.steps_per_epoch,
-                'blocks': list(names(p.network)),
+                'blocks': list(block_names(p.network)),
                 **{name: x.tolist() for name, x in metrics['diagnosis'].items()},
             }
 

@@ -11,22 +11,22 @@ from typing import Any, NamedTuple
 from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment, experiment
-from inception_jax.config.overrides import at
+from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import Run
 from inception_jax.data.example import Example
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
-from inception_jax.parallel import mesh as parallel
-from inception_jax.runs import identity
-from inception_jax.runs import workdir as workdirs
+from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
+from inception_jax.runs.identity import check_workdir, run_identity
+from inception_jax.runs.workdir import is_run, read_class_names, read_identity
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.hparams import Hparams, hparams_for
-from inception_jax.training import initial_weights
+from inception_jax.training.initial_weights import check_initial_weights
 
 
-class Prepared(NamedTuple):
+class PreparedRun(NamedTuple):
     """A run that can start: everything a user may have got wrong has been looked at."""
 
     experiment: Experiment
@@ -43,7 +43,7 @@ class Prepared(NamedTuple):
 
 def prepare(
     chosen: Experiment, workdir: Path, *, weights: str | None = None
-) -> Prepared:
+) -> PreparedRun:
     """Opens the data and looks into the workdir; compiles and writes nothing.
 
     Of a fork `weights` are those that its parent began with, by their SHA-256.
@@ -60,7 +60,7 @@ def prepare(
     return _with_sources(chosen, workdir, *sources, weights)
 
 
-def recorded(workdir: Path) -> Prepared:
+def prepare_recorded(workdir: Path) -> PreparedRun:
     """Prepares the run of a folder without its images, to read what it left.
 
     Their sources are opened when an image is asked for.
@@ -68,7 +68,7 @@ def recorded(workdir: Path) -> Prepared:
     Raises:
       ValueError: there is no run, or it does not fit the devices.
     """
-    found, names = workdirs.identity(workdir), workdirs.class_names(workdir)
+    found, names = read_identity(workdir), read_class_names(workdir)
     chosen = experiment(found['config'])
     if names is None:
         return prepare(chosen, workdir)
@@ -117,7 +117,7 @@ class _Recorded:
     @functools.cached_property
     def _opened(self) -> Source:
         found = open_source(self.source, self.split, data_dir=self.data_dir)
-        if about(found) != about(self):
+        if source_digest(found) != source_digest(self):
             raise ValueError(
                 f'{self.source} is not what the run was made of; restore its images'
             )
@@ -130,11 +130,11 @@ def _with_sources(
     train_source: Source,
     evaluation_source: Source,
     weights: str | None = None,
-) -> Prepared:
+) -> PreparedRun:
     run = chosen.run
-    mesh = parallel.mesh_of(chosen.parallel.parameter_devices)
-    parallel.check_batch_size(run.batch_size, mesh, chosen.recipe.accumulation)
-    parallel.check_processes(chosen.parallel)
+    mesh = device_mesh(chosen.parallel.parameter_devices)
+    check_batch_size(run.batch_size, mesh, chosen.recipe.accumulation)
+    check_processes(chosen.parallel)
     _check_same_classes(train_source, evaluation_source)
     network = _with_classes(chosen, train_source)
     measure(network)
@@ -142,15 +142,18 @@ def _with_sources(
     per_epoch = len(train_source) / run.batch_size
     length = {'epochs': run.epochs, 'steps_per_epoch': per_epoch}
     hparams = hparams_for(network, **chosen.hparams, **length)
-    data_seen = {'train': about(train_source), 'evaluation': about(evaluation_source)}
+    data_seen = {
+        'train': source_digest(train_source),
+        'evaluation': source_digest(evaluation_source),
+    }
     own = chosen.parallel.batch_norm == 'per_device'
     replicas = mesh.size if own else 1
     weights = weights or _weights(
         chosen, workdir, network, hparams, train_source.class_names
     )
-    whose = identity.of(network, chosen.config, data_seen, replicas, weights)
-    identity.check(workdir, whose)
-    return Prepared(
+    whose = run_identity(network, chosen.config, data_seen, replicas, weights)
+    check_workdir(workdir, whose)
+    return PreparedRun(
         chosen,
         workdir,
         network,
@@ -189,13 +192,16 @@ def _weights(
     path = chosen.recipe.init_from
     if path is None:
         return None
-    before = workdirs.identity(workdir) if workdirs.is_run(workdir) else {}
-    digest, same = before.get('weights'), at(before, 'config.recipe.init_from') == path
+    before = read_identity(workdir) if is_run(workdir) else {}
+    digest, same = (
+        before.get('weights'),
+        value_at(before, 'config.recipe.init_from') == path,
+    )
     if digest and not same and not Path(path).exists():
         warn(f'{path} is not there; the run goes on without it')
         same = True
     if not (digest and same):
-        digest = initial_weights.check(
+        digest = check_initial_weights(
             chosen.recipe,
             network,
             chosen.config['network']['name'],
@@ -205,14 +211,14 @@ def _weights(
         )
     # All processes ask, whether they have looked at the file or not.
     start = zlib.crc32(str(digest).encode()) >> 1
-    if processes.agreed(start) != start:
+    if processes.agree(start) != start:
         raise ValueError(
             f'{path} is another file than that of process 0; give all the same weights'
         )
     return digest
 
 
-def about(source: Source) -> dict:
+def source_digest(source: Source) -> dict:
     """Returns what a run must find again: how many images, and of which classes."""
     names = '\n'.join(source.class_names)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]

@@ -16,25 +16,25 @@ from jax.sharding import Mesh
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
-from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import (
     compiled_eval_step,
     compiled_look,
     compiled_train_step,
 )
+from inception_jax.parallel.mesh import Parallel, platform_of
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
-from inception_jax.steps.by_block import named
+from inception_jax.steps.by_block import select_blocks
 from inception_jax.steps.eval_step import eval_step
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.steps.train_step import train_step
-from inception_jax.training.prepare import Prepared
-from inception_jax.training.validation import errors
+from inception_jax.training.prepare import PreparedRun
+from inception_jax.training.validation import validation_errors
 
 
-class Parts(NamedTuple):
+class RunFunctions(NamedTuple):
     """The pure functions of a run, not compiled.
 
     `classifier` and `distort` are what the others are made of; `step` and `look` map
@@ -47,7 +47,7 @@ class Parts(NamedTuple):
     look: Callable
 
 
-class Steps(NamedTuple):
+class StepFunctions(NamedTuple):
     """Compiled steps: (state, batch) to (state, metrics); they donate the state.
 
     The metrics of the second hold a `diagnosis`.
@@ -63,18 +63,18 @@ class Programs(NamedTuple):
     `evaluate` maps (state, batches) to the errors of the averages.
     """
 
-    steps: Steps
+    steps: StepFunctions
     evaluate: Callable
 
 
-def programs(p: Prepared) -> Programs:
+def programs(p: PreparedRun) -> Programs:
     """Returns the compiled functions of a run; they compile when first called."""
     chosen = p.experiment
     return _programs(program(p.network), chosen.recipe, p.mesh, chosen.parallel)
 
 
 @contextlib.contextmanager
-def compiled() -> Iterator[list[str]]:
+def compiled_names() -> Iterator[list[str]]:
     """Collects the names of what is compiled, or read from the folder of compiled
     programs, until the end of the block: `jit(train_step)` for one of `train_step`.
     """
@@ -91,12 +91,12 @@ def compiled() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def parts(
+def run_functions(
     network: Network,
     recipe: Recipe,
     batch_norm_axis: str | None,
     platform: str | None = None,
-) -> Parts:
+) -> RunFunctions:
     """Returns the pure functions that a network and a recipe name.
 
     Batch norm averages over an axis of devices, or None. `platform` is that of the
@@ -108,7 +108,7 @@ def parts(
         dtype=jnp.dtype(recipe.dtype),
         batch_norm_axis=batch_norm_axis,
         remat=recipe.remat,
-        frozen=named(network, recipe.frozen),
+        frozen=select_blocks(network, recipe.frozen),
         execution=recipe.execution,
         platform=platform,
     )
@@ -119,7 +119,7 @@ def parts(
         pixel_range=network.pixel_range,
     )
     common = {'classifier': classifier, 'augment': distort}
-    return Parts(
+    return RunFunctions(
         classifier,
         distort,
         functools.partial(train_step, recipe=recipe, **common),
@@ -127,7 +127,7 @@ def parts(
     )
 
 
-def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
+def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> StepFunctions:
     """Returns the steps made of a compiled step and the compiled diagnostics."""
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
@@ -138,17 +138,15 @@ def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> Steps:
         seen['update_ratio'] = moved(before, state.params)
         return state, metrics | {'diagnosis': seen}
 
-    return Steps(step, diagnosed_step)
+    return StepFunctions(step, diagnosed_step)
 
 
 # A few are enough, since members of a sweep come in the order of their programs; what
 # is dropped frees its executables.
 @functools.lru_cache(maxsize=4)
-def _programs(
-    network: Network, recipe: Recipe, mesh: Mesh, how: parallel.Parallel
-) -> Programs:
-    classifier, _, step, look = parts(
-        network, recipe, how.batch_norm_axis, parallel.platform(mesh)
+def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Programs:
+    classifier, _, step, look = run_functions(
+        network, recipe, how.batch_norm_axis, platform_of(mesh)
     )
     steps = with_diagnosis(
         compiled_train_step(step, mesh, how.mode),
@@ -163,6 +161,6 @@ def _programs(
 
     def evaluate(state: TrainState, batches: Iterable[dict]) -> dict[str, float]:
         scales = scales_of(state.step, state.hparams)
-        return errors(one_batch, state.ema, scales, batches, mesh)
+        return validation_errors(one_batch, state.ema, scales, batches, mesh)
 
     return Programs(steps, evaluate)

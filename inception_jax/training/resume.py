@@ -3,19 +3,26 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from inception_jax.parallel import mesh
-from inception_jax.runs import checkpoints, records, workdir
-from inception_jax.runs.identity import check_same
+from inception_jax.parallel.mesh import distribute, sharded_shapes
+from inception_jax.runs import checkpoints
+from inception_jax.runs.identity import check_same_run
+from inception_jax.runs.records import read_records
+from inception_jax.runs.workdir import (
+    claim_workdir,
+    clear_outcome,
+    fork_step,
+    move_to_damaged,
+)
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
-from inception_jax.stability.verdicts import Verdict, Watch
+from inception_jax.stability.verdicts import Verdict, VerdictState
 from inception_jax.steps.state import TrainState, initial_state
-from inception_jax.training import initial_weights
-from inception_jax.training.observe import Seen
-from inception_jax.training.prepare import Prepared
+from inception_jax.training.initial_weights import load_initial_weights
+from inception_jax.training.observe import RunProgress
+from inception_jax.training.prepare import PreparedRun
 
 
-def start(p: Prepared) -> tuple[TrainState, Seen]:
+def start_or_resume(p: PreparedRun) -> tuple[TrainState, RunProgress]:
     """Claims the workdir and returns its newest checkpoint, or the state before step 1.
 
     Checkpoints that cannot be read are set aside, and the run goes on from the newest
@@ -25,7 +32,7 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
       ValueError: no checkpoint can be read or it is another run's, the records cannot
         be read, or the workdir cannot be written.
     """
-    records.read(p.workdir)
+    read_records(p.workdir)
     state, seen, damaged = _restored(p)
     if int(state.step) > p.steps:
         raise ValueError(
@@ -34,18 +41,20 @@ def start(p: Prepared) -> tuple[TrainState, Seen]:
         )
     if not processes.is_first():
         return state, seen
-    workdir.claim(p.workdir, p.identity, p.train_source.class_names)
+    claim_workdir(p.workdir, p.identity, p.train_source.class_names)
     for path, reason in damaged:
-        place = workdir.set_aside(path)
+        place = move_to_damaged(path)
         warn(
             f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
             f'the run goes on from step {int(state.step)}'
         )
-    workdir.begin(p.workdir)
+    clear_outcome(p.workdir)
     return state, seen
 
 
-def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
+def newest_state(
+    p: PreparedRun, at: int | None = None
+) -> tuple[TrainState, RunProgress]:
     """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
 
     Raises:
@@ -54,18 +63,18 @@ def newest(p: Prepared, at: int | None = None) -> tuple[TrainState, Seen]:
     return _restored(p, at)[:2]
 
 
-def _restored(p: Prepared, at: int | None = None):
+def _restored(p: PreparedRun, at: int | None = None):
     """Returns what `newest` does, and the newer checkpoints that cannot be read."""
     state = initial_state(
         p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
     )
-    saved = checkpoints.restore(
+    saved = checkpoints.restore_checkpoint(
         p.workdir / 'checkpoints',
-        like=mesh.shapes(state, p.mesh),
-        accept=accepts(p),
+        like=sharded_shapes(state, p.mesh),
+        accept=accept_only(p),
         at=at,
     )
-    if saved is None and workdir.origin(p.workdir):
+    if saved is None and fork_step(p.workdir):
         raise ValueError(
             f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
             'fork, into another folder'
@@ -73,23 +82,23 @@ def _restored(p: Prepared, at: int | None = None):
     if saved is None:
         if digest := p.identity.get('weights'):
             drawn = {'params': state.params, 'batch_stats': state.batch_stats}
-            variables = initial_weights.load(p.experiment.recipe, digest, drawn)
+            variables = load_initial_weights(p.experiment.recipe, digest, drawn)
             state = dataclasses.replace(state, **variables, ema=variables)
-        return mesh.spread(state, p.mesh), Seen(Watch(), []), ()
+        return distribute(state, p.mesh), RunProgress(VerdictState(), []), ()
     watch = saved.about['watch']
-    watch = Watch(
+    watch = VerdictState(
         Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
     )
     state = dataclasses.replace(saved.state, hparams=state.hparams)
-    return state, Seen(watch, saved.about['interval']), saved.damaged
+    return state, RunProgress(watch, saved.about['interval']), saved.damaged
 
 
-def accepts(p: Prepared) -> Callable[[Mapping], None]:
+def accept_only(p: PreparedRun) -> Callable[[Mapping], None]:
     """Returns what raises ValueError for a checkpoint of another run."""
-    return lambda about: check_same(p.workdir, about['run'], p.identity)
+    return lambda about: check_same_run(p.workdir, about['run'], p.identity)
 
 
-def about(p: Prepared, seen: Seen) -> dict:
+def checkpoint_metadata(p: PreparedRun, seen: RunProgress) -> dict:
     """Returns what a checkpoint holds beside the state.
 
     The position in the data is the state's step: the stream is a function of it.

@@ -8,30 +8,30 @@ import jax
 
 from inception_jax.config.experiment import experiment
 from inception_jax.networks.network import fingerprint
-from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import put_batch
 from inception_jax.runs import checkpoints
-from inception_jax.runs import records as logs
-from inception_jax.runs import workdir as workdirs
+from inception_jax.runs.records import read_records
+from inception_jax.runs.workdir import fork_step, read_config, read_verdict
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
-from inception_jax.training.loop import stream
-from inception_jax.training.observe import Seen, observe
-from inception_jax.training.prepare import Prepared, prepare, recorded
+from inception_jax.training.loop import batch_stream
+from inception_jax.training.observe import RunProgress, observe
+from inception_jax.training.prepare import PreparedRun, prepare, prepare_recorded
 from inception_jax.training.programs import programs
-from inception_jax.training.resume import newest
+from inception_jax.training.resume import newest_state
 from inception_jax.weights.trained import Trained
 
 
-def opened(workdir: Path) -> Prepared:
+def open_run(workdir: Path) -> PreparedRun:
     """Prepares the run of a folder, by its own config.
 
     Raises:
       ValueError: there is no run.
     """
-    return prepare(experiment(workdirs.config(workdir)), workdir)
+    return prepare(experiment(read_config(workdir)), workdir)
 
 
-def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
+def state_at(p: PreparedRun, step: int) -> tuple[TrainState, RunProgress]:
     """Returns the state after `step` updates, and what was seen by then.
 
     It comes from the newest checkpoint up to that step, or from the beginning, by the
@@ -40,33 +40,33 @@ def state_at(p: Prepared, step: int) -> tuple[TrainState, Seen]:
     Raises:
       ValueError: the run has not come so far, or began later as a fork.
     """
-    check_step(p, step)
-    state, seen = newest(p, at=step)
-    logged = {record['step'] for record in logs.read(p.workdir, 'train')}
-    for done, after, metrics in steps_after(p, state, step):
+    check_run_step(p, step)
+    state, seen = newest_state(p, at=step)
+    logged = {record['step'] for record in read_records(p.workdir, 'train')}
+    for done, after, metrics in replay_steps(p, state, step):
         state, seen = after, observe(p, seen, [(done, metrics)])
         if done in logged:
             seen = seen._replace(interval=[])
     return state, seen
 
 
-def steps_after(
-    p: Prepared, state: TrainState, last: int, *, diagnosed: bool = False
+def replay_steps(
+    p: PreparedRun, state: TrainState, last: int, *, diagnosed: bool = False
 ) -> Iterator[tuple[int, TrainState, dict[str, Any]]]:
     """Yields (step, state, metrics) of the steps up to `last`; each takes the state."""
     steps = programs(p).steps
     step = steps.diagnosed_step if diagnosed else steps.step
     first = int(state.step)
-    batches = stream(p, start=first)
+    batches = batch_stream(p, start=first)
     for done in range(first + 1, last + 1):
-        state, metrics = step(state, mesh.place(next(batches), p.mesh))
+        state, metrics = step(state, put_batch(next(batches), p.mesh))
         yield done, state, jax.device_get(metrics)
 
 
-def check_step(p: Prepared, step: int) -> None:
+def check_run_step(p: PreparedRun, step: int) -> None:
     """Raises ValueError unless the run in its folder has come to the step."""
     done = max([0, *_known_steps(p.workdir)])
-    (begun,) = workdirs.origin(p.workdir) or (0,)
+    (begun,) = fork_step(p.workdir) or (0,)
     if not begun <= step <= done:
         raise ValueError(
             f'step {step} is not one of the run in {p.workdir}, which has steps '
@@ -76,20 +76,20 @@ def check_step(p: Prepared, step: int) -> None:
 
 def _known_steps(workdir: Path) -> Iterator[int]:
     """Yields steps that a run is known to have made."""
-    yield from (record['step'] for record in logs.read(workdir))
-    yield from checkpoints.steps(workdir / 'checkpoints')
-    if verdict := workdirs.verdict(workdir):
+    yield from (record['step'] for record in read_records(workdir))
+    yield from checkpoints.checkpoint_steps(workdir / 'checkpoints')
+    if verdict := read_verdict(workdir):
         yield verdict['steps_done']
 
 
-def of_run(workdir: Path, step: int | None = None) -> Trained:
+def trained_run(workdir: Path, step: int | None = None) -> Trained:
     """Returns the averages of a run, after a step or of its newest checkpoint.
 
     Raises:
       ValueError: there is no such run or step.
     """
-    p = recorded(workdir)
-    state, _ = newest(p) if step is None else state_at(p, step)
+    p = prepare_recorded(workdir)
+    state, _ = newest_state(p) if step is None else state_at(p, step)
     chosen = p.experiment
     about = {
         'network': p.network.name,
@@ -117,7 +117,7 @@ def of_run(workdir: Path, step: int | None = None) -> Trained:
     )
 
 
-def _origin(p: Prepared, about: dict[str, Any]) -> dict[str, Any]:
+def _origin(p: PreparedRun, about: dict[str, Any]) -> dict[str, Any]:
     """Returns how the weights of a run came to be."""
     names = ('seed', 'step', 'parameters')
     origin = {'run': p.workdir.name, **{name: about[name] for name in names}}

@@ -5,20 +5,20 @@ import dataclasses
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
-from inception_jax.runs import records as logs
+from inception_jax.runs.records import Record, read_records
 from inception_jax.runtime.files import write_json
 from inception_jax.stability.verdicts import Verdict, first_silent
-from inception_jax.steps.by_block import named
+from inception_jax.steps.by_block import select_blocks
 from inception_jax.training.loop import Outcome
-from inception_jax.training.prepare import Prepared
+from inception_jax.training.prepare import PreparedRun
 
 
-def finish(p: Prepared, outcome: Outcome) -> str:
+def write_summary(p: PreparedRun, outcome: Outcome) -> str:
     """Writes verdict.json and curves.png into the workdir and returns a summary."""
     # Most of a second of import, for which no first step has to wait.
     from inception_jax import plots
 
-    records = logs.read(p.workdir)
+    records = read_records(p.workdir)
     outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
@@ -39,7 +39,7 @@ def finish(p: Prepared, outcome: Outcome) -> str:
     return _screen(p, outcome, evaluations)
 
 
-def header(p: Prepared, done: int) -> str:
+def run_header(p: PreparedRun, done: int) -> str:
     """Returns what is about to happen, in three lines or four."""
     count = sum(params(p.network, block) for block in measure(p.network))
     given = p.experiment.config['network']
@@ -56,7 +56,7 @@ def header(p: Prepared, done: int) -> str:
     )
 
 
-def _tuning(p: Prepared) -> str:
+def _tuning(p: PreparedRun) -> str:
     """Returns a line about weights that a run begins with and what it trains of them.
 
     It is empty for a run that draws its values and trains all.
@@ -66,7 +66,7 @@ def _tuning(p: Prepared) -> str:
         head = ' and a new head' if recipe.new_head else ''
         parts.append(f'begins with {recipe.init_from}{head}')
     if recipe.frozen:
-        frozen = named(p.network, recipe.frozen)
+        frozen = select_blocks(p.network, recipe.frozen)
         free = [block for block in measure(p.network) if block.name not in frozen]
         trains = sum(params(p.network, block) for block in free)
         drawn = '' if recipe.init_from else ' at drawn values'
@@ -75,7 +75,7 @@ def _tuning(p: Prepared) -> str:
     return f'\n{"; ".join(parts)}' if parts else ''
 
 
-def _located(p: Prepared, verdict: Verdict, records: list[logs.Record]) -> Verdict:
+def _located(p: PreparedRun, verdict: Verdict, records: list[Record]) -> Verdict:
     """Returns the verdict with the block that went silent first, if any did."""
     if verdict.verdict not in ('dying', 'dead'):
         return verdict
@@ -84,7 +84,7 @@ def _located(p: Prepared, verdict: Verdict, records: list[logs.Record]) -> Verdi
     return dataclasses.replace(verdict, layer=layer)
 
 
-def _screen(p: Prepared, outcome: Outcome, evaluations: list[logs.Record]) -> str:
+def _screen(p: PreparedRun, outcome: Outcome, evaluations: list[Record]) -> str:
     lines = ['', f'{"run":<12}{p.workdir}']
     lines += [f'{"network":<12}{p.network.name}']
     lines += [f'{"steps":<12}{outcome.step:,} of {p.steps:,}']

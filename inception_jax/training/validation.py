@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax.parallel import mesh as parallel
+from inception_jax.parallel.mesh import keep_pace, put_batch
 
 
-def errors(
+def validation_errors(
     step: Callable,
     variables: dict[str, Any],
     residual_scale: jax.Array,
@@ -24,8 +24,8 @@ def errors(
     """
     sums = []
     for batch in batches:
-        sums.append(step(variables, residual_scale, parallel.place(batch, mesh)))
-        parallel.keep_pace(sums)
+        sums.append(step(variables, residual_scale, put_batch(batch, mesh)))
+        keep_pace(sums)
     parts = jax.device_get(sums)
     total = {
         name: float(np.sum([part[name] for part in parts], dtype=np.float64))

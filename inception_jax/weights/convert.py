@@ -12,11 +12,11 @@ from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.describe.table import summary
 from inception_jax.weights import weight_file
-from inception_jax.weights.files import written
-from inception_jax.weights.files.opened import opened, parts
+from inception_jax.weights.files import write
+from inception_jax.weights.files.open import file_parts, open_arrays
 from inception_jax.weights.input_normalisation import renormalised
 from inception_jax.weights.layouts.catalogue import head_classes, layout
-from inception_jax.weights.trained import Trained, own_scales
+from inception_jax.weights.trained import Trained, network_scales
 
 # What the names in our own files begin with.
 OURS = ('params/', 'batch_stats/')
@@ -25,11 +25,11 @@ OURS = ('params/', 'batch_stats/')
 class Converted(NamedTuple):
     """Variables, and what their file says of them."""
 
-    about: weight_file.About
+    about: weight_file.WeightInfo
     variables: dict[str, Any]
 
 
-class Source(NamedTuple):
+class ForeignFile(NamedTuple):
     """A file in a layout: of which network, and what it does not say itself.
 
     The `auxiliary` head is kept or left out. Without `class_names` the 1,000 classes of
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     licence: str | None = None
 
 
-def read(source: Source) -> Converted:
+def read_foreign(source: ForeignFile) -> Converted:
     """Reads a file in a layout; the classes are those of its head.
 
     A network of one's own, by its path, is read as the one whose name it has, e.g. a
@@ -63,7 +63,7 @@ def read(source: Source) -> Converted:
     if not source.auxiliary:
         section['auxiliary'] = False
     value, imagenet = choose(**section), imagenet_labels()
-    with opened(path) as arrays:
+    with open_arrays(path) as arrays:
         try:
             classes = head_classes(found.module, value, arrays)
             names = _names(source, classes, imagenet)
@@ -79,30 +79,32 @@ def read(source: Source) -> Converted:
             ) from error
     origin = {
         'layout': source.layout,
-        'files': {part.name: weight_file.sha256(part) for part in parts(path)},
+        'files': {part.name: weight_file.sha256(part) for part in file_parts(path)},
     }
     if source.normalisation:
         variables = renormalised(value, variables, *source.normalisation)
         origin['normalised'] = source.normalisation
-    about = weight_file.About(section, names, None, origin, source.licence)
+    about = weight_file.WeightInfo(section, names, None, origin, source.licence)
     return Converted(about, variables)
 
 
-def from_run(one: Trained, licence: str | None) -> Converted:
+def convert_run(one: Trained, licence: str | None) -> Converted:
     """Returns the averages of a run as weights."""
     scales = tuple(float(str(scale)) for scale in one.scales)
     if _has_own_scales(one):
         scales = None
-    about = weight_file.About(one.section, one.class_names, scales, one.origin, licence)
+    about = weight_file.WeightInfo(
+        one.section, one.class_names, scales, one.origin, licence
+    )
     return Converted(about, jax.device_get(one.variables))
 
 
-def check_export(one: Trained, path: Path, layout_name: str) -> None:
+def check_layout_export(one: Trained, path: Path, layout_name: str) -> None:
     """Raises ValueError unless the code of a layout computes the same of weights.
 
     It has numbers of its own, and knows no other variables.
     """
-    written.check_ending(path, layout_name)
+    write.check_layout_ending(path, layout_name)
     found = layout(layout_name, one.network.name)
     if not found.writes:
         raise ValueError(f'{layout_name} is read only: its embedding is two layers')
@@ -122,7 +124,11 @@ def check_export(one: Trained, path: Path, layout_name: str) -> None:
             f'{layout_name}, where they would compute something else'
         )
     known = {entry.path for entry in found.module.entries(one.network)}
-    odd = [e.name for e in weight_file.entries(one.variables) if e.path not in known]
+    odd = [
+        e.name
+        for e in weight_file.variable_entries(one.variables)
+        if e.path not in known
+    ]
     if odd:
         raise ValueError(
             f'{layout_name} has no place for {len(odd)} of the variables: '
@@ -131,10 +137,10 @@ def check_export(one: Trained, path: Path, layout_name: str) -> None:
 
 
 def _has_own_scales(one: Trained) -> bool:
-    return np.allclose(one.scales, own_scales(one.network), rtol=1e-6)
+    return np.allclose(one.scales, network_scales(one.network), rtol=1e-6)
 
 
-def export(one: Trained, path: Path, layout_name: str) -> int:
+def export_layout(one: Trained, path: Path, layout_name: str) -> int:
     """Writes weights in the layout of others, and returns how many arrays they are.
 
     Raises:
@@ -142,11 +148,13 @@ def export(one: Trained, path: Path, layout_name: str) -> int:
     """
     found = layout(layout_name, one.network.name)
     arrays = found.module.arrays(one.network, jax.device_get(one.variables))
-    written.write(path, arrays)
+    write.write_arrays(path, arrays)
     return len(arrays)
 
 
-def _names(source: Source, classes: int, imagenet: tuple[str, ...]) -> tuple[str, ...]:
+def _names(
+    source: ForeignFile, classes: int, imagenet: tuple[str, ...]
+) -> tuple[str, ...]:
     """Returns the names of so many classes, less a background that is not named."""
     given = source.class_names
     if source.layout == 'slim' and len(given or imagenet) == classes - 1:
@@ -163,11 +171,11 @@ def _names(source: Source, classes: int, imagenet: tuple[str, ...]) -> tuple[str
     return tuple(given)
 
 
-def text(file: weight_file.File) -> str:
+def weights_text(file: weight_file.WeightFile) -> str:
     """Returns what a weight file is, in words."""
     about, network = (
         file.about,
-        weight_file.network_of(file, file.about.network['name']),
+        weight_file.weight_network(file, file.about.network['name']),
     )
     scales = 'its own' if about.residual_scale is None else 'of the run'
     crop = 'the shorter side' if network.square_crop else 'each side'

@@ -16,7 +16,7 @@ from inception_jax.model.classifier import Classifier
 from inception_jax.networks import folding
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
-from inception_jax.runtime.files import in_one_piece
+from inception_jax.runtime.files import write_atomically
 from inception_jax.weights.folding import fold
 from inception_jax.weights.trained import Trained
 
@@ -38,7 +38,7 @@ class Export(NamedTuple):
     about: dict[str, Any]
 
 
-def exported(
+def export_network(
     network: Network,
     variables: Mapping[str, Any],
     *,
@@ -63,7 +63,7 @@ def exported(
     Raises:
       ValueError: an option is unknown, or excludes another one.
     """
-    check(network, folded, scale_input, pixels, platforms)
+    check_export_options(network, folded, scale_input, pixels, platforms)
     about = _about(network, folded, scale_input, pixels, platforms)
     if folded:
         variables = fold(network, variables)
@@ -78,7 +78,7 @@ def exported(
     return Export(program, weights, about)
 
 
-def of_trained(one: Trained, **options) -> Export:
+def export_trained(one: Trained, **options) -> Export:
     """Exports a trained network with its scales; `options` are those of `exported`."""
     network = one.network
     about = {
@@ -89,11 +89,11 @@ def of_trained(one: Trained, **options) -> Export:
     }
     if residual_scales(network):
         network = with_scales(network, one.scales.tolist())
-    found = exported(network, jax.device_get(one.variables), **options)
+    found = export_network(network, jax.device_get(one.variables), **options)
     return found._replace(about=about | found.about)
 
 
-def text(found: Export) -> str:
+def export_text(found: Export) -> str:
     """Returns how to call a program, in words."""
     about = found.about
     side, numbers = about['input_size'], sum(x.size for x in found.weights.values())
@@ -112,7 +112,7 @@ def text(found: Export) -> str:
     return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
 
 
-def save(path: Path, export: Export) -> None:
+def save_export(path: Path, export: Export) -> None:
     """Writes an export in one piece, as an npz file.
 
     It holds the weights by their names, the serialized `program` as uint8 and `about`
@@ -124,7 +124,7 @@ def save(path: Path, export: Export) -> None:
     program = np.frombuffer(export.program.serialize(), np.uint8)
     about = json.dumps(export.about)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with in_one_piece(path) as draft, draft.open('wb') as file:
+    with write_atomically(path) as draft, draft.open('wb') as file:
         np.savez(file, program=program, about=about, **export.weights)
 
 
@@ -191,7 +191,7 @@ def _about(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
     }
 
 
-def check(
+def check_export_options(
     network: Network,
     folded: bool,
     scale_input: bool,

@@ -12,7 +12,7 @@ from inception_jax.networks.ops import Chain, Concat, Conv, Dense, Op, Residual
 from inception_jax.networks.shapes import Leaf, Measured, measure
 
 
-class Step(NamedTuple):
+class LayerStep(NamedTuple):
     """A turn on the way to a layer: which branch, and which of its ops, from 0 on.
 
     `length` is the number of ops in the branch, pools included, `ops` what they are.
@@ -27,7 +27,7 @@ class Step(NamedTuple):
         return len(self.ops)
 
 
-class Place(NamedTuple):
+class LayerPlace(NamedTuple):
     """A layer with weights: a convolution or a dense layer.
 
     `section` counts the ops with layers of a block that is a chain, `number` the layers
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     stage: str
     section: int
     number: int
-    steps: tuple[Step, ...]
+    steps: tuple[LayerStep, ...]
     leaf: Leaf
 
     @property
@@ -48,13 +48,13 @@ class Place(NamedTuple):
         return 'x'.join(map(str, self.leaf.window))
 
 
-def places(network: Network) -> Iterator[Place]:
+def network_layers(network: Network) -> Iterator[LayerPlace]:
     """Yields the layers of a network in the order of its walk, the heads last."""
     for block in measure(network):
         yield from _in_block(block)
 
 
-def _in_block(block: Measured) -> Iterator[Place]:
+def _in_block(block: Measured) -> Iterator[LayerPlace]:
     op = block.op.branch if isinstance(block.op, Residual) else block.op
     parts = op.ops if isinstance(op, Chain) else (op,)
     trails = [(at, steps) for at, part in enumerate(parts) for steps in _trails(part)]
@@ -66,10 +66,10 @@ def _in_block(block: Measured) -> Iterator[Place]:
     sections = sorted({at for at, _, _ in found})
     for number, (at, steps, leaf) in enumerate(found):
         section = sections.index(at)
-        yield Place(block.name, block.stage, section, number, steps, leaf)
+        yield LayerPlace(block.name, block.stage, section, number, steps, leaf)
 
 
-def _trails(op: Op) -> Iterator[tuple[Step, ...]]:
+def _trails(op: Op) -> Iterator[tuple[LayerStep, ...]]:
     """Yields the steps to each leaf of an op, in the order of the walk."""
     match op:
         case Concat():
@@ -77,7 +77,7 @@ def _trails(op: Op) -> Iterator[tuple[Step, ...]]:
                 ops = part.ops if isinstance(part, Chain) else (part,)
                 for position, child in enumerate(ops):
                     for rest in _trails(child):
-                        yield (Step(branch, position, ops), *rest)
+                        yield (LayerStep(branch, position, ops), *rest)
         case Chain():
             for child in op.ops:
                 yield from _trails(child)

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from inception_jax.config.sections import Data
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
-from inception_jax.parallel import mesh
+from inception_jax.parallel.mesh import device_mesh
 from inception_jax.weights import weight_file
 
 
@@ -39,24 +39,24 @@ class Trained(NamedTuple):
     batch_size: int | None = None
 
 
-def of_weights(path: Path, network: str | None = None) -> Trained:
+def trained_weights(path: Path, network: str | None = None) -> Trained:
     """Returns what a weight file holds; `network` is the name that it must have.
 
     Raises:
       ValueError: there is no such file, it is damaged, or of another network.
     """
-    file = weight_file.find(path)
-    found, about = weight_file.network_of(file, network), file.about
+    file = weight_file.find_weights(path)
+    found, about = weight_file.weight_network(file, network), file.about
     like = initial_variables(found, seed=0, scheme='zeros')
-    scales = about.residual_scale or own_scales(found)
+    scales = about.residual_scale or network_scales(found)
     return Trained(
         network=found,
         section=about.network,
-        variables=weight_file.load(file, like),
+        variables=weight_file.load_weights(file, like),
         scales=np.asarray(scales, np.float32),
         class_names=about.classes,
         dtype='float32',
-        mesh=mesh.mesh_of(),
+        mesh=device_mesh(),
         about={
             'network': found.name,
             'fingerprint': fingerprint(found),
@@ -68,6 +68,6 @@ def of_weights(path: Path, network: str | None = None) -> Trained:
     )
 
 
-def own_scales(network: Network) -> tuple[float, ...]:
+def network_scales(network: Network) -> tuple[float, ...]:
     """Returns the residual scales of a network, one that is not used without any."""
     return residual_scales(network) or (1.0,)

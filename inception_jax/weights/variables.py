@@ -7,7 +7,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv
-from inception_jax.weights.layers import Place
+from inception_jax.weights.layers import LayerPlace
 
 # Of a file they are `stored.Stored`: shape and type without the values.
 Arrays = Mapping[str, Any]
@@ -41,7 +41,7 @@ class Names(NamedTuple):
 class Layer(NamedTuple):
     """A layer of ours, and in a layout the prefixes of it and of its batch norm."""
 
-    place: Place
+    place: LayerPlace
     prefix: str
     norm: str
 
@@ -61,7 +61,9 @@ class Entry(NamedTuple):
     constant: float | None = None
 
 
-def entries(network: Network, layers: Iterable[Layer], names: Names) -> list[Entry]:
+def layout_entries(
+    network: Network, layers: Iterable[Layer], names: Names
+) -> list[Entry]:
     """Returns the arrays of layers in a layout.
 
     A gamma of which the network has none must be 1 everywhere.
@@ -98,7 +100,7 @@ def _vector(name, path, channels, constant=None) -> Entry:
     return Entry(name, path, channels, channels, (0,), constant)
 
 
-def read(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
+def read_variables(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> dict:
     """Returns our variables, float32, of arrays in a layout.
 
     Args:
@@ -157,7 +159,9 @@ def _check_names(arrays: Arrays, wanted: Sequence[Entry], ignored: Callable) -> 
         )
 
 
-def write(variables: Mapping, wanted: Sequence[Entry]) -> dict[str, np.ndarray]:
+def write_variables(
+    variables: Mapping, wanted: Sequence[Entry]
+) -> dict[str, np.ndarray]:
     """Returns the arrays of a layout that `read` makes these variables of."""
     return {
         entry.name: np.full(entry.shape, entry.constant, np.float32)

@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network, fingerprint, residual_scales
-from inception_jax.runtime.files import in_one_piece, names_of, write_json
+from inception_jax.runtime.files import parse_class_names, write_atomically, write_json
 from inception_jax.runtime.version import VERSION
-from inception_jax.weights import variables as ours
-from inception_jax.weights.files.faults import NotWeights
+from inception_jax.weights.files.errors import NotWeights
 from inception_jax.weights.files.safetensors import opened
-from inception_jax.weights.files.written import save_safetensors
-from inception_jax.weights.variables import Entry
+from inception_jax.weights.files.write import save_safetensors
+from inception_jax.weights.variables import Entry, read_variables, write_variables
 
 FORMAT = 1
 ENDING = '.safetensors'
@@ -38,7 +37,7 @@ PREPROCESSING = (
 
 
 @dataclasses.dataclass(frozen=True)
-class About:
+class WeightInfo:
     """What a weight file says of itself.
 
     `network` are the arguments of `networks.choose` without the classes, whose names
@@ -54,34 +53,34 @@ class About:
     licence: str | None
 
 
-class File(NamedTuple):
+class WeightFile(NamedTuple):
     """A weight file, not read yet: what stands beside it.
 
     `fingerprint` is that of the network when it was written, `sha256` of the file.
     """
 
     path: Path
-    about: About
+    about: WeightInfo
     fingerprint: str
     sha256: str
 
 
-def beside(path: Path) -> Path:
+def info_path(path: Path) -> Path:
     """Returns where the JSON of a weight file stands."""
     return path.with_suffix('.json')
 
 
-def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
+def save_weights(path: Path, about: WeightInfo, variables: Mapping[str, Any]) -> None:
     """Writes both files, each in one piece.
 
     Raises:
       ValueError: the path does not end in .safetensors.
       OSError: they cannot be written.
     """
-    check_ending(path)
+    check_weight_ending(path)
     network = _value(about)
-    with in_one_piece(path) as place:
-        save_safetensors(place, ours.write(variables, entries(variables)))
+    with write_atomically(path) as place:
+        save_safetensors(place, write_variables(variables, variable_entries(variables)))
         digest = sha256(place)
     section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
     found = {
@@ -93,23 +92,23 @@ def save(path: Path, about: About, variables: Mapping[str, Any]) -> None:
         'fingerprint': fingerprint(network),
         'sha256': digest,
     }
-    write_json(beside(path), found)
+    write_json(info_path(path), found)
 
 
-def _value(about: About) -> Network:
+def _value(about: WeightInfo) -> Network:
     return choose(**about.network, classes=len(about.classes))
 
 
-def find(path: Path) -> File:
+def find_weights(path: Path) -> WeightFile:
     """Returns a weight file with what stands beside it.
 
     Raises:
       ValueError: nothing does, or it is damaged.
     """
-    check_ending(path)
+    check_weight_ending(path)
     if not path.exists():
         raise ValueError(f'{path}: there is no such file')
-    place = beside(path)
+    place = info_path(path)
     try:
         found = json.loads(place.read_text())
     except FileNotFoundError as error:
@@ -127,10 +126,10 @@ def find(path: Path) -> File:
         raise ValueError(
             f'{place} is not that of a weight file, or is damaged'
         ) from error
-    return File(path, about, *digests)
+    return WeightFile(path, about, *digests)
 
 
-def network_of(file: File, name: str | None = None) -> Network:
+def weight_network(file: WeightFile, name: str | None = None) -> Network:
     """Returns the network of a weight file.
 
     One of one's own is code: it is imported only if it is named by `name`.
@@ -151,7 +150,7 @@ def network_of(file: File, name: str | None = None) -> Network:
         found = _value(about)
         same = fingerprint(found) == wanted
     except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f'{beside(path)} names no network ({error})') from error
+        raise ValueError(f'{info_path(path)} names no network ({error})') from error
     if not same:
         raise ValueError(
             f'{path} was made of {own}, which is another network today; take the '
@@ -160,17 +159,17 @@ def network_of(file: File, name: str | None = None) -> Network:
     blocks, scales = len(residual_scales(found) or (1.0,)), about.residual_scale
     if scales is not None and len(scales) != blocks:
         raise ValueError(
-            f'{beside(path)} has {len(scales)} residual scales; {own} takes {blocks}'
+            f'{info_path(path)} has {len(scales)} residual scales; {own} takes {blocks}'
         )
     return found
 
 
-def _parsed(found: Mapping[str, Any]) -> About:
-    fields = {field.name: found[field.name] for field in dataclasses.fields(About)}
+def _parsed(found: Mapping[str, Any]) -> WeightInfo:
+    fields = {field.name: found[field.name] for field in dataclasses.fields(WeightInfo)}
     seen = {name: found['preprocessing'][name] for name in PREPROCESSING}
     fields['network'] = {**found['network'], **seen}
     fields['network']['name'] = str(found['network']['name'])
-    fields['classes'] = names_of(found['classes'])
+    fields['classes'] = parse_class_names(found['classes'])
     if CONTROLS & set(''.join(fields['classes'])):
         raise ValueError('a class that would move a terminal')
     if not re.fullmatch('[0-9a-f]{64}', found['sha256']):
@@ -180,11 +179,11 @@ def _parsed(found: Mapping[str, Any]) -> About:
     low, high = seen['pixel_range']
     if not all(map(math.isfinite, (low, high, *(fields['residual_scale'] or ())))):
         raise ValueError('a number that is not finite')
-    return About(**fields)
+    return WeightInfo(**fields)
 
 
-def load(
-    file: File, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
+def load_weights(
+    file: WeightFile, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Returns the variables in a weight file, of the names and shapes of `like`.
 
@@ -200,7 +199,7 @@ def load(
         raise ValueError(f'{path} cannot be read ({error.strerror})') from error
     if digest != file.sha256:
         raise ValueError(
-            f'{path} is not the file that {beside(path).name} is of: its SHA-256 is '
+            f'{path} is not the file that {info_path(path).name} is of: its SHA-256 is '
             'another; fetch or make both again'
         )
 
@@ -209,7 +208,7 @@ def load(
 
     try:
         with opened(path) as arrays:
-            found = ours.read(arrays, entries(like), ignored)
+            found = read_variables(arrays, variable_entries(like), ignored)
     except NotWeights as error:
         raise ValueError(f'{path} {error}') from error
     except ValueError as error:
@@ -218,7 +217,7 @@ def load(
     return {name: {} for name in like} | found
 
 
-def entries(like: Mapping[str, Any]) -> list[Entry]:
+def variable_entries(like: Mapping[str, Any]) -> list[Entry]:
     """Returns the arrays of variables as they stand in a file."""
     return [
         Entry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
@@ -234,7 +233,7 @@ def _leaves(tree: Mapping, path: tuple[str, ...]) -> Iterator[tuple[tuple, Any]]
             yield (*path, name), value
 
 
-def check_ending(path: Path) -> None:
+def check_weight_ending(path: Path) -> None:
     """Raises ValueError unless a path can be that of a weight file."""
     if path.suffix != ENDING:
         raise ValueError(f'{path} is no weight file; expected FILE{ENDING}')

@@ -4,8 +4,8 @@ import argparse
 import json
 from collections.abc import Callable
 
-from inception_jax.commands.shared.cli import table
-from inception_jax.config.files import config
+from inception_jax.commands.shared.cli import markdown_table
+from inception_jax.config.files import load_config
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -17,12 +17,12 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """
     from inception_jax.config.experiment import experiment
     from inception_jax.data.sources.open import open_source
-    from inception_jax.parallel import mesh
+    from inception_jax.parallel.mesh import check_batch_size, device_mesh
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
-    chosen = experiment(config(options.config, rest))
-    mesh.check_batch_size(chosen.run.batch_size, mesh.mesh_of())
+    chosen = experiment(load_config(options.config, rest))
+    check_batch_size(chosen.run.batch_size, device_mesh())
     data = chosen.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)
 
@@ -30,10 +30,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         from inception_jax.data.example import Unreadable
         from inception_jax.data.prefetch import LostWorker
         from inception_jax.runtime.signals import Stopped
-        from inception_jax.speed.input import measure
+        from inception_jax.speed.input import measure_input
 
         try:
-            found = measure(chosen, source, options.seconds)
+            found = measure_input(chosen, source, options.seconds)
         except (Unreadable, LostWorker) as error:
             raise Stopped(
                 f'{error}; with config.data.on_unreadable=skip it does not count'
@@ -70,12 +70,12 @@ def _text(chosen, source, found) -> str:
             f'{chosen.data.source} {chosen.data.train_split}, {len(source):,} images; '
             f'crops of {size} x {size}, batches of {batch}',
             '',
-            table(
+            markdown_table(
                 ('one thread', 'microseconds an image', 'share'),
                 _shares(found.stages),
             ),
             '',
-            table(
+            markdown_table(
                 ('to the device', 'images/s'),
                 [
                     ('one thread', f'{found.one_thread:,.0f}'),
@@ -85,7 +85,7 @@ def _text(chosen, source, found) -> str:
             '',
             f'Steps of {1e3 * batch / found.all_cores:,.1f} ms or more do not wait.',
             '',
-            table(
+            markdown_table(
                 (f'on the device ({device})', 'microseconds an image'),
                 [(name, f'{1e6 * took:,.1f}') for name, took in found.device.items()],
             ),

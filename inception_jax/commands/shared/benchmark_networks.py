@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from inception_jax.commands.shared.benchmark_tables import text
-from inception_jax.commands.shared.cli import ended_by_sigterm, refuse
+from inception_jax.commands.shared.benchmark_tables import benchmark_text
+from inception_jax.commands.shared.cli import refuse_arguments, sigterm_as_exit
 from inception_jax.model import execution
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network
@@ -56,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def given(options: argparse.Namespace) -> list[str]:
+def options_given(options: argparse.Namespace) -> list[str]:
     """Lists the options above that have another value than without them."""
     parser = argparse.ArgumentParser()
     arguments(parser)
@@ -77,24 +77,26 @@ def run(
       ValueError: an option is wrong, the peer cannot be measured, or the batch does not
         divide over the devices.
     """
-    refuse(rest)
+    refuse_arguments(rest)
     asked = _asked(options)
     with _told():
-        device = sides.check(asked)
+        device = sides.check_comparison(asked)
 
     def work() -> int:
         told = _about(asked, options) | {'device': device, 'parts': {}}
-        with ended_by_sigterm():
+        with sigterm_as_exit():
             for part in parts:
-                found = sides.measured(part, asked, device['platform'], _tell)
-                told['parts'][part] = figures.part(part, asked, found, _twin(asked))
-        print(json.dumps(told) if options.format == 'json' else text(told))
+                found = sides.measure_sides(part, asked, device['platform'], _tell)
+                told['parts'][part] = figures.part_figures(
+                    part, asked, found, _twin(asked)
+                )
+        print(json.dumps(told) if options.format == 'json' else benchmark_text(told))
         return 0
 
     return work
 
 
-def _asked(options: argparse.Namespace) -> sides.Asked:
+def _asked(options: argparse.Namespace) -> sides.Comparison:
     """Looks at the options, as far as it goes without devices."""
     if options.network is None:
         raise ValueError('--what forward and train need --network; see describe')
@@ -112,13 +114,13 @@ def _asked(options: argparse.Namespace) -> sides.Asked:
         'depth': options.depth,
         'input_size': options.input_size,
     }
-    execution.check(options.execution)
+    execution.check_execution(options.execution)
     network, against = choose(**chosen), _against(options)
     if against:
         network = relatives.comparable(network, against.relative)
         chosen['auxiliary'] = None if network.auxiliary else False
     measure(network)
-    return sides.Asked(
+    return sides.Comparison(
         chosen,
         network,
         options.batch_size,
@@ -166,7 +168,7 @@ def _told():
         raise ValueError(str(error)) from error
 
 
-def _twin(asked: sides.Asked) -> Network | None:
+def _twin(asked: sides.Comparison) -> Network | None:
     """Returns the network of ours that computes what the peer's does."""
     if asked.against is None:
         return None
@@ -178,7 +180,7 @@ def _twin(asked: sides.Asked) -> Network | None:
     )
 
 
-def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
+def _about(asked: sides.Comparison, options: argparse.Namespace) -> dict:
     """Returns what was measured, and under which conditions."""
     network, twin = asked.network, _twin(asked)
     told = {
@@ -190,12 +192,12 @@ def _about(asked: sides.Asked, options: argparse.Namespace) -> dict:
         'classes': network.classes,
         'batch_size': asked.batch_size,
         **asked.recipe,
-        'macs': figures.macs(network, 'forward'),
+        'macs': figures.forward_macs(network, 'forward'),
         'cores': _cores(),
     }
     if twin is None:
         return told
-    macs = figures.macs(twin, 'forward')
+    macs = figures.forward_macs(twin, 'forward')
     return told | {
         'against': asked.against.name,
         'peer_network': asked.against.relative.name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 
 GIB = 2.0**30
 SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
@@ -12,13 +12,13 @@ COST = (
 )
 
 
-def text(told: Mapping) -> str:
+def benchmark_text(told: Mapping) -> str:
     """Returns what `benchmark_networks` tells."""
     sections = [
         _head(told),
-        table(SPEED, [_speed(*row) for row in _rows(told)]),
+        markdown_table(SPEED, [_speed(*row) for row in _rows(told)]),
         *_ratios(told),
-        table(COST, [_cost(*row) for row in _rows(told)]),
+        markdown_table(COST, [_cost(*row) for row in _rows(told)]),
         _footnotes(told),
     ]
     return '\n\n'.join(sections)

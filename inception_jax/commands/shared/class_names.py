@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def read(option: str, path: Path | None) -> list[str] | None:
+def load_class_names(option: str, path: Path | None) -> list[str] | None:
     """Returns the names in the file of an option, None without one.
 
     Raises:
@@ -20,13 +20,13 @@ def read(option: str, path: Path | None) -> list[str] | None:
     return [name.strip() for name in names if name.strip()]
 
 
-def read_different(option: str, path: Path | None) -> list[str] | None:
+def load_distinct_class_names(option: str, path: Path | None) -> list[str] | None:
     """Returns names of which no two are the same.
 
     Raises:
       ValueError: two are, or the file cannot be read.
     """
-    names = read(option, path) or []
+    names = load_class_names(option, path) or []
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(

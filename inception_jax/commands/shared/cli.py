@@ -37,7 +37,7 @@ def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
+def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
     """Returns what tells people how many images are done: a bar, or lines elsewhere.
 
     Nothing is `shown` where what is found is on the same screen.
@@ -63,7 +63,7 @@ def progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
 
 
 @contextlib.contextmanager
-def told_late() -> Iterator[None]:
+def mistakes_as_failures() -> Iterator[None]:
     """Makes a line of a user's mistake that shows only when the work is done."""
     try:
         yield
@@ -72,7 +72,7 @@ def told_late() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
+def sigterm_as_exit() -> Iterator[None]:
     """Lets SIGTERM end the work as Ctrl-C does: what is half done is cleared away."""
 
     def end(number, frame):
@@ -86,7 +86,7 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told_disk(path: Path) -> Iterator[None]:
+def unwritable_as_failure(path: Path) -> Iterator[None]:
     """Makes a line of a file that cannot be written."""
     try:
         yield
@@ -96,19 +96,19 @@ def told_disk(path: Path) -> Iterator[None]:
         ) from error
 
 
-def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
+def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
     """Does what a user asked for, and returns the exit status.
 
     A command first does all that a user's mistake can stop, and says so by ValueError;
     what it returns is the work itself, in which an error is ours, but for `Stopped`.
     """
     # JAX and XLA read what these set when they start, so that they come first.
-    xla_flags.add(os.environ)
-    compilation_cache.keep(os.environ)
+    xla_flags.add_flags(os.environ)
+    compilation_cache.enable_cache(os.environ)
     try:
         work = command()
     except BrokenPipeError:
-        return seen_enough()
+        return close_broken_pipe()
     except (ValueError, OSError) as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 2
@@ -123,7 +123,7 @@ def carry_out(name: str, command: Callable[[], Callable[[], int] | None]) -> int
         return 1
 
 
-def seen_enough() -> int:
+def close_broken_pipe() -> int:
     """Ends a command whose output nobody reads any more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -135,13 +135,13 @@ def _one_line(error: Exception) -> str:
     return ''.join(c if c.isprintable() else '?' for c in text)
 
 
-def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """Returns a table in Markdown."""
     every = [columns, len(columns) * ['---'], *lines]
     return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
 
 
-def refuse(rest: list[str], hint: str = 'see --help') -> None:
+def refuse_arguments(rest: list[str], hint: str = 'see --help') -> None:
     """Raises ValueError if arguments are left that no command knows."""
     if rest:
         raise ValueError(f'unknown argument {rest[0]}; {hint}')

@@ -38,11 +38,15 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     """
     # The compiler for TPUs complains that it has none.
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    from inception_jax.parallel import mesh as parallel
+    from inception_jax.parallel.mesh import (
+        check_batch_size,
+        device_mesh,
+        topology_devices,
+    )
     from inception_jax.speed.roofline import CHIPS
 
-    devices = parallel.topology(options.topology) if options.topology else None
-    mesh = parallel.mesh_of(experiment.parallel.parameter_devices, devices)
+    devices = topology_devices(options.topology) if options.topology else None
+    mesh = device_mesh(experiment.parallel.parameter_devices, devices)
     if options.largest_batch:
         kind = mesh.devices.flat[0].device_kind
         if kind not in CHIPS:
@@ -51,9 +55,7 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
                 f'{", ".join(CHIPS)}'
             )
         return lambda: _largest(experiment, mesh, options.format)
-    parallel.check_batch_size(
-        experiment.run.batch_size, mesh, experiment.recipe.accumulation
-    )
+    check_batch_size(experiment.run.batch_size, mesh, experiment.recipe.accumulation)
     return lambda: _once(experiment, mesh, options.format)
 
 

@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import table
+from inception_jax.commands.shared.cli import markdown_table
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
@@ -37,7 +37,7 @@ def count(text: str) -> int:
     return number
 
 
-def excluded(options: argparse.Namespace) -> list[str] | None:
+def read_excluded(options: argparse.Namespace) -> list[str] | None:
     """Reads the images to leave out, None without the option.
 
     Raises:
@@ -57,7 +57,9 @@ def excluded(options: argparse.Namespace) -> list[str] | None:
     return found
 
 
-def text(found, names, options: argparse.Namespace, out: list[str] | None) -> str:
+def errors_text(
+    found, names, options: argparse.Namespace, out: list[str] | None
+) -> str:
     """Returns the errors of probabilities, and what else was asked for.
 
     `names` are those of the classes; `out` are the images to leave out, or None.
@@ -66,13 +68,14 @@ def text(found, names, options: argparse.Namespace, out: list[str] | None) -> st
       ValueError: an image to leave out is not there.
     """
     from inception_jax.evaluation import scores
+    from inception_jax.evaluation.scores import by_class, confusions, without_images
 
     rows = {'all': scores.scores(found)}
     if out is not None:
-        found = scores.without(found, out)
+        found = without_images(found, out)
         rows[f'without {len(out):,}'] = scores.scores(found)
-    classes = scores.by_class(found, names)[: options.classes]
-    pairs = scores.confusions(found, names)[: options.confusions]
+    classes = by_class(found, names)[: options.classes]
+    pairs = confusions(found, names)[: options.confusions]
     if options.format == 'json':
         return json.dumps(
             {
@@ -89,7 +92,7 @@ def text(found, names, options: argparse.Namespace, out: list[str] | None) -> st
                 'confusions': [row._asdict() for row in pairs],
             }
         )
-    write = _csv if options.format == 'csv' else table
+    write = _csv if options.format == 'csv' else markdown_table
     tables = [write(COLUMNS, [_row(name, row) for name, row in rows.items()])]
     if (lost := found.about.get('unreadable')) and options.format == 'md':
         tables.append(f'{lost:,} images cannot be read and do not count.')

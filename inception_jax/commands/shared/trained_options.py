@@ -37,7 +37,7 @@ def add_crops(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def opened(options: argparse.Namespace):
+def open_trained(options: argparse.Namespace):
     """Returns the network with its values, and what paths of its files begin with.
 
     Raises:
@@ -47,10 +47,10 @@ def opened(options: argparse.Namespace):
         raise ValueError('--step is of a run, and --weights of none; leave it out')
     if options.workdir and options.network:
         raise ValueError('--network goes with --weights, and a run has its own')
-    from inception_jax.training.states import of_run
+    from inception_jax.training.states import trained_run
     from inception_jax.weights import trained
 
     if options.weights:
-        found = trained.of_weights(options.weights, options.network)
+        found = trained.trained_weights(options.weights, options.network)
         return found, f'{options.weights.with_suffix("")}-'
-    return of_run(options.workdir, options.step), f'{options.workdir}/'
+    return trained_run(options.workdir, options.step), f'{options.workdir}/'

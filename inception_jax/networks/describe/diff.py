@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-from inception_jax.networks.describe.likeness import SAME_BRANCHES, relation
+from inception_jax.networks.describe.likeness import SAME_BRANCHES, likeness
 from inception_jax.networks.describe.notation import notation, span, times, wrapped
 from inception_jax.networks.describe.table import (
     aligned,
@@ -117,7 +117,7 @@ def _verdict(old: Sequence[Measured], new: Sequence[Measured]) -> str:
 
 
 def _reordered(old: Sequence[Op], new: Sequence[Op]) -> bool:
-    relations = [relation(*pair) for pair in zip(old, new, strict=False)]
+    relations = [likeness(*pair) for pair in zip(old, new, strict=False)]
     return len(old) == len(new) and set(relations) == {SAME_BRANCHES}
 
 
@@ -151,7 +151,7 @@ def _name(blocks: Sequence[Measured]) -> str:
 
 
 def _explained(name: str, old: Op, new: Op) -> str:
-    return ': '.join(filter(None, [name, relation(old, new)]))
+    return ': '.join(filter(None, [name, likeness(old, new)]))
 
 
 def _marked(sign: str, op: Op) -> list[str]:
@@ -223,7 +223,7 @@ def _branch(i: int, old: Op, new: Op | None) -> list[str]:
 def _partners(old: Sequence[Op], new: Sequence[Op]) -> dict[int, int]:
     """Maps branches to equal ones and, of the others, to those that are related."""
     partners, free = {}, list(range(len(new)))
-    for akin in (lambda a, b: a == b, relation):
+    for akin in (lambda a, b: a == b, likeness):
         for i in sorted(set(range(len(old))) - set(partners)):
             found = next((k for k in free if akin(old[i], new[k])), None)
             if found is not None:

@@ -19,7 +19,7 @@ SAME_BRANCHES = 'the same branches in another order'
 _ORDER = 'branches in another order'
 
 
-def relation(old: Op, new: Op) -> str:
+def likeness(old: Op, new: Op) -> str:
     """Says which changes tell two ops apart, as few as possible: `other widths`.
 
     The answer is empty where they are equal, and where no list of changes will do.

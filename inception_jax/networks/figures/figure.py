@@ -10,11 +10,11 @@ from inception_jax.networks.describe.table import distinct, millions, summary
 from inception_jax.networks.figures.layout import (
     Part,
     aside,
-    beside,
     box,
     dot,
     joined,
     labelled,
+    side_by_side,
     stacked,
     summed,
 )
@@ -108,7 +108,9 @@ class _Figures:
         shape = (*xs[0].shape[:2], sum(x.shape[2] for x in xs))
         shared = _shared([x.parts for x in xs])
         branches = [_stack(x.parts[shared:]) for x in xs]
-        return _Column(shape, xs[0].parts[:shared]).topped(shape, beside(branches))
+        return _Column(shape, xs[0].parts[:shared]).topped(
+            shape, side_by_side(branches)
+        )
 
     def add(self, op: Residual, x: _Column, branch: _Column) -> _Column:
         inside = _stack(branch.parts[len(x.parts) :])

@@ -113,7 +113,7 @@ def _labelled(text: str, part: Part, x: float) -> Part:
     return part._replace(right=x + text_width(text), shapes=(*part.shapes, label))
 
 
-def moved(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
+def shifted(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
     def move(shape: Shape) -> Shape:
         if isinstance(shape, Line):
             points = tuple((x + dx, y + dy) for x, y in shape.points)
@@ -142,7 +142,7 @@ def _on_top(lower: Part, upper: Part) -> Part:
         (
             *lower.shapes,
             *_fan(x, y, upper.entries, base),
-            *moved(upper.shapes, 0, base),
+            *shifted(upper.shapes, 0, base),
         ),
     )
 
@@ -162,7 +162,7 @@ def _fan(x: float, y: float, entries: Sequence[Entry], base: float) -> list[Line
     return lines
 
 
-def beside(parts: Sequence[Part]) -> Part:
+def side_by_side(parts: Sequence[Part]) -> Part:
     """Puts parts side by side around the axis; nothing joins them yet."""
     width = sum(p.left + p.right for p in parts) + SPACE * (len(parts) - 1)
     entries, exits, shapes = [], [], []
@@ -171,7 +171,7 @@ def beside(parts: Sequence[Part]) -> Part:
         axis = x + part.left
         entries += [entry._replace(x=entry.x + axis) for entry in part.entries]
         exits += [(ex + axis, ey) for ex, ey in part.exits]
-        shapes += moved(part.shapes, axis, 0)
+        shapes += shifted(part.shapes, axis, 0)
         x = axis + part.right + SPACE
     nearest = min((entry.x for entry in entries), key=abs)
     axis = nearest if abs(nearest) < SNAP else 0.0
@@ -181,7 +181,7 @@ def beside(parts: Sequence[Part]) -> Part:
         max(part.height for part in parts),
         tuple(entry._replace(x=entry.x - axis) for entry in entries),
         tuple((ex - axis, ey) for ex, ey in exits),
-        moved(shapes, -axis, 0),
+        shifted(shapes, -axis, 0),
     )
 
 
@@ -239,5 +239,5 @@ def aside(main: Part, other: Part) -> Part:
         max(main.height, other.height),
         (*(e._replace(x=e.x + axis) for e in other.entries), *main.entries),
         main.exits,
-        (*moved(other.shapes, axis, 0), *main.shapes),
+        (*shifted(other.shapes, axis, 0), *main.shapes),
     )

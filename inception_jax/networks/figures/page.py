@@ -10,7 +10,7 @@ from inception_jax.networks.figures.layout import (
     Part,
     Shape,
     Text,
-    moved,
+    shifted,
     text_width,
 )
 
@@ -109,14 +109,14 @@ def _page(plan: _Plan) -> Page:
     spare = (plan.height - _length(plan.column, 'height')) / len(plan.column)
     shapes, y = [], MARGIN
     for panel in plan.column:
-        shapes += moved(
+        shapes += shifted(
             _framed(panel, left, panel.height + spare, spare / 2), MARGIN, y
         )
         y += panel.height + spare + GUTTER
     y, free = MARGIN, plan.height - sum(_height(row) + GUTTER for row in plan.rows)
     for row in plan.rows:
         height = _height(row) + (free + GUTTER) / len(plan.rows)
-        shapes += moved(_row(row, right, height), MARGIN + left + GUTTER, y)
+        shapes += shifted(_row(row, right, height), MARGIN + left + GUTTER, y)
         y += height + GUTTER
     width = left + (GUTTER + right if plan.rows else 0.0)
     return Page(width + 2 * MARGIN, plan.height + 2 * MARGIN, tuple(shapes))
@@ -127,7 +127,7 @@ def _row(row: Sequence[Panel], width: float, height: float) -> list[Shape]:
     lift = (height - _height(row)) / 2
     shapes, x = [], 0.0
     for panel in row:
-        shapes += moved(_framed(panel, panel.width + spare, height, lift), x, 0)
+        shapes += shifted(_framed(panel, panel.width + spare, height, lift), x, 0)
         x += panel.width + spare + GUTTER
     return shapes
 
@@ -141,4 +141,4 @@ def _framed(panel: Panel, width: float, height: float, lift: float) -> list[Shap
         Text(width / 2, first + LINE * i, text, 'middle', bold=i == 0)
         for i, text in enumerate(caption)
     ]
-    return [Box(0, 0, width, height, 'frame'), *moved(part.shapes, x, base), *texts]
+    return [Box(0, 0, width, height, 'frame'), *shifted(part.shapes, x, base), *texts]

@@ -11,12 +11,8 @@ from pathlib import Path
 
 import h5py
 
-from inception_jax.weights.files.faults import (
-    NotWeights,
-    archive,
-    damaged,
-)
-from inception_jax.weights.files.lazy_array import Stored
+from inception_jax.weights.files.errors import NotWeights, archive, damaged
+from inception_jax.weights.files.lazy_array import LazyArray
 
 IN_ARCHIVE = 'model.weights.h5'
 # A group of these holds a layer's arrays by number, and says its name.
@@ -28,14 +24,14 @@ LAYER = ('kernel', 'bias')
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, Stored]]:
+def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of an .h5 file; see `files.opened`."""
     with _file(path) as arrays:
         yield arrays
 
 
 @contextlib.contextmanager
-def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
+def opened_archive(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of a .keras file; see `files.opened`."""
     with archive(path) as packed:
         inner = io.BytesIO(packed.read(IN_ARCHIVE))
@@ -44,7 +40,7 @@ def opened_archive(path: Path) -> Iterator[dict[str, Stored]]:
 
 
 @contextlib.contextmanager
-def _file(source: Path | io.BytesIO) -> Iterator[dict[str, Stored]]:
+def _file(source: Path | io.BytesIO) -> Iterator[dict[str, LazyArray]]:
     with contextlib.ExitStack() as held:
         # Names that are no text and types that NumPy lacks are errors of Python's own.
         with damaged(OSError, RuntimeError, KeyError, TypeError, ValueError):
@@ -53,7 +49,7 @@ def _file(source: Path | io.BytesIO) -> Iterator[dict[str, Stored]]:
         yield arrays
 
 
-def _by_name(file: h5py.File) -> dict[str, Stored]:
+def _by_name(file: h5py.File) -> dict[str, LazyArray]:
     places = {}
     for place in (found := _arrays(file)):
         name = _name(file, place)
@@ -106,6 +102,6 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-def _stored(array: h5py.Dataset) -> Stored:
+def _stored(array: h5py.Dataset) -> LazyArray:
     # One without any values has no shape.
-    return Stored(array.shape or (), str(array.dtype), lambda: array[()])
+    return LazyArray(array.shape or (), str(array.dtype), lambda: array[()])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Stored(NamedTuple):
+class LazyArray(NamedTuple):
     """An array of this shape and type in a file, and what reads it."""
 
     shape: tuple[int, ...]

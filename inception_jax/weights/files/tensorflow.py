@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inception_jax.weights.files.faults import NotWeights, damaged
-from inception_jax.weights.files.lazy_array import Stored
+from inception_jax.weights.files.errors import NotWeights, damaged
+from inception_jax.weights.files.lazy_array import LazyArray
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, Stored]]:
+def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of a checkpoint; see `files.opened`."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     try:
@@ -28,7 +28,7 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
         reader = tensorflow.train.load_checkpoint(str(prefix))
         types = reader.get_variable_to_dtype_map()
         arrays = {
-            name: Stored(
+            name: LazyArray(
                 tuple(shape),
                 types[name].name,
                 functools.partial(reader.get_tensor, name),

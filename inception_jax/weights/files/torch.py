@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inception_jax.weights.files.faults import NotWeights, archive
-from inception_jax.weights.files.lazy_array import Stored
+from inception_jax.weights.files.errors import NotWeights, archive
+from inception_jax.weights.files.lazy_array import LazyArray
 
 # What files of before PyTorch 1.6 begin with: a pickled number of theirs.
 OLD = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
@@ -16,7 +16,7 @@ SAFE = (2, 6)
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, Stored]]:
+def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of a state dict; see `files.opened`.
 
     PyTorch's own reader of weights runs nothing that stands in the file.
@@ -61,6 +61,8 @@ def _is_array(torch, x) -> bool:
     return isinstance(x, torch.Tensor) and x.layout is torch.strided
 
 
-def _stored(tensor) -> Stored:
+def _stored(tensor) -> LazyArray:
     dtype = str(tensor.dtype).removeprefix('torch.')
-    return Stored(tuple(tensor.shape), dtype, lambda: tensor.detach().double().numpy())
+    return LazyArray(
+        tuple(tensor.shape), dtype, lambda: tensor.detach().double().numpy()
+    )

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from inception_jax.networks.network import Network
-from inception_jax.weights.layers import Place, places
+from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts import pytorch
 from inception_jax.weights.layouts.facenet_embedding import folded
 from inception_jax.weights.variables import Arrays, Entry
@@ -53,7 +53,7 @@ def entries(network: Network) -> list[Entry]:
     return pytorch.entries(network, layers(network))
 
 
-def layers(network: Network) -> Iterator[tuple[Place, str]]:
+def layers(network: Network) -> Iterator[tuple[LayerPlace, str]]:
     """Yields the layers of a network, each with the prefix of its arrays.
 
     Raises:
@@ -64,7 +64,7 @@ def layers(network: Network) -> Iterator[tuple[Place, str]]:
             f'facenet-pytorch has no {network.name}; it has inception_resnet_v1_facenet'
         )
     name = functools.partial(pytorch.residual_name, STEM, BLOCKS)
-    return ((place, name(place)) for place in places(network))
+    return ((place, name(place)) for place in network_layers(network))
 
 
 def _with_one_layer(arrays: Arrays, wanted: Sequence[Entry]) -> Arrays:

@@ -12,9 +12,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from inception_jax.networks.network import Network
-from inception_jax.weights import variables as ours
-from inception_jax.weights.layers import Place, places
-from inception_jax.weights.variables import Arrays, Entry, Layer, Names
+from inception_jax.weights.layers import LayerPlace, network_layers
+from inception_jax.weights.variables import (
+    Arrays,
+    Entry,
+    Layer,
+    Names,
+    layout_entries,
+    read_variables,
+    write_variables,
+)
 
 NAMES = Names(
     kernel='/kernel',
@@ -36,7 +43,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
     Raises:
       ValueError: the network has no such layout, or the arrays are not its own.
     """
-    return ours.read(_counted_from_0(arrays), entries(network), lambda name: False)
+    return read_variables(_counted_from_0(arrays), entries(network), lambda name: False)
 
 
 def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
@@ -45,7 +52,7 @@ def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return ours.write(variables, entries(network))
+    return write_variables(variables, entries(network))
 
 
 def entries(network: Network) -> list[Entry]:
@@ -54,7 +61,7 @@ def entries(network: Network) -> list[Entry]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return ours.entries(network, layers(network), NAMES)
+    return layout_entries(network, layers(network), NAMES)
 
 
 def layers(network: Network) -> Iterator[Layer]:
@@ -70,7 +77,7 @@ def layers(network: Network) -> Iterator[Layer]:
             f'Keras has no {network.name}{head}; it has {" and ".join(known)} without'
         )
     number = 0
-    for place in places(network):
+    for place in network_layers(network):
         name = _own_name(place)
         if name:
             yield Layer(place, name, f'{name}_bn')
@@ -80,7 +87,7 @@ def layers(network: Network) -> Iterator[Layer]:
             number += 1
 
 
-def _own_name(place: Place) -> str | None:
+def _own_name(place: LayerPlace) -> str | None:
     """Returns the name that Keras's code gives a layer, None for a counted one."""
     if place.block == 'logits':
         return 'predictions'

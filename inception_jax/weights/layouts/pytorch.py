@@ -5,9 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from inception_jax.networks.network import Network
-from inception_jax.weights import variables as ours
-from inception_jax.weights.layers import Place
-from inception_jax.weights.variables import Arrays, Entry, Layer, Names
+from inception_jax.weights.layers import LayerPlace
+from inception_jax.weights.variables import (
+    Arrays,
+    Entry,
+    Layer,
+    Names,
+    layout_entries,
+    read_variables,
+    write_variables,
+)
 
 NAMES = Names(
     kernel='.conv.weight',
@@ -23,7 +30,7 @@ NAMES = Names(
 PARALLEL = 'module.'
 
 
-def in_branch(place: Place) -> str:
+def in_branch(place: LayerPlace) -> str:
     """Returns a layer's name in its block: its branch, and where it stands there.
 
     A branch of one op has no numbers; pools count.
@@ -33,7 +40,9 @@ def in_branch(place: Place) -> str:
     return f'branch{first.branch}{number}'
 
 
-def residual_name(stem: Sequence[str], blocks: Mapping[str, str], place: Place) -> str:
+def residual_name(
+    stem: Sequence[str], blocks: Mapping[str, str], place: LayerPlace
+) -> str:
     """Returns the prefix of a layer of a residual network.
 
     Args:
@@ -64,7 +73,7 @@ def read(
     def ignored(name: str) -> bool:
         return name.endswith('.num_batches_tracked') or name.startswith(left_out)
 
-    return ours.read(plain(arrays), wanted, ignored)
+    return read_variables(plain(arrays), wanted, ignored)
 
 
 def plain(arrays: Arrays) -> Arrays:
@@ -81,10 +90,10 @@ def write(variables: Mapping, wanted: Sequence[Entry]) -> dict[str, np.ndarray]:
         for entry in wanted
         if entry.name.endswith('.running_var')
     }
-    return ours.write(variables, wanted) | counts
+    return write_variables(variables, wanted) | counts
 
 
-def entries(network: Network, layers: Iterable[tuple[Place, str]]) -> list[Entry]:
+def entries(network: Network, layers: Iterable[tuple[LayerPlace, str]]) -> list[Entry]:
     """Returns the arrays of layers that are given with their prefixes."""
     found = (Layer(place, prefix, prefix) for place, prefix in layers)
-    return ours.entries(network, found, NAMES)
+    return layout_entries(network, found, NAMES)

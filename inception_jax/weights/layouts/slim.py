@@ -12,10 +12,17 @@ from string import ascii_lowercase
 import numpy as np
 
 from inception_jax.networks.network import Network
-from inception_jax.weights import variables as ours
-from inception_jax.weights.layers import Place, places
+from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts.facenet_embedding import folded
-from inception_jax.weights.variables import Arrays, Entry, Layer, Names
+from inception_jax.weights.variables import (
+    Arrays,
+    Entry,
+    Layer,
+    Names,
+    layout_entries,
+    read_variables,
+    write_variables,
+)
 
 NAMES = Names(
     kernel='/weights',
@@ -92,7 +99,7 @@ def variables(network: Network, arrays: Arrays) -> dict:
     wanted, scope = entries(network), _scope(network)
     if scope == 'InceptionResnetV1':
         arrays = _with_one_layer(arrays, wanted)
-    return ours.read(
+    return read_variables(
         _without_background(arrays, wanted),
         wanted,
         functools.partial(_is_ignored, scope, network.auxiliary is None),
@@ -105,7 +112,7 @@ def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
     Raises:
       ValueError: the network has no such layout.
     """
-    return ours.write(variables, entries(network))
+    return write_variables(variables, entries(network))
 
 
 def entries(network: Network) -> list[Entry]:
@@ -115,9 +122,9 @@ def entries(network: Network) -> list[Entry]:
       ValueError: the network has no such layout.
     """
     scope = _scope(network)
-    names = ((place, _name(scope, place)) for place in places(network))
+    names = ((place, _name(scope, place)) for place in network_layers(network))
     layers = (Layer(place, name, name) for place, name in names)
-    found = ours.entries(network, layers, NAMES)
+    found = layout_entries(network, layers, NAMES)
     # Inception-v3 has convolutions of 1x1 for dense layers.
     return [
         entry._replace(shape=(1, 1, *entry.shape))
@@ -133,7 +140,7 @@ def _scope(network: Network) -> str:
     return SCOPES[network.name]
 
 
-def _name(scope: str, place: Place) -> str:
+def _name(scope: str, place: LayerPlace) -> str:
     head, *auxiliary = HEADS[scope]
     if place.block == 'logits':
         return f'{scope}/{head}'
@@ -147,7 +154,7 @@ def _name(scope: str, place: Place) -> str:
     return f'{branch}/{IRREGULAR[rule]}' if rule in IRREGULAR else rule
 
 
-def block_name(scope: str, place: Place) -> str:
+def block_name(scope: str, place: LayerPlace) -> str:
     """Returns the name of a block in a scope, or of a section of the stem."""
     if place.stage == 'stem':
         return STEMS[scope][place.section]
@@ -160,7 +167,7 @@ def block_name(scope: str, place: Place) -> str:
     return f'Mixed_{grid}{chr(ord(letter) + int(number) - 1) if letter else "a"}'
 
 
-def _in_branch(scope: str, place: Place) -> str:
+def _in_branch(scope: str, place: LayerPlace) -> str:
     first, *rest = place.steps
     if place.leaf.op.padding == 'VALID':
         return f'Conv2d_1a_{place.kernel}'

@@ -11,7 +11,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat
-from inception_jax.weights.layers import Place, places
+from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts import pytorch
 from inception_jax.weights.variables import Arrays, Entry
 
@@ -57,7 +57,7 @@ def entries(network: Network) -> list[Entry]:
     return pytorch.entries(network, layers(network))
 
 
-def layers(network: Network) -> Iterator[tuple[Place, str]]:
+def layers(network: Network) -> Iterator[tuple[LayerPlace, str]]:
     """Yields the layers of a network, each with the prefix of its arrays.
 
     Raises:
@@ -74,7 +74,7 @@ def layers(network: Network) -> Iterator[tuple[Place, str]]:
             f'timm has no {network.name}{" with an auxiliary head" * bool(name)}; it '
             'has inception_v4_slim and inception_resnet_v2_slim without'
         )
-    return ((place, name(place)) for place in places(network))
+    return ((place, name(place)) for place in network_layers(network))
 
 
 def _numbered(network: Network):
@@ -82,11 +82,11 @@ def _numbered(network: Network):
 
     The blocks of v4 count on from the sections of the stem.
     """
-    found = list(places(network))
+    found = list(network_layers(network))
     sections = 1 + max((p.section for p in found if p.stage == 'stem'), default=0)
     blocks = list(dict.fromkeys(p.block for p in found if p.stage != 'stem'))
 
-    def name(place: Place) -> str:
+    def name(place: LayerPlace) -> str:
         if place.block == 'logits':
             return 'last_linear'
         stem = place.stage == 'stem'
@@ -105,7 +105,7 @@ def _numbered(network: Network):
     return name
 
 
-def _only_with_a_pool(found: list[Place], place: Place) -> bool:
+def _only_with_a_pool(found: list[LayerPlace], place: LayerPlace) -> bool:
     """Tells whether a layer is the only one of its section, beside a pool."""
     same = [p for p in found if (p.block, p.section) == (place.block, place.section)]
     return len(same) == 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat, Conv, Op, Pool
-from inception_jax.weights.layers import Place, Step, places
+from inception_jax.weights.layers import LayerPlace, LayerStep, network_layers
 from inception_jax.weights.layouts import pytorch, slim
 from inception_jax.weights.variables import Arrays, Entry
 
@@ -58,7 +58,7 @@ def entries(network: Network) -> list[Entry]:
     return pytorch.entries(network, layers(network))
 
 
-def layers(network: Network) -> Iterator[tuple[Place, str]]:
+def layers(network: Network) -> Iterator[tuple[LayerPlace, str]]:
     """Yields the layers of a network, each with the prefix of its arrays.
 
     Raises:
@@ -68,10 +68,10 @@ def layers(network: Network) -> Iterator[tuple[Place, str]]:
         raise ValueError(
             f'torchvision has no {network.name}; it has inception_v3_torchvision'
         )
-    return ((place, _name(place)) for place in places(network))
+    return ((place, _name(place)) for place in network_layers(network))
 
 
-def _name(place: Place) -> str:
+def _name(place: LayerPlace) -> str:
     if place.block == 'logits':
         return 'fc'
     if place.block == 'auxiliary':
@@ -87,7 +87,7 @@ def _name(place: Place) -> str:
     return f'{block}.{_branch(first)}{number}'
 
 
-def _branch(step: Step) -> str:
+def _branch(step: LayerStep) -> str:
     side = max(_side(op) for op in step.ops)
     return BRANCHES[side, step.length]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inception_jax.weights.files import hdf5, safetensors, tensorflow, torch
-from inception_jax.weights.files.faults import NotWeights, archive
-from inception_jax.weights.files.lazy_array import Stored
+from inception_jax.weights.files.errors import NotWeights, archive
+from inception_jax.weights.files.lazy_array import LazyArray
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
 ZIP = b'PK\x03\x04'
@@ -25,7 +25,7 @@ EXPECTED = (
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, Stored]]:
+def open_arrays(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of a file by their names; they are read while it is open.
 
     A checkpoint of TensorFlow is named by its one file, or by what the names of its
@@ -46,7 +46,7 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
         ) from error
 
 
-def parts(path: Path) -> list[Path]:
+def file_parts(path: Path) -> list[Path]:
     """Returns the files that a path names: itself, or those of a checkpoint."""
     prefix = path.name.removesuffix('.index')
     found = sorted(path.parent.glob(f'{glob.escape(prefix)}.data-*'))

@@ -8,10 +8,10 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from inception_jax.runtime.files import in_one_piece
+from inception_jax.runtime.files import write_atomically
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name: as safetensors, or for Keras as .h5.
 
     Raises:
@@ -19,7 +19,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
       OSError: it cannot be written.
     """
     save = save_safetensors if path.suffix == '.safetensors' else _write_h5
-    with in_one_piece(path) as place:
+    with write_atomically(path) as place:
         save(place, arrays)
 
 
@@ -40,7 +40,7 @@ def save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     path.chmod(rights)
 
 
-def check_ending(path: Path, layout: str) -> None:
+def check_layout_ending(path: Path, layout: str) -> None:
     """Raises ValueError unless a path can be that of a file in a layout."""
     endings = ('.safetensors', '.h5') if layout == 'keras' else ('.safetensors',)
     if path.suffix not in endings or path.name.endswith('.weights.h5'):
