@@ -2,13 +2,14 @@
 #   make quickstart                  train on handwritten digits
 #   make test                        lint and the tests (PYTHON=python3.13 for another Python)
 #   make test-all                    the slow tests too (full-size networks)
+#   make house                       print the folders of the package by floor
 
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv/$(VERSION)
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test test-all lint format clean
+.PHONY: quickstart test test-all lint format house clean
 
 quickstart: $(VENV)/run
 	$(RUN) -m inception_jax train --config configs/quickstart.py --workdir runs/quickstart
@@ -26,6 +27,9 @@ lint: $(VENV)/dev
 format: $(VENV)/dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+house: $(VENV)/run
+	$(RUN) tests/helpers/house.py
 
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache

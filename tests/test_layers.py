@@ -1,180 +1,133 @@
-"""A file imports only from lower layers, and some packages in one place only."""
+"""The layout: who may import whom, and which folder alone may import a package."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
+from helpers.house import (
+    PACKAGE,
+    arrows_between_files,
+    arrows_between_rooms,
+    floors,
+    imported_names,
+    room_of,
+    source_files,
+)
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / 'inception_jax'
+ROOT = PACKAGE.parent
 
-LAYERS = {
-    'networks': 0,
-    'version': 0,
-    'classifier': 1,
-    'fast': 1,
-    'arithmetic': 1,
-    'tiled': 1,
-    'pooling': 1,
-    'execution': 1,
-    'initializers': 1,
-    'recipe': 2,
-    'schedules': 2,
-    'by_block': 2,
-    'optimizers': 2,
-    'diagnostics': 2,
-    'losses': 2,
-    'metrics': 2,
-    'state': 2,
-    'steps': 2,
-    'probes': 2,
-    'curvature': 2,
-    'verdicts': 2,
-    'parallel': 3,
-    'stacks': 3,
-    'processes': 3,
-    'checkpoints': 3,
-    'logs': 3,
-    'signals': 3,
-    'workdirs': 3,
-    'data': 3,
-    'weights': 3,
-    'overrides': 4,
-    'settings': 4,
-    'programs': 4,
-    'applied': 4,
-    'trained': 4,
-    'annotations': 4,
-    'beginnings': 4,
-    'predict': 4,
-    'growing': 3,
-    'memory': 3,
-    'allocator': 3,
-    'convert': 4,
-    'prepare': 4,
-    'stops': 4,
-    'costs': 4,
-    'traffic': 4,
-    'roofline': 4,
-    'identity': 4,
-    'errors': 4,
-    'evaluation': 4,
-    'probabilities': 4,
-    'scores': 4,
-    'plots': 4,
-    'reports': 4,
-    'report': 4,
-    'observe': 4,
-    'resume': 4,
-    'train': 4,
-    'summaries': 4,
-    'members': 4,
-    'tables': 4,
-    'lockstep': 4,
-    'sweep': 4,
-    'speed': 4,
-    'history': 4,
-    'probe': 4,
-    'answers': 4,
-    'export': 4,
-    'studies': 5,
-    'paper_tables': 5,
-    'paper_rows': 5,
-    'commands': 5,
-    '__main__': 5,
+# A folder imports from the lines above it, never from its own line.
+LAYERS = (
+    ('__init__',),
+    ('networks', 'runtime'),
+    ('model', 'data'),
+    ('steps',),
+    ('stability', 'parallel'),
+    ('config', 'plots'),
+    ('runs', 'weights'),
+    ('training',),
+    ('lab', 'evaluation', 'speed'),
+    ('reports',),
+    ('commands',),
+    ('__main__',),
+)
+LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+
+# The folder that alone may import a package.
+HOME_OF = {
+    'flax.linen': 'model',
+    'orbax': 'runs',
+    'tensorboardX': 'runs',
+    'matplotlib': 'plots',
+    'plotly': 'reports',
+    'grain': 'data',
+    'tensorflow_datasets': 'data',
+    'cv2': 'data',
+    'simplejpeg': 'data',
+    'PIL': 'data',
+    'sklearn': 'data',
+    'absl': 'data',
+    'safetensors': 'weights',
+    'h5py': 'weights',
+    'tensorflow': 'weights',
+    'torch': 'weights',
+    'ml_collections': 'config',
+    'timm': None,
+    'keras': None,
 }
-
-# Packages that stand in few places, by the files that may import them.
-CONFINED = {
-    'flax.linen': {'classifier'},
-    'orbax': {'checkpoints'},
-    'matplotlib': {'plots'},
-    'plotly': {'reports'},
-    'tensorboardX': {'logs'},
-    'grain': {'data'},
-    'tensorflow_datasets': {'data'},
-    'cv2': {'data'},
-    'simplejpeg': {'data'},
-    'PIL': {'data'},
-    'sklearn': {'data'},
-    'absl': {'data'},
-    'h5py': {'weights'},
-    'safetensors': {'weights'},
-    'ml_collections': {'commands'},
-    'tensorflow': {'weights'},
-    'torch': {'weights', 'speed'},
-    'timm': {'speed'},
-    'keras': {'speed'},
-}
-
-BARE = {'jax', 'numpy', 'flax', 'optax'}
+WITHOUT_JAX = {'networks': {'jax', 'numpy', 'flax', 'optax'}}
 
 
-def imports(source):
-    """Yields the dotted names that a file imports."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f'{node.module}.{alias.name}' for alias in node.names)
-
-
-def part(path):
-    """Returns the file or folder of the package that a path lies in."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
-
-
-def faults(name, source):
-    """Lists what a file of the part `name` imports from above, or out of place."""
-    found = []
-    for imported in imports(source):
-        head, _, rest = imported.partition('.')
-        target = rest.split('.')[0]
-        if head == 'inception_jax' and LAYERS.get(target, 0) > LAYERS[name]:
-            found.append(f'{name} (L{LAYERS[name]}) imports {target}')
-        for package, places in CONFINED.items():
-            if f'{imported}.'.startswith(f'{package}.') and name not in places:
-                found.append(f'{name} imports {package}')
-        if LAYERS[name] == 0 and head in BARE:
-            found.append(f'{name} (L0) imports {head}')
-    return found
-
-
-def files():
-    return [p for p in sorted(PACKAGE.rglob('*.py')) if p != PACKAGE / '__init__.py']
-
-
-@pytest.mark.parametrize('path', files(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_file_imports_only_from_lower_layers(path):
-    assert faults(part(path), path.read_text()) == []
+def faults(room: str, source: str) -> list[str]:
+    """Lists the imports of a file in `room` that break a rule."""
+    broken = []
+    for name in imported_names(source):
+        package, _, rest = name.partition('.')
+        target = rest.partition('.')[0]
+        if package == 'inception_jax' and target in LAYER_OF and target != room:
+            if LAYER_OF[target] >= LAYER_OF[room]:
+                broken.append(f'{room} imports {target}')
+        for confined, home in HOME_OF.items():
+            if f'{name}.'.startswith(f'{confined}.') and room != home:
+                broken.append(f'{room} imports {confined}, which belongs to {home}')
+        if package in WITHOUT_JAX.get(room, ()):
+            broken.append(f'{room} imports {package}')
+    return broken
 
 
 @pytest.mark.parametrize(
-    ('name', 'line'),
+    'path', source_files(), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_a_file_imports_only_from_the_layers_above(path):
+    assert faults(room_of(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ('room', 'line'),
     [
         ('networks', 'from inception_jax.model.classifier import Classifier'),
         ('networks', 'import jax.numpy as jnp'),
-        ('steps', 'from inception_jax.data import augment'),
         ('steps', 'from inception_jax import parallel'),
+        ('lab', 'from inception_jax.evaluation import scores'),
         ('data', 'from inception_jax.training.loop import train'),
-        ('train', 'from flax import linen as nn'),
-        ('state', 'import orbax.checkpoint as ocp'),
-        ('settings', 'from ml_collections import ConfigDict'),
+        ('training', 'from flax import linen as nn'),
+        ('steps', 'import orbax.checkpoint as ocp'),
+        ('commands', 'from ml_collections import ConfigDict'),
         ('data', 'import tensorflow as tf'),
-        ('train', 'import keras'),
+        ('speed', 'import keras'),
     ],
 )
-def test_an_import_from_above_is_found(name, line):
-    assert faults(name, line)
+def test_an_import_that_breaks_a_rule_is_found(room, line):
+    assert faults(room, line)
 
 
-def test_every_file_has_its_layer_and_its_first_line():
-    assert {part(path) for path in files()} == set(LAYERS)
-    for path in files():
+def test_every_room_has_its_layer_and_every_file_its_first_line():
+    assert set(arrows_between_rooms()) == set(LAYER_OF)
+    for path in source_files():
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_the_house_is_small_and_no_room_or_file_imports_in_a_circle():
+    assert len(LAYER_OF) <= 22
+    assert max(floors(arrows_between_rooms()).values()) <= 12
+    assert graphlib.TopologicalSorter(arrows_between_files()).prepare() is None
+
+
+def test_nothing_lies_loose_in_the_package():
+    assert {path.name for path in PACKAGE.glob('*.py')} == {
+        '__init__.py',
+        '__main__.py',
+    }
 
 
 def test_configs_import_only_ml_collections():
     for path in (ROOT / 'configs').glob('*.py'):
-        heads = {name.split('.')[0] for name in imports(path.read_text())}
-        assert heads == {'ml_collections'}, path
+        packages = {n.partition('.')[0] for n in imported_names(path.read_text())}
+        assert packages == {'ml_collections'}, path
+
+
+def test_tests_import_no_tests():
+    for path in Path(__file__).parent.rglob('*.py'):
+        names = [n for n in imported_names(path.read_text()) if n.startswith('test_')]
+        assert names == [], path

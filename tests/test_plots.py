@@ -30,7 +30,9 @@ def texts(path):
 
 def test_the_picture_of_a_workdir_is_drawn(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run', Fate('diverged', 70))
-    plots.curves(read_records(folder), tmp_path / 'curves.png', title='made up')
+    plots.draw_run_curves(
+        read_records(folder), tmp_path / 'curves.png', title='made up'
+    )
     assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
 

@@ -1,1 +1,1 @@
-"""Images from a source to batches (pipeline), and their distortion (augment)."""
+"""Images from a source to batches of crops."""

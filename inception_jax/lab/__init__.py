@@ -1,0 +1,1 @@
+"""Experiments on runs: sweeps, forks, replays and probes."""

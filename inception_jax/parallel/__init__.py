@@ -1,0 +1,1 @@
+"""Devices, shardings, and steps compiled over several devices."""

@@ -178,3 +178,43 @@ def _fitting(width: float, names: Iterable[str]) -> int:
     """Returns how many columns of such labels fit into a width in inches."""
     lengths = [len(name) for name in names]
     return max(1, min(4, len(lengths), int(width / (LETTER * max(lengths) + 0.45))))
+
+
+RUN_COLOURS = {'train': '#9aa5b1', 'evaluation': '#c0392b'}
+
+
+RUN_LABELS = {
+    'train': 'training batches',
+    'evaluation': 'evaluation, averaged parameters',
+}
+
+
+def draw_run_curves(records: list[dict], path: Path, *, title: str) -> None:
+    """Draws top-1 error, in percent, and cross-entropy against the epoch as a PNG."""
+    figure = Figure(figsize=(9, 3.8), layout='constrained')
+    panels = figure.subplots(1, 2)
+    for panel, name, label in zip(
+        panels,
+        ('top_1_error', 'cross_entropy'),
+        ('top-1 error, %', 'cross-entropy, nats'),
+        strict=True,
+    ):
+        for split in RUN_LABELS:
+            rows = [r for r in records if r['split'] == split]
+            panel.plot(
+                [row['epoch'] for row in rows],
+                [math.nan if row[name] is None else row[name] for row in rows],
+                color=RUN_COLOURS[split],
+                linewidth=2 if split == 'evaluation' else 1,
+                marker='o' if split == 'evaluation' and len(rows) <= 40 else None,
+                markersize=4,
+                label=RUN_LABELS[split],
+            )
+        panel.set_xlabel('epoch')
+        panel.set_ylabel(label)
+        panel.set_yscale('log') if name == 'cross_entropy' else panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
+        panel.spines[['top', 'right']].set_visible(False)
+    panels[1].legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)

@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from inception_jax.evaluation.scores import Score
 from inception_jax.plots.palette import RAMP
 from inception_jax.plots.style import PAGE, figure_sheet, save_figure, styled
 
-Rows = Mapping[str, tuple[float | None, Sequence[Score]]]
+
+class Measurement(Protocol):
+    """An error in percent with the ends of its confidence interval."""
+
+    error: float
+    low: float
+    high: float
+
+
+Rows = Mapping[str, tuple[float | None, Sequence[Measurement]]]
 
 
 def draw_paper_table(panels: Mapping[str, Rows], stem: Path) -> list[Path]:

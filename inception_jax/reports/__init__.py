@@ -1,1 +1,1 @@
-"""The parts of a report: what is on disk, values to draw, words, the page."""
+"""Reports of runs and sweeps: tables, sentences, figures and one HTML page."""

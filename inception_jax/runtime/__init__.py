@@ -1,0 +1,1 @@
+"""The process: files, messages, memory, signals, other processes, flags of XLA."""

@@ -1,1 +1,1 @@
-"""How fast the parts are on the machine at hand."""
+"""Measured speed, costs of compiled programs, and rooflines."""

@@ -1,0 +1,1 @@
+"""One run, from preparation over the training loop to its summary."""

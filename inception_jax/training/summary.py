@@ -22,7 +22,7 @@ def write_summary(p: PreparedRun, outcome: Outcome) -> str:
     outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
-    plots.curves(records, p.workdir / 'curves.png', title=p.network.name)
+    plots.draw_run_curves(records, p.workdir / 'curves.png', title=p.network.name)
     write_json(
         p.workdir / 'verdict.json',
         {

@@ -1,1 +1,1 @@
-"""Weights of others: {name: array} in their layouts to our variables and back."""
+"""Weight files, and conversion from and to the layouts of other libraries."""

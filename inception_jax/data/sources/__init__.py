@@ -1,0 +1,1 @@
+"""Data sources: TFDS, class folders, flat folders with labels, arrays."""

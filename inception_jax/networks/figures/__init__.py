@@ -1,0 +1,1 @@
+"""Figures of networks as SVG, in the style of the paper."""

@@ -1,1 +1,1 @@
-"""Files of weights, read without trusting them; what a file is, its bytes tell."""
+"""Readers and writers of file formats: safetensors, HDF5, PyTorch, TensorFlow."""

@@ -1,0 +1,1 @@
+"""The layouts of other libraries, a file each."""
