@@ -64,10 +64,9 @@ def faults(room: str, source: str) -> list[str]:
     broken = []
     for name in imported_names(source):
         package, _, rest = name.partition('.')
-        target = rest.partition('.')[0]
-        if package == 'inception_jax' and target in LAYER_OF and target != room:
-            if LAYER_OF[target] >= LAYER_OF[room]:
-                broken.append(f'{room} imports {target}')
+        target = rest.partition('.')[0] if package == 'inception_jax' else room
+        if target != room and LAYER_OF.get(target, 0) >= LAYER_OF[room]:
+            broken.append(f'{room} imports {target}')
         for confined, home in HOME_OF.items():
             if f'{name}.'.startswith(f'{confined}.') and room != home:
                 broken.append(f'{room} imports {confined}, which belongs to {home}')
