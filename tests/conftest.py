@@ -15,6 +15,8 @@ from inception_jax.runtime import xla_flags
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 xla_flags.add_flags(os.environ)
 
+pytest.register_assert_rewrite('helpers')
+
 # What one test has compiled no other compiles again, in whichever process it runs.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     CACHE = tempfile.TemporaryDirectory()

@@ -5,7 +5,7 @@ Needs     pip install torch torchvision timm facenet-pytorch, in one of its own
 Writes    tests/golden/{timm_v4,timm_v2,torchvision_v3,facenet_pytorch_v1}.npz
 
 Each holds, by the name of a module, some values of what it gives (`values.sample`), and
-`names` and `versions`. Ours must give the same (tests/test_weights.py).
+`names` and `versions`. Ours must give the same (tests/weights/test_layouts.py).
 """
 
 import importlib.metadata

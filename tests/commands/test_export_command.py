@@ -1,0 +1,88 @@
+"""export as a user runs it, and the lines of docs/weights.md that run its file."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.paths import ROOT
+from helpers.training import arguments
+
+from inception_jax.__main__ import main
+from inception_jax.data.augment import to_range
+from inception_jax.model.classifier import Classifier
+from inception_jax.training.states import trained_run
+
+GUIDE = (ROOT / 'docs/weights.md').read_text()
+(LOADER,) = [
+    text
+    for text in re.findall(r'```python\n(.*?)```', GUIDE, re.S)
+    if 'jax.export' in text
+]
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    changes = {'run__epochs': 1, 'hparams__residual_scale': 0.3}
+    assert main(arguments(folder, **changes)) == 0
+    return folder
+
+
+def export(workdir, path, *options):
+    return main(['export', f'--workdir={workdir}', str(path), *options])
+
+
+@pytest.mark.parametrize('options', [[], ['--fold']])
+def test_the_lines_of_the_guide_run_the_program(options, workdir, tmp_path):
+    assert export(workdir, tmp_path / 'v4.npz', *options) == 0
+    images = np.random.default_rng(0).integers(256, size=(3, 16, 16, 3), dtype='uint8')
+    np.save(tmp_path / 'images.npy', images)
+    zeros = 'np.zeros((3, 299, 299, 3), np.uint8)'
+    lines = LOADER.replace(zeros, "np.load('images.npy')")
+    assert lines != LOADER
+    check = "import sys\nassert 'inception_jax' not in sys.modules\n"
+    script = f"{lines}\n{check}np.save('logits.npy', logits)\n"
+    # Isolated, it finds no package in this folder.
+    subprocess.run([sys.executable, '-I', '-c', script], cwd=tmp_path, check=True)
+    one = trained_run(workdir)
+    wanted = Classifier(one.network, 0.9).apply(
+        one.variables,
+        to_range(images, one.network.pixel_range),
+        train=False,
+        residual_scale=one.scales,
+    )
+    largest = float(abs(wanted.logits).max())
+    found = np.load(tmp_path / 'logits.npy')
+    np.testing.assert_allclose(found, wanted.logits, atol=1e-5 * largest)
+
+
+def test_the_file_says_what_it_is(workdir, tmp_path, capsys):
+    path = tmp_path / 'net.npz'
+    assert export(workdir, path, '--platforms=cpu', '--pixels=float32') == 0
+    printed = capsys.readouterr().out
+    assert 'images    float32 [b, 16, 16, 3], -1 to 1' in printed
+    with np.load(path) as file:
+        about = json.loads(str(file['about']))
+    assert about['class_names'] == ['0', '1', '2', '3']
+    assert about['residual_scales'] == pytest.approx([0.3, 0.3])
+    assert (about['platforms'], about['step']) == (['cpu'], 8)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'message'),
+    [
+        ('net.bin', [], 'net.bin is no file of a program; expected FILE.npz'),
+        ('net.npz', ['--fold', '--scale-input'], 'a folded network holds its'),
+        ('net.npz', ['--platforms=abacus'], 'platforms abacus; expected one or more'),
+        ('there.npz', [], 'there.npz is there already'),
+    ],
+)
+def test_a_mistake_is_one_line(name, options, message, workdir, tmp_path, capsys):
+    (tmp_path / 'there.npz').touch()
+    assert export(workdir, tmp_path / name, *options) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count('\n') == 1

@@ -1,0 +1,93 @@
+"""From config files to values, and what is said where they are wrong."""
+
+import re
+
+import pytest
+from helpers.configs import config
+from helpers.paths import CONFIGS
+
+from inception_jax.config.experiment import experiment
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+def test_every_config_is_an_experiment_with_a_head(path):
+    assert experiment(config(path.stem)).network.name.startswith('inception')
+    head = path.read_text().split('"""')[1]
+    for word in ('Source', 'Command', 'Cost', 'Expected'):
+        assert f'\n{word} ' in head
+    assert f'configs/{path.name}' in head
+
+
+@pytest.mark.parametrize(
+    ('name', 'epochs'),
+    [
+        ('inception_v3', 200),
+        ('inception_v4', 160),
+        ('inception_resnet_v1', 200),
+        ('inception_resnet_v2', 160),
+    ],
+)
+def test_the_papers_recipe(name, epochs):
+    chosen = experiment(config(f'imagenet_{name}'))
+    assert chosen.network.name == name
+    assert (chosen.run.batch_size, chosen.run.epochs) == (20 * 32, epochs)
+    assert chosen.recipe.optimizer == 'rmsprop'
+    expected = {
+        'learning_rate': 0.045,
+        'decay_rate': 0.94,
+        'decay_epochs': 2.0,
+        'rms_decay': 0.9,
+        'rms_epsilon': 1.0,
+        'ema_decay': 0.9999,
+    }
+    assert expected.items() <= chosen.hparams.items()
+
+
+def test_the_four_networks_have_one_recipe():
+    names = ('inception_v3', 'inception_v4', 'inception_resnet_v1')
+    expected = config('imagenet_inception_resnet_v2')
+    for name in names:
+        given = config(f'imagenet_{name}')
+        given['network']['name'] = expected['network']['name']
+        given['run']['epochs'] = expected['run']['epochs']
+        assert given == expected, name
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'run': {'epoch': 3}}, 'did you mean config.run.epochs?'),
+        ({'recipe': {'optimiser': 'x'}}, 'did you mean config.recipe.optimizer?'),
+        ({'network': {'input_sise': 75}}, 'did you mean config.network.input_size?'),
+        ({'run': {'epochs': 'ten'}}, "config.run.epochs is 'ten'; expected float"),
+        ({'run': {'batch_size': 3.5}}, 'config.run.batch_size is 3.5; expected int'),
+        (
+            {'hparams': {'residual_scale': 'abc'}},
+            "is 'abc'; expected float or list of float or float by name or None",
+        ),
+        ({'run': {'batch_size': 0}}, 'must be finite and greater than 0'),
+        ({'recipe': {'clip': 1}}, 'config.recipe.clip is 1; expected bool'),
+        (
+            {'data': {'area': (0.5,)}},
+            'config.data.area is (0.5,); expected list of 2 float',
+        ),
+        ({'data': {'area': (0.9, 0.5)}}, 'the smaller number first'),
+        ({'network': {'crop_fraction': 1.5}}, 'crop_fraction is 1.5'),
+        ({'network': {'width': {'d': 2.0}}}, "no stage 'd'"),
+        ({'network': {'auxiliary': True}}, 'no auxiliary head to keep'),
+    ],
+)
+def test_a_mistake_is_named_with_its_repair(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        experiment(config(**changes))
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_field_and_a_missing_section_are_named():
+    given = config()
+    del given['hparams']['momentum']
+    with pytest.raises(ValueError, match=r'lacks config\.hparams\.momentum'):
+        experiment(given)
+    del given['hparams']
+    with pytest.raises(ValueError, match=r'lacks config\.hparams;'):
+        experiment(given)

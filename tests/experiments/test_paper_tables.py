@@ -1,0 +1,245 @@
+"""Tables 2 to 5: ours beside the paper's, from files, from runs, and from a sweep."""
+
+import csv
+import dataclasses
+import importlib
+
+import numpy as np
+import pytest
+from helpers.training import TINY, arguments
+
+from experiments import paper_tables, table_2, table_3, table_4, table_5
+from experiments.paper_rows import Row, Table
+from inception_jax.__main__ import main
+from inception_jax.evaluation import probabilities
+from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.networks import NETWORKS
+from inception_jax.networks.network import fingerprint
+
+MODULES = {2: table_2, 3: table_3, 4: table_4, 5: table_5}
+
+
+def mark(network):
+    if network not in NETWORKS:
+        return 'own'
+    return fingerprint(dataclasses.replace(NETWORKS[network], classes=10))
+
+
+def of(network, right, *, crops=144, images=20, seed=0):
+    """Returns probabilities of a network that is right about the first images."""
+    labels = np.arange(images, dtype=np.int32) % 10
+    answers = np.where(np.arange(images) < right, labels, (labels + 1) % 10)
+    softmax = np.full((images, 10), 0.01, np.float32)
+    softmax[np.arange(images), answers] = 0.91
+    about = {
+        'network': network,
+        'crops': crops,
+        'seed': seed,
+        'fingerprint': mark(network),
+        'source': 'tfds:imagenet2012',
+        'split': 'validation',
+        'classes': [*'0123456789'],
+    }
+    ids = np.array([f'val_{i + 1:03}.JPEG' for i in range(images)])
+    return Probabilities(ids, labels, softmax, about)
+
+
+def made(number, *options):
+    module = importlib.import_module(f'experiments.table_{number}')
+    return paper_tables.run(module, module.TABLE, [*map(str, options)])
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(name, *args, **kwargs):
+        path = tmp_path / f'{name}.npz'
+        probabilities.save_probabilities(path, of(*args, **kwargs))
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize('number', MODULES)
+def test_the_tables_are_the_papers(number):
+    table = MODULES[number].TABLE
+    assert (table.number, table.images) == (number, 48_238 if number == 2 else 50_000)
+    assert table.crops == {2: 1, 3: 12, 4: 144, 5: 144}[number]
+    # Of every table the sums of the columns, as the paper prints them.
+    sums = {2: (107.6, 28.8), 3: (98.4, 23.2), 4: (92.6, 20.6), 5: (33.8, 10.3)}
+    for column, total in zip(('top_1', 'top_5'), sums[number], strict=True):
+        errors = [getattr(row, column) for row in table.rows]
+        assert sum(filter(None, errors)) == pytest.approx(total)
+    assert f'--crops {table.crops}`' in MODULES[number].__doc__
+
+
+def test_a_table_has_the_papers_errors_and_ours(write, tmp_path, capsys):
+    files = [
+        write('v4', 'inception_v4', 15),
+        write('v3', 'inception_v3', 10),
+        write('v3b', 'inception_v3', 12, seed=1),
+        write('mine', 'my_net', 20),
+    ]
+    assert made(4, *files, f'--output={tmp_path}') == 0
+    assert capsys.readouterr().err == ''
+    lines = (tmp_path / 'table.md').read_text().splitlines()
+    assert lines[0] == ('# Table 4: errors of one network by 144 crops of each image')
+    assert (
+        '144 crops of 20 images of tfds:imagenet2012 validation; the paper' in lines[2]
+    )
+    cells = {line.split(' | ')[0].strip('| '): line.split(' | ')[1:] for line in lines}
+    assert cells['Inception-v3'][:3] == ['2', '18.9', '45.00 (40.00 to 50.00)']
+    assert cells['Inception-v4'][:3] == ['1', '17.7', '25.00 (11.19 to 46.87)']
+    assert cells['ResNet-152 (dense)'][:3] == ['-', '19.4', '-']
+    assert cells['my_net'][:3] == ['1', '-', '0.00 (0.00 to 16.11)']
+    assert 'From the least top-1 error on, here: Inception-v4, Inception-v3.' in lines
+    assert any(
+        line.endswith('in the paper: Inception-v4, Inception-v3.') for line in lines
+    )
+    assert (tmp_path / 'table.png').read_bytes().startswith(b'\x89PNG')
+    with (tmp_path / 'table.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    errors = [r['top_1_error'] for r in rows if r['row'] == 'Inception-v3']
+    assert [float(error) for error in errors] == [50.0, 40.0]
+
+
+def test_an_ensemble_takes_as_many_as_the_paper_or_as_there_are(write, tmp_path):
+    files = [
+        write(f'r{i}', 'inception_resnet_v2', right, seed=i)
+        for i, right in enumerate((20, 20, 10, 0))
+    ]
+    files.append(write('v4', 'inception_v4', 20))
+    assert made(5, *files, f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    # The fourth of a kind, which is always wrong, is not in it.
+    assert '| 1 inception_v4 + 3 inception_resnet_v2 | 16.5 | 0.00 (' in text
+    assert '| 0 | 17.3 | - | 3.6 | - |' in text
+    assert 'x 3: 12.50 points of top-1 error below the mean of its 4 members' in text
+
+
+def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
+    assert made(5, write('v4', 'inception_v4', 20), f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    assert '| 1 inception_v4 + 0 inception_resnet_v2 | 16.5 | - |' in text
+
+
+def test_relatives_have_a_star(tmp_path):
+    found = of('inception_v4', 20)
+    found.about['fingerprint'] = 'another'
+    probabilities.save_probabilities(tmp_path / 'v4.npz', found)
+    assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    assert '| Inception-v4 | 1* | 17.7 |' in text
+    assert 'A star marks relatives of the networks' in text
+
+
+def test_excluded_images_do_not_count(write, tmp_path):
+    out = tmp_path / 'out.txt'
+    out.write_text('\n'.join(map(str, range(11, 21))))
+    one = write('v4', 'inception_v4', 10, crops=1)
+    assert made(2, one, f'--exclude={out}', f'--output={tmp_path}') == 0
+    text = (tmp_path / 'table.md').read_text()
+    assert '1 crop of 10 images' in text
+    assert '| Inception-v4 | 1 | 20.0 | 0.00 (' in text
+
+
+@pytest.mark.parametrize(
+    ('number', 'changes', 'message'),
+    [
+        (
+            4,
+            {},
+            'is of 12 crops, and Table 4 is made of single networks with 144; give',
+        ),
+        (3, {'images': 10}, 'file 2 are of other ids'),
+    ],
+)
+def test_a_file_that_does_not_belong_is_refused(
+    number, changes, message, write, tmp_path, capsys
+):
+    files = [
+        write('one', 'inception_v3', 1, crops=12),
+        write('two', 'inception_v4', 1, crops=12, **changes),
+    ]
+    assert made(number, *files, f'--output={tmp_path / "out"}') == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count('\n') == 1
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_named_twice_is_refused(write, tmp_path, capsys):
+    one = write('v4', 'inception_v4', 1)
+    other = tmp_path / 'copy.npz'
+    other.write_bytes(one.read_bytes())
+    assert made(5, one, other) == 2
+    assert f'{other} and {one} are the same; name it once' in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_or_left_out_is_one_line(write, tmp_path, capsys):
+    one, out = write('v4', 'inception_v4', 1), tmp_path / 'out.txt'
+    out.write_text('77')
+    assert made(4, one, f'--output={one}') == 2
+    assert 'cannot write to' in capsys.readouterr().err
+    assert made(4, one, f'--exclude={out}', f'--output={tmp_path}') == 1
+    printed = capsys.readouterr().err
+    assert '1 of 1 images to leave out are not there' in printed
+    assert printed.count('\n') == 1
+
+
+def test_images_are_those_of_the_run_or_of_a_scale(write, capsys):
+    assert made(4, write('v4', 'inception_v4', 1), '--source=digits') == 2
+    assert '--source belongs to --scale' in capsys.readouterr().err
+
+
+def test_an_ensemble_is_not_a_network(write, tmp_path, capsys):
+    both = [probabilities.load_probabilities(write(n, 'inception_v4', 1)) for n in 'ab']
+    probabilities.save_probabilities(
+        tmp_path / 'mean.npz', probabilities.ensemble(both)
+    )
+    assert made(4, tmp_path / 'mean.npz') == 2
+    assert (
+        'is of an ensemble, and Table 4 is made of single networks'
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize('options', [(), ('x.npz', '--scale=laptop')])
+def test_a_table_is_of_files_or_of_a_scale(options, capsys):
+    assert made(2, *options) == 2
+    assert 'or --scale laptop' in capsys.readouterr().err
+
+
+def test_runs_and_sweeps_are_evaluated(tmp_path, monkeypatch):
+    rows = (Row('mine', {'tiny': 1}, 20.0, 5.0),)
+    monkeypatch.setattr(table_2, 'TABLE', Table(2, 1, 64, rows))
+    run = tmp_path / 'run'
+    assert main(arguments(run, run__epochs=2)) == 0
+    sweep = ['sweep', *arguments(tmp_path / 'sweep', run__epochs=1)[1:]]
+    assert main([*sweep, '--grid=seed=0,1']) == 0
+    out = tmp_path / 'out'
+    assert made(2, run, tmp_path / 'sweep', f'--output={out}') == 0
+    assert '| mine | 3 | 20.0 | ' in (out / 'table.md').read_text()
+    assert (run / 'probabilities-1.npz').exists()
+
+
+def test_the_small_networks_are_trained_once(tmp_path, monkeypatch, capsys):
+    small = dataclasses.replace(
+        paper_tables.LAPTOP,
+        config='quickstart.py',
+        changes=TINY | {'run.epochs': 1},
+        grids=('seed=0,1',),
+    )
+    monkeypatch.setattr(paper_tables, 'LAPTOP', small)
+    for number, table in ((2, table_2), (3, table_3)):
+        monkeypatch.setattr(
+            table, 'TABLE', table.TABLE._replace(rows=(Row('mine', {'tiny': 1}, 2, 1),))
+        )
+        options = ['--scale=laptop', '--source=synthetic:64/4']
+        out = tmp_path / str(number)
+        assert (
+            made(number, *options, f'--runs={tmp_path / "runs"}', f'--output={out}')
+            == 0
+        )
+        assert '| mine | 2 | 2.0 | ' in (out / 'table.md').read_text()
+        trained = capsys.readouterr().out.count('alive, step')
+        assert trained == (2 if number == 2 else 0)

@@ -1,0 +1,15 @@
+"""Config files as plain dictionaries."""
+
+import importlib.util
+
+from helpers.paths import CONFIGS
+
+
+def config(name='quickstart', **sections):
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = module.get_config().to_dict()
+    for section, fields in sections.items():
+        given[section] = given[section] | fields
+    return given

@@ -1,0 +1,84 @@
+"""Runs of a tiny network from the command line, and what they leave."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from helpers.paths import QUICKSTART, ROOT
+
+TINY = {
+    'network.name': 'helpers.tiny:NET',
+    'network.input_size': 16,
+    'network.width': 1.0,
+    'network.depth': 1.0,
+    'data.source': 'synthetic:64/4',
+    'data.workers': 0,
+    'run.batch_size': 8,
+    'run.epochs': 12,
+    'run.log_every_steps': 5,
+    'run.evaluate_every_epochs': 4,
+    'run.checkpoint_every_epochs': 2,
+    'run.diagnose_every_steps': 10,
+}
+
+
+def arguments(workdir, config=QUICKSTART, **changes):
+    fields = TINY | {name.replace('__', '.'): value for name, value in changes.items()}
+    return [
+        'train',
+        f'--config={config}',
+        f'--workdir={workdir}',
+        *(f'--config.{name}={value}' for name, value in fields.items()),
+    ]
+
+
+def records(workdir):
+    """Returns the records of a run without what a clock says."""
+    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+    clocks = ('images_per_second', 'seconds_left')
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in clocks} for line in lines
+    ]
+
+
+def last_state(workdir):
+    """Returns the arrays of the newest checkpoint, by path."""
+    with ocp.CheckpointManager((workdir / 'checkpoints').absolute()) as manager:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore())
+        state = manager.restore(manager.latest_step(), args=args).state
+
+    def bits(x):
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(x) if is_key else x)
+
+    return jax.tree.map(bits, state)
+
+
+def environment():
+    """Returns the environment of a process of its own."""
+    return os.environ | {
+        'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
+        'PYTHONUNBUFFERED': '1',
+        'JAX_NUM_CPU_DEVICES': '4',
+    }
+
+
+def apart(command, line=None, number=None):
+    """Runs a command in a process of its own; sends a signal when a line comes."""
+    with subprocess.Popen(
+        [sys.executable, '-m', 'inception_jax', *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    ) as process:
+        seen = []
+        for text in process.stdout:
+            seen.append(text)
+            if line and text.startswith(line):
+                process.send_signal(number)
+    return process.returncode, ''.join(seen)

@@ -1,0 +1,167 @@
+"""Pictures for papers: their files, and what stands in them."""
+
+import re
+
+import numpy as np
+import pytest
+from helpers import fake_runs
+from helpers.fake_runs import Fate
+
+from inception_jax import plots
+from inception_jax.plots import grouping, palette, quantities, series
+from inception_jax.plots.blocks import edges
+from inception_jax.plots.curves import Line
+from inception_jax.plots.series import Curve
+from inception_jax.reports import sentences
+from inception_jax.reports.figures import draw_figures
+from inception_jax.reports.study import read_study
+from inception_jax.reports.table import table_rows
+from inception_jax.runs.records import read_records
+
+
+def texts(path):
+    """Returns the texts of an SVG; matplotlib leaves each as a comment."""
+    return [
+        line.strip()
+        for text in re.findall(r'<!--(.*?)-->', path.read_text(), re.S)
+        for line in text.splitlines()
+    ]
+
+
+def test_the_picture_of_a_workdir_is_drawn(tmp_path):
+    folder = fake_runs.write_run(tmp_path / 'run', Fate('diverged', 70))
+    plots.draw_run_curves(
+        read_records(folder), tmp_path / 'curves.png', title='made up'
+    )
+    assert (tmp_path / 'curves.png').stat().st_size > 10_000
+
+
+def test_a_stability_map_names_verdicts_and_steps(tmp_path):
+    table = [
+        {'scale': 0.1, 'verdict': 'alive', 'step': None},
+        {'scale': 1.0, 'verdict': 'dead', 'step': 1200},
+        {'scale': 1.0, 'verdict': 'failed', 'step': None},
+    ]
+    grid = grouping.group_by_map(table, 'scale', None)
+    fields = {'scale': 'residual scale'}
+    png, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
+    assert png.stat().st_size > 5_000
+    found = texts(svg)
+    assert {'residual scale', '0.1', '1', 'dead 1,200', 'failed', 'alive'} <= set(found)
+    for verdict in ('alive', 'dead'):
+        assert palette.VERDICTS[verdict][0] in svg.read_text()
+
+
+def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
+    dead = {'verdict': 'dead', 'step': 5}
+    table = [{'initializer': name, 'seed': 0} | dead for name in ('he', 'lecun')]
+    grid = grouping.group_by_map(table, None, None)
+    fields = {'initializer': 'initializer', 'seed': 'seed'}
+    _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
+    assert {'he', 'lecun', 'dead 5'} <= set(texts(svg))
+
+
+def test_a_crowded_cell_is_told_in_sum(tmp_path):
+    table = [{'verdict': 'dead', 'step': 5}] * 7 + [{'verdict': 'alive', 'step': None}]
+    grid = grouping.group_by_map(table, None, None)
+    _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields={})
+    assert {'7 dead', '1 alive'} <= set(texts(svg))
+
+
+def test_pictures_are_the_same_files_every_time(tmp_path):
+    curves = {('train', 'cross_entropy'): Curve([1, 2], [2.0, 1.5])}
+    drawn = {'cross_entropy': quantities.CURVES['cross_entropy']}
+    one = plots.panels(curves, drawn, tmp_path / 'one')
+    other = plots.panels(curves, drawn, tmp_path / 'other')
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
+
+
+def test_bands_have_a_panel_and_a_label_each(tmp_path):
+    band = series.bands([Curve([1, 2], [2.0, 3.0]), Curve([1, 2], [4.0, None])])
+    line = Line('#0072b2', band, deaths=[(2, 3.0)], origin=(1, 3.0))
+    groups = {'width 1': {'0.1': line}, 'width 2': {'0.1': line, '1': line}}
+    _, svg = plots.seed_band(
+        groups, quantities.CURVES['top_1_error'], tmp_path / 'spread', legend='scale'
+    )
+    found = texts(svg)
+    assert {'width 1', 'width 2', 'top-1 error, %', 'scale', 'step'} <= set(found)
+    assert (found.count('0.1'), found.count('top-1 error, %')) == (1, 1)
+
+
+@pytest.mark.parametrize('value', [None, 0.0])
+def test_what_is_never_above_zero_is_drawn_all_the_same(tmp_path, value):
+    curves = {('train', 'gradient_norm'): Curve([1, 2], [value, value])}
+    drawn = {'gradient_norm': quantities.CURVES['gradient_norm']}
+    assert plots.panels(curves, drawn, tmp_path / 'panels', step=1, what='dead')
+    heat = series.HeatMap(['a'], [5], [[value]])
+    norm = quantities.BLOCK_QUANTITIES['gradient_norm']
+    assert plots.heat_map(heat, norm, tmp_path / 'heat', title='none', step=1)
+
+
+def test_columns_of_a_heat_map_meet_midway():
+    np.testing.assert_array_equal(edges([10, 20, 40]), [5, 15, 30, 50])
+    np.testing.assert_array_equal(edges([7]), [6.5, 7.5])
+
+
+def test_a_heat_map_names_its_blocks(tmp_path):
+    heat = series.HeatMap(['stem', 'c_2'], [1, 2], [[0.0, 50.0], [None, 100.0]])
+    share = quantities.BLOCK_QUANTITIES['dead_channels']
+    _, svg = plots.heat_map(heat, share, tmp_path / 'heat', title='one', step=2)
+    assert {'stem', 'c_2', 'one', share.title, 'step'} <= set(texts(svg))
+
+
+def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
+    some = {'top_1_error': 'evaluation', 'dead_channels': 'train'}
+    monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
+    folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 2))
+    study = read_study([folder])
+    names = {
+        path.name
+        for path in draw_figures(study, table_rows(study), tmp_path / 'figures')
+    }
+    assert {'stability_map.svg', 'curves_dead_channels.png'} <= names
+    assert {
+        'heat_map_alive.svg',
+        'heat_map_dead.svg',
+        'heat_map_unfinished.svg',
+    } <= names
+    found = texts(tmp_path / 'figures' / 'curves_top_1_error.svg')
+    assert {'width 0.25 (448 filters)', 'width 1 (1,792 filters)'} <= set(found)
+    assert {'0.1', '1', 'top-1 error (evaluation), %'} <= set(found)
+    assert any(text.startswith('residual scale (median') for text in found)
+
+
+def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
+    some = {'dead_channels': 'train'}
+    monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
+    folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 1))
+    about = fake_runs.read_json(folder / 'sweep.json')
+    last = list(about['members'])[-1]
+    about['members'][last] |= {'hparams.learning_rate': 0.0045}
+    fake_runs.write_json(folder / 'sweep.json', about)
+    study = read_study([folder])
+    assert list(study.fields) == ['residual_scale', 'width', 'seed', 'change']
+    table = table_rows(study)
+    assert table[-1]['learning_rate'] == 0.0045
+    draw_figures(study, table, tmp_path / 'figures')
+    usual = texts(tmp_path / 'figures' / 'stability_map.svg')
+    assert usual.count('alive') == 1 + 5
+    changed = texts(tmp_path / 'figures' / 'stability_map_changes.svg')
+    assert {'learning rate 0.0045', 'none', 'change'} <= set(changed)
+    assert '0.1' not in changed
+    lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
+    assert {'learning rate 0.0045', 'none'} <= set(lines)
+    assert 'dead channels, last grid (training), %' in lines
+    assert sentences.summary(study, table).endswith('; 1 of 1 with another change.')
+
+
+def test_colours_are_ordered_where_values_are():
+    assert palette.colours([0.1, 1.0]) == palette.ramp(2)
+    assert palette.colours([None, 'he']) == list(palette.DISTINCT[:2])
+    assert palette.colours(list('abcdefgh')) == palette.ramp(8)
+
+
+def test_the_ramp_runs_from_end_to_end():
+    assert palette.ramp(1) == [palette.RAMP[0]]
+    assert palette.ramp(5) == list(palette.RAMP)
+    assert palette.ramp(2) == [palette.RAMP[0], palette.RAMP[-1]]

@@ -1,0 +1,48 @@
+"""Blocks with learning rates of their own."""
+
+import dataclasses
+
+import chex
+import jax
+import numpy as np
+import pytest
+from helpers.frozen import MOMENTUM, trained
+from helpers.steps import RECIPE
+from helpers.tiny import NET, PLAIN
+
+from inception_jax.steps.by_block import block_names, nearest_numbers
+
+FACTORS = {'trunk': 0.5, 'logits': 0.5}
+
+
+@pytest.mark.parametrize('recipe', [RECIPE, MOMENTUM], ids=['rmsprop', 'momentum'])
+def test_a_factor_of_all_is_one_of_the_learning_rate(recipe):
+    halved = dataclasses.replace(recipe, rate_factors=FACTORS)
+    _, one, _ = trained(halved, PLAIN, learning_rate=0.1)
+    _, other, _ = trained(recipe, PLAIN, learning_rate=0.05)
+    chex.assert_trees_all_close(one.params, other.params, rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_close(one.ema, other.ema, rtol=1e-6, atol=1e-6)
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+
+
+def test_a_factor_of_1_is_none():
+    same = dataclasses.replace(RECIPE, rate_factors={'trunk': 1, 'logits': 1.0})
+    (_, one, _), (_, other, _) = trained(same, PLAIN), trained(RECIPE, PLAIN)
+    chex.assert_trees_all_equal(one.params, other.params)
+
+
+def test_the_nearest_factor_of_a_block_counts():
+    numbers = {'trunk': 0.1, 'a': 0.2, 'a_1': 0.5}
+    factors = {'stem': 0.1, 'a_1': 0.5, 'a_2': 0.2}
+    assert nearest_numbers(NET, numbers) == factors
+    recipe = dataclasses.replace(MOMENTUM, rate_factors=numbers)
+    first, one, _ = trained(recipe, steps=1, learning_rate=1.0)
+    _, other, _ = trained(MOMENTUM, steps=1, learning_rate=1.0)
+    for name in block_names(NET):
+        factor = factors.get(name, 1.0)
+        expected = jax.tree.map(
+            lambda w, after, factor=factor: w + np.float32(factor) * (after - w),
+            first.params[name],
+            other.params[name],
+        )
+        chex.assert_trees_all_close(one.params[name], expected, rtol=1e-5, atol=1e-6)

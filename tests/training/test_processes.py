@@ -1,0 +1,221 @@
+"""One run on two processes of two devices each, killed and started again.
+
+On as many processes it has the bits of an undisturbed run. On one process with four
+devices it is equal up to rounding: sums over processes are taken in another order.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import chex
+import jax
+import pytest
+from helpers.images import images
+from helpers.training import arguments, environment, records
+
+from inception_jax.__main__ import main
+from inception_jax.runs import checkpoints
+from inception_jax.runs.workdir import lock_workdir
+from inception_jax.training import resume
+from inception_jax.training.states import open_run
+
+RUN = {
+    'run__epochs': 6,
+    'run__checkpoint_every_epochs': 1,
+    'run__log_every_steps': 2,
+    'hparams__learning_rate': 0.001,
+}
+
+
+class Two:
+    """Two processes with two devices each, and what they print."""
+
+    def __init__(self, workdir, **changes):
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        self.workdir = workdir
+        self.all = [
+            subprocess.Popen(
+                [
+                    *(sys.executable, '-m', 'inception_jax'),
+                    *arguments(workdir, **RUN | changes),
+                    f'--coordinator=127.0.0.1:{port}',
+                    f'--process-id={number}',
+                    '--num-processes=2',
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment() | {'JAX_NUM_CPU_DEVICES': '2'},
+            )
+            for number in range(2)
+        ]
+
+    def wait_for(self, records):
+        path = self.workdir / 'metrics.jsonl'
+        while not path.exists() or path.read_text().count('\n') < records:
+            assert all(process.poll() is None for process in self.all)
+            time.sleep(0.02)
+
+    def ended(self, within=120):
+        found = [process.communicate(timeout=within) for process in self.all]
+        return [p.returncode for p in self.all], found
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """Two processes, undisturbed."""
+    workdir = tmp_path_factory.mktemp('whole')
+    statuses, printed = Two(workdir).ended()
+    assert statuses == [0, 0], printed
+    assert 'step     48' in printed[0][0]
+    assert 'step' not in printed[1][0]
+    return workdir
+
+
+def state(workdir):
+    """Returns the newest state as this one process with four devices reads it."""
+    found, _ = resume.newest_state(open_run(workdir))
+    return dataclasses.replace(found, key=jax.random.key_data(found.key))
+
+
+def close(one, other):
+    """Compares runs to 1e-6: states and losses; a zero more or less is no rounding."""
+    pairs = zip(records(one), records(other), strict=True)
+    for a, b in ((a, b) for a, b in pairs if a['split'] != 'diagnostics'):
+        assert (a['split'], a['step']) == (b['split'], b['step'])
+        assert a['cross_entropy'] == pytest.approx(b['cross_entropy'], 1e-6, 1e-6)
+    chex.assert_trees_all_close(state(one), state(other), rtol=1e-6, atol=1e-6)
+
+
+def test_two_processes_are_one_with_as_many_devices(whole, tmp_path):
+    assert main(arguments(tmp_path, **RUN)) == 0
+    close(tmp_path, whole)
+    assert json.loads((whole / 'verdict.json').read_text())['steps_done'] == 48
+
+
+@pytest.mark.slow
+def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
+    whole, tmp_path
+):
+    two = Two(tmp_path / 'two')
+    two.wait_for(8)
+    two.all[1].kill()
+    begun = time.monotonic()
+    (first, second), printed = two.ended()
+    assert time.monotonic() - begun < 90
+    assert (first, second) in ((1, -signal.SIGKILL), (-signal.SIGABRT, -signal.SIGKILL))
+    said = ('process 0 of 2: it has lost another one', 'another task died')[first != 1]
+    assert said in printed[0][1]
+    two = Two(tmp_path / 'two')
+    two.wait_for(20)
+    for process in two.all:
+        process.kill()
+    assert two.ended()[0] == [-signal.SIGKILL] * 2
+    kept = checkpoints.checkpoint_steps(tmp_path / 'two' / 'checkpoints')
+    assert 8 <= max(kept) < 48
+    shutil.copytree(tmp_path / 'two', tmp_path / 'one')
+    assert Two(tmp_path / 'two').ended()[0] == [0, 0]
+    assert records(tmp_path / 'two') == records(whole)
+    chex.assert_trees_all_equal(state(tmp_path / 'two'), state(whole))
+    assert main(arguments(tmp_path / 'one', **RUN)) == 0
+    close(tmp_path / 'one', whole)
+
+
+@pytest.mark.slow
+def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
+    images(tmp_path / 'data')
+    lost = tmp_path / 'data' / 'train' / '2' / '5.png'
+    content = lost.read_bytes()
+    rarely = {'run__checkpoint_every_epochs': 2, 'run__evaluate_every_epochs': 10}
+    source = {'data__source': f'folder:{tmp_path / "data"}'}
+    changes = source | rarely | {'run__epochs': 20}
+    whole, workdir = tmp_path / 'whole', tmp_path / 'run'
+    assert Two(whole, **changes).ended()[0] == [0, 0]
+    two = Two(workdir, **changes)
+    two.wait_for(7)
+    lost.write_bytes(b'')
+    statuses, printed = two.ended()
+    assert 1 in statuses
+    assert set(statuses) <= {1, -signal.SIGABRT}
+    assert any('cannot decode image 2/5.png' in text for _, text in printed)
+    lost.write_bytes(content)
+    assert 8 <= max(checkpoints.checkpoint_steps(workdir / 'checkpoints')) < 80
+    assert Two(workdir, **changes).ended()[0] == [0, 0]
+    assert records(workdir) == records(whole)
+    chex.assert_trees_all_equal(state(workdir), state(whole))
+
+
+@pytest.mark.slow
+def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
+    images(tmp_path / 'data')
+    changes = {'data__source': f'folder:{tmp_path / "data"}'}
+    begun = time.monotonic()
+    with lock_workdir(tmp_path / 'run'):
+        statuses, printed = Two(tmp_path / 'run', **changes).ended()
+    assert time.monotonic() - begun < 60
+    assert statuses[0] == 2
+    assert statuses[1] in (2, -signal.SIGABRT)
+    assert 'is at work in' in printed[0][1]
+
+
+def test_where_no_devices_start_each_says_so_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv('JAX_PLATFORMS', 'none')
+    statuses, printed = Two(tmp_path / 'run').ended()
+    # The second may be ended by JAX where the first, which coordinates, is gone.
+    assert statuses[0] == 2, printed
+    assert statuses[1] in (2, -signal.SIGABRT)
+    errors = printed[0][1]
+    assert errors.startswith('a process: JAX cannot start its devices')
+    assert errors.count('\n') == 1
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
+    rarely = {'run__checkpoint_every_epochs': 300, 'run__evaluate_every_epochs': 300}
+    two = Two(tmp_path, run__epochs=300, **rarely)
+    two.wait_for(4)
+    two.all[1].send_signal(signal.SIGTERM)
+    statuses, printed = two.ended()
+    assert statuses == [128 + signal.SIGTERM] * 2, printed
+    (step,) = checkpoints.checkpoint_steps(tmp_path / 'checkpoints')
+    assert 4 < step < 2400
+    assert 'run the same command again to go on' in printed[0][0]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--process-id=0'], 'some are missing; give all three'),
+        (
+            ['--coordinator=h:1', '--process-id=2', '--num-processes=2'],
+            '--process-id 2 of --num-processes 2; expected 0 to 1',
+        ),
+        (['--distributed'], 'the processes cannot connect'),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(options, message, tmp_path):
+    found = subprocess.run(
+        [
+            *(sys.executable, '-m', 'inception_jax'),
+            *arguments(tmp_path / 'run'),
+            *options,
+        ],
+        env=environment() | {'PATH': os.environ['PATH']},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert found.stderr.count('\n') == 1
+    assert not (tmp_path / 'run').exists()

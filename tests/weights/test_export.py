@@ -1,0 +1,208 @@
+"""Exports: what a process that has jax and nothing of ours makes of them."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import tiny
+from helpers.variables import random_variables
+
+from inception_jax.data.augment import to_range
+from inception_jax.model.classifier import Classifier
+from inception_jax.networks.network import residual_scales
+from inception_jax.networks.rules import with_scales
+from inception_jax.weights.export import FORMAT, export_network, save_export
+
+# What the documentation tells those who load an export, and the check of what it needs.
+LOADER = """
+import sys
+import jax, jax.export, numpy as np
+
+def loaded(path):
+    with np.load(path) as file:
+        program = jax.export.deserialize(bytearray(file['program']))
+        weights = {name: file[name] for name in file.files if '/' in name}
+    call = jax.jit(program.call)
+    return lambda *inputs: call(weights, *inputs)
+
+folder = sys.argv[1]
+with np.load(f'{folder}/inputs') as file:
+    inputs = dict(file)
+found = {}
+for case in sys.argv[2:]:
+    name, *rest = case.split(',')
+    apply = loaded(f'{folder}/{name}.npz')
+    found[case] = apply(*(inputs[key] for key in rest))
+assert not {'inception_jax', 'flax', 'optax'} & set(sys.modules)
+np.savez(f'{folder}/found.npz', **found)
+"""
+
+SIZES = (1, 3, 8)
+SCALES = {'low': (0.1, 0.3), 'high': (0.9, 1.0)}
+# By name, the options and what stands beside the images.
+CASES = {
+    'plain': ({}, [()]),
+    'folded': ({'folded': True}, [()]),
+    'scale': ({'scale_input': True}, [('low',), ('high',)]),
+    'float': ({'pixels': 'float32'}, [()]),
+    'both': ({'pixels': 'float32', 'folded': True}, [()]),
+}
+CALLS = [
+    (name, f'{options.get("pixels", "uint8")}{size}', *rest)
+    for name, (options, more) in CASES.items()
+    for rest in more
+    for size in SIZES
+]
+
+
+def classifier_logits(net, variables, images, scales=None):
+    scales = residual_scales(net) if scales is None else scales
+    outputs = Classifier(net, 0.9).apply(
+        variables, images, train=False, residual_scale=jnp.array(scales)
+    )
+    return outputs.logits
+
+
+def run(folder, *calls):
+    """Returns what a process that cannot import this package finds, by call."""
+    found = subprocess.run(
+        [sys.executable, '-I', '-c', LOADER, folder, *map(','.join, calls)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert found.returncode == 0, found.stderr
+    with np.load(folder / 'found.npz') as file:
+        return dict(file)
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory):
+    """Returns the variables, the inputs, and the logits by call."""
+    folder = tmp_path_factory.mktemp('exports')
+    variables = random_variables(tiny.NET)
+    for name, (options, _) in CASES.items():
+        save_export(
+            folder / f'{name}.npz', export_network(tiny.NET, variables, **options)
+        )
+    inputs = {name: np.array(s, np.float32) for name, s in SCALES.items()}
+    generator = np.random.default_rng(0)
+    for size in SIZES:
+        images = generator.integers(0, 256, (size, 16, 16, 3), np.uint8)
+        inputs[f'uint8{size}'] = images
+        inputs[f'float32{size}'] = np.array(to_range(images, tiny.NET.pixel_range))
+    with (folder / 'inputs').open('wb') as file:
+        np.savez(file, **inputs)
+    return variables, inputs, run(folder, *CALLS)
+
+
+def assert_close(found, expected):
+    largest = np.abs(expected).max()
+    assert (found.shape, found.dtype) == (expected.shape, np.float32)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize('call', CALLS, ids=','.join)
+def test_another_process_gives_the_logits_of_the_classifier(call, found):
+    variables, inputs, logits = found
+    _, images, *scales = call
+    size = images.removeprefix('uint8').removeprefix('float32')
+    images = inputs[f'float32{size}']
+    scales = SCALES[scales[0]] if scales else None
+    expected = classifier_logits(tiny.NET, variables, images, scales)
+    assert_close(logits[','.join(call)], expected)
+
+
+def test_the_scales_matter(found):
+    _, _, logits = found
+    assert np.abs(logits['scale,uint83,low'] - logits['scale,uint83,high']).max() > 0.1
+
+
+@pytest.mark.parametrize('folded', [False, True])
+def test_other_scales_are_those_of_another_network(folded, small):
+    net = small('inception_resnet_v2_slim')
+    net = with_scales(net, [0.1 * (i + 1) for i in range(len(residual_scales(net)))])
+    variables = random_variables(net)
+    export = export_network(net, variables, folded=folded, platforms=['cpu'])
+    assert not any('auxiliary' in name for name in export.weights)
+    images = np.random.default_rng(0).integers(0, 256, (2, 75, 75, 3), np.uint8)
+    expected = jax.jit(classifier_logits, static_argnums=0)(
+        net, variables, to_range(images, net.pixel_range)
+    )
+    assert_close(export.program.call(export.weights, images), expected)
+
+
+def test_a_network_without_residual_blocks_is_exported():
+    variables = random_variables(tiny.PLAIN)
+    export = export_network(tiny.PLAIN, variables, folded=True, pixels='float32')
+    images = np.ones((2, 16, 16, 3), np.float32)
+    expected = classifier_logits(tiny.PLAIN, variables, images)
+    assert_close(export.program.call(export.weights, images), expected)
+
+
+def test_a_file_tells_what_it_is(tmp_path):
+    export = export_network(
+        tiny.NET, random_variables(tiny.NET), platforms=('cuda', 'cpu')
+    )
+    assert export.program.platforms == ('cuda', 'cpu')
+    save_export(tmp_path / 'new' / 'net.npz', export)
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['net.npz']
+    with np.load(tmp_path / 'new' / 'net.npz') as file:
+        about = json.loads(str(file['about']))
+        assert file['params/stem/conv0/kernel'].shape == (3, 3, 3, 8)
+    assert about == {
+        'format': FORMAT,
+        'network': 'tiny',
+        'classes': 10,
+        'input_size': 16,
+        'crop_fraction': 0.875,
+        'square_crop': False,
+        'interpolation': 'bilinear',
+        'pixels': 'uint8',
+        'pixel_range': [-1.0, 1.0],
+        'residual_scales': [0.2, 0.2],
+        'scale_input': False,
+        'folded': False,
+        'platforms': ['cuda', 'cpu'],
+    }
+
+
+def test_the_same_network_gives_the_same_program():
+    variables = random_variables(tiny.NET)
+    once, again = (export_network(tiny.NET, variables) for _ in range(2))
+    assert once.program.serialize() == again.program.serialize()
+
+
+@pytest.mark.parametrize(
+    ('net', 'options', 'message'),
+    [
+        (tiny.NET, {'folded': True, 'scale_input': True}, 'a folded network holds'),
+        (tiny.PLAIN, {'scale_input': True}, 'plain has no residual blocks; export'),
+        (tiny.NET, {'pixels': 'int8'}, "pixels 'int8'; expected uint8 or float32"),
+        (
+            tiny.NET,
+            {'platforms': ['gpu']},
+            'platforms gpu; expected one or more',
+        ),
+        (tiny.NET, {'platforms': []}, 'platforms none; expected one or more of cpu'),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(net, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        export_network(net, {}, **options)
+    assert '\n' not in str(error.value)
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+    export = export_network(tiny.NET, random_variables(tiny.NET), platforms=['cpu'])
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='file'):
+        save_export(tmp_path / 'file' / 'net.npz', export)
+    (tmp_path / 'net.npz').mkdir()
+    with pytest.raises(OSError, match='net'):
+        save_export(tmp_path / 'net.npz', export)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'net.npz']

@@ -1,0 +1,241 @@
+"""Our own files of weights: there and back, and whose neither file is of the other."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from helpers.variables import SHIFT, random_variables
+from safetensors import SafetensorError
+
+from inception_jax.networks import (
+    Norm,
+    Scale,
+    chain,
+    conv,
+    expand,
+    load,
+    network,
+    one,
+    residual,
+)
+from inception_jax.networks.catalogue import choose
+from inception_jax.weights import trained, weight_file
+from inception_jax.weights.files import write
+
+# A block with leaves of all kinds, and one without statistics.
+BRANCH = chain(conv(4), expand(), Norm(relu=False), Scale(0.5, per_channel=True), SHIFT)
+ODD = network(
+    'odd',
+    one('stem', conv(8, 3, 2)),
+    one('a', residual(BRANCH, scale=0.3)),
+    one('b', residual(conv(8, linear=True), scale=0.3)),
+    classes=3,
+    input_size=16,
+)
+BARE = network('bare', one('stem', conv(4, 3, linear=True)), classes=3, input_size=16)
+CLASSES = ('ant', 'bee', 'cat')
+
+
+def about(name='helpers.tiny:NET', scales=None, **fields):
+    return weight_file.WeightInfo(
+        {'name': name, **fields}, CLASSES, scales, {'made': 'here'}, 'MIT'
+    )
+
+
+def save(path, name='helpers.tiny:NET', scales=None, **fields):
+    """Writes made-up variables of a network, and returns them."""
+    value = about(name, scales, **fields)
+    variables = random_variables(choose(**value.network, classes=len(CLASSES)))
+    weight_file.save_weights(path, value, variables)
+    return variables
+
+
+@pytest.fixture
+def path(tmp_path):
+    save(tmp_path / 'a.safetensors', crop_fraction=0.5)
+    return tmp_path / 'a.safetensors'
+
+
+def refused(path, name='helpers.tiny:NET'):
+    """Returns why a file is refused, in one line that names it or what is beside."""
+    with pytest.raises(ValueError, match=re.escape(str(path.with_suffix('')))) as error:
+        trained.trained_weights(path, name)
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+def change(path, section=None, **fields):
+    """Changes the JSON beside a file, or a section of it."""
+    found = json.loads(weight_file.info_path(path).read_text())
+    (found[section] if section else found).update(fields)
+    weight_file.info_path(path).write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    'name', ['helpers.tiny:NET', f'{__name__}:ODD', f'{__name__}:BARE']
+)
+def test_variables_come_back_exactly(name, tmp_path):
+    start = save(tmp_path / 'a.safetensors', name)
+    found = trained.trained_weights(tmp_path / 'a.safetensors', name)
+    jax.tree.map(np.testing.assert_array_equal, found.variables, start)
+    assert found.network == dataclasses.replace(load(name), classes=3)
+
+
+def test_what_is_said_of_a_file_comes_back(path):
+    found = weight_file.find_weights(path).about
+    assert found.network['name'] == 'helpers.tiny:NET'
+    assert found.network['crop_fraction'] == 0.5
+    assert (found.classes, found.licence) == (CLASSES, 'MIT')
+    assert found.residual_scale is None
+    one = trained.trained_weights(path, 'helpers.tiny:NET')
+    np.testing.assert_array_equal(one.scales, np.full(2, 0.2, np.float32))
+    assert one.network.crop_fraction == 0.5
+
+
+def test_residual_scales_come_back(tmp_path):
+    save(tmp_path / 'a.safetensors', scales=(0.25, 0.5))
+    found = trained.trained_weights(tmp_path / 'a.safetensors', 'helpers.tiny:NET')
+    assert found.scales.tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(('mask', 'rights'), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_the_files_is_said_by_the_umask(mask, rights, tmp_path):
+    before = os.umask(mask)
+    try:
+        save(tmp_path / 'a.safetensors')
+    finally:
+        os.umask(before)
+    assert {x.name: x.stat().st_mode & 0o777 for x in tmp_path.iterdir()} == {
+        'a.safetensors': rights,
+        'a.json': rights,
+    }
+
+
+def test_on_a_full_disk_nothing_is_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError('I/O error: No space left on device')
+
+    monkeypatch.setattr(write.safetensors.numpy, 'save_file', full)
+    with pytest.raises(OSError, match='No space left on device'):
+        save(tmp_path / 'a.safetensors')
+    assert list(tmp_path.iterdir()) == []
+
+
+NOT_JSON = ('', '{', '[]', '3', '{}', '[' * 10**5, '\udcff')
+
+
+@pytest.mark.parametrize('text', NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_json_that_is_damaged_is_refused(text, path):
+    weight_file.info_path(path).write_text(text, errors='surrogateescape')
+    assert 'is not that of a weight file, or is damaged' in refused(path)
+
+
+@pytest.mark.parametrize(
+    ('section', 'fields'),
+    [
+        (None, {'classes': 3}),
+        (None, {'network': 'tiny'}),
+        (None, {'network': {}}),
+        (None, {'preprocessing': {}}),
+        ('preprocessing', {'pixel_range': 1}),
+        ('preprocessing', {'pixel_range': [0, 1, 2]}),
+        (None, {'residual_scale': 'high'}),
+        (None, {'residual_scale': [0.1, float('nan')]}),
+    ],
+)
+def test_a_json_with_values_of_another_kind_is_refused(section, fields, path):
+    change(path, section, **fields)
+    assert 'is not that of a weight file, or is damaged' in refused(path)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'colour': 'red'},
+        {'classes': 3},
+        {'width': 'wide'},
+        {'width': {'nowhere': 2}},
+        {'width': 1e999},
+        {'rule': 'golden'},
+        {'auxiliary': True},
+        {'stages': 3},
+    ],
+)
+def test_a_json_with_a_field_that_no_network_has_is_refused(fields, path):
+    change(path, 'network', **fields)
+    assert 'names no network (' in refused(path)
+
+
+def test_a_json_of_a_network_that_is_not_known_is_refused(path):
+    change(path, 'network', name='inception_v9')
+    assert "names no network (unknown network 'inception_v9'" in refused(path, None)
+
+
+def test_a_file_of_another_format_is_refused(path):
+    change(path, format=2)
+    assert 'is of another version of inception_jax' in refused(path)
+
+
+def test_as_many_residual_scales_as_blocks_are_needed(path):
+    change(path, residual_scale=[0.1, 0.2, 0.3])
+    assert 'has 3 residual scales; helpers.tiny:NET takes 2' in refused(path)
+
+
+def test_a_network_that_is_code_must_be_named(path):
+    change(path, 'network', name='os:system')
+    assert 'which is code that would run; add --network os:sys' in refused(path, None)
+    assert 'has weights of os:system, not of helpers.tiny:NET' in refused(path)
+    assert "names no network ('os:system' is of type" in refused(path, 'os:system')
+
+
+def test_a_network_that_has_changed_is_refused(path):
+    change(path, 'network', width=2.0)
+    assert 'another network today' in refused(path)
+    change(path, 'network', width=1.0)
+    change(path, fingerprint='0' * 12)
+    assert 'another network today' in refused(path)
+
+
+def test_one_of_both_files_is_not_enough(path):
+    json_file = weight_file.info_path(path).rename(path.with_name('b.json'))
+    assert 'a.json is not there, which says what a.safetensors is' in refused(path)
+    json_file.rename(weight_file.info_path(path))
+    path.rename(path.with_name('b.safetensors'))
+    assert 'there is no such file' in refused(path)
+
+
+def test_a_byte_that_changed_is_found(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert 'its SHA-256 is another; fetch or make both again' in refused(path)
+
+
+def test_the_file_of_another_is_found(path):
+    save(path.with_name('b.safetensors'), 'helpers.tiny:PLAIN')
+    shutil.copy(path.with_name('b.safetensors'), path)
+    assert 'is not the file that a.json is of' in refused(path)
+
+
+def test_a_file_with_other_arrays_than_its_network_is_refused(path):
+    save(path.with_name('b.safetensors'), 'helpers.tiny:PLAIN')
+    shutil.copy(path.with_name('b.safetensors'), path)
+    change(path, sha256=weight_file.sha256(path))
+    assert ' missing: params/a_1/' in refused(path)
+
+
+@pytest.mark.parametrize('name', ['a.h5', 'a', 'a.json'])
+def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
+    assert 'is no weight file; expected FILE.safetensors' in refused(tmp_path / name)
+
+
+def test_class_names_that_would_move_a_terminal_are_refused(path):
+    found = json.loads(weight_file.info_path(path).read_text())
+    found['classes'][0] = 'cat\x1b[2J'
+    weight_file.info_path(path).write_text(json.dumps(found))
+    assert 'is not that of a weight file' in refused(path)
