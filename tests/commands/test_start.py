@@ -45,7 +45,7 @@ def test_the_command_line_is_imported_without_jax():
 def test_a_run_on_digits_begins_without_what_it_does_not_need():
     late = {'sklearn', 'matplotlib', 'plotly', 'tensorflow_datasets'}
     code = (
-        'from inception_jax import prepare, resume, summaries, train; '
+        'from inception_jax.training import loop, prepare, resume, summary; '
         'prepare.open_source("digits", "train")'
     )
     assert not imported(code) & late

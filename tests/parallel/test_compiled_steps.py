@@ -40,7 +40,7 @@ SLOW = [pytest.param(count, marks=pytest.mark.slow) for count in (1, 2)]
 CALLED = """
 import jax
 import jax.numpy as jnp
-from inception_jax import memory
+from inception_jax.runtime import memory
 
 memory.compute_where_called()
 long = jax.jit(lambda x: jax.lax.fori_loop(0, 30, lambda _, x: x @ x / 1000, x))

@@ -16,9 +16,9 @@ from inception_jax.runtime.allocator import ASKED, GLIBC, JEMALLOC, PRELOAD, SWI
 # Stands for `os.execve`: tells what would be started, and goes on.
 WITNESS = """
 import json, os, runpy, sys
-from inception_jax import allocator
+from inception_jax.runtime import allocator
 os.execve = lambda *command: print(json.dumps([*command[:2], dict(command[2])]))
-allocator.wanted = lambda environ: {'MORE': 'memory'}
+allocator.is_jemalloc_wanted = lambda environ: {'MORE': 'memory'}
 sys.argv = ['inception_jax', '--version']
 runpy.run_module('inception_jax', run_name='__main__')
 """
@@ -148,7 +148,7 @@ def test_the_same_command_is_started_with_the_variables_and_all_others():
     paths = {'PYTHONPATH': os.pathsep.join(sys.path), 'OTHER': 'kept'}
     command = [sys.executable, '-c', WITNESS, '--flag']
     done = subprocess.run(
-        command, env=os.environ | paths, capture_output=True, text=True, timeout=60
+        command, env=os.environ | paths, capture_output=True, text=True
     )
     told, version = done.stdout.splitlines()
     assert version
