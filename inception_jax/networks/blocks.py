@@ -1,7 +1,7 @@
-"""The blocks of the paper, a function per figure, and those of Inception-v3.
+"""The blocks of the paper, one function per figure, and the blocks of Inception-v3.
 
-Kernels are height x width in the order in which the figures print them. Every
-convolution is followed by batch norm and ReLU; V in a figure is VALID here.
+Kernels are height x width, in the order in which the figures print them. Batch norm and
+ReLU follow every convolution. V in a figure is VALID here.
 """
 
 from inception_jax.networks.ops import (

@@ -1,4 +1,4 @@
-"""Networks by name, by import path, and with the changes that a config asks for."""
+"""Networks by name or import path, with the changes that a config asks for."""
 
 import dataclasses
 import difflib
@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Mapping
 
 from inception_jax.networks import paper, released, rules
-from inception_jax.networks.network import Network, scaled
+from inception_jax.networks.network import Network
+from inception_jax.networks.scaling import scaled
 
 NETWORKS = {
     network.name: network
@@ -24,13 +25,18 @@ NETWORKS = {
 
 
 def load(name: str) -> Network:
-    """Returns the network of that name, or the value at `package.module:NAME`.
+    """Returns a network by its name in `NETWORKS` or by its import path.
+
+    An import path is `package.module:NAME`; the value must be a `Network`.
 
     Raises:
       ValueError: there is no such network.
+
+    >>> load('inception_v4')
+    Network('inception_v4', 1000 classes, 299x299, 42.6 M parameters)
     """
     if ':' in name:
-        return _imported(name)
+        return _import_network(name)
     if name in NETWORKS:
         return NETWORKS[name]
     near = difflib.get_close_matches(name, NETWORKS, n=2, cutoff=0.5)
@@ -41,7 +47,7 @@ def load(name: str) -> Network:
     )
 
 
-def _imported(path: str) -> Network:
+def _import_network(path: str) -> Network:
     module, _, attribute = path.partition(':')
     try:
         value = getattr(importlib.import_module(module), attribute)
@@ -67,16 +73,24 @@ def choose(
     extra_batch_norm: bool = False,
     **properties,
 ) -> Network:
-    """Loads a network and changes it; the arguments are a config's `network` section.
+    """Loads a network and changes it as the `network` section of a config says.
 
-    `width` and `depth` are those of `scaled`, `properties` the fields of `Network`,
-    such as `input_size` and `classes`. None leaves what the network has. `auxiliary`
-    False drops the auxiliary head. `rule` is one of `rules.RULES` and
-    `extra_batch_norm` the control of section 3.3, both applied last.
+    Args:
+      name: a name in `NETWORKS`, or an import path as in `my_lab.nets:NET`.
+      width: as in `scaled`.
+      depth: as in `scaled`.
+      auxiliary: False drops the auxiliary head, True requires one.
+      rule: the name of a residual rule in `RULES`, applied after all other changes.
+      extra_batch_norm: whether the control of section 3.3 is applied after the rule.
+      **properties: fields of `Network` such as `input_size` and `classes`. None keeps
+        the value of the network.
 
     Raises:
-      ValueError: there is no such network, stage or rule, no auxiliary head to keep, or
-        no residual block where one is needed.
+      ValueError: there is no such network, stage or rule; or the network lacks the
+        auxiliary head or the residual block that a change needs.
+
+    >>> choose('inception_resnet_v1', width=0.25, depth=0.2, classes=10, input_size=75)
+    Network('inception_resnet_v1', 10 classes, 75x75, 0.6 M parameters)
     """
     network = scaled(load(name), width=width, depth=depth)
     if auxiliary and not network.auxiliary:
@@ -86,13 +100,13 @@ def choose(
         )
     if auxiliary is False:
         network = dataclasses.replace(network, auxiliary=None)
-    given = {
-        # From JSON a pair is a list.
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in properties.items()
+    changes = {
+        # JSON has lists in place of pairs.
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in properties.items()
         if value is not None
     }
-    network = dataclasses.replace(network, **given)
+    network = dataclasses.replace(network, **changes)
     if rule is not None:
         network = rules.apply_rule(rule, network)
     return rules.extra_batch_norm(network) if extra_batch_norm else network

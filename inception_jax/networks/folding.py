@@ -1,4 +1,4 @@
-"""A network for inference: batch norm and residual scales are in its convolutions."""
+"""A network for inference, with batch norm and scales folded into convolutions."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,23 +9,28 @@ from inception_jax.networks.rules import with_scales
 
 
 def folded(network: Network, scales: Sequence[float] | None = None) -> Network:
-    """Returns the network of the same logits that has no batch norm of convolutions.
+    """Returns a network with the same logits whose convolutions have no batch norm.
 
-    A convolution with batch norm and ReLU is a linear one and a ReLU. The scale of a
-    residual block is 1 where its branch ends in linear convolutions, which hold it
-    then; another one stays, as do the leaves that are no convolutions. There is no
-    auxiliary head. `weights.folding` computes the variables.
+    A convolution with batch norm and ReLU becomes a linear convolution and a ReLU. If a
+    residual branch ends in linear convolutions, they take in the residual scale, and
+    the scale becomes 1; other scales do not change. Leaves that are no convolutions do
+    not change either. The auxiliary head is dropped. `weights.folding` computes the
+    variables.
 
     Args:
-      scales: the scale of each residual block; None means the network's.
+      scales: the scale of each residual sum; None means the scales of the network.
 
     Raises:
-      ValueError: there are not as many scales as residual blocks.
+      ValueError: the number of scales is not the number of residual sums.
+
+    >>> from inception_jax.networks import conv, network, one
+    >>> print(folded(network('tiny', one('stem', conv(8, 3)))).stages[0])
+    stem  3x3/8 linear -> relu
     """
     if scales is not None:
         network = with_scales(network, scales)
-    folded = map_network(_fold, network)
-    return dataclasses.replace(folded, name=f'{network.name}_folded', auxiliary=None)
+    linear = map_network(_fold, network)
+    return dataclasses.replace(linear, name=f'{network.name}_folded', auxiliary=None)
 
 
 def _fold(op: Op) -> Op:
@@ -44,7 +49,7 @@ def _parts(op: Op) -> tuple[Op, ...]:
 
 
 def _ends_linear(op: Op) -> bool:
-    """Tells whether a factor of what `op` gives can be one of its last kernels."""
+    """Whether the last kernels of `op` can take in a factor of its output."""
     match op:
         case Conv():
             return op.linear
@@ -56,17 +61,18 @@ def _ends_linear(op: Op) -> bool:
 
 
 def factors(op: Op, last: float = 1.0) -> list[float]:
-    """Lists the residual scale that each leaf of `op` takes in, 1 for those of none.
+    """Lists the residual scale that each leaf of `op` takes in, in the walk's order.
 
-    The order is that of the walk. `last` is what multiplies the end of `op`.
+    A leaf that takes in no scale has the factor 1. `last` multiplies the output of
+    `op`.
     """
     match op:
         case Chain():
             ends = [*(1.0 for _ in op.ops[1:]), last]
             pairs = zip(op.ops, ends, strict=False)
-            return [f for child, end in pairs for f in factors(child, end)]
+            return [x for child, end in pairs for x in factors(child, end)]
         case Concat():
-            return [f for branch in op.branches for f in factors(branch, last)]
+            return [x for branch in op.branches for x in factors(branch, last)]
         case Residual():
             return factors(op.branch, op.scale if _ends_linear(op.branch) else 1.0)
     return [last]

@@ -1,4 +1,4 @@
-"""The reading of a network as expected mean squares, at `he`'s initial values."""
+"""The reading of a network as expected mean squares, at the `he` initial values."""
 
 import math
 from typing import NamedTuple
@@ -18,7 +18,11 @@ from inception_jax.networks.shapes import measure, output_shape, window
 
 
 class _Square(NamedTuple):
-    """A shape, its expected mean square, and the latter before the sums at its end."""
+    """The shape of an activation and its expected mean square.
+
+    `start` is the mean square before the first of the consecutive residual sums that
+    end here.
+    """
 
     shape: Shape
     mean: float
@@ -26,17 +30,18 @@ class _Square(NamedTuple):
 
 
 def added_scales(network: Network, *, alpha: float) -> tuple[float, ...]:
-    """Returns scales with which each residual sum adds alpha times its stage's start.
+    """Returns scales so that each residual sum adds alpha times the start of its stage.
 
-    They are alpha * sqrt(start / branch), in mean squares: those of the trunk before
-    the first of the sums in a row, and of the branch F(x).
+    The scale of a sum is alpha * sqrt(start / branch). `start` is the mean square of
+    the trunk before the first of the consecutive sums, and `branch` that of F(x).
 
     Raises:
-      ValueError: the input is smaller than the network can take, or widths do not fit.
+      ValueError: the input is too small for the network, or its parts do not fit
+        together.
     """
-    measure(network)
+    measure(network)  # checks that the parts fit together
     reading = _Squares(alpha, [])
-    # Images are about of size 1; the first convolution's batch norm forgets it.
+    # Pixel values have a size of about 1. The first batch norm removes the size.
     x = _Square((network.input_size, network.input_size, 3), 1.0, 1.0)
     for block in trunk(network):
         x = interpret(block.op, x, reading)
@@ -44,10 +49,10 @@ def added_scales(network: Network, *, alpha: float) -> tuple[float, ...]:
 
 
 class _Squares(NamedTuple):
-    """The reading; it keeps the scales of the sums that it meets.
+    """The reading; it collects the scales of the residual sums.
 
-    Average pools, learned scales and modules of the user's pass the mean square of
-    their input on, and the ReLU of a sum takes nothing away.
+    Average pools, learned scales, modules of the user and the ReLU of a sum are assumed
+    not to change the mean square of their input.
     """
 
     alpha: float
@@ -75,13 +80,14 @@ def _mean_square(op: Op, x: _Square) -> float:
         case Conv(linear=True):
             return 2 * x.mean  # fan_in * mean * Var(w), with Var(w) = 2 / fan_in
         case Pool(kind='max'):
-            # Of n independent rectified normals 5.1 times for n = 9; in these networks
-            # 3 to 5 times, as neighbours are alike.
+            # The maximum of n independent rectified normals has 5.1 times the mean
+            # square for n = 9. In these networks the factor is 3 to 5, because
+            # neighbours are correlated.
             return (1 + math.log2(math.prod(window(op, x.shape)))) * x.mean
         case Conv() | Norm(relu=True):
-            return 0.5  # of a standard normal variable behind a ReLU
+            return 0.5  # a standard normal variable after ReLU
         case Norm():
             return 1.0
         case Relu():
-            return x.mean / 2  # as much lies below 0
+            return x.mean / 2  # half of the mean square lies below 0
     return x.mean

@@ -1,12 +1,13 @@
-"""A network as a value: named stages of blocks, its heads, its images."""
+"""A network as a value: named stages of blocks, its heads and what it expects."""
 
 import dataclasses
 import functools
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
+from inception_jax.networks.images import IMAGE_FIELDS, WHOLE_IMAGE, Images
 from inception_jax.networks.ops import (
     Conv,
     Dense,
@@ -20,18 +21,60 @@ from inception_jax.networks.ops import (
     residuals,
 )
 
-# How evaluation resizes images: `bilinear` as the authors' code, from the four nearest
-# pixels whatever the sizes, or as PyTorch's transforms do, smoothed where they shrink.
-INTERPOLATIONS = ('bilinear', 'smooth_bilinear', 'smooth_bicubic')
+Number = TypeVar('Number')
+
+# The methods that show a value import its table or its figure only when they are
+# called, because tables and figures are readings of the values of this file.
 
 
-@dataclasses.dataclass(frozen=True)
+class Block(NamedTuple):
+    """A block of a trunk: its name, the name of its stage, and its op.
+
+    `str(block)` is its name and its notation, which a notebook shows.
+    """
+
+    name: str
+    stage: str
+    op: Op
+
+    def __str__(self):
+        from inception_jax.networks.describe.table import notation_lines
+
+        return '\n'.join(notation_lines([self]))
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(str(self))
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Stage:
-    """Blocks on one grid, called name_1, name_2 and so on where `numbered`."""
+    """Blocks on one grid, named name_1, name_2 and so on if `numbered` is True.
+
+    `str(stage)` has a line for each block that differs from the others. A notebook
+    shows the same lines, and `draw(network, stage.name)` is the figure.
+    """
 
     name: str
     blocks: tuple[Op, ...]
     numbered: bool
+
+    def named_blocks(self) -> Iterator[Block]:
+        """Yields the blocks with their names."""
+        for number, op in enumerate(self.blocks, 1):
+            name = f'{self.name}_{number}' if self.numbered else self.name
+            yield Block(name, self.name, op)
+
+    def __str__(self):
+        from inception_jax.networks.describe.table import notation_lines
+
+        return '\n'.join(notation_lines(self.named_blocks()))
+
+    def __repr__(self):
+        count = len(self.blocks)
+        return f'Stage({self.name!r}, {count} block{"s" * (count != 1)})'
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(str(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,105 +85,167 @@ class Auxiliary:
     op: Op
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Network:
     """An image classifier.
 
-    `crop_fraction` is the central share of each side that evaluation sees; with
-    `square_crop` of the shorter side, of which it is a square. `interpolation` is one
-    of `INTERPOLATIONS`, `pixel_range` what 0 and 255 become. Without `batch_norm_gamma`
-    batch norm only shifts.
+    `print(network)` prints the table of `describe`, `repr(network)` is one short line,
+    and a notebook shows the figure. To change a field, write
+    `dataclasses.replace(network, input_size=160)`.
+
+    Attributes:
+      name: what tables, runs and errors call the network.
+      stages: the blocks from the image to the final feature map.
+      auxiliary: the auxiliary head, or None.
+      classes: the number of logits.
+      input_size: a field of `Images`, as are the next four; `images` is all five.
+      dropout: the share of the final features that is dropped in training.
+      batch_norm_gamma: whether batch norm scales its output, or only shifts it.
+      batch_norm_epsilon: what batch norm adds to the variance.
+
+    Raises:
+      ValueError: names clash, a name leads nowhere, or a number is out of its range.
     """
 
     name: str
     stages: tuple[Stage, ...]
     auxiliary: Auxiliary | None = None
     classes: int = 1000
-    input_size: int = 299
-    crop_fraction: float = 0.875
-    square_crop: bool = False
-    interpolation: str = 'bilinear'
-    pixel_range: tuple[float, float] = (-1.0, 1.0)
+    input_size: int = Images.input_size
+    crop_fraction: float = Images.crop_fraction
+    square_crop: bool = Images.square_crop
+    interpolation: str = Images.interpolation
+    pixel_range: tuple[float, float] = Images.pixel_range
     dropout: float = 0.2
     batch_norm_gamma: bool = False
     batch_norm_epsilon: float = 0.001
 
     def __post_init__(self):
-        for size in ('classes', 'input_size'):
-            number = getattr(self, size)
-            if not isinstance(number, int) or number < 1:
-                raise ValueError(
-                    f'{size} of {self.name} is {number!r}; expected a whole number '
-                    'above 0'
-                )
-        if not 0 < self.crop_fraction <= 1:
+        if not isinstance(self.classes, int) or self.classes < 1:
             raise ValueError(
-                f'crop_fraction is {self.crop_fraction}; expected the share of each '
-                'side that evaluation sees, above 0 and up to 1, e.g. 0.875'
+                f'classes of {self.name} is {self.classes!r}; expected a whole number '
+                'above 0'
             )
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f'interpolation of {self.name} is {self.interpolation!r}; expected one '
-                f'of {", ".join(INTERPOLATIONS)}'
-            )
+        _ = self.images  # checks its fields
         _check_names(self)
         for block in trunk(self):
             map_ops(_refuse_dropout, block.op)
 
+    @property
+    def images(self) -> Images:
+        """What the network expects of its images."""
+        return Images(**{name: getattr(self, name) for name in IMAGE_FIELDS})
 
-class Block(NamedTuple):
-    """A block of a trunk: its name, that of its stage, and what it computes."""
+    def __str__(self):
+        from inception_jax.networks.describe.table import table
 
-    name: str
-    stage: str
-    op: Op
+        try:
+            return table(self)
+        except ValueError as error:
+            return f'{self!r}: {error}'
+
+    def __repr__(self):
+        from inception_jax.networks.describe.table import one_line
+
+        return one_line(self)
+
+    def _repr_svg_(self):
+        from inception_jax.networks.figures.figure import draw
+
+        return draw(self)
 
 
 def network(name: str, *stages: Stage, **properties) -> Network:
-    """Returns a network of these stages; `properties` are the fields of `Network`.
+    """Returns a network of these stages; `properties` are the other fields of it.
 
     Raises:
-      ValueError: names clash or lead nowhere, or a number is out of its range.
+      ValueError: names clash, a name leads nowhere, or a number is out of its range.
+
+    >>> from inception_jax.networks import conv, residual
+    >>> stem = one('stem', conv(32, 3, 2))
+    >>> body = stage('a', 2, residual(conv(8), conv(8, 3), scale=0.1))
+    >>> network('tiny', stem, body, classes=10, input_size=32)
+    Network('tiny', 10 classes, 32x32, 7,466 parameters)
     """
     return Network(name, stages, **properties)
 
 
 def one(name: str, block: Op) -> Stage:
-    """Returns a stage that is a single block of the same name."""
+    """Returns a stage that is a single block of the same name.
+
+    >>> from inception_jax.networks import chain, conv
+    >>> print(one('stem', chain(conv(32, 3, 2), conv(64, 3))))
+    stem  3x3/32 s2 -> 3x3/64
+    """
     return Stage(name, (block,), numbered=False)
 
 
 def stage(name: str, repeats: int, *blocks: Op) -> Stage:
-    """Returns a numbered stage: the blocks in this order, `repeats` times."""
+    """Returns a numbered stage: the blocks in this order, `repeats` times.
+
+    >>> from inception_jax.networks import conv
+    >>> print(stage('a', 2, conv(32), conv(32, 3)))
+    a_1, a_3  1x1/32
+    a_2, a_4  3x3/32
+    """
     return Stage(name, repeats * blocks, numbered=True)
 
 
 def trunk(network: Network) -> Iterator[Block]:
-    """Yields the blocks from the image to the last grid."""
+    """Yields the blocks from the image to the final feature map."""
     for stage in network.stages:
-        for number, op in enumerate(stage.blocks, 1):
-            name = f'{stage.name}_{number}' if stage.numbered else stage.name
-            yield Block(name, stage.name, op)
+        yield from stage.named_blocks()
 
 
 def head(network: Network) -> Op:
-    """Returns what turns the last grid into logits (Figs. 9 and 15)."""
+    """Returns the op from the final feature map to the logits (Figs. 9 and 15)."""
     return chain(global_pool(), Dropout(network.dropout), Dense(network.classes, 0.01))
 
 
 def auxiliary_head(network: Network) -> Op:
-    """Returns what turns the grid after the stage `auxiliary.after` into logits."""
+    """Returns the op from the output of the stage `auxiliary.after` to its logits."""
     logits = Dense(network.classes, 0.001)
     return chain(network.auxiliary.op, global_pool(), logits)
 
 
 def residual_scales(network: Network) -> tuple[float, ...]:
-    """Lists the scale of every residual block, from the image to the last grid."""
-    return tuple(sum_.scale for b in trunk(network) for sum_ in residuals(b.op))
+    """Lists the scale of each residual sum, from the image to the final feature map."""
+    sums = (residual for block in trunk(network) for residual in residuals(block.op))
+    return tuple(residual.scale for residual in sums)
+
+
+def by_block(
+    network: Network, numbers: Iterable[Number]
+) -> Iterator[tuple[Block, list[Number]]]:
+    """Yields the blocks of the trunk, each with the numbers of its residual sums.
+
+    Args:
+      numbers: one number per residual sum, from the image to the final feature map.
+
+    >>> from inception_jax.networks import conv, residual
+    >>> body = one('stem', conv(8)), stage('a', 2, residual(conv(8), scale=0.1))
+    >>> for block, scales in by_block(network('tiny', *body), (0.1, 0.2)):
+    ...     print(block.name, scales)
+    stem []
+    a_1 [0.1]
+    a_2 [0.2]
+    """
+    rest = iter(numbers)
+    for block in trunk(network):
+        yield block, list(islice(rest, len(residuals(block.op))))
 
 
 def map_network(function: Callable[[Op], Op], network: Network) -> Network:
-    """Rebuilds a network with `function` applied to every op of its trunk."""
+    """Rebuilds a network with `function` applied to every op of its trunk.
+
+    >>> from inception_jax.networks import Residual, conv
+    >>> def halve(op):
+    ...     is_sum = isinstance(op, Residual)
+    ...     return dataclasses.replace(op, scale=op.scale / 2) if is_sum else op
+    >>> body = stage('a', 1, Residual(conv(3, 3), scale=0.2))
+    >>> residual_scales(map_network(halve, network('tiny', body)))
+    (0.1,)
+    """
     stages = [
         dataclasses.replace(s, blocks=tuple(map_ops(function, b) for b in s.blocks))
         for s in network.stages
@@ -148,49 +253,12 @@ def map_network(function: Callable[[Op], Op], network: Network) -> Network:
     return dataclasses.replace(network, stages=tuple(stages))
 
 
-def scaled(
-    network: Network,
-    *,
-    width: float | Mapping[str, float] = 1.0,
-    depth: float | Mapping[str, float] = 1.0,
-) -> Network:
-    """Returns a relative with other widths and numbers of blocks.
-
-    `width` multiplies the filters of every convolution of a block and `depth` the
-    number of blocks of every numbered stage, of which the first ones are kept or,
-    beyond the last, repeated. Both are one number or numbers by stage; stages not named
-    stay as they are. Neither falls below one. A residual block follows the width of its
-    trunk.
-    """
-
-    def resize(stage: Stage) -> Stage:
-        blocks = stage.blocks
-        if stage.numbered:
-            count = max(1, round(len(blocks) * _of(depth, stage.name)))
-            blocks = (blocks + count * blocks[-1:])[:count]
-        widen = _widen(_of(width, stage.name))
-        return dataclasses.replace(
-            stage, blocks=tuple(map_ops(widen, block) for block in blocks)
-        )
-
-    _check_sizes(network, width)
-    _check_sizes(network, depth)
-    auxiliary = network.auxiliary
-    if auxiliary:
-        widen = _widen(_of(width, auxiliary.after))
-        auxiliary = dataclasses.replace(auxiliary, op=map_ops(widen, auxiliary.op))
-    return dataclasses.replace(
-        network, stages=tuple(map(resize, network.stages)), auxiliary=auxiliary
-    )
-
-
 def program(network: Network) -> Network:
-    """Returns what of a network its compiled step depends on.
+    """Returns the part of a network on which its compiled step depends.
 
-    The name, the crop, and the numbers that a step takes as arguments or that only
-    initial values depend on, are the same in all: relatives that differ in nothing else
-    are equal, and a step that is compiled for one serves the others. Who applies it
-    gives the residual scales and the dropout.
+    The name, the crop, the residual scales, the dropout and the initial values are set
+    to constants: a step takes them as arguments or does not use them. Networks whose
+    programs are equal share one compiled step.
     """
 
     def forget(op: Op) -> Op:
@@ -209,13 +277,7 @@ def program(network: Network) -> Network:
         op = map_ops(forget, auxiliary.op)
         auxiliary = dataclasses.replace(auxiliary, op=op)
     return dataclasses.replace(
-        network,
-        name='',
-        crop_fraction=1.0,
-        square_crop=False,
-        interpolation=INTERPOLATIONS[0],
-        dropout=0.0,
-        auxiliary=auxiliary,
+        network, name='', auxiliary=auxiliary, dropout=0.0, **WHOLE_IMAGE
     )
 
 
@@ -225,16 +287,16 @@ def fingerprint(network: Network) -> str:
 
 
 def _canonical(value: Any) -> str:
-    """Returns a text that is the same in every process, unlike `repr` of a function."""
+    """Writes a value in the same way in every process, unlike `repr` of a function."""
     if isinstance(value, functools.partial):
         parts = (value.func, *value.args, *sorted(value.keywords.items()))
         return f'partial{_canonical(parts)}'
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        # Without what stands at its default, so that a new field changes no text.
+        # Fields at their defaults are left out, so that a new field changes no text.
         fields = dataclasses.fields(value)
         pairs = [(f.name, getattr(value, f.name), f.default) for f in fields]
-        given = tuple((name, x) for name, x, default in pairs if x != default)
-        return type(value).__name__ + _canonical(given)
+        changed = tuple((name, x) for name, x, default in pairs if x != default)
+        return type(value).__name__ + _canonical(changed)
     if isinstance(value, tuple):
         return f'({", ".join(map(_canonical, value))})'
     if callable(value):
@@ -247,18 +309,18 @@ def _check_names(network: Network) -> None:
     stages = [stage.name for stage in network.stages]
     blocks = [block.name for block in trunk(network)]
     if not blocks or not all(stage.blocks for stage in network.stages):
-        raise ValueError(f'{network.name} has no stages, or one without blocks')
+        raise ValueError(f'{network.name} has no stages, or a stage without blocks')
     for name in blocks:
         if not name.isidentifier():
             raise ValueError(f'{name!r} cannot name a block; use letters, digits and _')
         if blocks.count(name) > 1 or name in ('logits', 'auxiliary'):
             raise ValueError(
-                f'{network.name} has two parts called {name}; give its stages names of '
-                'their own, and none of logits and auxiliary'
+                f'{network.name} has two parts called {name}; give each stage its own '
+                'name, other than logits and auxiliary'
             )
     if network.auxiliary and network.auxiliary.after not in stages:
         raise ValueError(
-            f'the auxiliary head of {network.name} stands after '
+            f'the auxiliary head of {network.name} is after '
             f'{network.auxiliary.after}; expected one of {", ".join(stages)}'
         )
 
@@ -266,35 +328,6 @@ def _check_names(network: Network) -> None:
 def _refuse_dropout(op: Op) -> Op:
     if isinstance(op, Dropout):
         raise ValueError(
-            'Dropout in the trunk; only the head has it, see Network.dropout'
+            'Dropout in the trunk; only the head drops features: set Network.dropout'
         )
     return op
-
-
-def _of(number: float | Mapping[str, float], stage: str) -> float:
-    return number.get(stage, 1.0) if isinstance(number, Mapping) else number
-
-
-def _check_sizes(network: Network, size: float | Mapping[str, float]) -> None:
-    names = [stage.name for stage in network.stages]
-    by_stage = size if isinstance(size, Mapping) else dict.fromkeys(names, size)
-    for name, number in by_stage.items():
-        if name not in names:
-            raise ValueError(
-                f'{network.name} has no stage {name!r}; its stages are '
-                f'{", ".join(names)}'
-            )
-        if not isinstance(number, int | float) or not 0 < number < math.inf:
-            raise ValueError(
-                f'a width or depth of {number!r}; expected a number above 0, or '
-                "numbers by stage as in {'a': 0.5}"
-            )
-
-
-def _widen(width: float) -> Callable[[Op], Op]:
-    def widen(op: Op) -> Op:
-        if isinstance(op, Conv) and op.filters is not None:
-            return dataclasses.replace(op, filters=max(1, round(op.filters * width)))
-        return op
-
-    return widen

@@ -1,14 +1,16 @@
 """The ops that networks are made of: frozen values, and the one walk over them.
 
-An op says what is computed, not how. Every use of a network (shapes, counts, the linen
-module, drawings) is a *reading*: an object that gives a meaning to leaves,
-concatenations and residual sums, handed to `interpret`.
+An op says what is computed, not how. Each use of a network (shapes, counts, the linen
+module, figures) is a `Reading`: an object that gives a meaning to leaves, to
+concatenations and to residual sums. `interpret` walks over an op with a reading.
+
+`str(op)` is the notation of an op: `1x1/64 -> 3x3/96`.
 """
 
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
@@ -16,14 +18,39 @@ Shape = tuple[int, int, int]
 Value = TypeVar('Value')
 
 
-@dataclasses.dataclass(frozen=True)
-class Conv:
-    """A convolution with batch norm and ReLU, or linear: a bias and neither of the two.
+class _Notated:
+    """An op whose `str` is its notation; a notebook shows the notation as well."""
 
-    `filters` None means the width of the trunk of the residual block that it stands in.
-    `clip` shrinks a window that is larger than its grid to the grid. `stddev` is the
-    standard deviation that the `truncated_normal` initialiser uses instead of 0.1; 0
-    starts the kernel at zero under every initialiser.
+    def __str__(self):
+        # Imported here, because the notation is a reading of the ops of this file.
+        from inception_jax.networks.describe.notation import notation
+
+        return notation(self)
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(str(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(_Notated):
+    """A convolution with batch norm and ReLU, or a linear convolution with a bias.
+
+    Attributes:
+      filters: the number of output channels. None means as many channels as the trunk
+        of the residual block has that contains the convolution.
+      kernel: (height, width) of the window.
+      stride: the step of the window in both directions.
+      padding: SAME or VALID.
+      linear: whether a bias replaces batch norm and ReLU.
+      clip: whether a window that is larger than the grid shrinks to the grid.
+      stddev: the standard deviation that the `truncated_normal` initializer uses in
+        place of 0.1. With 0 every initializer starts the kernel at zero.
+
+    Raises:
+      ValueError: a field is out of its range.
+
+    >>> print(Conv(32, (1, 7), stride=2))
+    1x7/32 s2
     """
 
     filters: int | None
@@ -41,11 +68,23 @@ class Conv:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pool:
-    """A maximum (`max`) or an average (`avg`) over windows.
+class Pool(_Notated):
+    """The maximum or the average over windows.
 
-    `kernel` None means the whole grid. Averages are of the values in the grid; with
-    `count_padding` the zeros around it count as values, as in torchvision.
+    Attributes:
+      kind: max or avg.
+      kernel: (height, width) of the window; None means the whole grid.
+      stride: the step of the window in both directions.
+      padding: SAME or VALID.
+      clip: whether a window that is larger than the grid shrinks to the grid.
+      count_padding: whether an average counts the zeros around the grid as values, as
+        in torchvision. Without it the average is over the values inside the grid.
+
+    Raises:
+      ValueError: a field is out of its range.
+
+    >>> print(Pool('avg', None, 1, 'VALID'))
+    global avg
     """
 
     kind: str
@@ -62,24 +101,38 @@ class Pool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Norm:
-    """Batch norm as after a convolution, then ReLU where `relu`."""
+class Norm(_Notated):
+    """Batch norm as after a convolution, followed by ReLU if `relu` is True.
+
+    >>> print(Norm(relu=True))
+    batch norm relu
+    """
 
     relu: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Relu:
-    """max(x, 0), where no convolution or batch norm before it has it already."""
+class Relu(_Notated):
+    """max(x, 0), for an input that no convolution or batch norm has rectified."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
-    """A product with one learned number, or with one per channel.
+class Scale(_Notated):
+    """A product with one learned number, or with one learned number per channel.
 
-    They start at `initial` and are no part of the weight decay, which is of kernels.
-    At the end of a residual branch: SkipInit (arXiv:2002.10444), ReZero (2003.04887);
-    per channel LayerScale (2103.17239).
+    Weight decay does not include the numbers. At the end of a residual branch a single
+    number is SkipInit (arXiv:2002.10444) or ReZero (2003.04887), and numbers per
+    channel are LayerScale (2103.17239).
+
+    Attributes:
+      initial: the value at which the numbers start.
+      per_channel: whether each channel has its own number.
+
+    Raises:
+      ValueError: `initial` is not finite.
+
+    >>> print(Scale(0.1, per_channel=True))
+    learned 0.1 per channel
     """
 
     initial: float
@@ -94,14 +147,14 @@ class Scale:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dropout:
-    """Zeroes this share of the values in training and scales the others up."""
+class Dropout(_Notated):
+    """Sets a share `rate` of the values to 0 in training and scales up the others."""
 
     rate: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
+class Dense(_Notated):
     """A fully connected layer with a bias, on a grid of 1x1."""
 
     units: int
@@ -109,13 +162,22 @@ class Dense:
 
 
 @dataclasses.dataclass(frozen=True)
-class Module:
-    """A leaf for a linen module of your own.
+class Module(_Notated):
+    """A leaf that holds a linen module of the user.
 
-    `make()` returns the module, which is called as `module(x)`, or as
-    `module(x, train=...)` where its signature has `train`. `params` and `macs` map the
-    input shape to the number of trainable parameters and of multiply-adds, and `output`
-    to the output shape, so that a network can be described without JAX.
+    The three functions of the input shape [height, width, channels] let `describe` work
+    without JAX.
+
+    Attributes:
+      make: returns the linen module. It is called as `module(x)`, or as
+        `module(x, train=...)` if its signature has `train`.
+      params: returns the number of trainable parameters for an input shape.
+      macs: returns the number of multiply-adds of one image for an input shape.
+      output: returns the output shape for an input shape.
+
+    >>> def attention(): ...
+    >>> print(Module(attention, params=lambda shape: 0, macs=lambda shape: 0))
+    attention
     """
 
     make: Callable[[], Any]
@@ -125,15 +187,19 @@ class Module:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chain:
+class Chain(_Notated):
     """Ops one after another."""
 
     ops: tuple['Op', ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Concat:
-    """Branches on one input, concatenated along the channels in this order."""
+class Concat(_Notated):
+    """Branches on one input, concatenated along the channels in this order.
+
+    Raises:
+      ValueError: there are no branches.
+    """
 
     branches: tuple['Op', ...]
 
@@ -143,35 +209,67 @@ class Concat:
 
 
 @dataclasses.dataclass(frozen=True)
-class Residual:
-    """relu(x + scale * branch(x)), or the sum alone where `relu` is False (Fig. 20)."""
+class Residual(_Notated):
+    """relu(x + scale * branch(x)), or the sum alone if `relu` is False (Fig. 20).
+
+    >>> print(Residual(conv(64, 3), scale=0.1))
+    relu(x + 0.1 * (3x3/64))
+    """
 
     branch: 'Op'
     scale: float
     relu: bool = True
 
 
-_Leaf = Conv | Pool | Norm | Relu | Scale | Dropout | Dense | Module
-Op = _Leaf | Chain | Concat | Residual
+Op = (
+    Conv
+    | Pool
+    | Norm
+    | Relu
+    | Scale
+    | Dropout
+    | Dense
+    | Module
+    | Chain
+    | Concat
+    | Residual
+)
 
 
 def conv(filters, kernel=1, stride=1, padding='SAME', **options) -> Conv:
-    """Returns a convolution; `kernel` is a side or (height, width)."""
+    """Returns a convolution; `kernel` is a side or (height, width).
+
+    `options` are the other fields of `Conv`.
+
+    >>> print(conv(96, 3, 2, 'VALID'))
+    3x3/96 s2V
+    """
     return Conv(filters, _window(kernel), stride, padding, **options)
 
 
 def expand(*, stddev: float | None = None) -> Conv:
-    """Returns the linear 1x1 that ends a residual branch, as wide as the trunk."""
+    """Returns the linear 1x1 convolution at the end of a residual branch.
+
+    It has as many filters as the trunk has channels.
+    """
     return Conv(None, linear=True, stddev=stddev)
 
 
 def max_pool(kernel=3, stride=2, padding='VALID') -> Pool:
-    """Returns a maximum over windows; `kernel` is a side or (height, width)."""
+    """Returns a maximum over windows; `kernel` is a side or (height, width).
+
+    >>> print(max_pool())
+    max 3x3 s2V
+    """
     return Pool('max', _window(kernel), stride, padding)
 
 
 def avg_pool(kernel=3, stride=1, padding='SAME', *, clip=False) -> Pool:
-    """Returns an average over windows; `kernel` is a side or (height, width)."""
+    """Returns an average over windows; `kernel` is a side or (height, width).
+
+    >>> print(avg_pool())
+    avg 3x3
+    """
     return Pool('avg', _window(kernel), stride, padding, clip)
 
 
@@ -181,18 +279,38 @@ def global_pool() -> Pool:
 
 
 def chain(*ops: Op) -> Chain:
-    """Returns ops one after another."""
+    """Returns ops one after another.
+
+    >>> print(chain(conv(64), conv(96, 3)))
+    1x1/64 -> 3x3/96
+    """
     return Chain(ops)
 
 
 def concat(*branches: Op) -> Concat:
-    """Returns branches on one input, concatenated along the channels in this order."""
+    """Returns branches on one input, concatenated along the channels in this order.
+
+    Raises:
+      ValueError: there are no branches.
+
+    >>> print(concat(max_pool(), conv(96, 3, 2, 'VALID')))
+    [max 3x3 s2V; 3x3/96 s2V]
+    """
     return Concat(branches)
 
 
 def residual(*branches: Op, scale: float, relu: bool = True) -> Residual:
-    """Returns a residual block: branches, their concatenation, the linear 1x1."""
+    """Returns a residual block: branches, their concatenation, the linear 1x1.
+
+    >>> print(residual(conv(32), chain(conv(32), conv(32, 3)), scale=0.17))
+    relu(x + 0.17 * ([1x1/32; 1x1/32 -> 3x3/32] -> 1x1/linear))
+    """
     return Residual(chain(concat(*branches), expand()), scale, relu)
+
+
+def shape_text(sides: Sequence[int]) -> str:
+    """Writes a shape or a window: `35x35x384`, `1x7`."""
+    return 'x'.join(map(str, sides))
 
 
 def _window(kernel) -> tuple[int, int]:
@@ -217,7 +335,13 @@ def _check_positive(name: str, number: int) -> None:
 
 
 def map_ops(function: Callable[[Op], Op], op: Op) -> Op:
-    """Rebuilds `op` from the bottom up with `function` applied to every op in it."""
+    """Rebuilds `op` from the bottom up with `function` applied to every op in it.
+
+    >>> def widen(op):
+    ...     return conv(2 * op.filters) if isinstance(op, Conv) else op
+    >>> print(map_ops(widen, chain(conv(64), max_pool())))
+    1x1/128 -> max 3x3 s2V
+    """
     match op:
         case Chain():
             op = Chain(tuple(map_ops(function, child) for child in op.ops))
@@ -232,16 +356,20 @@ def residuals(op: Op) -> list[Residual]:
     """Lists the residual sums of `op` in the order in which a reading meets them."""
     match op:
         case Chain():
-            return [found for child in op.ops for found in residuals(child)]
+            return [inner for child in op.ops for inner in residuals(child)]
         case Concat():
-            return [found for child in op.branches for found in residuals(child)]
+            return [inner for child in op.branches for inner in residuals(child)]
         case Residual():
             return [*residuals(op.branch), op]
     return []
 
 
 class Reading(Protocol[Value]):
-    """A meaning for networks over values x of any kind: shapes, arrays, boxes."""
+    """A meaning for the ops of a network, over values x of one kind: shapes, arrays.
+
+    `width` returns the number of channels of a value. `leaf`, `concat` and `add` return
+    the value that an op without parts, a concatenation or a residual sum computes.
+    """
 
     def width(self, x: Value) -> int: ...
     def leaf(self, name: str, op: Op, x: Value) -> Value: ...
@@ -250,11 +378,15 @@ class Reading(Protocol[Value]):
 
 
 def interpret(op: Op, x: Value, reading: Reading[Value]) -> Value:
-    """Returns what `op` makes of `x` under `reading`.
+    """Applies `op` to the value `x` in the meaning that `reading` gives.
 
-    Leaves are named here and nowhere else: the n-th of its kind in its branch, as in
-    `branch1_conv0`. Chains and residual blocks open no scope, so wrapping a branch in
-    either renames nothing.
+    The names of leaves are made here and nowhere else: `branch1_conv0` is the first
+    convolution of the second branch. Chains and residual blocks open no scope, so a
+    branch that is wrapped in one of them keeps its names.
+
+    Raises:
+      ValueError: a convolution without a number of filters is outside any residual
+        branch.
     """
     return _walk(op, x, reading, prefix='', trunk=None, counts=Counter())
 
@@ -278,7 +410,7 @@ def _walk(op, x, reading, *, prefix, trunk, counts):
         case Conv(filters=None):
             if trunk is None:
                 raise ValueError(
-                    'a convolution without a number of filters stands outside any '
+                    'a convolution without a number of filters is outside any '
                     'residual branch; give it a number, or put it inside residual(...)'
                 )
             op = dataclasses.replace(op, filters=reading.width(trunk))

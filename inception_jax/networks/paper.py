@@ -1,7 +1,8 @@
 """The networks of the paper, each with the figures and the table that define it.
 
-The paper gives no residual scale for a network. 0.17, 0.10 and 0.20 for the stages A, B
-and C are the only ones that its authors released (TF-Slim inception_resnet_v2.py).
+The paper gives no residual scale for a network. The scales 0.17, 0.10 and 0.20 of the
+stages A, B and C are the only ones that its authors released (TF-Slim
+inception_resnet_v2.py).
 """
 
 from inception_jax.networks.blocks import (

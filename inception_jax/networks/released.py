@@ -1,9 +1,9 @@
-"""The networks as released: TF-Slim's v4 and -ResNet-v2, facenet's -ResNet-v1, and
-torchvision's v3.
+"""The released networks: v4 and -ResNet-v2 of TF-Slim, -ResNet-v1 of facenet, v3 of
+torchvision.
 
-They differ from the paper in widths, repeats, order of kernels and of branches, and in
-the auxiliary heads. The order of branches matters only where released weights are
-loaded.
+They differ from the paper in widths, in the number of blocks, in the order of kernels
+and branches, and in the auxiliary heads. The order of branches matters only for loading
+released weights.
 """
 
 import dataclasses
@@ -138,7 +138,7 @@ INCEPTION_V4_SLIM = network(
     auxiliary=Auxiliary('b', auxiliary_classifier()),
 )
 
-# TF-Slim inception_resnet_v2.py; the last block is not scaled and has no ReLU.
+# TF-Slim inception_resnet_v2.py. The last block has no scale and no ReLU.
 INCEPTION_RESNET_V2_SLIM = network(
     'inception_resnet_v2_slim',
     one('stem', stem_v3()),
@@ -171,7 +171,7 @@ def _count_padding(op):
     return dataclasses.replace(op, count_padding=True) if is_mean else op
 
 
-# torchvision inception.py, of which timm has a copy. A 5x5 average has no padding.
+# torchvision inception.py; timm has a copy. The 5x5 average pool has no padding.
 INCEPTION_V3_TORCHVISION = dataclasses.replace(
     map_network(_count_padding, INCEPTION_V3),
     name='inception_v3_torchvision',

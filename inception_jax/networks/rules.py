@@ -1,9 +1,10 @@
-"""Rules for what multiplies a residual branch, and two controls: networks to networks.
+"""Rules for the factor of a residual branch, as functions from networks to networks.
 
-Every rule keeps the form relu(x + s * F(x)) of the blocks and their order, F ending in
-the linear 1x1, and changes s, what F starts from, or (`non_residual`) drops the sum.
-Where s is learned, the constant scale becomes 1 and still multiplies the branch, so a
-residual scale that is given as an argument acts under every rule.
+Every rule keeps the order of the blocks and their form relu(x + s * F(x)), in which F
+ends in the linear 1x1. A rule changes s or the initial values of F; only `non_residual`
+drops the sum. If a rule makes s a learned number, the constant scale becomes 1 and
+still multiplies the branch. A residual scale that is given as an argument therefore
+acts under every rule.
 """
 
 import dataclasses
@@ -32,29 +33,30 @@ Rule = Callable[[Network], Network]
 
 
 def constant(network: Network) -> Network:
-    """x + s * F(x) with the network's own constants (arXiv:1602.07261, section 3.3)."""
+    """x + s * F(x) with the network's constants (arXiv:1602.07261, section 3.3)."""
     return network
 
 
 def skip_init(network: Network) -> Network:
-    """x + alpha * F(x), alpha a learned number per sum that starts at 0.
+    """x + alpha * F(x), with a learned number alpha per sum that starts at 0.
 
-    SkipInit (arXiv:2002.10444, there without batch norm). ReZero (2003.04887) is the
-    same form.
+    This is SkipInit (arXiv:2002.10444), which has no batch norm in its source. ReZero
+    (2003.04887) has the same form.
     """
     return _learned(network, lambda scale: 0.0)
 
 
 def learned_scale(network: Network) -> Network:
-    """x + alpha * F(x), alpha a learned number per sum that starts at the constant."""
+    """x + alpha * F(x), with a learned alpha per sum that starts at the constant."""
     return _learned(network, lambda scale: scale)
 
 
 def layer_scale(network: Network) -> Network:
-    """x + diag(lambda) * F(x), lambda learned per channel (LayerScale, 2103.17239).
+    """x + diag(lambda) * F(x), with learned numbers lambda per channel.
 
-    It starts at 0.1 with up to 18 residual sums in the network, at 1e-5 with up to 24
-    and at 1e-6 with more; the source counts layers of a transformer.
+    This is LayerScale (arXiv:2103.17239). lambda starts at 0.1 if the network has up to
+    18 residual sums, at 1e-5 with up to 24 and at 1e-6 with more. The source counts the
+    layers of a transformer.
     """
     depth = len(residual_scales(network))
     initial = 0.1 if depth <= 18 else 1e-5 if depth <= 24 else 1e-6
@@ -62,9 +64,9 @@ def layer_scale(network: Network) -> Network:
 
 
 def zero_init(network: Network) -> Network:
-    """x + s * F(x) with the network's constants; the linear 1x1's kernel starts at 0.
+    """x + s * F(x) with the constants of the network, and the linear 1x1 starts at 0.
 
-    As the zero gamma of arXiv:1706.02677: here no batch norm stands behind the 1x1.
+    The zero gamma of arXiv:1706.02677 does the same; here the 1x1 has no batch norm.
 
     Raises:
       ValueError: a residual branch has no linear convolution.
@@ -85,43 +87,46 @@ def zero_init(network: Network) -> Network:
 
 
 def inverse_sqrt(network: Network) -> Network:
-    """x + F(x) / sqrt(L), L the number of residual sums in a row (2310.02244).
+    """x + F(x) / sqrt(L) for L consecutive residual sums (arXiv:2310.02244).
 
-    The rule keeps what L branches of equal size add at that of one. L is counted
-    between blocks that are not residual, thus by stage and not over the network: a
-    reduction normalises most of its channels anew, and there the sum starts afresh.
+    With this scale, L branches of equal size add as much as a single branch. Sums are
+    consecutive if no other block lies between them: L belongs to a stage, not to the
+    network, because a reduction normalizes most of its channels anew.
     """
     scales = []
-    counts = [_sums(block.op) for block in trunk(network)]
-    for residual, run in itertools.groupby(counts, bool):
-        count = sum(run)
-        scales += count * [1 / math.sqrt(count)] if residual else []
+    counts = [len(residuals(block.op)) for block in trunk(network)]
+    for is_residual, group in itertools.groupby(counts, bool):
+        count = sum(group)
+        scales += count * [1 / math.sqrt(count)] if is_residual else []
     return with_scales(network, scales)
 
 
 def normalizer_free(network: Network) -> Network:
-    """x + (0.2 * u / v) * F(x): NF-ResNets (arXiv:2101.08692) in the blocks' form.
+    """x + (0.2 * u / v) * F(x): the scale of NF-ResNets (arXiv:2101.08692).
 
-    There a block is x + alpha * F(x / beta), with alpha = 0.2, F of variance 1, and
-    beta the deviation of x that is expected: the variance of x starts every stage at 1
-    and gains alpha**2 with each block. Here batch norm in the branch undoes any beta,
-    and neither F nor the start of a stage is of size 1. So the expected mean square of
-    the trunk is tracked from the image on: u is its root where the stage starts, v that
-    of F, and a stage grows from u**2 by (alpha * u)**2 with each block, which is the
-    source's recursion in units of u.
+    In the source, a block is x + alpha * F(x / beta). alpha is 0.2, F has the variance
+    1, and beta is the expected standard deviation of x. The variance of x is 1 at the
+    start of a stage, and each block adds alpha**2.
 
-    F is that of the variance-preserving `he` initialiser, for which v = 1 behind ReLUs.
-    Another one adds other amounts. The source's standardised kernels are left out.
+    Here, batch norm in the branch removes any beta, and neither F nor x at the start of
+    a stage has the variance 1. The rule therefore tracks the expected mean square of
+    the trunk from the image on. u is its root at the start of the stage, and v is the
+    root of the mean square of F. A stage starts at u**2, and each block adds
+    (alpha * u)**2: the recursion of the source, in units of u.
+
+    v is computed for the variance-preserving `he` initializer, which gives v = 1 after
+    ReLU. With another initializer the sums add other amounts. The standardized kernels
+    of the source are left out.
     """
     return with_scales(network, added_scales(network, alpha=0.2))
 
 
 def non_residual(network: Network) -> Network:
-    """F(x) alone: the network without sums, of equal cost.
+    """F(x) alone: the network without residual sums, at the same cost.
 
-    The linear 1x1 becomes an ordinary convolution, with batch norm and ReLU, as wide as
-    the trunk. Grids, convolutions and multiply-adds stay, and so does the number of
-    parameters (its shift is in place of the bias) where batch norm has no gamma.
+    The linear 1x1 becomes a convolution with batch norm and ReLU, as wide as the trunk.
+    Grids, convolutions and multiply-adds do not change. The number of parameters does
+    not change if batch norm has no gamma: the shift replaces the bias.
     """
     leaves = (
         leaf
@@ -130,7 +135,7 @@ def non_residual(network: Network) -> Network:
     )
 
     def drop(op: Op) -> Op:
-        # Bottom up, the ops without parts come in the order of the walk.
+        # map_network visits the ops without parts in the order of `measured.leaves`.
         match op:
             case Chain() | Concat():
                 return op
@@ -155,10 +160,15 @@ RULES: dict[str, Rule] = {
 
 
 def apply_rule(name: str, network: Network) -> Network:
-    """Returns what the rule of that name makes of a network.
+    """Applies the rule of a name in `RULES` to a network.
 
     Raises:
       ValueError: there is no such rule, or the network has no residual blocks.
+
+    >>> from inception_jax.networks import conv, network, residual, stage
+    >>> body = stage('a', 2, residual(conv(8, 3), scale=0.1))
+    >>> print(apply_rule('skip_init', network('tiny', body)).stages[0])
+    a_1..a_2  relu(x + 1.0 * ([3x3/8] -> 1x1/linear -> learned 0.0))
     """
     if name not in RULES:
         near = difflib.get_close_matches(name, RULES, n=1, cutoff=0.0)[0]
@@ -175,27 +185,32 @@ def apply_rule(name: str, network: Network) -> Network:
 
 
 def extra_batch_norm(network: Network) -> Network:
-    """Puts a batch norm on the last layer before the average pool: a control.
+    """Adds a batch norm to the last layer before the average pool: a control.
 
-    Section 3.3 reports that it did not help, and not where it stood. Here it is on the
-    last residual sum, before its ReLU: that is the layer which died, with batch norm
-    before ReLU as in every other. Behind the ReLU it would pass no gradient to a
-    channel that is dead already.
+    Section 3.3 reports that an extra batch norm did not help, but not its place. Here
+    it is between the last residual sum and its ReLU: the output of this layer died, and
+    every other layer has batch norm before ReLU. After the ReLU, batch norm would pass
+    no gradient to a channel that is already dead.
 
     Raises:
       ValueError: the last block does not end in a residual sum.
     """
     *others, last = network.stages
-    blocks = (*last.blocks[:-1], _normalised(network, last.blocks[-1]))
+    blocks = (*last.blocks[:-1], _with_batch_norm(network, last.blocks[-1]))
     last = dataclasses.replace(last, blocks=blocks)
     return dataclasses.replace(network, stages=(*others, last))
 
 
 def with_scales(network: Network, scales: Sequence[float]) -> Network:
-    """Gives the residual sums these constants, from the image to the last grid.
+    """Gives each residual sum a constant scale, in the order from the image on.
 
     Raises:
-      ValueError: there are not as many as sums.
+      ValueError: the number of scales is not the number of residual sums.
+
+    >>> from inception_jax.networks import conv, network, residual, stage
+    >>> body = stage('a', 2, residual(conv(8), scale=1.0))
+    >>> residual_scales(with_scales(network('tiny', body), (0.1, 0.2)))
+    (0.1, 0.2)
     """
     count = len(residual_scales(network))
     if len(scales) != count:
@@ -203,18 +218,18 @@ def with_scales(network: Network, scales: Sequence[float]) -> Network:
             f'{len(scales)} residual scales for {network.name}, which has {count} '
             'residual blocks; give one for each'
         )
-    left = iter(scales)
+    rest = iter(scales)
     return _map_sums(
-        lambda op: dataclasses.replace(op, scale=float(next(left))), network
+        lambda op: dataclasses.replace(op, scale=float(next(rest))), network
     )
 
 
-def _normalised(network: Network, op: Op) -> Op:
+def _with_batch_norm(network: Network, op: Op) -> Op:
     match op:
         case Residual():
             return chain(dataclasses.replace(op, relu=False), Norm(op.relu))
         case Chain((*others, last)):
-            return chain(*others, _normalised(network, last))
+            return chain(*others, _with_batch_norm(network, last))
     raise ValueError(
         f'the last block of {network.name} does not end in a residual sum for the '
         'extra batch norm; drop extra_batch_norm=True'
@@ -226,8 +241,8 @@ def _learned(
 ) -> Network:
     def change(op: Residual) -> Residual:
         scale = Scale(initial(op.scale), per_channel)
-        inside = op.branch.ops if isinstance(op.branch, Chain) else (op.branch,)
-        return dataclasses.replace(op, branch=chain(*inside, scale), scale=1.0)
+        ops = op.branch.ops if isinstance(op.branch, Chain) else (op.branch,)
+        return dataclasses.replace(op, branch=chain(*ops, scale), scale=1.0)
 
     return _map_sums(change, network)
 
@@ -237,10 +252,6 @@ def _map_sums(function: Callable[[Residual], Op], network: Network) -> Network:
         return function(op) if isinstance(op, Residual) else op
 
     return map_network(change, network)
-
-
-def _sums(op: Op) -> int:
-    return len(residuals(op))
 
 
 def _linear(op: Op) -> bool:

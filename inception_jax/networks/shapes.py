@@ -1,6 +1,7 @@
 """The reading of a network as shapes: grids, widths, parameters and multiply-adds."""
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -16,12 +17,13 @@ from inception_jax.networks.ops import (
     Scale,
     Shape,
     interpret,
+    shape_text,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """An op without parts in its place. Shapes are (height, width, channels)."""
+    """An op without parts, in its place. Shapes are [height, width, channels]."""
 
     name: str
     op: Op
@@ -35,7 +37,7 @@ class Leaf:
 
     @property
     def params(self) -> int:
-        """The trainable parameters, with a shift and no gamma for batch norm."""
+        """The number of trainable parameters; batch norm counts its shift alone."""
         match self.op:
             case Conv():
                 height, width = self.window
@@ -52,7 +54,7 @@ class Leaf:
 
     @property
     def batch_norm_channels(self) -> int:
-        """The channels that batch norm sees; each could have a gamma."""
+        """The number of channels that batch norm normalizes: one gamma for each."""
         match self.op:
             case Conv(linear=False) | Norm():
                 return self.output[2]
@@ -60,7 +62,7 @@ class Leaf:
 
     @property
     def macs(self) -> int:
-        """The multiply-adds of convolutions and dense layers for one image."""
+        """The multiply-adds of a convolution or a dense layer for one image."""
         match self.op:
             case Conv():
                 height, width = self.window
@@ -74,11 +76,12 @@ class Leaf:
 
     @property
     def layers(self) -> int:
+        """1 for a convolution or a dense layer, else 0."""
         return int(isinstance(self.op, Conv | Dense))
 
 
 class Measured(NamedTuple):
-    """A block with its leaves in the order of the walk."""
+    """A block with its shapes, and its leaves in the order of the walk."""
 
     name: str
     stage: str
@@ -88,13 +91,13 @@ class Measured(NamedTuple):
     leaves: tuple[Leaf, ...]
 
     def total(self, quantity: str) -> int:
-        """Returns the sum of `params`, `macs`, ... over the leaves."""
+        """Returns the sum of a quantity of the leaves, such as `params` or `macs`."""
         return sum(getattr(leaf, quantity) for leaf in self.leaves)
 
 
 @dataclasses.dataclass
 class _Shapes:
-    """The reading: its values are shapes, and it keeps the leaves that it meets."""
+    """The reading whose values are shapes; it collects the leaves."""
 
     leaves: list[Leaf] = dataclasses.field(default_factory=list)
 
@@ -108,7 +111,7 @@ class _Shapes:
     def concat(self, xs: list[Shape]) -> Shape:
         if len({x[:2] for x in xs}) != 1:
             raise ValueError(
-                f'branches with outputs {", ".join(map(_text, xs))} cannot be '
+                f'branches with outputs {", ".join(map(shape_text, xs))} cannot be '
                 'concatenated; give them the same grid'
             )
         return (*xs[0][:2], sum(x[2] for x in xs))
@@ -116,8 +119,8 @@ class _Shapes:
     def add(self, op: Residual, x: Shape, branch: Shape) -> Shape:
         if x != branch:
             raise ValueError(
-                f'a residual branch gives {_text(branch)} beside {_text(x)} of the '
-                'trunk; end it with expand(), and keep strides out of it'
+                f'a residual branch has the output {shape_text(branch)}, and its trunk '
+                f'is {shape_text(x)}; end it with expand(), and keep strides out of it'
             )
         return x
 
@@ -141,12 +144,15 @@ def output_shape(op: Op, shape: Shape) -> Shape:
 
 
 def scale_shape(op: Scale, channels: int) -> tuple[int, ...]:
-    """Returns the shape of the numbers that a learned scale has for such an input."""
+    """Returns the shape of the learned numbers of `op` for so many channels."""
     return (channels,) if op.per_channel else ()
 
 
 def window(op: Op, shape: Shape) -> tuple[int, int] | None:
-    """Returns the (height, width) of the window of `op` on a grid, None without one."""
+    """Returns the (height, width) of the window of `op` on a grid of this shape.
+
+    The result is None for an op without a window.
+    """
     if not isinstance(op, Conv | Pool):
         return None
     if op.kernel is None:
@@ -160,19 +166,24 @@ def _grid(op, kernel, shape):
     if op.padding == 'SAME':
         return tuple(-(-side // op.stride) for side in shape[:2])
     if kernel[0] > shape[0] or kernel[1] > shape[1]:
-        raise ValueError(f'a window of {kernel[0]}x{kernel[1]} on {_text(shape)}')
+        raise ValueError(f'a window of {kernel[0]}x{kernel[1]} on {shape_text(shape)}')
     return tuple((shape[i] - kernel[i]) // op.stride + 1 for i in (0, 1))
 
 
-def _text(shape: Shape) -> str:
-    return 'x'.join(map(str, shape))
-
-
-def measure(network: Network) -> list[Measured]:
+@functools.lru_cache(maxsize=256)
+def measure(network: Network) -> tuple[Measured, ...]:
     """Measures every block: the trunk, then `logits`, then `auxiliary` if there is one.
 
+    The result is cached: networks are frozen and hashable.
+
     Raises:
-      ValueError: the input is smaller than the network can take, or widths do not fit.
+      ValueError: the input is too small for the network, or its parts do not fit
+        together.
+
+    >>> from inception_jax.networks import load
+    >>> stem, *_ = measure(load('inception_v4'))
+    >>> stem.name, stem.output, stem.total('params')
+    ('stem', (35, 35, 384), 604864)
     """
     try:
         return _measure(network)
@@ -186,7 +197,7 @@ def measure(network: Network) -> list[Measured]:
         ) from error
 
 
-def _measure(network: Network) -> list[Measured]:
+def _measure(network: Network) -> tuple[Measured, ...]:
     shape = (network.input_size, network.input_size, 3)
     blocks, grids = [], {}
     for name, stage, op in trunk(network):
@@ -197,7 +208,7 @@ def _measure(network: Network) -> list[Measured]:
         grid = grids[network.auxiliary.after]
         op = auxiliary_head(network)
         blocks.append(_measure_block('auxiliary', 'auxiliary', op, grid))
-    return blocks
+    return tuple(blocks)
 
 
 def _measure_block(name: str, stage: str, op: Op, shape: Shape) -> Measured:
@@ -207,10 +218,10 @@ def _measure_block(name: str, stage: str, op: Op, shape: Shape) -> Measured:
 
 
 def least_input_size(network: Network) -> int:
-    """Returns the least side of a square image that leaves a grid for every window.
+    """Returns the least side of a square image for which every window fits its grid.
 
     Raises:
-      ValueError: no side up to 1024 does; the network does not fit together.
+      ValueError: no side up to 1024 fits: the parts do not fit together.
     """
     for size in range(1, 1025):
         try:

@@ -60,14 +60,19 @@ def arrows_between_files(package: Path = PACKAGE) -> Arrows:
 
 
 def _run_at_import(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Returns the statements without functions, methods and imports for types alone."""
     functions = ast.FunctionDef | ast.AsyncFunctionDef
     typing_only = "If(test=Name(id='TYPE_CHECKING'"
-    return [
-        statement
-        for statement in statements
-        if not isinstance(statement, functions)
-        and not ast.dump(statement).startswith(typing_only)
-    ]
+    kept = []
+    for statement in statements:
+        if isinstance(statement, functions):
+            continue
+        if ast.dump(statement).startswith(typing_only):
+            continue
+        if isinstance(statement, ast.ClassDef):
+            statement.body = _run_at_import(statement.body) or [ast.Pass()]
+        kept.append(statement)
+    return kept
 
 
 def _module_of(path: Path, package: Path) -> str:

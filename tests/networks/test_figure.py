@@ -74,7 +74,7 @@ def area(shape):
     if isinstance(shape, Line):
         xs, ys = zip(*shape.points, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
-    width = text_width(shape.text)
+    width = text_width(shape.content)
     left = shape.x - {'start': 0, 'middle': width / 2, 'end': width}[shape.anchor]
     return left, shape.y - 11, left + width, shape.y + 3
 

@@ -1,1 +1,1 @@
-"""Networks as text: tables, differences, notation."""
+"""Networks as text: tables, differences and notation."""

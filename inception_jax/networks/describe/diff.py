@@ -1,4 +1,4 @@
-"""The difference of two networks for people: properties, stages, branches, totals."""
+"""The difference of two networks: properties, stages, branches and totals."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 
 from inception_jax.networks.describe.likeness import SAME_BRANCHES, likeness
-from inception_jax.networks.describe.notation import notation, span, times, wrapped
+from inception_jax.networks.describe.notation import notation, span, wrapped
 from inception_jax.networks.describe.table import (
     aligned,
     distinct,
@@ -17,7 +17,7 @@ from inception_jax.networks.describe.table import (
     summary,
 )
 from inception_jax.networks.network import Network
-from inception_jax.networks.ops import Chain, Concat, Op, Residual
+from inception_jax.networks.ops import Chain, Concat, Op, Residual, shape_text
 from inception_jax.networks.shapes import Measured, measure
 
 _WIDTH = 100
@@ -25,19 +25,39 @@ _WIDTH = 100
 Pair = tuple[list[Measured], list[Measured]]
 
 
-def diff(first: Network, second: Network) -> str:
-    """Describes how `second` differs from `first`; `-` is the first, `+` the second."""
+class Difference(str):
+    """The text that `diff` returns; a notebook and the prompt show it line by line."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def diff(first: Network, second: Network) -> Difference:
+    """Describes how `second` differs from `first`; `-` is the first, `+` the second.
+
+    Raises:
+      ValueError: the input is too small for a network, or its parts do not fit
+        together.
+
+    >>> from inception_jax.networks import conv, network, one
+    >>> narrow, wide = (network('net', one('stem', conv(n, 3))) for n in (8, 16))
+    >>> for line in diff(narrow, wide).splitlines()[7:10]:
+    ...     print(line)
+    stem: other widths
+      - 3x3/8
+      + 3x3/16
+    """
     if dataclasses.replace(first, name=second.name) == second:
-        return f'{first.name} and {second.name} are equal'
+        return Difference(f'{first.name} and {second.name} are equal')
     pairs = _pairs(_by_stage(first), _by_stage(second))
     parts = [
         [f'- {first.name}', f'+ {second.name}'],
         _properties(first, second),
         _stages(first, second, pairs),
-        *map(_blocks, pairs),
+        *map(_pair_lines, pairs),
         _totals(summary(first), summary(second)),
     ]
-    return '\n\n'.join('\n'.join(lines) for lines in parts if lines)
+    return Difference('\n\n'.join('\n'.join(lines) for lines in parts if lines))
 
 
 def _by_stage(network: Network) -> dict[str, list[Measured]]:
@@ -48,7 +68,7 @@ def _by_stage(network: Network) -> dict[str, list[Measured]]:
 
 
 def _pairs(left: dict, right: dict) -> list[Pair]:
-    """Pairs the stages by name, those of one side between their neighbours."""
+    """Pairs the stages by name; a stage of one side stands between its neighbours."""
     old, new = list(left), list(right)
     merged = [
         name for _, i, j, k, n in _opcodes(old, new) for name in (*old[i:j], *new[k:n])
@@ -66,8 +86,9 @@ def _properties(first: Network, second: Network) -> list[str]:
         values = _property(first, name), _property(second, name)
         if name not in ('name', 'stages') and values[0] != values[1]:
             rows.append((name, *values))
-    if _common(first, second) != _common(second, first):
-        rows.append(('order', _common(first, second), _common(second, first)))
+    orders = _shared_stages(first, second), _shared_stages(second, first)
+    if orders[0] != orders[1]:
+        rows.append(('order', *orders))
     return aligned([('property', '-', '+'), *rows], left=3) if rows else []
 
 
@@ -78,35 +99,35 @@ def _property(network: Network, name: str) -> str:
     return str(value)
 
 
-def _common(network: Network, other: Network) -> str:
+def _shared_stages(network: Network, other: Network) -> str:
     names = [stage.name for stage in other.stages]
     return ' '.join(stage.name for stage in network.stages if stage.name in names)
 
 
 def _stages(first: Network, second: Network, pairs: Sequence[Pair]) -> list[str]:
     rows = [('stage', '- blocks', 'scale', 'params', '+ blocks', 'scale', 'params')]
-    verdicts = ['']
+    relations = ['']
     for old, new in pairs:
         stage = (old or new)[0].stage
-        rows.append((stage, *_cells(first, old), *_cells(second, new)))
-        verdicts.append(_verdict(old, new))
+        rows.append((stage, *_stage_cells(first, old), *_stage_cells(second, new)))
+        relations.append(_stage_relation(old, new))
     lines = aligned(rows, left=1)
     width = max(map(len, lines)) + 2
-    both = zip(lines, verdicts, strict=True)
-    return [(line.ljust(width) + verdict).rstrip() for line, verdict in both]
+    both = zip(lines, relations, strict=True)
+    return [(line.ljust(width) + relation).rstrip() for line, relation in both]
 
 
-def _cells(network: Network, blocks: Sequence[Measured]) -> tuple[str, ...]:
+def _stage_cells(network: Network, blocks: Sequence[Measured]) -> tuple[str, ...]:
     if not blocks:
         return ('', '', '')
     return (
-        f'{len(blocks)} x {times(blocks[-1].output)}',
+        f'{len(blocks)} x {shape_text(blocks[-1].output)}',
         scale_text([scale for block in blocks for scale in scales_of(block)]),
         f'{sum(params(network, block) for block in blocks):,}',
     )
 
 
-def _verdict(old: Sequence[Measured], new: Sequence[Measured]) -> str:
+def _stage_relation(old: Sequence[Measured], new: Sequence[Measured]) -> str:
     if not old or not new:
         return 'only in -' if old else 'only in +'
     if _ops(old) != _ops(new):
@@ -125,32 +146,32 @@ def _ops(blocks: Sequence[Measured]) -> list[Op]:
     return list(dict.fromkeys(block.op for block in blocks))
 
 
-def _blocks(pair: Pair) -> list[str]:
+def _pair_lines(pair: Pair) -> list[str]:
     if _ops(pair[0]) == _ops(pair[1]):
         return []
     lines = []
     for old, new in zip_longest(*map(distinct, pair)):
         if old and new:
-            lines += _block(old, new)
+            lines += _block_lines(old, new)
         else:
             lines.append(f'{_name(old or new)}: only in {"-" if old else "+"}')
             lines += _marked('-', old[0].op) if old else _marked('+', new[0].op)
     return lines
 
 
-def _block(old: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
+def _block_lines(old: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
     if old[0].op == new[0].op:
         return []
     names = dict.fromkeys([_name(old), _name(new)])
-    head = _explained(' against '.join(names), old[0].op, new[0].op)
-    return [head, *_ops_lines(old[0].op, new[0].op)]
+    title = _with_likeness(' against '.join(names), old[0].op, new[0].op)
+    return [title, *_op_lines(old[0].op, new[0].op)]
 
 
 def _name(blocks: Sequence[Measured]) -> str:
     return span([block.name for block in blocks])
 
 
-def _explained(name: str, old: Op, new: Op) -> str:
+def _with_likeness(name: str, old: Op, new: Op) -> str:
     return ': '.join(filter(None, [name, likeness(old, new)]))
 
 
@@ -159,7 +180,7 @@ def _marked(sign: str, op: Op) -> list[str]:
     return [f'  {sign} {first}', *(f'    {line}' for line in others)]
 
 
-def _ops_lines(old: Op, new: Op) -> list[str]:
+def _op_lines(old: Op, new: Op) -> list[str]:
     match old, new:
         case Residual(), Residual():
             return _residual_lines(old, new)
@@ -177,7 +198,7 @@ def _residual_lines(old: Residual, new: Residual) -> list[str]:
         if before != after:
             lines += [f'  - {name} {before}', f'  + {name} {after}']
     if old.branch != new.branch:
-        lines += _ops_lines(old.branch, new.branch)
+        lines += _op_lines(old.branch, new.branch)
     return lines
 
 
@@ -187,7 +208,7 @@ def _chain_lines(old: Sequence[Op], new: Sequence[Op]) -> list[str]:
         if tag == 'equal':
             lines += _marked(' ', Chain(old[i:j]))
         elif j - i == n - k == 1:
-            lines += _ops_lines(old[i], new[k])
+            lines += _op_lines(old[i], new[k])
         else:
             lines += _marked('-', Chain(old[i:j])) if i < j else []
             lines += _marked('+', Chain(new[k:n])) if k < n else []
@@ -199,36 +220,39 @@ def _concat_lines(old: Sequence[Op], new: Sequence[Op]) -> list[str]:
     places = [partners[i] for i in sorted(partners)]
     lines = []
     if places != sorted(places):
-        lines.append(f'  branches {_count(sorted(partners))} are now {_count(places)}')
+        lines.append(
+            f'  branches {_one_based(sorted(partners))} are now {_one_based(places)}'
+        )
     for i, branch in enumerate(old):
-        lines += _branch(i, branch, new[partners[i]] if i in partners else None)
+        partner = new[partners[i]] if i in partners else None
+        lines += _branch_lines(i, branch, partner)
     for k in sorted(set(range(len(new))) - set(places)):
         lines += [f'  branch {k + 1} of +', *_marked('+', new[k])]
     return lines
 
 
-def _count(places: Sequence[int]) -> str:
+def _one_based(places: Sequence[int]) -> str:
     return ' '.join(str(place + 1) for place in places)
 
 
-def _branch(i: int, old: Op, new: Op | None) -> list[str]:
+def _branch_lines(i: int, old: Op, new: Op | None) -> list[str]:
     if new is None:
         return [f'  branch {i + 1} of -', *_marked('-', old)]
     if old == new:
         return []
-    head = _explained(f'  branch {i + 1}', old, new)
-    return [head, *_marked('-', old), *_marked('+', new)]
+    title = _with_likeness(f'  branch {i + 1}', old, new)
+    return [title, *_marked('-', old), *_marked('+', new)]
 
 
 def _partners(old: Sequence[Op], new: Sequence[Op]) -> dict[int, int]:
-    """Maps branches to equal ones and, of the others, to those that are related."""
+    """Maps places in `old` to places in `new`: first equal branches, then like ones."""
     partners, free = {}, list(range(len(new)))
-    for akin in (lambda a, b: a == b, likeness):
+    for are_partners in (lambda a, b: a == b, likeness):
         for i in sorted(set(range(len(old))) - set(partners)):
-            found = next((k for k in free if akin(old[i], new[k])), None)
-            if found is not None:
-                partners[i] = found
-                free.remove(found)
+            place = next((k for k in free if are_partners(old[i], new[k])), None)
+            if place is not None:
+                partners[i] = place
+                free.remove(place)
     return partners
 
 

@@ -1,4 +1,4 @@
-"""What two ops that are not equal share: widths, kernels, scales, order of branches."""
+"""How two ops differ: in widths, kernels, scales, or the order of branches."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -20,58 +20,66 @@ _ORDER = 'branches in another order'
 
 
 def likeness(old: Op, new: Op) -> str:
-    """Says which changes tell two ops apart, as few as possible: `other widths`.
+    """Returns the fewest differences that explain why two ops are not equal.
 
-    The answer is empty where they are equal, and where no list of changes will do.
+    The result is empty if the ops are equal, and if no list of differences explains
+    them.
+
+    >>> from inception_jax.networks import conv
+    >>> likeness(conv(64, (1, 7)), conv(96, (7, 1)))
+    'kernels transposed, other widths'
     """
-    for count in range(len(_CHANGES) + 1):
-        for changes in combinations(_CHANGES, count):
-            if _without(changes, old) == _without(changes, new):
-                text = ', '.join(changes)
-                return SAME_BRANCHES if text == _ORDER else text
+    for count in range(len(_DIFFERENCES) + 1):
+        for differences in combinations(_DIFFERENCES, count):
+            if _without(differences, old) == _without(differences, new):
+                if differences == (_ORDER,):
+                    return SAME_BRANCHES
+                return ', '.join(differences)
     return ''
 
 
-def _without(changes: Sequence[str], op: Op) -> Op:
-    def forget(op: Op) -> Op:
-        for change in changes:
-            op = _CHANGES[change](op)
+def _without(differences: Sequence[str], op: Op) -> Op:
+    """Returns `op` without the properties in which it may differ from another."""
+
+    def remove(op: Op) -> Op:
+        for difference in differences:
+            op = _DIFFERENCES[difference](op)
         return op
 
-    return map_ops(forget, op)
+    return map_ops(remove, op)
 
 
-def _forget(kind: type, **values) -> Callable[[Op], Op]:
-    def forget(op: Op) -> Op:
+def _set_fields(kind: type, **values) -> Callable[[Op], Op]:
+    def set_fields(op: Op) -> Op:
         return dataclasses.replace(op, **values) if isinstance(op, kind) else op
 
-    return forget
+    return set_fields
 
 
-def _forget_start(op: Op) -> Op:
+def _remove_initial_values(op: Op) -> Op:
     if isinstance(op, Scale):
         return dataclasses.replace(op, initial=0.0)
     return dataclasses.replace(op, stddev=None) if isinstance(op, Conv) else op
 
 
-def _lay_flat(op: Op) -> Op:
+def _sort_kernel_sides(op: Op) -> Op:
     if isinstance(op, Conv | Pool) and op.kernel is not None:
         return dataclasses.replace(op, kernel=tuple(sorted(op.kernel)))
     return op
 
 
-def _sort(op: Op) -> Op:
+def _sort_branches(op: Op) -> Op:
     if isinstance(op, Concat):
         return Concat(tuple(sorted(op.branches, key=notation)))
     return op
 
 
-# Each makes ops equal that differ in nothing else.
-_CHANGES = {
-    _ORDER: _sort,
-    'kernels transposed': _lay_flat,
-    'another scale': _forget(Residual, scale=0.0),
-    'other initial values': _forget_start,
-    'other widths': _forget(Conv, filters=1),
-    'other kernels': _forget(Conv, kernel=(1, 1)),
+# Each function makes two ops equal that have no other difference.
+_DIFFERENCES = {
+    _ORDER: _sort_branches,
+    'kernels transposed': _sort_kernel_sides,
+    'another scale': _set_fields(Residual, scale=0.0),
+    'other initial values': _remove_initial_values,
+    'other widths': _set_fields(Conv, filters=1),
+    'other kernels': _set_fields(Conv, kernel=(1, 1)),
 }

@@ -1,4 +1,4 @@
-"""Ops, shapes and block names in one line: `1x1/64 -> 3x3/96`, `a_1..a_5`."""
+"""Ops and block names in one line: `1x1/64 -> 3x3/96`, `a_1..a_5`."""
 
 import functools
 import inspect
@@ -18,16 +18,22 @@ from inception_jax.networks.ops import (
     Relu,
     Residual,
     Scale,
+    shape_text,
 )
 
 
 def notation(op: Op) -> str:
-    """Writes an op in one line.
+    """Writes an op in one line; `str(op)` is the same text.
 
-    A convolution is height x width / filters; `s2V` is stride 2 with VALID padding, `V`
-    stride 1 with VALID. `[a; b]` are concatenated branches, `clip` is a window that
-    shrinks to its grid, `std` an initialisation of its own, `learned 0.1` a product
-    with a number that is learned from 0.1 on.
+    A convolution is height x width / filters. `s2V` means stride 2 with VALID padding,
+    and `V` alone means stride 1 with VALID padding. `[a; b]` are concatenated branches.
+    `clip` marks a window that shrinks to its grid, `std` the standard deviation of the
+    initial kernel, and `learned 0.1` a product with a learned number that starts at
+    0.1.
+
+    >>> from inception_jax.networks import chain, conv
+    >>> notation(chain(conv(64), conv(96, 3, 2, 'VALID')))
+    '1x1/64 -> 3x3/96 s2V'
     """
     match op:
         case Chain():
@@ -48,19 +54,19 @@ def notation(op: Op) -> str:
             return f'dropout {op.rate}'
         case Module():
             return callable_name(op.make)
-    return ' '.join([_what(op), *_details(op)])
+    return ' '.join([_size(op), *_details(op)])
 
 
-def _what(op: Conv | Pool | Dense) -> str:
+def _size(op: Conv | Pool | Dense) -> str:
     match op:
         case Dense():
             return f'dense/{op.units}'
         case Pool(kernel=None):
             return f'global {op.kind}'
         case Pool():
-            return f'{op.kind} {times(op.kernel)}'
+            return f'{op.kind} {shape_text(op.kernel)}'
     filters = 'linear' if op.filters is None else op.filters
-    return f'{times(op.kernel)}/{filters}'
+    return f'{shape_text(op.kernel)}/{filters}'
 
 
 def _details(op: Conv | Pool | Dense) -> list[str]:
@@ -77,7 +83,11 @@ def _details(op: Conv | Pool | Dense) -> list[str]:
 
 
 def callable_name(function: Callable) -> str:
-    """Names a function, a class, a partial with its arguments, or a lambda."""
+    """Returns the name of a function, a class or a lambda, or a partial with arguments.
+
+    >>> callable_name(functools.partial(round, ndigits=2))
+    'round(ndigits=2)'
+    """
     if isinstance(function, functools.partial):
         named = [f'{key}={value!r}' for key, value in function.keywords.items()]
         arguments = ', '.join([*map(repr, function.args), *named])
@@ -92,17 +102,20 @@ def callable_name(function: Callable) -> str:
 
 
 def short(number: float) -> str:
-    """Writes a number with at most four digits that count: `0.4472`, `1.0`, `1e-05`."""
+    """Writes a number with at most four significant digits: `0.4472`, `1.0`, `1e-05`.
+
+    >>> short(1 / 5**0.5)
+    '0.4472'
+    """
     return str(float(f'{number:.4g}'))
 
 
-def times(sides: Sequence[int]) -> str:
-    """Writes a shape or a window: `35x35x384`, `1x7`."""
-    return 'x'.join(map(str, sides))
-
-
 def span(names: Sequence[str]) -> str:
-    """Writes block names: `stem`, `a_1..a_5` for neighbours, `c_1, c_3` for others."""
+    """Writes block names: `stem`, `a_1..a_5` for neighbours, `c_1, c_3` for others.
+
+    >>> span(['a_1', 'a_2', 'a_3'])
+    'a_1..a_3'
+    """
     if len(names) == 1:
         return names[0]
     numbers = [int(re.search(r'\d+$', name)[0]) for name in names]
@@ -113,10 +126,10 @@ def span(names: Sequence[str]) -> str:
     return ', '.join(names)
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Breaks a notation into lines before an arrow or after a semicolon."""
+def wrapped(line: str, width: int) -> list[str]:
+    """Breaks a notation into lines, before an arrow or after a semicolon."""
     lines = ['']
-    for piece in re.split(r'(?<=;) | (?=->)', text):
+    for piece in re.split(r'(?<=;) | (?=->)', line):
         joined = f'{lines[-1]} {piece}'.strip()
         if len(joined) <= width or not lines[-1]:
             lines[-1] = joined

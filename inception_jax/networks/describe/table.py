@@ -1,17 +1,15 @@
-"""The readings of a network as a table for people and as a summary for programs."""
+"""A network as a table for people, as a line, and as a summary for programs."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TypeVar
 
-from inception_jax.networks.describe.notation import (
-    notation,
-    short,
-    span,
-    times,
-    wrapped,
-)
-from inception_jax.networks.network import Network
-from inception_jax.networks.ops import residuals
+from inception_jax.networks.describe.notation import notation, short, span, wrapped
+from inception_jax.networks.network import Block, Network
+from inception_jax.networks.ops import residuals, shape_text
 from inception_jax.networks.shapes import Measured, least_input_size, measure
+
+AnyBlock = TypeVar('AnyBlock', Block, Measured)
 
 _WIDTH = 100
 
@@ -19,9 +17,18 @@ _WIDTH = 100
 def summary(network: Network) -> dict:
     """Describes a network as JSON values; shapes are [height, width, channels].
 
-    `params` counts the gammas of batch norm only where the network has them,
-    `params_with_gamma` always. `macs` are multiply-adds for one image, `layers` the
-    convolutions and dense layers. `scale` is a list in a block with several sums.
+    `params` counts the gammas of batch norm only if the network has them, and
+    `params_with_gamma` counts them always. `macs` are the multiply-adds for one image.
+    `layers` is the number of convolutions and dense layers. `scale` is the residual
+    scale of a block: None without a residual sum, a list with several.
+
+    Raises:
+      ValueError: the input is too small for the network, or its parts do not fit
+        together.
+
+    >>> from inception_jax.networks import load
+    >>> summary(load('inception_v4'))['params']
+    42648232
     """
     blocks = measure(network)
     return {
@@ -55,17 +62,17 @@ def _totals(network: Network, blocks: Sequence[Measured]) -> dict:
 
 
 def without_auxiliary(network: Network, blocks: Sequence[Measured]) -> list[Measured]:
-    """Drops the auxiliary head, which `measure` puts last, if the network has one."""
+    """Lists the blocks without the auxiliary head, which `measure` returns last."""
     return list(blocks[:-1] if network.auxiliary else blocks)
 
 
 def params(network: Network, block: Measured) -> int:
-    """Counts the trainable parameters that a block of `network` has."""
+    """Counts the trainable parameters of a block of `network`."""
     return with_gamma(block) if network.batch_norm_gamma else block.total('params')
 
 
 def with_gamma(block: Measured) -> int:
-    """Counts the trainable parameters of a block whose batch norm has a gamma."""
+    """Counts the trainable parameters of a block if its batch norm has gammas."""
     return block.total('params') + block.total('batch_norm_channels')
 
 
@@ -74,23 +81,14 @@ def scales_of(block: Measured) -> tuple[float, ...]:
     return tuple(residual.scale for residual in residuals(block.op))
 
 
-def runs(blocks: Iterable[Measured]) -> list[list[Measured]]:
-    """Groups neighbours of one stage that are equal in op and input shape."""
-    groups = []
-    for block in blocks:
-        if groups and _place(groups[-1][-1]) == _place(block):
-            groups[-1].append(block)
-        else:
-            groups.append([block])
-    return groups
+def equal_neighbours(blocks: Iterable[Measured]) -> list[list[Measured]]:
+    """Groups neighbours of one stage that have the same op and input shape."""
+    groups = groupby(blocks, lambda block: (block.stage, block.op, block.input))
+    return [list(group) for _, group in groups]
 
 
-def _place(block: Measured):
-    return block.stage, block.op, block.input
-
-
-def distinct(blocks: Iterable[Measured]) -> list[list[Measured]]:
-    """Groups the blocks of one stage that are equal in op, neighbours or not."""
+def distinct(blocks: Iterable[AnyBlock]) -> list[list[AnyBlock]]:
+    """Groups the blocks of one stage that have the same op, neighbours or not."""
     groups = {}
     for block in blocks:
         groups.setdefault((block.stage, block.op), []).append(block)
@@ -98,13 +96,25 @@ def distinct(blocks: Iterable[Measured]) -> list[list[Measured]]:
 
 
 def table(network: Network) -> str:
-    """Returns a table for people: a row per run of equal blocks, blocks, totals."""
+    """Returns a network as a table for people; `print(network)` prints it.
+
+    A row stands for neighbouring blocks that are equal. Below the rows are the notation
+    of each different block, and totals.
+
+    Raises:
+      ValueError: the input is too small for the network, or its parts do not fit
+        together.
+
+    >>> from inception_jax.networks import load
+    >>> print(table(load('inception_v4')).splitlines()[0])
+    inception_v4: 299x299x3, 1000 classes, dropout 0.2, batch norm without gamma
+    """
     blocks = measure(network)
-    rows = [_HEAD, *(_row(network, run) for run in runs(blocks))]
+    rows = [_HEAD, *(_row(network, group) for group in equal_neighbours(blocks))]
     parts = [
         [_heading(network)],
         aligned(rows, left=1),
-        _notations(blocks),
+        notation_lines(blocks),
         aligned(_total_rows(network, blocks), left=1),
         [_footer(network)],
     ]
@@ -126,12 +136,28 @@ def _heading(network: Network) -> str:
     )
 
 
-def _row(network: Network, run: Sequence[Measured]) -> tuple[str, ...]:
-    first, count = run[0], len(run)
+def one_line(network: Network) -> str:
+    """Returns a network in one line, which is its `repr`.
+
+    The number of parameters is left out if the parts do not fit together.
+    """
+    size = network.input_size
+    parts = [repr(network.name), f'{network.classes} classes', f'{size}x{size}']
+    try:
+        count = sum(params(network, block) for block in measure(network))
+    except ValueError:
+        return f'Network({", ".join(parts)})'
+    number = f'{millions(count)} M' if count >= 100_000 else f'{count:,}'
+    return f'Network({", ".join(parts)}, {number} parameters)'
+
+
+def _row(network: Network, blocks: Sequence[Measured]) -> tuple[str, ...]:
+    """Writes the row of equal blocks."""
+    first, count = blocks[0], len(blocks)
     each, macs = params(network, first), first.total('macs')
     return (
-        span([block.name for block in run]),
-        times(first.output[:2]),
+        span([block.name for block in blocks]),
+        shape_text(first.output[:2]),
         str(first.output[2]),
         scale_text(scales_of(first)),
         str(count * first.total('layers')),
@@ -143,18 +169,19 @@ def _row(network: Network, run: Sequence[Measured]) -> tuple[str, ...]:
 
 
 def scale_text(scales: Sequence[float]) -> str:
-    """Writes residual scales: nothing, the one that all have, or their range."""
+    """Writes residual scales: their range, or the number that they share, if any."""
     if len(set(scales)) > 1:
         return f'{short(min(scales))}..{short(max(scales))}'
     return short(scales[0]) if scales else ''
 
 
-def millions(macs: int) -> str:
-    return f'{macs / 1e6:,.1f}'
+def millions(number: int) -> str:
+    """Writes a number in millions, with one decimal."""
+    return f'{number / 1e6:,.1f}'
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Sets rows in columns of equal width, the first `left` of them to the left."""
+    """Aligns rows in columns: the first `left` columns left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -166,7 +193,8 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
     return lines
 
 
-def _notations(blocks: Sequence[Measured]) -> list[str]:
+def notation_lines(blocks: Iterable[AnyBlock]) -> list[str]:
+    """Writes the names and the notation of each block that differs from the others."""
     groups = [(span([b.name for b in group]), group[0]) for group in distinct(blocks)]
     indent = 2 + max(len(name) for name, _ in groups)
     lines = []

@@ -1,11 +1,11 @@
-"""A network drawn in the manner of the paper's figures, as SVG."""
+"""A network as an SVG figure in the style of the paper."""
 
 import functools
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from inception_jax.networks.describe.notation import callable_name, short, span, times
+from inception_jax.networks.describe.notation import callable_name, short, span
 from inception_jax.networks.describe.table import distinct, millions, summary
 from inception_jax.networks.figures.layout import (
     Part,
@@ -36,36 +36,48 @@ from inception_jax.networks.ops import (
     Shape,
     interpret,
     residuals,
+    shape_text,
 )
 from inception_jax.networks.shapes import Measured, measure, output_shape, window
 
 
 def draw(network: Network, block: str | None = None) -> str:
-    """Draws a network, or only the block or the stage of that name, as SVG.
+    """Returns the SVG text of the figure of a network, or of one block or stage.
 
-    A network is a column of its stages, as in Figs. 9 and 15, beside a panel for every
-    block that differs from the others of its stage.
+    The figure of a network is a column of its stages, as in Figs. 9 and 15, and beside
+    it a panel for every block that differs from the others of its stage. A notebook
+    shows it for a network.
+
+    Args:
+      block: the name of a block or of a stage; None means the whole network.
 
     Raises:
-      ValueError: there is no such block or stage.
+      ValueError: there is no such block or stage, the input is too small for the
+        network, or its parts do not fit together.
+
+    >>> from inception_jax.networks import load
+    >>> draw(load('inception_v4'), 'stem').splitlines()[1]
+    '<title>inception_v4: stem</title>'
     """
-    name = network.name if block is None else f'{network.name}: {block}'
-    return svg(sheet(network, block), name)
+    title = network.name if block is None else f'{network.name}: {block}'
+    return svg(sheet(network, block), title)
 
 
 def sheet(network: Network, block: str | None = None) -> Page:
-    """Returns the shapes that `draw` writes, in their places."""
+    """Returns the page that `draw` writes as SVG."""
     measured = measure(network)
     if block is not None:
-        return page(_panels(measured, _found(network, measured, block)))
+        return page(_panels(measured, _named_blocks(network, measured, block)))
     trunk = measured[: -2 if network.auxiliary else -1]
     return page([_overview(network, measured), *_panels(measured, trunk)])
 
 
-def _found(network, measured: Sequence[Measured], name: str) -> list[Measured]:
-    found = [block for block in measured if name in (block.name, block.stage)]
-    if found:
-        return found
+def _named_blocks(
+    network: Network, measured: Sequence[Measured], name: str
+) -> list[Measured]:
+    blocks = [block for block in measured if name in (block.name, block.stage)]
+    if blocks:
+        return blocks
     stages = [list(blocks) for _, blocks in itertools.groupby(measured, _stage)]
     known = [span([block.name for block in blocks]) for blocks in stages]
     raise ValueError(
@@ -81,26 +93,26 @@ def _stage(block: Measured) -> str:
 
 
 class _Column(NamedTuple):
-    """A shape and the parts that made it from the input on, each with its shape."""
+    """The shape of an activation, and the parts from the input on with their shapes."""
 
     shape: Shape
     parts: tuple[tuple[Shape, Part], ...] = ()
 
-    def topped(self, shape: Shape, *parts: Part) -> '_Column':
+    def add_on_top(self, shape: Shape, *parts: Part) -> '_Column':
         return _Column(shape, (*self.parts, *((shape, part) for part in parts)))
 
 
 class _Figures:
-    """The reading: its values are columns, equal up to the fork that branches share."""
+    """The reading whose values are columns; branches share the parts below a fork."""
 
     def width(self, x: _Column) -> int:
         return x.shape[2]
 
     def leaf(self, name: str, op: Op, x: _Column) -> _Column:
         shape = output_shape(op, x.shape)
-        # The pool over the whole grid does nothing to a grid of one pixel.
+        # A global pool does not change a grid of one pixel.
         idle = isinstance(op, Pool) and op.kernel is None and shape == x.shape
-        return x.topped(shape, *([] if idle else [_leaf(op, x.shape)]))
+        return x.add_on_top(shape, *([] if idle else [_leaf(op, x.shape)]))
 
     def concat(self, xs: list[_Column]) -> _Column:
         if len(xs) == 1:
@@ -108,13 +120,13 @@ class _Figures:
         shape = (*xs[0].shape[:2], sum(x.shape[2] for x in xs))
         shared = _shared([x.parts for x in xs])
         branches = [_stack(x.parts[shared:]) for x in xs]
-        return _Column(shape, xs[0].parts[:shared]).topped(
+        return _Column(shape, xs[0].parts[:shared]).add_on_top(
             shape, side_by_side(branches)
         )
 
     def add(self, op: Residual, x: _Column, branch: _Column) -> _Column:
         inside = _stack(branch.parts[len(x.parts) :])
-        return x.topped(x.shape, summed(inside, f'x {short(op.scale)}', op.relu))
+        return x.add_on_top(x.shape, summed(inside, f'x {short(op.scale)}', op.relu))
 
 
 def _shared(columns: Sequence[Sequence]) -> int:
@@ -128,12 +140,12 @@ def _stack(parts) -> Part:
 
 
 def _leaf(op: Op, shape: Shape) -> Part:
-    kernel = times(window(op, shape) or ())
+    kernel = shape_text(window(op, shape) or ())
     match op:
         case Conv():
             linear = ' Linear' if op.linear else ''
-            text = f'({op.filters}{linear}{_steps(op)})'
-            return box('linear' if op.linear else 'conv', f'{kernel} Conv', text)
+            details = f'({op.filters}{linear}{_steps(op)})'
+            return box('linear' if op.linear else 'conv', f'{kernel} Conv', details)
         case Pool(kind='avg', kernel=None):
             return box('pool', 'Average pooling')
         case Pool('avg', (3, 3), 1, 'SAME'):
@@ -170,25 +182,25 @@ def _panel(measured: Sequence[Measured], blocks: Sequence[Measured]) -> Panel:
     first = blocks[0]
     parts = _parts(first)
     if isinstance(first.op, Chain) and len(parts) > 1:
-        column = labelled([(times(shape), part) for shape, part in parts])
+        column = labelled([(shape_text(shape), part) for shape, part in parts])
     else:
         column = [part for _, part in parts]
-    part = joined(stacked([_source(measured, first), *column]))
+    part = joined(stacked([_panel_input(measured, first), *column]))
     return Panel(part, (_caption(measured, blocks),))
 
 
-def _source(measured: Sequence[Measured], block: Measured) -> Part:
+def _panel_input(measured: Sequence[Measured], block: Measured) -> Part:
     before = list(itertools.takewhile(lambda other: other != block, measured))
     if not before:
-        return box('input', 'Input', f'({times(block.input)})')
-    rectified = functools.reduce(_rectified, [other.op for other in before], False)
-    if rectified and isinstance(_first(block.op), Residual):
+        return box('input', 'Input', f'({shape_text(block.input)})')
+    after_relu = functools.reduce(_ends_in_relu, [other.op for other in before], False)
+    if after_relu and isinstance(_first_op(block.op), Residual):
         return box('relu', 'Relu activation')
     return dot()
 
 
-def _rectified(before: bool, op: Op) -> bool:
-    """Says whether what `op` makes of such an input is the output of a ReLU."""
+def _ends_in_relu(before: bool, op: Op) -> bool:
+    """Whether the output of `op` has passed a ReLU; `before` says it of its input."""
     match op:
         case Conv():
             return not op.linear
@@ -199,9 +211,9 @@ def _rectified(before: bool, op: Op) -> bool:
         case Pool() | Dropout():
             return before
         case Chain():
-            return functools.reduce(_rectified, op.ops, before)
+            return functools.reduce(_ends_in_relu, op.ops, before)
         case Concat():
-            return all(_rectified(before, branch) for branch in op.branches)
+            return all(_ends_in_relu(before, branch) for branch in op.branches)
     return isinstance(op, Residual) and op.relu
 
 
@@ -210,20 +222,21 @@ def _caption(measured: Sequence[Measured], blocks: Sequence[Measured]) -> str:
     whole = len(blocks) == sum(block.stage == first.stage for block in measured)
     name = first.stage if whole else span([block.name for block in blocks])
     same = all(block.input == first.input for block in blocks)
-    given = f'{times(first.input)} -> ' if same else 'to '
+    shapes = f'{shape_text(first.input)} -> ' if same else 'to '
     count = f', x {len(blocks)}' if len(blocks) > 1 else ''
-    return f'{name}: {given}{times(first.output)}{count}'
+    return f'{name}: {shapes}{shape_text(first.output)}{count}'
 
 
 # The whole network.
 
 
 def _overview(network: Network, measured: Sequence[Measured]) -> Panel:
-    *column, logits = [list(g) for _, g in itertools.groupby(measured, _stage)]
+    groups = itertools.groupby(measured, _stage)
+    *column, logits = [list(blocks) for _, blocks in groups]
     if network.auxiliary:
         auxiliary, logits = logits, column.pop()
     boxes = labelled([*map(_stage_box, column), *_head_boxes(logits[0])])
-    boxes.insert(0, box('input', 'Input', f'({times(measured[0].input)})'))
+    boxes.insert(0, box('input', 'Input', f'({shape_text(measured[0].input)})'))
     if network.auxiliary:
         names = [blocks[0].stage for blocks in column]
         fork = names.index(network.auxiliary.after) + 2
@@ -234,24 +247,24 @@ def _overview(network: Network, measured: Sequence[Measured]) -> Panel:
 
 def _stage_box(blocks: Sequence[Measured]) -> tuple[str, Part]:
     count = f'{len(blocks)} x ' if len(blocks) > 1 else ''
-    label = f'Output: {times(blocks[-1].output)}'
+    label = f'Output: {shape_text(blocks[-1].output)}'
     return label, box('stage', count + _title(blocks))
 
 
 def _title(blocks: Sequence[Measured]) -> str:
-    """Returns the name that the figures give a stage: Inception-A for a."""
+    """Returns the name of a stage in the paper's figures: Inception-A for a."""
     name, op = blocks[0].stage, blocks[0].op
     if len(name) == 1 and residuals(op):
         return f'Inception-resnet-{name.upper()}'
-    if len(name) == 1 and isinstance(_first(op), Concat):
+    if len(name) == 1 and isinstance(_first_op(op), Concat):
         return f'Inception-{name.upper()}'
     first, *others = name.split('_')
     others = [word.upper() if len(word) == 1 else word for word in others]
     return '-'.join([first.capitalize(), *others])
 
 
-def _first(op: Op) -> Op:
-    return _first(op.ops[0]) if isinstance(op, Chain) and op.ops else op
+def _first_op(op: Op) -> Op:
+    return _first_op(op.ops[0]) if isinstance(op, Chain) and op.ops else op
 
 
 def _head_boxes(logits: Measured) -> list[tuple[str, Part]]:

@@ -1,7 +1,7 @@
-"""Parts of a figure and how they join: upwards, side by side, around a residual sum.
+"""Parts of a figure, and how they join: stacked, side by side, around a residual sum.
 
-A part stands on y = 0 and grows upwards, which is towards negative y as in SVG. Its
-axis is x = 0. Arrows come in at its `entries` and leave at its `exits`.
+A part stands on y = 0 and grows upwards, towards negative y as in SVG. Its axis is
+x = 0. Arrows come in at its `entries` and leave at its `exits`.
 """
 
 import dataclasses
@@ -9,21 +9,21 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-# Lengths in CSS pixels, for text of 12.
-CHARACTER = 7.2  # above the mean width of a letter in common fonts
-LINE = 15.0  # from one line of text to the next
-WIDTH = 130.0  # of a box, unless its text needs more
-GAP = 24.0  # below a box with one arrow into it
-FAN = 38.0  # below boxes side by side
-SPACE = 18.0  # between boxes side by side
-SNAP = 12.0  # a branch so near to the axis comes to stand on it
-RISE = 46.0  # from the top of a residual branch to the centre of the sum
-SUM = 11.0  # the radius of the circle of the sum
+# Lengths in CSS pixels, for a font size of 12.
+CHARACTER = 7.2  # more than the mean width of a letter in common fonts
+LINE = 15.0  # distance between lines of text
+WIDTH = 130.0  # width of a box, unless its text needs more
+GAP = 24.0  # distance below a box with one incoming arrow
+FAN = 38.0  # distance below boxes that are side by side
+SPACE = 18.0  # distance between boxes that are side by side
+SNAP = 12.0  # a branch this near to the axis is moved onto the axis
+RISE = 46.0  # distance from the top of a residual branch to the centre of the sum
+SUM = 11.0  # radius of the circle of the sum
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A rectangle with lines of text in it; x and y are its left and its top."""
+    """A rectangle with lines of text in it; (x, y) is its upper left corner."""
 
     x: float
     y: float
@@ -35,18 +35,18 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A line of text at its baseline; `anchor` is start, middle or end."""
+    """A line of text on the baseline y; `anchor` is start, middle or end."""
 
     x: float
     y: float
-    text: str
+    content: str
     anchor: str = 'start'
     bold: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Straight pieces through `points`, with an arrowhead at the end or without."""
+    """Straight pieces through `points`; `arrow` adds an arrowhead at the end."""
 
     points: tuple[tuple[float, float], ...]
     arrow: bool = True
@@ -56,14 +56,14 @@ Shape = Box | Text | Line
 
 
 class Entry(NamedTuple):
-    """Where a line comes in at y = 0; without `arrow` the line goes on."""
+    """The place at y = 0 where a line comes in; `arrow` gives it an arrowhead."""
 
     x: float
     arrow: bool = True
 
 
 class Part(NamedTuple):
-    """Shapes, with their extents to both sides of the axis and upwards."""
+    """Shapes, with their extents left and right of the axis and above y = 0."""
 
     left: float
     right: float
@@ -73,8 +73,9 @@ class Part(NamedTuple):
     shapes: tuple[Shape, ...]
 
 
-def text_width(text: str) -> float:
-    return CHARACTER * len(text)
+def text_width(line: str) -> float:
+    """Estimates the width of a line of text."""
+    return CHARACTER * len(line)
 
 
 def box(kind: str, *lines: str) -> Part:
@@ -86,7 +87,7 @@ def box(kind: str, *lines: str) -> Part:
 
 
 def dot() -> Part:
-    """Returns the point from which the branches of a block go out."""
+    """Returns the point at which the branches of a block start."""
     return _standing(4.0, 8.0, Box(-4, -8, 8, 8, 'dot'))
 
 
@@ -95,25 +96,27 @@ def _standing(half: float, height: float, *shapes: Shape) -> Part:
 
 
 def nothing() -> Part:
-    """Returns the part that only lets a line through."""
+    """Returns an empty part, through which a line passes."""
     return Part(6.0, 6.0, 0.0, (Entry(0.0, arrow=False),), ((0.0, 0.0),), ())
 
 
 def labelled(parts: Sequence[tuple[str, Part]]) -> list[Part]:
-    """Writes a text to the right of the top of every part, all from one x on."""
-    parts = [(text, joined(part)) for text, part in parts]
+    """Writes a label to the right of the top box of each part, all from the same x."""
+    parts = [(label, joined(part)) for label, part in parts]
     x = max(part.right for _, part in parts) + 10
-    return [_labelled(text, part, x) for text, part in parts]
+    return [_labelled(label, part, x) for label, part in parts]
 
 
-def _labelled(text: str, part: Part, x: float) -> Part:
+def _labelled(label: str, part: Part, x: float) -> Part:
     boxes = [shape for shape in part.shapes if isinstance(shape, Box)]
     top = min(boxes, key=lambda box: box.y, default=Box(0, 0, 0, 0, ''))
-    label = Text(x, top.y + top.height / 2 + 4, text)
-    return part._replace(right=x + text_width(text), shapes=(*part.shapes, label))
+    text = Text(x, top.y + top.height / 2 + 4, label)
+    return part._replace(right=x + text_width(label), shapes=(*part.shapes, text))
 
 
 def shifted(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
+    """Moves shapes by (dx, dy)."""
+
     def move(shape: Shape) -> Shape:
         if isinstance(shape, Line):
             points = tuple((x + dx, y + dy) for x, y in shape.points)
@@ -124,7 +127,7 @@ def shifted(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
 
 
 def stacked(parts: Sequence[Part]) -> Part:
-    """Puts parts on top of one another and joins the exits of all but the last."""
+    """Stacks parts from the bottom up and joins the exits of all but the last."""
     return reduce(_on_top, parts) if parts else nothing()
 
 
@@ -148,7 +151,7 @@ def _on_top(lower: Part, upper: Part) -> Part:
 
 
 def _fan(x: float, y: float, entries: Sequence[Entry], base: float) -> list[Line]:
-    """Leads from (x, y) up to entries at `base`, over a level on which they part."""
+    """Draws lines from (x, y) up to the entries at `base`; they part half way."""
     level = (y + base) / 2
     xs = [entry.x for entry in entries]
     lines = [] if x in xs else [Line(((x, y), (x, level)), arrow=False)]
@@ -163,8 +166,8 @@ def _fan(x: float, y: float, entries: Sequence[Entry], base: float) -> list[Line
 
 
 def side_by_side(parts: Sequence[Part]) -> Part:
-    """Puts parts side by side around the axis; nothing joins them yet."""
-    width = sum(p.left + p.right for p in parts) + SPACE * (len(parts) - 1)
+    """Puts parts side by side around the axis, without joining their exits."""
+    width = sum(part.left + part.right for part in parts) + SPACE * (len(parts) - 1)
     entries, exits, shapes = [], [], []
     x = -width / 2
     for part in parts:
@@ -186,7 +189,7 @@ def side_by_side(parts: Sequence[Part]) -> Part:
 
 
 def joined(part: Part) -> Part:
-    """Puts the box of a concatenation over a part with several exits."""
+    """Adds the box of a concatenation above a part with several exits."""
     if len(part.exits) == 1:
         return part
     xs = [x for x, _ in part.exits]
@@ -207,7 +210,7 @@ def joined(part: Part) -> Part:
 
 
 def summed(branch: Part, scale: str, relu: bool) -> Part:
-    """Leads the trunk past the left of a branch to the sum of the two."""
+    """Draws the trunk on the left of a branch, and the sum of trunk and branch."""
     branch = joined(branch)
     ((x, y),) = branch.exits
     trunk = -(branch.left + SPACE)
@@ -231,13 +234,16 @@ def summed(branch: Part, scale: str, relu: bool) -> Part:
 
 
 def aside(main: Part, other: Part) -> Part:
-    """Puts a part that leads nowhere else to the left of `main`."""
+    """Puts a part to the left of `main`; the exits are the exits of `main` alone."""
     axis = -(main.left + 2 * SPACE + other.right)
     return Part(
         other.left - axis,
         main.right,
         max(main.height, other.height),
-        (*(e._replace(x=e.x + axis) for e in other.entries), *main.entries),
+        (
+            *(entry._replace(x=entry.x + axis) for entry in other.entries),
+            *main.entries,
+        ),
         main.exits,
         (*shifted(other.shapes, axis, 0), *main.shapes),
     )

@@ -1,4 +1,4 @@
-"""Pages of a drawing: panels with captions, packed in columns."""
+"""The page of a figure: panels with captions in a column and rows."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from inception_jax.networks.figures.layout import (
 MARGIN = 24.0
 PADDING = 20.0
 GUTTER = 18.0
-RATIO = 1.41  # width to height of a lying sheet of paper
+RATIO = 1.41  # width / height of a sheet of paper in landscape format
 
 
 class Panel(NamedTuple):
-    """A part over the lines of its caption, the first of which is bold."""
+    """A part above the lines of its caption; the first line is bold."""
 
     part: Part
     caption: tuple[str, ...]
@@ -38,7 +38,7 @@ class Panel(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """Shapes on a sheet whose corners are (0, 0) and (width, height)."""
+    """Shapes on a sheet with the corners (0, 0) and (width, height)."""
 
     width: float
     height: float
@@ -46,7 +46,7 @@ class Page:
 
 
 class _Plan(NamedTuple):
-    """A column of panels, and rows of panels to its right."""
+    """A column of panels, with rows of panels to its right."""
 
     column: Sequence[Panel]
     rows: Sequence[Sequence[Panel]]
@@ -63,13 +63,13 @@ class _Plan(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """The area of a lying sheet of paper that holds it, and its own."""
+        """The area of the landscape sheet that holds the plan, plus the plan's area."""
         width = sum(self.widths) + GUTTER
         return max(width, RATIO * self.height) ** 2 / RATIO + width * self.height
 
 
 def page(panels: Sequence[Panel]) -> Page:
-    """Sets panels, in this order, on a sheet that comes near to the shape of paper."""
+    """Sets panels, in this order, on a page close to the shape of landscape paper."""
     plans = [
         _Plan(panels[:count], rows)
         for count in {min(len(panels), 2), min(len(panels), 3)}
@@ -104,7 +104,7 @@ def _height(row: Sequence[Panel]) -> float:
 
 
 def _page(plan: _Plan) -> Page:
-    """Stretches the panels so that they fill the sheet."""
+    """Stretches the panels until they fill the page."""
     left, right = plan.widths
     spare = (plan.height - _length(plan.column, 'height')) / len(plan.column)
     shapes, y = [], MARGIN
@@ -138,7 +138,7 @@ def _framed(panel: Panel, width: float, height: float, lift: float) -> list[Shap
     first = height - lift - PADDING - LINE * (len(caption) - 1)
     base = first - LINE - PADDING
     texts = [
-        Text(width / 2, first + LINE * i, text, 'middle', bold=i == 0)
-        for i, text in enumerate(caption)
+        Text(width / 2, first + LINE * i, line, 'middle', bold=i == 0)
+        for i, line in enumerate(caption)
     ]
     return [Box(0, 0, width, height, 'frame'), *shifted(part.shapes, x, base), *texts]

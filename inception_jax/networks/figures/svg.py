@@ -1,4 +1,4 @@
-"""Shapes as SVG text."""
+"""Pages as SVG text."""
 
 from itertools import pairwise
 from xml.sax.saxutils import escape
@@ -8,7 +8,7 @@ from inception_jax.networks.figures.page import Page
 
 _RADIUS = 8.0
 _INK = '#333333'
-# Fill and stroke by kind of box.
+# Fill and stroke of each kind of box.
 _COLOURS = {
     'conv': ('#dce8f7', '#7f9dc4'),
     'linear': ('#e7dff0', '#9b86b8'),
@@ -29,7 +29,7 @@ _COLOURS = {
 
 
 def svg(page: Page, title: str) -> str:
-    """Writes a page as a standalone SVG; its units are CSS pixels."""
+    """Writes a page as standalone SVG; lengths are in CSS pixels."""
     width, height = _number(page.width), _number(page.height)
     return '\n'.join(
         [
@@ -66,8 +66,8 @@ def _box(box: Box) -> str:
     )
     first = box.y + box.height / 2 - LINE * (len(box.lines) - 1) / 2 + 4
     texts = [
-        Text(box.x + box.width / 2, first + LINE * i, text, 'middle')
-        for i, text in enumerate(box.lines)
+        Text(box.x + box.width / 2, first + LINE * i, line, 'middle')
+        for i, line in enumerate(box.lines)
     ]
     return '\n'.join([rect, *map(_text, texts)])
 
@@ -76,7 +76,8 @@ def _text(text: Text) -> str:
     weight = ' font-weight="bold"' if text.bold else ''
     return (
         f'<text x="{_number(text.x)}" y="{_number(text.y)}" '
-        f'text-anchor="{text.anchor}" fill="{_INK}"{weight}>{escape(text.text)}</text>'
+        f'text-anchor="{text.anchor}" fill="{_INK}"{weight}>'
+        f'{escape(text.content)}</text>'
     )
 
 
@@ -86,7 +87,7 @@ def _line(line: Line) -> str:
 
 
 def _path(points) -> str:
-    """Rounds the corners of straight pieces."""
+    """Writes straight pieces as a path with rounded corners."""
     pieces = [f'M{_point(points[0])}']
     for (before, corner), (_, after) in pairwise(pairwise(points)):
         start, end = _towards(corner, before), _towards(corner, after)
@@ -95,7 +96,7 @@ def _path(points) -> str:
 
 
 def _towards(corner, point):
-    """Returns the point on the way from `corner`, half way at most."""
+    """Returns a point between `corner` and `point`, at most half way."""
     dx, dy = point[0] - corner[0], point[1] - corner[1]
     length = (dx * dx + dy * dy) ** 0.5
     share = min(_RADIUS, length / 2) / length
