@@ -1,10 +1,19 @@
 """describe: print, draw or compare networks."""
 
 import argparse
+import json
 from pathlib import Path
 
 from inception_jax.commands.shared.cli import refuse_arguments
-from inception_jax.networks import NETWORKS
+from inception_jax.networks import (
+    NETWORKS,
+    choose,
+    diff,
+    draw,
+    measure,
+    summary,
+    table,
+)
 
 HELP = 'print, draw or compare networks'
 
@@ -23,10 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> None:
-    """Prints a network as a table, as JSON or as a drawing, or two as a difference."""
-    from inception_jax.networks import choose
-    from inception_jax.networks.shapes import measure
-
+    """Prints or draws a network, or prints the difference of two networks."""
     refuse_arguments(rest)
     if options.block and options.format != 'svg':
         raise ValueError('--block goes with --format svg')
@@ -34,26 +40,16 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
         raise ValueError('--against prints text; leave --format out')
     changes = {'input_size': options.input_size, 'classes': options.classes}
     network = choose(options.network, **changes)
-    measure(network)
+    measure(network)  # checks that the parts fit together
     if options.against:
-        from inception_jax.networks.describe.diff import diff
-
-        text = diff(network, choose(options.against, **changes))
+        output = diff(network, choose(options.against, **changes))
     elif options.format == 'svg':
-        from inception_jax.networks.figures.figure import draw
-
-        text = draw(network, options.block)
+        output = draw(network, options.block)
     elif options.format == 'json':
-        import json
-
-        from inception_jax.networks.describe.table import summary
-
-        text = json.dumps(summary(network), indent=2)
+        output = json.dumps(summary(network), indent=2)
     else:
-        from inception_jax.networks.describe.table import table
-
-        text = table(network)
+        output = table(network)
     if options.output:
-        options.output.write_text(text.rstrip() + '\n')
+        options.output.write_text(output.rstrip() + '\n')
     else:
-        print(text.rstrip(), flush=True)
+        print(output.rstrip(), flush=True)

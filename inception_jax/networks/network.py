@@ -105,6 +105,15 @@ class Network:
 
     Raises:
       ValueError: names clash, a name leads nowhere, or a number is out of its range.
+
+    >>> from inception_jax.networks import load
+    >>> net = dataclasses.replace(load('inception_v4'), classes=10, input_size=160)
+    >>> net
+    Network('inception_v4', 10 classes, 160x160, 41.1 M parameters)
+    >>> [stage.name for stage in net.stages]
+    ['stem', 'a', 'reduction_a', 'b', 'reduction_b', 'c']
+    >>> net.images.crop_fraction
+    0.875
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Pages as SVG text."""
 
+from html import escape
 from itertools import pairwise
-from xml.sax.saxutils import escape
 
 from inception_jax.networks.figures.layout import LINE, Box, Line, Text
 from inception_jax.networks.figures.page import Page
@@ -36,27 +36,27 @@ def svg(page: Page, title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
             f'height="{height}" viewBox="0 0 {width} {height}" font-size="12" '
             'font-family="Helvetica, Arial, DejaVu Sans, sans-serif">',
-            f'<title>{escape(title)}</title>',
+            f'<title>{escape(title, quote=False)}</title>',
             f'<defs><marker id="head" viewBox="0 0 8 8" refX="7.5" refY="4" '
             'markerWidth="8" markerHeight="8" orient="auto">'
             f'<path d="M0,0.5 L8,4 L0,7.5 Z" fill="{_INK}"/></marker></defs>',
             f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-            *map(_shape, page.shapes),
+            *map(_elements, page.shapes),
             '</svg>\n',
         ]
     )
 
 
-def _shape(shape: Box | Text | Line) -> str:
+def _elements(shape: Box | Text | Line) -> str:
     match shape:
         case Box():
-            return _box(shape)
+            return _box_elements(shape)
         case Text():
-            return _text(shape)
-    return _line(shape)
+            return _text_element(shape)
+    return _line_element(shape)
 
 
-def _box(box: Box) -> str:
+def _box_elements(box: Box) -> str:
     fill, stroke = _COLOURS[box.kind]
     radius = box.height / 2 if box.kind in ('dot', 'sum') else 5
     x, y, width, height = map(_number, (box.x, box.y, box.width, box.height))
@@ -69,19 +69,19 @@ def _box(box: Box) -> str:
         Text(box.x + box.width / 2, first + LINE * i, line, 'middle')
         for i, line in enumerate(box.lines)
     ]
-    return '\n'.join([rect, *map(_text, texts)])
+    return '\n'.join([rect, *map(_text_element, texts)])
 
 
-def _text(text: Text) -> str:
+def _text_element(text: Text) -> str:
     weight = ' font-weight="bold"' if text.bold else ''
     return (
         f'<text x="{_number(text.x)}" y="{_number(text.y)}" '
         f'text-anchor="{text.anchor}" fill="{_INK}"{weight}>'
-        f'{escape(text.content)}</text>'
+        f'{escape(text.content, quote=False)}</text>'
     )
 
 
-def _line(line: Line) -> str:
+def _line_element(line: Line) -> str:
     head = ' marker-end="url(#head)"' if line.arrow else ''
     return f'<path d="{_path(line.points)}" fill="none" stroke="{_INK}"{head}/>'
 
