@@ -118,6 +118,8 @@ def test_a_program_forgets_the_crop_and_keeps_the_rest_of_the_images():
         ({'input_size': 0}, 'input_size is 0; expected a whole number'),
         ({'crop_fraction': 1.5}, 'crop_fraction is 1.5; expected the share'),
         ({'interpolation': 'nearest'}, "'nearest'; expected one of bilinear"),
+        ({'pixel_range': [0.0, 1.0]}, 'expected the pair'),
+        ({'pixel_range': (0.0, 1.0, 2.0)}, 'expected the pair'),
     ],
 )
 def test_images_that_make_no_sense_are_refused(fields, message):

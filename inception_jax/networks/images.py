@@ -54,6 +54,11 @@ class Images:
                 f'interpolation is {self.interpolation!r}; expected one of '
                 f'{", ".join(INTERPOLATIONS)}'
             )
+        if not isinstance(self.pixel_range, tuple) or len(self.pixel_range) != 2:
+            raise ValueError(
+                f'pixel_range is {self.pixel_range!r}; expected the pair (low, high), '
+                'e.g. (-1.0, 1.0)'
+            )
 
 
 # The names of the fields, in the order of weight files.
