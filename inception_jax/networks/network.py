@@ -1,4 +1,4 @@
-"""A network as a value: named stages of blocks, its heads and what it expects."""
+"""A network as a value: named stages of blocks, its heads and its images."""
 
 import dataclasses
 import functools
@@ -94,14 +94,15 @@ class Network:
     `dataclasses.replace(network, input_size=160)`.
 
     Attributes:
-      name: what tables, runs and errors call the network.
+      name: the name of the network in tables, runs and errors.
       stages: the blocks from the image to the final feature map.
       auxiliary: the auxiliary head, or None.
       classes: the number of logits.
-      input_size: a field of `Images`, as are the next four; `images` is all five.
+      input_size: the side of the square input, in pixels. This field and the next four
+        are the fields of `Images`, and `network.images` holds all five.
       dropout: the share of the final features that is dropped in training.
       batch_norm_gamma: whether batch norm scales its output, or only shifts it.
-      batch_norm_epsilon: what batch norm adds to the variance.
+      batch_norm_epsilon: the number that batch norm adds to the variance.
 
     Raises:
       ValueError: names clash, a name leads nowhere, or a number is out of its range.
