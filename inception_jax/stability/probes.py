@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from inception_jax.model.classifier import Classifier, Outputs, apply_block
+from inception_jax.model.classifier import Classifier, Outputs, apply_trunk_block
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.steps.hparams import Hparams
@@ -111,7 +111,7 @@ def jacobian_gain(
         here = [next(scales) for _ in residuals(block.op)]
 
         def run(x, block=block, here=here):
-            output, left = apply_block(classifier, variables, block, x, here)
+            output, left = apply_trunk_block(classifier, variables, block, x, here)
             return output, left.get('branch', ())[-1:]
 
         (output, _), jvp = jax.linearize(run, x)

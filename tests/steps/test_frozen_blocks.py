@@ -15,7 +15,7 @@ from helpers.steps import RECIPE, batch
 from helpers.tiny import NET, PLAIN
 
 from inception_jax.config.experiment import experiment
-from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.networks.network import trunk
 from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compiled_train_step
@@ -101,7 +101,7 @@ def reference(state, trained, examples):
     x = jax.lax.stop_gradient(x.features)
     variables |= {'params': state.params | trained}
     for block in list(trunk(NET))[1:]:
-        x, _ = apply_block(Classifier(NET, 0.9), variables, block, x, [0.2])
+        x, _ = apply_trunk_block(Classifier(NET, 0.9), variables, block, x, [0.2])
     dense = trained['logits']['dense0']
     logits = x.mean(axis=(1, 2)) @ dense['kernel'] + dense['bias'].reshape(1, -1)
     return optax.softmax_cross_entropy_with_integer_labels(
@@ -165,7 +165,7 @@ def test_a_look_inside_sees_frozen_blocks_as_they_work():
         variables, images, train=False, mutable=['intermediates']
     )[1]['intermediates']
     stem = next(trunk(NET))
-    _, left = apply_block(one.classifier, variables, stem, images, [])
+    _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
     steps = with_diagnosis(jax.jit(one.step), jax.jit(one.look), moved)
