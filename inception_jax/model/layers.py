@@ -119,7 +119,7 @@ def normalised(
 
 
 def affine(x, moments, gamma, bias, *, relu: bool):
-    """Applies batch norm with the moments (mean, 1 / deviation), then ReLU if `relu`."""
+    """Applies batch norm with moments (mean, 1 / deviation), then ReLU if `relu`."""
     mean, inverse = moments
     y = (x.astype(jnp.float32) - per_channel(mean, x)) * per_channel(inverse * gamma, x)
     y = y + per_channel(bias, x)

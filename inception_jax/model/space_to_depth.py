@@ -18,7 +18,7 @@ from inception_jax.model.tiling import Tiling, pads
 
 
 def convolve_tiled(x, kernel, step: Value, before: Tiling, after: Tiling):
-    """Convolves a tiled feature map with a kernel [height, width, in, out] of points."""
+    """Convolves a tiled feature map with a kernel [height, width, in, out]."""
     stride = step.op.stride * after.side // before.side
     places, zeros = [], []
     for axis, (zeros_before, _) in enumerate(pads(step)):

@@ -5,9 +5,9 @@ rates and seeds compiles once.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,7 @@ from jax.sharding import Mesh
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
-from inception_jax.parallel.compile import (
-    compiled_eval_step,
-    compiled_look,
-    compiled_train_step,
-)
+from inception_jax.parallel.compile import compile_evaluation, compile_step
 from inception_jax.parallel.mesh import Parallel, platform_of
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
@@ -34,33 +30,39 @@ from inception_jax.training.prepare import PreparedRun
 from inception_jax.training.validation import validation_errors
 
 
-class RunFunctions(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class RunFunctions:
     """The pure functions of a run, not compiled.
 
-    `classifier` and `distort` are what the others are made of; `step` and `look` map
-    (state, batch) to (state, metrics) and to a diagnosis.
+    Attributes:
+      classifier: the network as a linen module.
+      augment: maps keys [batch] and images uint8 to images in the network's range.
+      step: maps (state, batch) to (state, metrics); `train_step`.
+      diagnose: maps (state, batch) to a diagnosis.
     """
 
     classifier: Classifier
-    distort: Callable
+    augment: Callable
     step: Callable
-    look: Callable
+    diagnose: Callable
 
 
-class StepFunctions(NamedTuple):
-    """Compiled steps: (state, batch) to (state, metrics); they donate the state.
+@dataclasses.dataclass(frozen=True)
+class StepFunctions:
+    """The compiled steps of a run: (state, batch) to (state, metrics).
 
-    The metrics of the second hold a `diagnosis`.
+    They donate the state. The metrics of `diagnosed_step` have a `diagnosis`.
     """
 
     step: Callable
     diagnosed_step: Callable
 
 
-class Programs(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Programs:
     """The compiled functions of a run.
 
-    `evaluate` maps (state, batches) to the errors of the averages.
+    `evaluate` maps (state, batches) to the errors of the EMA weights.
     """
 
     steps: StepFunctions
@@ -120,23 +122,27 @@ def run_functions(
     )
     common = {'classifier': classifier, 'augment': distort}
     return RunFunctions(
-        classifier,
-        distort,
-        functools.partial(train_step, recipe=recipe, **common),
-        functools.partial(diagnose, accumulation=recipe.accumulation, **common),
+        classifier=classifier,
+        augment=distort,
+        step=functools.partial(train_step, recipe=recipe, **common),
+        diagnose=functools.partial(
+            diagnose, accumulation=recipe.accumulation, **common
+        ),
     )
 
 
-def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> StepFunctions:
-    """Returns the steps made of a compiled step and the compiled diagnostics."""
+def with_diagnosis(
+    step: Callable, diagnose: Callable, update_ratio: Callable
+) -> StepFunctions:
+    """Returns the steps made of a compiled step and compiled diagnostics."""
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
     def diagnosed_step(state: TrainState, batch: dict) -> tuple[TrainState, dict]:
-        before, seen = copy(state.params), look(state, batch)
+        params, diagnosis = copy(state.params), diagnose(state, batch)
         state, metrics = step(state, batch)
-        seen['gradient_norm'] = metrics['blocks']['gradient_norm']
-        seen['update_ratio'] = moved(before, state.params)
-        return state, metrics | {'diagnosis': seen}
+        diagnosis['gradient_norm'] = metrics['blocks']['gradient_norm']
+        diagnosis['update_ratio'] = update_ratio(params, state.params)
+        return state, metrics | {'diagnosis': diagnosis}
 
     return StepFunctions(step, diagnosed_step)
 
@@ -145,22 +151,20 @@ def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> StepFunct
 # is dropped frees its executables.
 @functools.lru_cache(maxsize=4)
 def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Programs:
-    classifier, _, step, look = run_functions(
-        network, recipe, how.batch_norm_axis, platform_of(mesh)
-    )
+    pure = run_functions(network, recipe, how.batch_norm_axis, platform_of(mesh))
     steps = with_diagnosis(
-        compiled_train_step(step, mesh, how.mode),
-        compiled_look(look, mesh, how.mode),
+        compile_step(pure.step, mesh, how.mode, donate_state=True),
+        compile_step(pure.diagnose, mesh, how.mode),
         jax.jit(functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
-    one_batch = compiled_eval_step(
-        functools.partial(eval_step, classifier=classifier, scale=scale), mesh
+    evaluate_batch = compile_evaluation(
+        functools.partial(eval_step, classifier=pure.classifier, scale=scale), mesh
     )
     scales_of = jax.jit(residual_scale)
 
     def evaluate(state: TrainState, batches: Iterable[dict]) -> dict[str, float]:
         scales = scales_of(state.step, state.hparams)
-        return validation_errors(one_batch, state.ema, scales, batches, mesh)
+        return validation_errors(evaluate_batch, state.ema, scales, batches, mesh)
 
     return Programs(steps, evaluate)

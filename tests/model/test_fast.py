@@ -114,9 +114,7 @@ def fastly(network, platform):
     )
 
     def apply(block, variables, x, scales):
-        done = fast.apply_block(
-            block.op, mode, variables, x, list(scales), (None, 0.0)
-        )
+        done = fast.apply_block(block.op, mode, variables, x, list(scales), (None, 0.0))
         return done.output
 
     return pullbacks(network, apply)

@@ -18,7 +18,7 @@ from inception_jax.config.experiment import experiment
 from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.networks.network import trunk
 from inception_jax.parallel import mesh as parallel
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import (
     MODES,
     Parallel,
@@ -168,7 +168,7 @@ def test_a_look_inside_sees_frozen_blocks_as_they_work():
     _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
-    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.look), moved)
+    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.diagnose), moved)
     _, metrics = steps.diagnosed_step(first, batch())
     ratios = np.asarray(metrics['diagnosis']['update_ratio'])
     assert ratios[0] == 0
@@ -193,7 +193,8 @@ def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
     mode, count = ('jit', 2) if mode == 'split' else (mode, 1)
     mesh = device_mesh(count, jax.devices()[:4])
     axis = Parallel(mode).batch_norm_axis
-    step = compiled_train_step(run_functions(NET, recipe, axis).step, mesh, mode)
+    step = run_functions(NET, recipe, axis).step
+    step = compile_step(step, mesh, mode, donate_state=True)
     state = distribute(begin(recipe=recipe), mesh)
     for number in range(3):
         state, _ = step(state, put_batch(batch(24, seed=number), mesh))
