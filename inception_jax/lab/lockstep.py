@@ -126,5 +126,5 @@ def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> StepFunctions
     pure = run_functions(network, recipe, None)
     moved = functools.partial(update_ratio, network=network)
     return with_diagnosis(
-        compiled(pure.step, donate=True), compiled(pure.diagnose), compiled(moved)
+        compiled(pure.step, donate=True), compiled(pure.look), compiled(moved)
     )

@@ -196,12 +196,12 @@ QUESTIONS: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {
 def _looks(
     network: Network, recipe: Recipe, mesh: Mesh, samples: int
 ) -> _ProbeFunctions:
-    pure = run_functions(network, recipe, None, platform_of(mesh))
+    classifier, distort, *_ = run_functions(network, recipe, None, platform_of(mesh))
 
     def begun(state, scales, batch):
         """Returns what all probes begin with."""
         variables = {'params': state.params, 'batch_stats': state.batch_stats}
-        return variables, scales, augmented(state, batch, augment=pure.augment)
+        return variables, scales, augmented(state, batch, augment=distort)
 
     def of_loss(look):
         """Returns a look at the loss, which needs the labels and the hparams too."""
@@ -213,17 +213,14 @@ def _looks(
                 batch['label'],
                 state.hparams,
             )
-            return look(*first, *all_but_first, classifier=pure.classifier)
+            return look(*first, *all_but_first, classifier=classifier)
 
         return at
 
     def gains(given, batch):
         state, scales, key = given
         return probes.jacobian_gain(
-            *begun(state, scales, batch),
-            key,
-            classifier=pure.classifier,
-            samples=samples,
+            *begun(state, scales, batch), key, classifier=classifier, samples=samples
         )
 
     return _ProbeFunctions(

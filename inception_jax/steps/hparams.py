@@ -106,8 +106,8 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     ...     label_smoothing=0.1, auxiliary_weight=0.4, ema_decay=0.9999, epochs=160.0,
     ...     steps_per_epoch=2002.0,
     ... )
-    >>> hparams.residual_scale.shape, float(hparams.dropout_rate)
-    ((20,), 0.2)
+    >>> hparams.residual_scale.shape, hparams.residual_scale.dtype
+    ((20,), dtype('float32'))
     """
     values = OPTIONAL | values
     _check_names(values)

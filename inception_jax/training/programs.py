@@ -5,9 +5,9 @@ rates and seeds compiles once.
 """
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,39 +30,33 @@ from inception_jax.training.prepare import PreparedRun
 from inception_jax.training.validation import validation_errors
 
 
-@dataclasses.dataclass(frozen=True)
-class RunFunctions:
+class RunFunctions(NamedTuple):
     """The pure functions of a run, not compiled.
 
-    Attributes:
-      classifier: the network as a linen module.
-      augment: maps keys [batch] and images uint8 to images in the network's range.
-      step: maps (state, batch) to (state, metrics); `train_step`.
-      diagnose: maps (state, batch) to a diagnosis.
+    `classifier` and `distort` are what the others are made of; `step` and `look` map
+    (state, batch) to (state, metrics) and to a diagnosis.
     """
 
     classifier: Classifier
-    augment: Callable
+    distort: Callable
     step: Callable
-    diagnose: Callable
+    look: Callable
 
 
-@dataclasses.dataclass(frozen=True)
-class StepFunctions:
-    """The compiled steps of a run: (state, batch) to (state, metrics).
+class StepFunctions(NamedTuple):
+    """Compiled steps: (state, batch) to (state, metrics); they donate the state.
 
-    They donate the state. The metrics of `diagnosed_step` have a `diagnosis`.
+    The metrics of the second hold a `diagnosis`.
     """
 
     step: Callable
     diagnosed_step: Callable
 
 
-@dataclasses.dataclass(frozen=True)
-class Programs:
+class Programs(NamedTuple):
     """The compiled functions of a run.
 
-    `evaluate` maps (state, batches) to the errors of the EMA weights.
+    `evaluate` maps (state, batches) to the errors of the averages.
     """
 
     steps: StepFunctions
@@ -122,27 +116,23 @@ def run_functions(
     )
     common = {'classifier': classifier, 'augment': distort}
     return RunFunctions(
-        classifier=classifier,
-        augment=distort,
-        step=functools.partial(train_step, recipe=recipe, **common),
-        diagnose=functools.partial(
-            diagnose, accumulation=recipe.accumulation, **common
-        ),
+        classifier,
+        distort,
+        functools.partial(train_step, recipe=recipe, **common),
+        functools.partial(diagnose, accumulation=recipe.accumulation, **common),
     )
 
 
-def with_diagnosis(
-    step: Callable, diagnose: Callable, update_ratio: Callable
-) -> StepFunctions:
-    """Returns the steps made of a compiled step and compiled diagnostics."""
+def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> StepFunctions:
+    """Returns the steps made of a compiled step and the compiled diagnostics."""
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
     def diagnosed_step(state: TrainState, batch: dict) -> tuple[TrainState, dict]:
-        params, diagnosis = copy(state.params), diagnose(state, batch)
+        before, seen = copy(state.params), look(state, batch)
         state, metrics = step(state, batch)
-        diagnosis['gradient_norm'] = metrics['blocks']['gradient_norm']
-        diagnosis['update_ratio'] = update_ratio(params, state.params)
-        return state, metrics | {'diagnosis': diagnosis}
+        seen['gradient_norm'] = metrics['blocks']['gradient_norm']
+        seen['update_ratio'] = moved(before, state.params)
+        return state, metrics | {'diagnosis': seen}
 
     return StepFunctions(step, diagnosed_step)
 
@@ -151,20 +141,22 @@ def with_diagnosis(
 # is dropped frees its executables.
 @functools.lru_cache(maxsize=4)
 def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Programs:
-    pure = run_functions(network, recipe, how.batch_norm_axis, platform_of(mesh))
+    classifier, _, step, look = run_functions(
+        network, recipe, how.batch_norm_axis, platform_of(mesh)
+    )
     steps = with_diagnosis(
-        compile_step(pure.step, mesh, how.mode, donate_state=True),
-        compile_step(pure.diagnose, mesh, how.mode),
+        compile_step(step, mesh, how.mode, donate_state=True),
+        compile_step(look, mesh, how.mode),
         jax.jit(functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
-    evaluate_batch = compile_evaluation(
-        functools.partial(eval_step, classifier=pure.classifier, scale=scale), mesh
+    one_batch = compile_evaluation(
+        functools.partial(eval_step, classifier=classifier, scale=scale), mesh
     )
     scales_of = jax.jit(residual_scale)
 
     def evaluate(state: TrainState, batches: Iterable[dict]) -> dict[str, float]:
         scales = scales_of(state.step, state.hparams)
-        return validation_errors(evaluate_batch, state.ema, scales, batches, mesh)
+        return validation_errors(one_batch, state.ema, scales, batches, mesh)
 
     return Programs(steps, evaluate)

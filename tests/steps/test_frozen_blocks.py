@@ -168,7 +168,7 @@ def test_a_look_inside_sees_frozen_blocks_as_they_work():
     _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
-    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.diagnose), moved)
+    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.look), moved)
     _, metrics = steps.diagnosed_step(first, batch())
     ratios = np.asarray(metrics['diagnosis']['update_ratio'])
     assert ratios[0] == 0
