@@ -18,7 +18,7 @@ import time
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.model.execution import check_execution
 from inception_jax.networks import load, scaled
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import (
     device_mesh,
     platform_of,
@@ -43,7 +43,7 @@ def compiled(network, execution: str, devices, batch_size: int):
     recipe = recipe_of(dtype='bfloat16', execution=execution)
     mesh = device_mesh(devices=devices)
     pure = run_functions(network, recipe, None, platform_of(mesh))
-    step = compiled_train_step(pure.step, mesh, 'jit')
+    step = compile_step(pure.step, mesh, donate_state=True)
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
     batch = costs.batch_shapes(network, batch_size * mesh.size, mesh)

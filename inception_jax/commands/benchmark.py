@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from inception_jax.commands.shared import benchmark_input, benchmark_networks
+from inception_jax.runtime import choices
 
 HELP = 'measure how fast a part of training is on this machine'
 EPILOG = (
@@ -38,8 +39,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """
     parts = options.what.split(',')
     for name in parts:
-        if name not in PARTS:
-            raise ValueError(f'--what {name!r} is none of {", ".join(PARTS)}')
+        choices.check('--what', name, PARTS)
     if not 0 < options.seconds <= 3600:
         raise ValueError(
             f'--seconds is {options.seconds:g}; expected more than 0, up to 3600'

@@ -2,9 +2,10 @@
 
 import ast
 import copy
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from inception_jax.runtime.choices import nearest
 
 Config = dict[str, dict[str, Any]]
 
@@ -82,8 +83,8 @@ def value_at(config: Mapping[str, Any], name: str) -> Any:
 
 def unknown_field(prefix: str, name: str, names: Iterable[str]) -> str:
     """Returns what to say about a field that is not there."""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f'; did you mean {prefix}{near[0]}?' if near else ''
+    near = nearest(name, names, similarity=0.0)
+    hint = f'; did you mean {prefix}{near}?' if near else ''
     return f'unknown field {prefix}{name}{hint}'
 
 

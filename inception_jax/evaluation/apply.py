@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
-from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.parallel.compile import compile_evaluation
 from inception_jax.parallel.mesh import put_batch, shardings
 from inception_jax.steps.eval_step import softmax_step
-from inception_jax.steps.train_step import Batch
+from inception_jax.steps.forward import Batch
 from inception_jax.weights.trained import Trained
 
 # The end points that are no block of the trunk: the averages of the last grid, and what
@@ -81,7 +81,7 @@ def _parts(one: Trained) -> dict:
 
 
 def _applied(step: Callable, one: Trained) -> Callable[[Batch], Batch]:
-    compiled = compiled_eval_step(step, one.mesh)
+    compiled = compile_evaluation(step, one.mesh)
     # What lies in its place already is not copied.
     places = shardings(one.variables, one.mesh)
     variables = jax.device_put(one.variables, places)

@@ -22,14 +22,14 @@ from inception_jax.networks.network import (
     trunk,
 )
 from inception_jax.networks.ops import residuals
-from inception_jax.parallel.compile import compiled_probe
+from inception_jax.parallel.compile import compile_probe
 from inception_jax.parallel.mesh import platform_of, put_batch
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
+from inception_jax.steps.forward import augmented
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import learning_rate, residual_scale
 from inception_jax.steps.state import TrainState
-from inception_jax.steps.train_step import augmented
 from inception_jax.training.loop import batch_stream
 from inception_jax.training.prepare import PreparedRun
 from inception_jax.training.programs import run_functions
@@ -224,10 +224,10 @@ def _looks(
         )
 
     return _ProbeFunctions(
-        scale_gradient=compiled_probe(of_loss(probes.scale_gradient), mesh),
-        gains=compiled_probe(gains, mesh),
-        losses=compiled_probe(of_loss(probes.loss_at_scales), mesh),
-        hessian_product=compiled_probe(of_loss(probes.hessian_product), mesh),
+        scale_gradient=compile_probe(of_loss(probes.scale_gradient), mesh),
+        gains=compile_probe(gains, mesh),
+        losses=compile_probe(of_loss(probes.loss_at_scales), mesh),
+        hessian_product=compile_probe(of_loss(probes.hessian_product), mesh),
     )
 
 

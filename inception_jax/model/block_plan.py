@@ -1,8 +1,9 @@
-"""What of a block can be computed together: the block as a list of values to compute.
+"""The plan of a block for fast execution: the values to compute, in order.
 
-1x1 convolutions on one input are one product whose columns are theirs. An average
-before a 1x1 can be taken behind it: both are linear, and the pool then has fewer
-channels, and the 1x1 joins those beside it.
+The plan makes two changes to a block. It joins 1x1 convolutions on the same input into
+one product, whose columns are their kernels side by side. It also moves an average pool
+behind the 1x1 convolution that follows it. Both are linear, so the result is the same,
+but the pool then has fewer channels, and the 1x1 joins the others on its input.
 """
 
 import dataclasses
@@ -24,8 +25,11 @@ from inception_jax.networks.shapes import output_shape
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Value:
-    """What `op` makes of its inputs: a leaf called `name`, or a residual sum of trunk
-    and branch. Without an op it is a concatenation, or the input of the block.
+    """A value that a block computes.
+
+    With an op it is the output of a leaf called `name`, or a residual sum of the inputs
+    trunk and branch. Without an op it is a concatenation of its inputs, or, without
+    inputs, the input of the block. `shape` is [height, width, channels].
     """
 
     op: Op | None
@@ -35,9 +39,9 @@ class Value:
 
 
 class Product(NamedTuple):
-    """1x1 convolutions on one input, computed as one.
+    """1x1 convolutions on the same input, computed as one product.
 
-    `pools` are the averages to be taken behind it: one for each, or None.
+    `pools` holds for each member the average pool that follows it, or None.
     """
 
     inputs: tuple[Value]
@@ -47,30 +51,30 @@ class Product(NamedTuple):
 
 @dataclasses.dataclass
 class _Values:
-    """The reading: it keeps the values in the order of the walk."""
+    """The meaning of ops that lists values in the order of the walk (`ops.Reading`)."""
 
-    found: list[Value] = dataclasses.field(default_factory=list)
+    values: list[Value] = dataclasses.field(default_factory=list)
 
     def width(self, x: Value) -> int:
         return x.shape[2]
 
     def leaf(self, name: str, op: Op, x: Value) -> Value:
-        return self._keep(Value(op, (x,), output_shape(op, x.shape), name))
+        return self._append(Value(op, (x,), output_shape(op, x.shape), name))
 
     def concat(self, xs: list[Value]) -> Value:
         width = sum(x.shape[2] for x in xs)
-        return self._keep(Value(None, tuple(xs), (*xs[0].shape[:2], width)))
+        return self._append(Value(None, tuple(xs), (*xs[0].shape[:2], width)))
 
     def add(self, op: Residual, x: Value, branch: Value) -> Value:
-        return self._keep(Value(op, (x, branch), x.shape))
+        return self._append(Value(op, (x, branch), x.shape))
 
-    def _keep(self, value: Value) -> Value:
-        self.found.append(value)
+    def _append(self, value: Value) -> Value:
+        self.values.append(value)
         return value
 
 
 class Plan(NamedTuple):
-    """A block as what to compute, in this order, from `input` to `output`."""
+    """The steps of a block in the order of computation, from `input` to `output`."""
 
     input: Value
     steps: tuple[Value | Product, ...]
@@ -79,15 +83,17 @@ class Plan(NamedTuple):
 
 @functools.cache
 def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan:
-    """Returns what to compute for a block on an input of `shape`.
+    """Returns the plan of a block for an input of `shape` [height, width, channels].
 
-    With `siblings` 1x1 convolutions on one input are together, with `pool_last` an
-    average behind the 1x1 that follows it where that makes it narrower.
+    Args:
+      siblings: joins 1x1 convolutions on the same input.
+      pool_last: moves an average pool behind the 1x1 convolution that follows it, where
+        the pool then has fewer channels.
     """
-    first, reading = Value(None, (), shape), _Values()
-    last = interpret(op, first, reading)
-    values = reading.found
-    pools = _pools_that_can_wait(values) if pool_last else {}
+    block_input, reading = Value(None, (), shape), _Values()
+    output = interpret(op, block_input, reading)
+    values = reading.values
+    pools = _movable_pools(values) if pool_last else {}
     steps: dict[Any, Value | Product] = {}
     for value in values:
         if value in pools.values():
@@ -97,24 +103,25 @@ def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan
             continue
         pool = pools.get(value)
         (source,) = pool.inputs if pool else value.inputs
-        # A place of its own, or that of the first on the same input.
-        place = ('on', source) if siblings else value
-        before = steps.get(place, Product((source,), (), ()))
-        steps[place] = Product(
+        # A dict keeps the position of a key: a product is computed where its first
+        # member stands.
+        key = ('on', source) if siblings else value
+        product = steps.get(key, Product((source,), (), ()))
+        steps[key] = Product(
             (source,),
-            (*before.members, value),
-            (*before.pools, pool.op if pool else None),
+            (*product.members, value),
+            (*product.pools, pool.op if pool else None),
         )
-    return Plan(first, tuple(steps.values()), last)
+    return Plan(block_input, tuple(steps.values()), output)
 
 
 def is_pointwise(op: Op | None) -> bool:
-    """Tells whether an op is a 1x1 convolution that keeps the grid."""
+    """Returns whether an op is a 1x1 convolution of stride 1."""
     return isinstance(op, Conv) and op.kernel == (1, 1) and op.stride == 1
 
 
 def is_moving_average(op: Op | None) -> bool:
-    """Tells whether an op averages over windows around every point of the grid."""
+    """Returns whether an op is an average pool of stride 1."""
     return (
         isinstance(op, Pool)
         and op.kind == 'avg'
@@ -123,8 +130,8 @@ def is_moving_average(op: Op | None) -> bool:
     )
 
 
-def _pools_that_can_wait(values: Sequence[Value]) -> dict[Value, Value]:
-    """Returns the averages that may be taken behind a 1x1, by that convolution."""
+def _movable_pools(values: Sequence[Value]) -> dict[Value, Value]:
+    """Maps 1x1 convolutions to the average pools that can move behind them."""
     users = Counter(x for value in values for x in value.inputs)
     return {
         value: value.inputs[0]

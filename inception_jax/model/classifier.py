@@ -1,7 +1,7 @@
-"""The linen reading of a network: the one interpreter of its ops."""
+"""The linen module of a network, with fast or plain execution of its blocks."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from inception_jax.model import fast
 from inception_jax.model.execution import Execution, execution
-from inception_jax.model.plain import _Block, _Mode
+from inception_jax.model.plain import PlainBlock, PlainMode
 from inception_jax.networks.network import (
     Block,
     Network,
@@ -19,18 +19,18 @@ from inception_jax.networks.network import (
     residual_scales,
     trunk,
 )
-from inception_jax.networks.ops import (
-    Op,
-    residuals,
-)
+from inception_jax.networks.ops import Op, residuals
 
 
 class Outputs(NamedTuple):
-    """What a classifier returns.
+    """The outputs of a classifier for a batch of images.
 
-    `logits` and `auxiliary_logits` are float32 [batch, classes], the latter None where
-    there is no auxiliary head. `features` is the last grid, before the average pool:
-    [batch, height, width, channels].
+    Attributes:
+      logits: float32 [batch, classes].
+      auxiliary_logits: float32 [batch, classes]; None if the network has no auxiliary
+        head.
+      features: the final feature map, before the average pool: [batch, height, width,
+        channels].
     """
 
     logits: jax.Array
@@ -39,19 +39,39 @@ class Outputs(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """A network as a linen module. Parameters and statistics are float32.
+    """A network as a linen module.
 
-    `dtype` is that of the convolutions; batch statistics, the residual sum's arithmetic
-    and the heads are float32. `batch_norm_axis` names the mapped axis over which
-    statistics are averaged, None for those of the array at hand. The stages in `remat`,
-    or 'all', keep nothing but their blocks' inputs for the backward pass. The blocks in
-    `frozen` train as they are evaluated: with the statistics stored, which stay.
-    `execution` says how it is computed on a `platform`, see there; the variables are
-    the same.
+    Parameters, batch statistics and variables in general are float32, and do not depend
+    on `dtype`, `remat`, `execution` or `platform`. `inception_jax.model.initializers`
+    draws them; `Classifier.init` compiles longer and uses the He initializer of Flax.
 
-    With the collection `intermediates` mutable, a block leaves its `output` there and,
-    for each of its residual sums, the `trunk` x and the `branch` F(x) before the scale:
-    tuples of arrays by block.
+    With the collection `intermediates` mutable, each block stores its `output` there.
+    Each residual sum also stores its `trunk` x and its `branch` F(x) before the scale.
+    These are tuples of arrays by block, with one entry per residual sum.
+
+    Attributes:
+      network: the architecture.
+      batch_norm_decay: the decay of the running batch statistics, from 0 to below 1.
+      dtype: the dtype of the convolutions. Batch statistics, residual sums and heads
+        are computed in float32.
+      batch_norm_axis: the mapped axis over which batch statistics are averaged; None
+        uses the statistics of the local array.
+      remat: the stages, or 'all', that keep only the inputs of their blocks and
+        recompute the rest in the backward pass.
+      frozen: the blocks that use their stored batch statistics in training too.
+      execution: how blocks are computed: fast, plain, or fast without some
+        optimizations (`model.execution`).
+      platform: cpu, gpu or tpu; None means the platform that JAX runs on.
+
+    >>> import jax.numpy as jnp
+    >>> from inception_jax.model.initializers import init
+    >>> from inception_jax.networks import conv, network, one
+    >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
+    >>> outputs = Classifier(net, 0.9).apply(
+    ...     init(net, seed=0), jnp.zeros((2, 8, 8, 3)), train=False
+    ... )
+    >>> outputs.logits.shape, outputs.auxiliary_logits, outputs.features.shape
+    ((2, 10), None, (2, 4, 4, 4))
     """
 
     network: Network
@@ -77,42 +97,129 @@ class Classifier(nn.Module):
 
         Args:
           x: [batch, height, width, 3].
-          train: whether batch norm uses (and updates) the statistics of the batch.
+          train: whether batch norm uses, and updates, the statistics of the batch.
           residual_scale: one number, or one per residual block from the image on;
-            traced. None means the network's.
-          dropout_rate: the share of features to drop; traced. None means the network's.
-          keys: a key per example, [batch], for dropout; None means no dropout.
+            traced. None means the scales of the network.
+          dropout_rate: the share of features to drop, from 0 to below 1; traced. None
+            means the rate of the network.
+          keys: a dropout key per example, [batch]; None means no dropout.
         """
-        own = residual_scales(self.network)
-        scale = jnp.asarray(own if residual_scale is None else residual_scale)
-        scales = iter(jnp.broadcast_to(scale, len(own)))
+        network_scales = residual_scales(self.network)
+        scale = jnp.asarray(
+            network_scales if residual_scale is None else residual_scale
+        )
+        scales = iter(jnp.broadcast_to(scale, len(network_scales)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
-        levers = execution(self.execution, self.platform)
+        apply = _block_function(self, train)
 
         def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
-            here = [next(scales) for _ in residuals(op)]
-            if levers and not self.is_initializing():
-                which = Block(name, stage, op)
-                return _fast_block(self, levers, which, train, x, here, (keys, rate))
-            kind = nn.remat(_Block) if {stage, 'all'} & {*self.remat} else _Block
-            mode = _mode(self, train and name not in self.frozen)
-            return kind(op, mode, name=name)(x, here, (keys, rate))
+            block_scales = [next(scales) for _ in residuals(op)]
+            return apply(Block(name, stage, op), x, block_scales, (keys, rate))
 
         x = x.astype(self.dtype)
-        grids = {}
+        stage_outputs = {}
         for name, stage, op in trunk(self.network):
-            x = grids[stage] = block(name, stage, op, x)
+            x = stage_outputs[stage] = block(name, stage, op, x)
         logits = block('logits', 'logits', head(self.network), x)
         auxiliary = None
         if self.network.auxiliary:
-            op, grid = auxiliary_head(self.network), grids[self.network.auxiliary.after]
-            auxiliary = block('auxiliary', 'auxiliary', op, grid)
+            features = stage_outputs[self.network.auxiliary.after]
+            op = auxiliary_head(self.network)
+            auxiliary = block('auxiliary', 'auxiliary', op, features)
         return Outputs(logits, auxiliary, x)
 
 
-def _mode(classifier: Classifier, train: bool) -> _Mode:
+def apply_trunk_block(
+    classifier: Classifier,
+    variables: dict[str, Any],
+    block: Block,
+    x: jax.Array,
+    scales: Sequence[jax.Array],
+) -> tuple[jax.Array, dict[str, tuple[jax.Array, ...]]]:
+    """Applies one block of the trunk as in training, with the statistics of the batch.
+
+    A block that is frozen in the classifier uses its stored statistics.
+
+    Args:
+      variables: the variables of the whole classifier.
+      x: the block's input, in the classifier's dtype.
+      scales: one per residual sum of the block.
+
+    Returns:
+      The block's output, and its entries of the collection `intermediates`.
+    """
+    block_variables = {c: tree.get(block.name, {}) for c, tree in variables.items()}
+    module = PlainBlock(block.op, _plain_mode(classifier, _trains(classifier, block)))
+    collections = ['batch_stats', 'intermediates']
+    output, updated = module.apply(
+        block_variables, x, scales, (None, 0.0), mutable=collections
+    )
+    return output, updated['intermediates']
+
+
+# Applies a block to x, with a scale per residual sum, the dropout keys and rate.
+_BlockFunction = Callable[[Block, jax.Array, Sequence[jax.Array], tuple], jax.Array]
+
+
+def _block_function(classifier: Classifier, train: bool) -> _BlockFunction:
+    """Returns the function that executes blocks: fast or plain."""
+    levers = execution(classifier.execution, classifier.platform)
+    # Only plain execution creates variables.
+    if levers is None or classifier.is_initializing():
+        return functools.partial(_apply_plain, classifier, train)
+    return functools.partial(_apply_fast, classifier, levers, train)
+
+
+def _apply_plain(
+    classifier: Classifier, train: bool, block: Block, *inputs
+) -> jax.Array:
+    module = nn.remat(PlainBlock) if _recomputes(classifier, block) else PlainBlock
+    mode = _plain_mode(classifier, train and _trains(classifier, block))
+    return module(block.op, mode, name=block.name)(*inputs)
+
+
+def _apply_fast(
+    classifier: Classifier, levers: Execution, train: bool, block: Block, *inputs
+) -> jax.Array:
+    """Applies a block as a function of its variables, then stores what it updates."""
+    observed = classifier.is_mutable_collection('intermediates')
+    mode = fast.FastMode(
+        levers,
+        jnp.dtype(classifier.dtype),
+        train and _trains(classifier, block),
+        classifier.batch_norm_axis,
+        classifier.batch_norm_decay,
+        classifier.network.batch_norm_epsilon,
+        observed,
+    )
+    apply = fast.apply_block
+    if _recomputes(classifier, block):
+        apply = jax.checkpoint(apply, static_argnums=(0, 1))
+    variables = {
+        collection: tree[block.name]
+        for collection, tree in classifier.variables.items()
+        if block.name in tree
+    }
+    result = apply(block.op, mode, variables, *inputs)
+    if result.batch_stats and classifier.is_mutable_collection('batch_stats'):
+        classifier.put_variable('batch_stats', block.name, result.batch_stats)
+    if observed:
+        intermediates = {'output': (result.output,)} | result.sums
+        classifier.put_variable('intermediates', block.name, intermediates)
+    return result.output
+
+
+def _recomputes(classifier: Classifier, block: Block) -> bool:
+    return block.stage in classifier.remat or 'all' in classifier.remat
+
+
+def _trains(classifier: Classifier, block: Block) -> bool:
+    return block.name not in classifier.frozen
+
+
+def _plain_mode(classifier: Classifier, train: bool) -> PlainMode:
     network = classifier.network
-    norm = functools.partial(
+    batch_norm = functools.partial(
         nn.BatchNorm,
         use_running_average=not train,
         axis_name=classifier.batch_norm_axis,
@@ -121,55 +228,4 @@ def _mode(classifier: Classifier, train: bool) -> _Mode:
         use_scale=network.batch_norm_gamma,
         dtype=jnp.float32,
     )
-    return _Mode(classifier.dtype, norm, train)
-
-
-def _fast_block(
-    classifier: Classifier, levers: Execution, block: Block, train: bool, *inputs
-) -> jax.Array:
-    """Applies a block as a function of its variables, and puts back what it leaves."""
-    observed = classifier.is_mutable_collection('intermediates')
-    mode = fast.BlockMode(
-        levers,
-        jnp.dtype(classifier.dtype),
-        train and block.name not in classifier.frozen,
-        classifier.batch_norm_axis,
-        classifier.batch_norm_decay,
-        classifier.network.batch_norm_epsilon,
-        observed,
-    )
-    apply, trees = fast.apply_block_fast, classifier.variables.items()
-    if {block.stage, 'all'} & {*classifier.remat}:
-        apply = jax.checkpoint(apply, static_argnums=(0, 1))
-    own = {name: tree[block.name] for name, tree in trees if block.name in tree}
-    done = apply(block.op, mode, own, *inputs)
-    if done.batch_stats and classifier.is_mutable_collection('batch_stats'):
-        classifier.put_variable('batch_stats', block.name, done.batch_stats)
-    if observed:
-        left = {'output': (done.output,)} | done.sums
-        classifier.put_variable('intermediates', block.name, left)
-    return done.output
-
-
-def apply_block(
-    classifier: Classifier,
-    variables: dict[str, Any],
-    block: Block,
-    x: jax.Array,
-    scales: Sequence[jax.Array],
-) -> tuple[jax.Array, dict[str, tuple[jax.Array, ...]]]:
-    """Applies a block of the trunk as in training, with the statistics of the batch.
-
-    Args:
-      variables: those of the whole classifier; a frozen block has its own statistics.
-      x: the block's input, in the classifier's dtype.
-      scales: one per residual sum of the block.
-
-    Returns:
-      The block's output, and what it leaves in `intermediates`.
-    """
-    own = {name: tree.get(block.name, {}) for name, tree in variables.items()}
-    whole = _Block(block.op, _mode(classifier, block.name not in classifier.frozen))
-    collections = ['batch_stats', 'intermediates']
-    output, left = whole.apply(own, x, scales, (None, 0.0), mutable=collections)
-    return output, left['intermediates']
+    return PlainMode(classifier.dtype, batch_norm, train)

@@ -1,24 +1,30 @@
-"""How a network is computed: as it is written, or as fast as its platform allows.
+"""Plain and fast execution of a network, and the optimizations of fast execution.
 
-Both compute the same function of the same variables.
+Both compute the same function of the same variables, up to rounding.
 """
 
 from typing import NamedTuple
 
 
 class Execution(NamedTuple):
-    """The levers of fast execution; each is a choice for a platform, measured there
-    (docs/speed.md) or stated as a guess in `FAST`.
+    """The optimizations of fast execution, called levers.
 
-    `siblings`: 1x1 convolutions on one input are one, batch norm included.
-    `pool_last`: an average is taken behind the 1x1 that follows it, which is narrower.
-    `products`: a 1x1 is a matrix product.
-    `slices`: a pool and its derivative are elementwise loops over slices of a grid; for
-    the derivative of a maximum XLA sorts out indices, and its means are one by one.
-    `kept`: a residual sum is computed once; XLA's loops would compute it, and all sums
-    before it, again in each of its users.
-    `folded`: batch norm with stored statistics is part of the kernel.
-    `tiles`: narrow grids of a stem stand in tiles of 2x2 points (space-to-depth).
+    `FAST` holds the choice for each platform. A choice is measured (docs/speed.md), or
+    a comment says that it is not.
+
+    Attributes:
+      siblings: computes 1x1 convolutions on the same input, and their batch norm, as
+        one.
+      pool_last: computes an average pool after the 1x1 convolution that follows it,
+        where it has fewer channels.
+      products: computes a 1x1 convolution as a matrix product.
+      slices: computes a pool and its derivative as elementwise loops over slices of the
+        feature map. On CPUs this is faster than XLA's own pools and their derivatives.
+      kept: computes a residual sum once. XLA would recompute it, and all sums before
+        it, in each loop that reads it.
+      folded: multiplies batch norm with stored statistics into the kernel.
+      tiles: stores the narrow feature maps of a stem in tiles of 2x2 points
+        (space-to-depth).
     """
 
     siblings: bool
@@ -40,8 +46,8 @@ FAST = {
         folded=False,
         tiles=False,
     ),
-    # Not measured: what GPUs are known for. cuDNN has 1x1 kernels of its own and adds
-    # bias and ReLU where batch norm is folded.
+    # Not measured. cuDNN has 1x1 kernels of its own, and fuses bias and ReLU into a
+    # convolution where batch norm is folded.
     'gpu': Execution(
         siblings=True,
         pool_last=True,
@@ -72,24 +78,27 @@ def execution(name: str, platform: str | None = None) -> Execution | None:
     """Returns the levers of a platform, None for plain execution.
 
     Args:
-      name: fast, plain, or fast less some levers: `fast-siblings-pool_last`.
-      platform: cpu, gpu or tpu; None means the one that JAX runs on.
+      name: fast, plain, or fast without some levers: `fast-siblings-pool_last`.
+      platform: cpu, gpu or tpu; None means the platform that JAX runs on.
 
     Raises:
-      ValueError: it is none of these.
+      ValueError: `name` is none of these.
+
+    >>> execution('fast-products', 'cpu').products, execution('plain')
+    (False, None)
     """
-    import jax  # Not above: a command checks a name before it starts JAX.
+    import jax  # Imported late: a command checks the name before it starts JAX.
 
     check_execution(name)
     if name == 'plain':
         return None
-    whole = FAST.get(platform or jax.default_backend(), FAST['gpu'])
-    return whole._replace(**dict.fromkeys(name.split('-')[1:], False))
+    levers = FAST.get(platform or jax.default_backend(), FAST['gpu'])
+    return levers._replace(**dict.fromkeys(name.split('-')[1:], False))
 
 
 def check_execution(name: str) -> None:
-    """Raises ValueError unless it names an execution."""
-    kind, *less = name.split('-')
+    """Raises ValueError unless `name` is fast, plain, or fast without some levers."""
+    kind, *without = name.split('-')
     known = kind == 'fast' or name == 'plain'
-    if not known or not set(less) <= set(Execution._fields):
+    if not known or not set(without) <= set(Execution._fields):
         raise ValueError(f'execution is {name!r}; {EXPECTED}')

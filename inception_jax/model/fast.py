@@ -1,9 +1,9 @@
-"""Fast execution of a block: its plan on arrays, as a function of its variables."""
+"""Fast execution of a block: a pure function that computes the block's plan."""
 
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,11 +11,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from inception_jax.model import layers, pooling, space_to_depth
-from inception_jax.model.block_plan import Product, Value, is_moving_average, plan_block
+from inception_jax.model.block_plan import (
+    Plan,
+    Product,
+    Value,
+    is_moving_average,
+    plan_block,
+)
 from inception_jax.model.execution import Execution
 from inception_jax.model.initializers import training
 from inception_jax.model.layers import per_channel
-from inception_jax.model.tiling import POINTS, Tiling, tilings
+from inception_jax.model.tiling import POINTS, tilings
 from inception_jax.networks.ops import (
     Conv,
     Dense,
@@ -33,11 +39,17 @@ from inception_jax.networks.shapes import window
 Variables = dict[str, dict[str, Any]]
 
 
-class BlockMode(NamedTuple):
-    """How the blocks of one call compute; static.
+class FastMode(NamedTuple):
+    """How a block computes; hashable, a static argument.
 
-    `train` is whether batch norm uses the statistics of the batch, over all devices
-    along `axis_name`. With `observed` the parts of residual sums are returned.
+    Attributes:
+      execution: the optimizations of the platform.
+      dtype: the dtype of the convolutions.
+      train: whether batch norm uses the statistics of the batch.
+      axis_name: the mapped axis over which these are averaged, None for no axis.
+      decay: the decay of the running batch statistics.
+      epsilon: the number that batch norm adds to the variance.
+      observed: whether the trunk and branch of residual sums are returned.
     """
 
     execution: Execution
@@ -50,18 +62,24 @@ class BlockMode(NamedTuple):
 
 
 class BlockResult(NamedTuple):
-    """A block's output, its statistics after it, `trunk` and `branch` of its sums."""
+    """The result of a block.
+
+    Attributes:
+      output: [batch, height, width, channels].
+      batch_stats: the updated running statistics; empty unless training.
+      sums: `trunk` and `branch` of each residual sum; empty unless observed.
+    """
 
     output: jax.Array
     batch_stats: dict[str, Any]
     sums: dict[str, tuple[jax.Array, ...]]
 
 
-# Compiled by itself, so that equal blocks are traced and differentiated once.
+# Jitted, so that equal blocks are traced and differentiated once.
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def apply_block_fast(
+def apply_block(
     op: Op,
-    mode: BlockMode,
+    mode: FastMode,
     variables: Variables,
     x: jax.Array,
     scales: Sequence[jax.Array],
@@ -72,173 +90,187 @@ def apply_block_fast(
     Args:
       variables: `params` and `batch_stats` of the block.
       scales: one per residual sum.
-      drop: a key per example, None for no dropout, and the share to drop.
+      drop: a dropout key per example, or None for no dropout, and the dropout rate.
     """
-    execution = mode.execution
-    steps = plan_block(
+    plan = plan_block(
         op,
         x.shape[1:],
-        siblings=execution.siblings,
-        pool_last=execution.pool_last,
+        siblings=mode.execution.siblings,
+        pool_last=mode.execution.pool_last,
     )
-    grids = tilings(steps) if execution.tiles else {}
-    run = _Run(mode, variables, iter(scales), drop, grids, {}, {})
-    found = {steps.input: x}
-    for step in steps.steps:
-        inputs = [found[value] for value in step.inputs]
-        if isinstance(step, Product):
-            found |= zip(step.members, run.product(step, *inputs), strict=True)
-        else:
-            found[step] = run.value(step, inputs)
-    return BlockResult(found[steps.output], run.batch_stats, run.sums)
+    runner = _BlockRunner(plan, mode, variables, scales, drop)
+    return BlockResult(runner.run(x), runner.batch_stats, runner.sums)
 
 
-class _Run(NamedTuple):
-    """One walk along a plan; it collects `batch_stats` and `sums`."""
+class _BlockRunner:
+    """Computes the steps of a plan in order; collects `batch_stats` and `sums`."""
 
-    mode: BlockMode
-    variables: Variables
-    scales: Iterator[jax.Array]
-    drop: tuple[jax.Array | None, jax.Array | float]
-    grids: dict[Value, Tiling]
-    batch_stats: dict[str, Any]
-    sums: dict[str, tuple[jax.Array, ...]]
+    def __init__(self, plan: Plan, mode: FastMode, variables: Variables, scales, drop):
+        self.plan = plan
+        self.mode = mode
+        self.variables = variables
+        self.scales = iter(scales)
+        self.drop = drop
+        self.tilings = tilings(plan) if mode.execution.tiles else {}
+        self.batch_stats: dict[str, Any] = {}
+        self.sums: dict[str, tuple[jax.Array, ...]] = {}
+
+    def run(self, x: jax.Array) -> jax.Array:
+        """Returns the block's output for its input x."""
+        arrays = {self.plan.input: x}
+        for step in self.plan.steps:
+            inputs = [arrays[value] for value in step.inputs]
+            if isinstance(step, Product):
+                products = self.product(step, *inputs)
+                arrays |= zip(step.members, products, strict=True)
+            else:
+                arrays[step] = self.value(step, inputs)
+        return arrays[self.plan.output]
 
     def value(self, step: Value, inputs: list[jax.Array]) -> jax.Array:
-        """Returns what a leaf, a concatenation or a sum makes of its inputs."""
+        """Computes a leaf, a concatenation or a residual sum."""
         op, x = step.op, inputs[0]
         match op:
             case None:
                 return jnp.concatenate(inputs, axis=-1)
             case Residual():
-                return self.add(op, *inputs)
+                return self.residual_sum(op, *inputs)
             case Conv():
                 return self.convolution(step, x)
-            case Pool() if step.inputs[0] in self.grids:
+            case Pool() if step.inputs[0] in self.tilings:
                 sides = window(op, step.inputs[0].shape)
                 return space_to_depth.max_pool_tiled(x, sides, step.shape[:2])
             case Pool():
                 return self.pool(op, x)
             case Norm():
-                return self.normalised([step], x, relu=op.relu)
+                return self.batch_norm([step], x, relu=op.relu)
             case Relu():
                 return jax.nn.relu(x)
             case Scale():
-                scale = self.own('params', step)['scale'].reshape(1, 1, 1, -1)
+                scale = self.leaf('params', step)['scale'].reshape(1, 1, 1, -1)
                 return (x.astype(jnp.float32) * scale).astype(x.dtype)
             case Dropout():
                 return layers.dropout(x, *self.drop)
             case Dense():
-                params = self.own('params', step)
+                params = self.leaf('params', step)
                 flat = x.reshape(x.shape[0], -1)
                 return flat @ params['kernel'] + params['bias'].reshape(1, -1)
             case Module():
                 return self.module(step, x)
 
     def convolution(self, step: Value, x: jax.Array) -> jax.Array:
-        """Returns a convolution with what follows it, in tiles if it stands so."""
+        """Computes a convolution, in tiles where its input or output is tiled, and then
+        its batch norm and ReLU, or its bias.
+        """
         (source,) = step.inputs
         kernel = self.kernel([step], window(step.op, source.shape))
-        before, after = (self.grids.get(grid, POINTS) for grid in (source, step))
+        before, after = (self.tilings.get(grid, POINTS) for grid in (source, step))
         if before == after == POINTS:
             y = layers.convolve(x, kernel, step.op.stride, step.op.padding)
-            return self.behind([step], y)
+            return self.after_convolution([step], y)
         y = space_to_depth.convolve_tiled(x, kernel, step, before, after)
         if after == POINTS:
-            return self.behind([step], y)
+            return self.after_convolution([step], y)
         y = space_to_depth.inside_grid(y, step, after)
-        return space_to_depth.inside_grid(self.behind([step], y), step, after)
+        y = self.after_convolution([step], y)
+        return space_to_depth.inside_grid(y, step, after)
 
     def product(self, step: Product, x: jax.Array) -> list[jax.Array]:
-        """Returns the results of 1x1 convolutions on x, each behind its pool if any."""
+        """Computes 1x1 convolutions on x as one, each followed by its pool if any."""
         kernel = self.kernel(step.members, (1, 1))
         if self.mode.execution.products:
             y = layers.matrix_product(x, kernel)
         else:
             y = layers.convolve(x, kernel, 1, 'VALID')
-        found = {}
-        for pool, group in _by_pool(step):
-            part = _columns(y, step.members, group)
+        outputs = {}
+        for pool, group in _groups_by_pool(step):
+            part = _select_channels(y, step.members, group)
             if pool:
                 part = self.pool(pool, part)
             members = [step.members[i] for i in group]
-            found |= zip(
-                group, _split(self.behind(members, part), members), strict=True
-            )
-        return [found[i] for i in range(len(step.members))]
+            part = self.after_convolution(members, part)
+            outputs |= zip(group, _split_channels(part, members), strict=True)
+        return [outputs[i] for i in range(len(step.members))]
 
-    def own(self, collection: str, step: Value) -> dict[str, Any]:
+    def leaf(self, collection: str, step: Value) -> dict[str, Any]:
+        """Returns the variables of a leaf, {} where it has none."""
         return self.variables.get(collection, {}).get(step.name, {})
 
     def joined(self, collection: str, members: Sequence[Value], *path: str):
-        """Returns an array of several leaves as one, along its last axis."""
-        leaves = [self.own(collection, member) for member in members]
+        """Concatenates an array of several leaves along its last axis."""
+        leaves = [self.leaf(collection, member) for member in members]
         arrays = [functools.reduce(dict.__getitem__, path, leaf) for leaf in leaves]
         return arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, axis=-1)
 
     def kernel(self, members: Sequence[Value], sides: tuple[int, int]) -> jax.Array:
-        """Returns the kernel of convolutions that are computed as one."""
+        """Returns the kernel of convolutions that are computed as one.
+
+        Raises:
+          ValueError: the stored kernel has another height or width than `sides`.
+        """
         kernel = self.joined('params', members, 'kernel')
         if kernel.shape[:2] != sides:
             raise ValueError(
                 f'the kernel of {members[0].name} is {kernel.shape[:2]}, and on this '
                 f'grid it is {sides}; use images of the input size of the network'
             )
-        if self.folds(members):
-            _, inverse, gamma, _ = self.stored(members)
+        if self.folds_batch_norm(members):
+            _, inverse, gamma, _ = self.stored_batch_norm(members)
             kernel = kernel * per_channel(inverse * gamma, kernel)
         return kernel.astype(self.mode.dtype)
 
-    def folds(self, members: Sequence[Value]) -> bool:
-        """Tells whether the batch norm of convolutions is part of their kernel."""
+    def folds_batch_norm(self, members: Sequence[Value]) -> bool:
+        """Returns whether the batch norm of convolutions is part of their kernel."""
         by_batch = self.mode.train or members[0].op.linear
         return self.mode.execution.folded and not by_batch
 
-    def behind(self, members: Sequence[Value], y: jax.Array) -> jax.Array:
-        """Returns what follows the sums of convolutions: bias, or norm and ReLU."""
+    def after_convolution(self, members: Sequence[Value], y: jax.Array) -> jax.Array:
+        """Adds the bias of linear convolutions, or applies batch norm and ReLU."""
         if members[0].op.linear:
             bias = self.joined('params', members, 'bias')
             return y + per_channel(bias.astype(y.dtype), y)
-        if self.folds(members):
-            mean, inverse, gamma, bias = self.stored(members)
+        if self.folds_batch_norm(members):
+            mean, inverse, gamma, bias = self.stored_batch_norm(members)
             shift = per_channel(bias - mean * inverse * gamma, y)
             return jax.nn.relu(y.astype(jnp.float32) + shift).astype(y.dtype)
-        return self.normalised(members, y, relu=True)
+        return self.batch_norm(members, y, relu=True)
 
-    def normalised(self, members: Sequence[Value], y: jax.Array, *, relu: bool):
-        """Returns the batch norm of several leaves, whose channels stand together."""
+    def batch_norm(self, members: Sequence[Value], y: jax.Array, *, relu: bool):
+        """Applies the batch norm of several leaves, whose channels are concatenated."""
         y = y.astype(self.mode.dtype)
         if not self.mode.train:
-            mean, inverse, gamma, bias = self.stored(members)
+            mean, inverse, gamma, bias = self.stored_batch_norm(members)
             return layers.affine(y, (mean, inverse), gamma, bias, relu=relu)
         mode = self.mode
         points = math.prod(members[0].shape[:2])
-        how = relu, mode.axis_name, mode.epsilon, points
-        y, moments = layers.normalised(*how, y, *self.parameters(members))
-        self.update(members, *moments)
+        static = relu, mode.axis_name, mode.epsilon, points
+        y, moments = layers.normalised(*static, y, *self.gamma_and_bias(members))
+        self.update_batch_stats(members, *moments)
         return y
 
-    def parameters(self, members: Sequence[Value]):
-        """Returns gamma, ones where there is none, and bias of batch norm."""
+    def gamma_and_bias(self, members: Sequence[Value]) -> tuple[jax.Array, jax.Array]:
+        """Returns the parameters of batch norm; gamma is 1 where there is none."""
         bias = self.joined('params', members, 'bn', 'bias')
-        if 'scale' in self.own('params', members[0])['bn']:
+        if 'scale' in self.leaf('params', members[0])['bn']:
             return self.joined('params', members, 'bn', 'scale'), bias
         return jnp.ones_like(bias), bias
 
-    def stored(self, members: Sequence[Value]):
-        """Returns mean and 1 / deviation as stored, gamma and bias of batch norm."""
+    def stored_batch_norm(self, members: Sequence[Value]) -> tuple[jax.Array, ...]:
+        """Returns stored mean and 1 / deviation, then gamma and bias, of batch norm."""
         mean = self.joined('batch_stats', members, 'bn', 'mean')
         var = self.joined('batch_stats', members, 'bn', 'var')
-        return mean, lax.rsqrt(var + self.mode.epsilon), *self.parameters(members)
+        return mean, lax.rsqrt(var + self.mode.epsilon), *self.gamma_and_bias(members)
 
-    def update(self, members: Sequence[Value], mean: jax.Array, var: jax.Array) -> None:
-        """Keeps the running statistics after those of a batch."""
-        seen = zip(members, _split(mean, members), _split(var, members), strict=True)
-        for member, *new in seen:
-            before = self.own('batch_stats', member)['bn']
+    def update_batch_stats(
+        self, members: Sequence[Value], mean: jax.Array, var: jax.Array
+    ) -> None:
+        """Moves the running statistics towards the moments of a batch."""
+        means, variances = (_split_channels(x, members) for x in (mean, var))
+        for member, *moments in zip(members, means, variances, strict=True):
+            before = self.leaf('batch_stats', member)['bn']
             after = {
                 name: self.mode.decay * before[name] + (1 - self.mode.decay) * x
-                for name, x in zip(('mean', 'var'), new, strict=True)
+                for name, x in zip(('mean', 'var'), moments, strict=True)
             }
             self.batch_stats[member.name] = {'bn': after}
 
@@ -248,12 +280,12 @@ class _Run(NamedTuple):
         sides = window(op, x.shape[1:])
         if op.kind == 'max':
             return pooling.sliced_max_pool(x, sides, op.stride, op.padding)
-        around = op.padding == 'SAME' and all(side % 2 for side in sides)
-        if is_moving_average(op) and around:
+        centred = op.padding == 'SAME' and all(side % 2 for side in sides)
+        if is_moving_average(op) and centred:
             return pooling.sliced_average(x, sides, op.count_padding)
         return pooling.pool(op, x)
 
-    def add(self, op: Residual, x: jax.Array, branch: jax.Array) -> jax.Array:
+    def residual_sum(self, op: Residual, x: jax.Array, branch: jax.Array) -> jax.Array:
         if self.mode.observed:
             for name, part in (('trunk', x), ('branch', branch)):
                 self.sums[name] = (*self.sums.get(name, ()), part)
@@ -261,40 +293,40 @@ class _Run(NamedTuple):
         total = layers.residual_sum(x, branch, scale, relu=op.relu)
         if not self.mode.execution.kept:
             return total
-        # Without training the scale may be a constant, which XLA would see through.
+        # Without training the scale may be a constant, which XLA would simplify away.
         number = scale if self.mode.train else total
         return layers.compute_once(total, number)
 
     def module(self, step: Value, x: jax.Array) -> jax.Array:
-        """Applies a module of the user's."""
+        """Applies a user-defined module."""
         module = step.op.make()
-        own = {name: self.own(name, step) for name in self.variables}
-        own = {name: tree for name, tree in own.items() if tree}
+        variables = {name: self.leaf(name, step) for name in self.variables}
+        variables = {name: tree for name, tree in variables.items() if tree}
         mutable = ['batch_stats'] if self.mode.train else []
-        y, after = module.apply(
-            own, x, mutable=mutable, **training(module, self.mode.train)
+        y, updated = module.apply(
+            variables, x, mutable=mutable, **training(module, self.mode.train)
         )
-        if 'batch_stats' in after:
-            self.batch_stats[step.name] = after['batch_stats']
+        if 'batch_stats' in updated:
+            self.batch_stats[step.name] = updated['batch_stats']
         return y
 
 
-def _by_pool(step: Product) -> list[tuple[Pool | None, list[int]]]:
-    """Groups the members that are normalised together: those without a pool."""
-    alone = [(pool, [i]) for i, pool in enumerate(step.pools) if pool]
+def _groups_by_pool(step: Product) -> list[tuple[Pool | None, list[int]]]:
+    """Groups the members of a product: each pool alone, then all without a pool."""
+    groups = [(pool, [i]) for i, pool in enumerate(step.pools) if pool]
     rest = [i for i, pool in enumerate(step.pools) if not pool]
-    return [*alone, (None, rest)] if rest else alone
+    return [*groups, (None, rest)] if rest else groups
 
 
-def _columns(y, members: Sequence[Value], wanted: list[int]):
+def _select_channels(y, members: Sequence[Value], selected: list[int]):
     """Returns the channels of some members of a product."""
-    if len(wanted) == len(members):
+    if len(selected) == len(members):
         return y
-    parts = _split(y, members)
-    return jnp.concatenate([parts[i] for i in wanted], axis=-1)
+    parts = _split_channels(y, members)
+    return jnp.concatenate([parts[i] for i in selected], axis=-1)
 
 
-def _split(y, members: Sequence[Value]) -> list:
-    """Cuts channels into those of each member."""
+def _split_channels(y, members: Sequence[Value]) -> list:
+    """Splits an array into the channels of each member."""
     widths = [member.shape[2] for member in members]
     return jnp.split(y, [*itertools.accumulate(widths)][:-1], axis=-1)

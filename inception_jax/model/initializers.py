@@ -1,8 +1,8 @@
-"""Initial values of a network, drawn on the host: nothing is traced or compiled.
+"""Initial variables of a network, drawn on the host without compilation.
 
-Compiling the draws of a whole network takes longer than compiling some train steps.
-Here a variable's values are a function of the seed and its own path, so networks that
-share a layer start it with the same values.
+Compiling the draws of a whole network takes longer than compiling some train steps. The
+values of a variable depend only on the seed, the initializer and the variable's path,
+so networks that share a layer start it with the same values.
 """
 
 import functools
@@ -20,13 +20,36 @@ import numpy as np
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv, Dense, Module, Norm, Scale
 from inception_jax.networks.shapes import Leaf, measure, scale_shape
+from inception_jax.runtime import choices
 
-# The standard deviation of a standard normal cut at two standard deviations.
+# The standard deviation of a standard normal truncated at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
 
 # TF-Slim: `he` for v3 and v4, `glorot` for -ResNet-v2; the authors' older trainer:
 # `truncated_normal` 0.1, with exceptions as `stddev` of ops (inception_model.py).
 SCHEMES = ('he', 'lecun', 'glorot', 'truncated_normal')
+
+# The initializer of the four configs of the paper's networks, configs/imagenet_*.py.
+PAPER_SCHEME = 'he'
+
+
+def init(
+    network: Network, seed: int = 0, *, scheme: str = PAPER_SCHEME
+) -> dict[str, dict]:
+    """Returns the initial variables of a network: `params` and `batch_stats`.
+
+    They are the variables that a run with this seed and initializer starts from.
+
+    Args:
+      scheme: one of `SCHEMES`. The default, `he`, is the initializer in the configs of
+        the paper's networks (configs/imagenet_*.py).
+
+    >>> from inception_jax.networks import conv, network, one
+    >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
+    >>> init(net, seed=0)['params']['logits']['dense0']['kernel'].shape
+    (4, 10)
+    """
+    return initial_variables(network, seed=seed, scheme=scheme)
 
 
 def initial_kernel(
@@ -35,7 +58,12 @@ def initial_kernel(
     shape: tuple[int, ...],
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Draws the kernel of a leaf: float32 [height, width, in, out] or [in, out]."""
+    """Draws the kernel of a leaf: float32 [height, width, in, out] or [in, out].
+
+    Raises:
+      ValueError: there is no such scheme.
+    """
+    choices.check('initializer', scheme, (*SCHEMES, 'zeros'))
     if op.stddev == 0 or scheme == 'zeros':
         return np.zeros(shape, np.float32)
     fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
@@ -53,15 +81,21 @@ def initial_kernel(
             return generator.uniform(-limit, limit, shape).astype(np.float32)
         case 'truncated_normal':
             return _truncated(generator, shape, op.stddev or 0.1)
-    raise ValueError(f'unknown initializer {scheme!r}; use one of {", ".join(SCHEMES)}')
 
 
 def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
-    """Returns `params` and `batch_stats` of a network as the classifier expects them.
+    """Returns `params` and `batch_stats` of a network, as `Classifier` reads them.
 
-    The scheme is one of `SCHEMES`, or zeros, for the shapes alone. Biases and shifts
-    are zero, gammas and variances one, learned scales what they start at. A module of
-    the user's is initialised by its own `init`.
+    Biases and means are 0, gammas and variances 1, and learned scales have the initial
+    value of their op. A user-defined module is initialized by its own `init`.
+
+    Args:
+      scheme: how kernels are drawn, one of `SCHEMES`; or `zeros`, where only the shapes
+        matter.
+
+    Raises:
+      ValueError: there is no such scheme, or a user-defined module has other parameters
+        or collections than its op declares.
     """
     leaves = [(block.name, leaf) for block in measure(network) for leaf in block.leaves]
     kernels = _kernels(leaves, seed, scheme)
@@ -75,19 +109,20 @@ def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
 def _kernels(
     leaves: Sequence[tuple[str, Leaf]], seed: int, scheme: str
 ) -> Iterator[np.ndarray]:
-    """Draws the kernels of leaves in their order, by a thread a core.
+    """Draws the kernels of leaves in order, with one thread per core.
 
-    Each has a generator of its own, so that the threads do not change its values.
+    Each kernel has its own generator, so its values do not depend on the threads.
     """
 
-    def drawn(place: tuple[str, Leaf]) -> np.ndarray:
-        block, leaf = place
+    def draw(block_and_leaf: tuple[str, Leaf]) -> np.ndarray:
+        block, leaf = block_and_leaf
         shape = (*(leaf.window or ()), leaf.input[2], leaf.output[2])
         generator = np.random.default_rng([seed, _path(block, leaf)])
         return initial_kernel(scheme, leaf.op, shape, generator)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return pool.map(drawn, [p for p in leaves if isinstance(p[1].op, Conv | Dense)])
+        with_kernel = [x for x in leaves if isinstance(x[1].op, Conv | Dense)]
+        return pool.map(draw, with_kernel)
 
 
 def _path(block: str, leaf: Leaf) -> int:
@@ -102,10 +137,10 @@ def _leaf(
         key = jax.random.fold_in(jax.random.key(seed), _path(block, leaf))
         x = np.zeros((1, *leaf.input), np.float32)
         values = _compiled_init(leaf.op)(key, x)
-        if odd := set(values) - {'params', 'batch_stats'}:
+        if others := set(values) - {'params', 'batch_stats'}:
             raise ValueError(
-                f'the module {block}/{leaf.name} has {", ".join(odd)}; only params and '
-                'batch_stats are carried from step to step'
+                f'the module {block}/{leaf.name} has {", ".join(others)}; only params '
+                'and batch_stats are carried from step to step'
             )
         _check_count(block, leaf, values)
         yield from values.items()
@@ -127,7 +162,7 @@ def _leaf(
 
 
 def _batch_norm(network: Network, channels: int) -> tuple[dict, dict]:
-    """Returns parameters and statistics of a batch norm."""
+    """Returns the parameters and the statistics of a batch norm."""
     gamma = {'scale': _full(channels, 1)} if network.batch_norm_gamma else {}
     statistics = {'mean': _full(channels, 0), 'var': _full(channels, 1)}
     return {'bn': gamma | {'bias': _full(channels, 0)}}, {'bn': statistics}
@@ -144,13 +179,13 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
 
 @functools.cache
 def _compiled_init(op: Module):
-    # Kept, so that a module in every block compiles once for each shape.
+    # Cached, so that a module in every block compiles once for each shape.
     module = op.make()
     return jax.jit(functools.partial(module.init, **training(module, False)))
 
 
 def training(module: Any, train: bool) -> dict[str, bool]:
-    """Returns `train` as a keyword argument for the modules that take it."""
+    """Returns {'train': train} if a module's `__call__` has the argument, else {}."""
     takes = 'train' in inspect.signature(type(module).__call__).parameters
     return {'train': train} if takes else {}
 
@@ -160,7 +195,7 @@ def _full(shape: int | tuple[int, ...], value: float) -> np.ndarray:
 
 
 def _truncated(generator, shape, stddev):
-    """Draws normal values, those beyond two standard deviations anew."""
+    """Draws normal values, and redraws those beyond two standard deviations."""
     x = generator.standard_normal(math.prod(shape), np.float32)
     beyond = np.flatnonzero(np.abs(x) > 2)
     while beyond.size:

@@ -1,6 +1,7 @@
 """The arithmetic of layers on arrays [batch, height, width, channels].
 
-Fast execution is made of it; plain execution shares what needs no second way.
+Fast execution uses all of these functions. Plain execution uses `convolve`,
+`residual_sum` and `dropout`.
 """
 
 import functools
@@ -21,15 +22,16 @@ def convolve(x, kernel, stride: int, padding: str):
 
 
 def matrix_product(x, kernel):
-    """Convolves with a kernel [1, 1, in, out] as a matrix product."""
+    """Convolves with a kernel [1, 1, in, out], computed as a matrix product."""
     flat = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
     return flat.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def residual_sum(x, branch, scale, *, relu: bool):
-    """Returns x + scale * branch, behind ReLU if asked for, in the dtype of x.
+    """Returns x + scale * branch, with ReLU applied if `relu`, in the dtype of x.
 
-    In float32, for a scale rounded to bfloat16 would be another experiment.
+    The sum is computed in float32: rounding the scale to bfloat16 would change the
+    experiment.
     """
     total = x.astype(jnp.float32) + scale * branch.astype(jnp.float32)
     total = total.astype(x.dtype)
@@ -37,20 +39,24 @@ def residual_sum(x, branch, scale, *, relu: bool):
 
 
 def compute_once(x, number):
-    """Returns x in a way that XLA does not compute again in each loop that reads it.
+    """Returns x such that XLA does not recompute it in each loop that reads it.
 
-    XLA repeats cheap arithmetic, and so along a chain of residual sums all of them, but
-    no division. So x is divided by a 1 that XLA does not know, for it is made of
-    `number`: a scalar, or an array like x. Where that is NaN, so is the result.
+    XLA recomputes cheap arithmetic, and therefore a whole chain of residual sums, but
+    it does not recompute a division. So x is divided by a 1 that XLA cannot simplify
+    away, because it is computed from `number`: a scalar, or an array like x. The result
+    is NaN where `number` is.
     """
-    one = jnp.where(jnp.isnan(number), number, jnp.ones_like(number))
-    return x / lax.stop_gradient(one).astype(x.dtype)
+    unit = jnp.where(jnp.isnan(number), number, jnp.ones_like(number))
+    return x / lax.stop_gradient(unit).astype(x.dtype)
 
 
 def dropout(x, keys, rate):
-    """Drops a share of the values of each example, [batch, ...], with its own key.
+    """Drops a share of the values of each example, and scales the others up.
 
-    Nothing is dropped without keys.
+    Args:
+      x: [batch, ...].
+      keys: a key per example, [batch]; None means no dropout.
+      rate: the share to drop, from 0 to below 1.
     """
     if keys is None:
         return x
@@ -63,15 +69,20 @@ def dropout(x, keys, rate):
 
 
 def per_channel(numbers, x):
-    """Returns numbers [channels] in the shape of a grid, for each point of a tile."""
+    """Reshapes numbers [channels] to broadcast with x.
+
+    They are repeated for each point of a tile if x is tiled (model/tiling.py).
+    """
     return jnp.tile(numbers, x.shape[-1] // numbers.size).reshape(1, 1, 1, -1)
 
 
 def moments(x, channels: int, points: int, axis_name: str | None):
-    """Returns mean and variance [channels], float32, over batch and grid.
+    """Returns mean and variance over batch, height and width, float32 [channels].
 
-    With `axis_name` they are those of all devices along a mapped axis. See `normalised`
-    for the other arguments.
+    Args:
+      channels: the number of channels of a point.
+      points: the number of points of an example; see `normalised`.
+      axis_name: the mapped axis over which the moments are averaged, or None.
     """
     x = x.astype(jnp.float32)
     mean = _channel_mean(x, channels, points)
@@ -90,23 +101,25 @@ def _channel_mean(x, channels, points):
 def normalised(
     relu: bool, axis_name: str | None, epsilon: float, points: int, x, gamma, bias
 ):
-    """Batch norm by the moments of x itself, then ReLU.
+    """Applies batch norm with the moments of x itself, then ReLU if `relu`.
 
-    Its derivative needs no more than x and the result. `gamma` and `bias` are
-    [channels], float32.
+    The backward pass needs only x and the result.
 
     Args:
-      points: of the grid of an example. In tiles (networks/tiling.py) x has all
-        channels for each place of a tile, and zeros where that is no point of the grid.
+      axis_name: the mapped axis over which the moments are averaged, or None.
+      points: the number of points of an example. Where x is tiled (model/tiling.py), it
+        has the channels of all points of a tile, and zeros at points outside the
+        feature map, which do not count.
+      gamma, bias: float32 [channels].
 
     Returns:
-      The result, and the moments, mean and variance; no derivative goes through them.
+      The result, and its moments (mean, variance), which carry no gradient.
     """
     return _normalised(relu, axis_name, epsilon, points, x, gamma, bias)[0]
 
 
 def affine(x, moments, gamma, bias, *, relu: bool):
-    """Batch norm by given moments, (mean, 1 / deviation), then ReLU."""
+    """Applies batch norm with moments (mean, 1 / deviation), then ReLU if `relu`."""
     mean, inverse = moments
     y = (x.astype(jnp.float32) - per_channel(mean, x)) * per_channel(inverse * gamma, x)
     y = y + per_channel(bias, x)
@@ -127,8 +140,8 @@ def _normalised_gradient(relu, axis_name, epsilon, points, saved, gradients):
     if relu:
         gradient = jnp.where(y > 0, gradient, 0.0)
     x = x.astype(jnp.float32)
-    # The mean of gradient times centred values, written without them: else XLA would
-    # keep those of all layers from the forward pass on.
+    # The mean of gradient * centred x, written without centred x: XLA would keep the
+    # centred x of all layers from the forward pass.
     along = channel_mean(gradient)
     across = inverse * (channel_mean(gradient * x) - mean * along)
     examples = len(x) * points

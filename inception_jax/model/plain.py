@@ -1,4 +1,4 @@
-"""A block on arrays as it is written: one linen module per layer."""
+"""Plain execution of a block: one linen module per layer."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -25,24 +25,24 @@ from inception_jax.networks.ops import (
 )
 from inception_jax.networks.shapes import scale_shape, window
 
-# Linen wants an initialiser beside every parameter. Initial values are drawn by
-# `initializers.initial_variables`; this one serves those who call `Classifier.init`.
+# Linen needs an initializer for every parameter. The package draws initial values with
+# `initializers.initial_variables`; this initializer serves `Classifier.init` only.
 _KERNEL_INIT = nn.initializers.he_normal()
 
 
-class _Mode(NamedTuple):
-    """How the blocks of one call compute."""
+class PlainMode(NamedTuple):
+    """How a block computes: `batch_norm` makes the module of a batch norm."""
 
     dtype: jnp.dtype
-    norm: Callable[..., nn.BatchNorm]
+    batch_norm: Callable[..., nn.BatchNorm]
     train: bool
 
 
-class _Block(nn.Module):
-    """The scope of a block; its parameters stand at block/leaf."""
+class PlainBlock(nn.Module):
+    """A block as a module; its parameters have the paths block/leaf."""
 
     op: Op
-    mode: _Mode
+    mode: PlainMode
 
     @nn.compact
     def __call__(self, x, scales, drop):
@@ -52,10 +52,10 @@ class _Block(nn.Module):
 
 
 class _Arrays(NamedTuple):
-    """The reading whose values are arrays [batch, height, width, channels]."""
+    """The meaning of ops on arrays [batch, height, width, channels] (`ops.Reading`)."""
 
     block: nn.Module
-    mode: _Mode
+    mode: PlainMode
     scales: Iterator[jax.Array]
     drop: tuple[jax.Array | None, jax.Array | float]
 
@@ -93,7 +93,7 @@ class _Arrays(NamedTuple):
 
 
 class _Convolution(nn.Module):
-    """A convolution with batch norm and ReLU, or with a bias alone if it is linear."""
+    """A convolution with batch norm and ReLU; a linear one has only a bias."""
 
     op: Conv
 
@@ -106,27 +106,27 @@ class _Convolution(nn.Module):
         if op.linear:
             bias = self.param('bias', nn.initializers.zeros_init(), (op.filters,))
             return x + bias.astype(dtype).reshape(1, 1, 1, -1)
-        return _normalised(x, mode, relu=True)
+        return _batch_norm(x, mode, relu=True)
 
 
 class _Norm(nn.Module):
-    """Batch norm, and ReLU if asked for."""
+    """Batch norm, followed by ReLU if the op has one."""
 
     op: Norm
 
     @nn.compact
     def __call__(self, x, mode):
-        return _normalised(x, mode, relu=self.op.relu)
+        return _batch_norm(x, mode, relu=self.op.relu)
 
 
-def _normalised(x, mode: _Mode, *, relu: bool):
-    """Applies the batch norm of the module that calls, its parameters at `bn`."""
-    x = mode.norm(name='bn')(x.astype(jnp.float32)).astype(mode.dtype)
+def _batch_norm(x, mode: PlainMode, *, relu: bool):
+    """Applies batch norm as the submodule `bn` of the calling module."""
+    x = mode.batch_norm(name='bn')(x.astype(jnp.float32)).astype(mode.dtype)
     return nn.relu(x) if relu else x
 
 
 class _Scale(nn.Module):
-    """A product with learned numbers."""
+    """A multiplication by learned numbers."""
 
     op: Scale
 

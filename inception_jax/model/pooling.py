@@ -1,6 +1,6 @@
-"""Pools on arrays [batch, height, width, channels], each in two ways.
+"""Pools of arrays [batch, height, width, channels], in two implementations.
 
-As XLA has them, and as elementwise loops over slices of a grid, which CPUs are fast at.
+One uses XLA's windows; the other elementwise loops over slices, fast on CPUs.
 """
 
 import functools
@@ -17,9 +17,10 @@ from inception_jax.networks.shapes import window
 
 
 def pool(op: Pool, x):
-    """Pools [batch, height, width, channels].
+    """Pools [batch, height, width, channels] with XLA's windows.
 
-    Means are taken in float32; that of a whole grid remains so.
+    Means are computed in float32. The result has the dtype of x, but a global mean
+    stays float32.
     """
     if op.kernel is None:
         return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
@@ -43,7 +44,7 @@ def pool(op: Pool, x):
 
 
 def max_pool(x, window, stride: int, padding: str):
-    """Takes maxima over windows, with the derivative of XLA."""
+    """Applies a max pool with XLA's derivative."""
     sides, strides = (1, *window, 1), (1, stride, stride, 1)
     lowest = np.array(-np.inf, x.dtype)
     return lax.reduce_window(x, lowest, lax.max, sides, strides, padding)
@@ -51,9 +52,9 @@ def max_pool(x, window, stride: int, padding: str):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def sliced_max_pool(x, window, stride: int, padding: str):
-    """Takes maxima over windows, and their derivative, by comparing slices of a grid.
+    """Applies a max pool by comparing slices, in the backward pass too.
 
-    As in XLA the first of equal values in a window, row by row, gets the gradient.
+    As in XLA, the first of equal values in a window, row by row, gets the gradient.
     """
     return _max_pool(x, window, stride, padding)[0]
 
@@ -71,7 +72,8 @@ def _max_pool(x, window, stride, padding):
 def _max_pool_gradient(window, stride, padding, x, gradient):
     pads = _pads(x, window, stride, padding)
     padded = _lowest_around(x, pads)
-    # How many windows see a point along each axis, and the grid in units of a stride.
+    # The number of windows over a point along each axis, and the padded feature map in
+    # squares of stride x stride points.
     down, right = (-(-side // stride) for side in window)
     rows, columns = (-(-side // stride) for side in padded.shape[1:3])
     codes = np.arange(down * right * stride**2, dtype=np.float32)
@@ -79,7 +81,7 @@ def _max_pool_gradient(window, stride, padding, x, gradient):
     where = _first_of_largest(padded, codes, window, stride, gradient.shape)
 
     def around(grid, value: float):
-        """Returns a grid of windows with those on all sides that do not exist."""
+        """Pads an array of windows with windows outside the feature map."""
         below, after = rows - grid.shape[1], columns - grid.shape[2]
         sides = ((0, 0), (down - 1, below), (right - 1, after), (0, 0))
         whole = jnp.pad(grid, sides, constant_values=value)
@@ -88,16 +90,16 @@ def _max_pool_gradient(window, stride, padding, x, gradient):
     where, gradient = around(where, -1), around(gradient, 0)
     total = jnp.zeros((), gradient.dtype)
     for i, j in itertools.product(range(down), range(right)):
-        # Where the points of a square of the stride are in the window that begins
-        # i squares above it and j to the left.
-        own = codes[i * stride : (i + 1) * stride, j * stride : (j + 1) * stride]
+        # The codes that the points of a square have in the window that begins i squares
+        # above it and j squares to its left.
+        square = codes[i * stride : (i + 1) * stride, j * stride : (j + 1) * stride]
         first, left = down - 1 - i, right - 1 - j
 
         def of_window(grid, first=first, left=left):
             part = grid[:, first : first + rows, left : left + columns]
             return part[:, :, None, :, None]
 
-        here = of_window(where) == own.reshape(1, 1, stride, 1, stride, 1)
+        here = of_window(where) == square.reshape(1, 1, stride, 1, stride, 1)
         total += jnp.where(here, of_window(gradient), jnp.zeros_like(total))
     batch, *_, channels = x.shape
     whole = total.reshape(batch, stride * rows, stride * columns, channels)
@@ -117,10 +119,10 @@ def _lowest_around(x, pads):
 
 
 def _first_of_largest(x, codes, window, stride, shape):
-    """Returns the code of the place in every window that has the first maximum.
+    """Returns for every window the code of its first largest point.
 
-    Values are compared with one another, not with the maximum: XLA may have computed
-    that from values that were rounded otherwise, and then none is equal to it.
+    Values are compared with each other, not with the stored maximum: XLA may have
+    computed the maximum from values that were rounded differently.
     """
     rows, columns = (stride * (side - 1) + 1 for side in shape[1:3])
     largest = jnp.full(shape, -np.inf, x.dtype)
@@ -134,8 +136,8 @@ def _first_of_largest(x, codes, window, stride, shape):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def sliced_average(x, window, count_padding: bool):
-    """Takes means over the odd windows around each point, and their derivative, by
-    adding slices of a grid; see `Pool` for `count_padding`.
+    """Averages over the window around each point by adding slices, in the backward pass
+    too. The sides of the window are odd. See `Pool` for `count_padding`.
     """
     points = _points_around(x, window, count_padding)
     return (_sums_around(x.astype(jnp.float32), window) / points).astype(x.dtype)
@@ -146,7 +148,7 @@ def _sliced_average(x, window, count_padding):
 
 
 def _sliced_average_gradient(window, count_padding, _, gradient):
-    # A point is in the windows around the points that are in its own.
+    # The windows over a point are those around the points in its own window.
     each = gradient.astype(jnp.float32)
     each = each / _points_around(gradient, window, count_padding)
     return (_sums_around(each, window).astype(gradient.dtype),)
@@ -156,7 +158,7 @@ sliced_average.defvjp(_sliced_average, _sliced_average_gradient)
 
 
 def _points_around(x, window, count_padding):
-    """Returns how many points each mean is of."""
+    """Returns the number of points in each mean."""
     if count_padding:
         return float(window[0] * window[1])
     return _sums_around(np.ones((1, *x.shape[1:3], 1), np.float32), window)
@@ -164,7 +166,7 @@ def _points_around(x, window, count_padding):
 
 def _sums_around(x, window):
     sides = ((0, 0), *((size // 2, size // 2) for size in window), (0, 0))
-    around, (height, width) = np if isinstance(x, np.ndarray) else jnp, x.shape[1:3]
-    x = around.pad(x, sides)
+    numpy, (height, width) = np if isinstance(x, np.ndarray) else jnp, x.shape[1:3]
+    x = numpy.pad(x, sides)
     places = itertools.product(*map(range, window))
     return sum(x[:, i : i + height, j : j + width] for i, j in places)

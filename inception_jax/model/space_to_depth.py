@@ -1,4 +1,4 @@
-"""Convolutions and maxima on grids that stand in tiles, see networks/tiling.py.
+"""Convolutions and max pools of feature maps in tiles (model/tiling.py).
 
 Arrays are [batch, rows of tiles, columns of tiles, side * side * channels]: the points
 of a tile row by row, each with its channels.
@@ -18,7 +18,7 @@ from inception_jax.model.tiling import Tiling, pads
 
 
 def convolve_tiled(x, kernel, step: Value, before: Tiling, after: Tiling):
-    """Convolves a grid in tiles, with a kernel [height, width, in, out] for points."""
+    """Convolves a tiled feature map with a kernel [height, width, in, out]."""
     stride = step.op.stride * after.side // before.side
     places, zeros = [], []
     for axis, (zeros_before, _) in enumerate(pads(step)):
@@ -28,7 +28,7 @@ def convolve_tiled(x, kernel, step: Value, before: Tiling, after: Tiling):
         end = begin + (tiles - 1) * stride + place.shape[0]
         places.append(jnp.asarray(place, kernel.dtype))
         zeros.append((-begin, end - x.shape[1 + axis]))
-    # With ones and zeros in it this only moves numbers, so it must not round them.
+    # The placements are ones and zeros, so this only moves numbers: it must not round.
     between = jnp.einsum(
         'hbpa,wdqc,pqio->hwbdiaco', *places, kernel, precision=lax.Precision.HIGHEST
     )
@@ -44,30 +44,30 @@ def convolve_tiled(x, kernel, step: Value, before: Tiling, after: Tiling):
 
 
 def _placement(size: int, stride: int, zeros: int, before: Tiling, after: Tiling):
-    """Returns where the numbers of a kernel's axis stand in the kernel between tiles.
+    """Maps one axis of a kernel between points to a kernel between tiles.
 
     Args:
-      size: of the window along this axis.
-      zeros: how many the convolution sees before the grid.
+      size: the size of the window along this axis.
+      zeros: the number of zeros that the convolution pads before the axis.
 
     Returns:
-      Ones and zeros [tiles, place in a tile before, size, place in a tile behind], and
-      the tile, from that with the number of the output's times the stride of tiles on,
-      that the kernel begins with.
+      Ones and zeros [tiles, place in an input tile, size, place in an output tile], and
+      the first tile of the window, relative to the output tile's number times the
+      stride of tiles.
     """
     start = before.first - stride * after.first - zeros
     last = start + stride * (after.side - 1) + size - 1
     begin, end = start // before.side, last // before.side + 1
-    found = np.zeros((end - begin, before.side, size, after.side), np.float32)
+    placement = np.zeros((end - begin, before.side, size, after.side), np.float32)
     for i in range(size):
         for behind in range(after.side):
             tile, place = divmod(start + stride * behind + i, before.side)
-            found[tile - begin, place, i, behind] = 1
-    return found, begin
+            placement[tile - begin, place, i, behind] = 1
+    return placement, begin
 
 
 def inside_grid(x, step: Value, tiling: Tiling):
-    """Returns a grid in tiles with zeros where they have places outside it."""
+    """Sets the places of border tiles that are outside the feature map to zero."""
     rows, columns = (
         np.arange(tiles * tiling.side).reshape(tiles, tiling.side) - tiling.first
         for tiles in x.shape[1:3]
@@ -77,19 +77,19 @@ def inside_grid(x, step: Value, tiling: Tiling):
     shape = (x.shape[1], x.shape[2], tiling.side, tiling.side, step.shape[2])
     rows = np.broadcast_to(rows[:, None, :, None, None], (shape[0], 1, *shape[2:]))
     columns = np.broadcast_to(columns[:, None, :, None], (1, *shape[1:]))
-    known = rows.reshape(1, shape[0], 1, -1) & columns.reshape(1, 1, shape[1], -1)
-    return jnp.where(known, x, jnp.zeros_like(x))
+    inside = rows.reshape(1, shape[0], 1, -1) & columns.reshape(1, 1, shape[1], -1)
+    return jnp.where(inside, x, jnp.zeros_like(x))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def max_pool_tiled(x, window: tuple[int, int], shape: tuple[int, int]):
-    """Takes maxima of stride 2 over windows that begin with a tile of 2x2.
+    """Applies a max pool of stride 2 whose windows begin at tiles of 2x2 points.
 
-    As in XLA the first of equal values in a window, row by row, gets the gradient.
+    As in XLA, the first of equal values in a window, row by row, gets the gradient.
 
     Args:
       window: height and width in points.
-      shape: of the grid of maxima.
+      shape: height and width of the output.
     """
     return _max_pool(x, window, shape)[0]
 
@@ -105,7 +105,7 @@ def _max_pool_gradient(window, shape, x, gradient):
         value = _point(x, point, shape)
         where = jnp.where(value > largest, jnp.asarray(code, where.dtype), where)
         largest = jnp.maximum(value, largest)
-    # With the windows that begin before and behind the grid, which do not exist.
+    # Pad with the windows that would begin before and after the feature map.
     reach = [-(-size // 2) - 1 for size in window]
     sides = [
         (before, tiles - size)
@@ -116,12 +116,12 @@ def _max_pool_gradient(window, shape, x, gradient):
     gradient = jnp.pad(gradient, sides)
 
     def of_window(grid, i: int, j: int):
-        """Returns those of the window in which a tile is the i-th below, j-th right."""
+        """Returns, by tile, the window that has the tile i-th down and j-th right."""
         top, left = reach[0] - i, reach[1] - j
         return grid[:, top : top + x.shape[1], left : left + x.shape[2]]
 
     def of_place(row: int, column: int):
-        """Returns what the windows give to a place of the tiles."""
+        """Returns the gradient of the points at one place of the tiles."""
         total = jnp.zeros_like(of_window(gradient, 0, 0))
         for i in range(row, window[0], 2):
             for j in range(column, window[1], 2):
@@ -138,7 +138,7 @@ max_pool_tiled.defvjp(_max_pool, _max_pool_gradient)
 
 
 def _point(x, point, shape):
-    """Returns a point of every window, [batch, height, width, channels]."""
+    """Returns one point of every window, [batch, height, width, channels]."""
     (row, column), channels = point, x.shape[-1] // 4
     place = (row % 2 * 2 + column % 2) * channels
     return x[

@@ -1,42 +1,55 @@
-"""How a step is compiled: by jit, shard_map or pmap."""
+"""The compilation of a step for the devices of a mesh: by jit, shard_map or pmap."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-from inception_jax.parallel.mesh import DATA, _settled, batch_sharding, replicated
-from inception_jax.steps.train_step import itself
+from inception_jax.parallel.mesh import DATA, batch_sharding, replicated, shardings
+from inception_jax.steps.forward import identity
 
 
-def compiled_train_step(step: Callable, mesh: Mesh, mode: str) -> Callable:
-    """Compiles `step(state, batch, mean=)` -> (state, metrics); donates the state.
+def compile_step(
+    function: Callable, mesh: Mesh, mode: str = 'jit', *, donate_state: bool = False
+) -> Callable:
+    """Compiles `function(state, batch, mean=)` for a batch that is split over a mesh.
 
-    Under every mode the loss, the gradients and the metrics are those of the global
-    batch, and so are the batch statistics if the step averages them.
+    In every mode, loss, gradients and metrics are those of the whole batch, and so are
+    the batch statistics if the function averages them. It compiles when first called.
+
+    Args:
+      function: `train_step`, `diagnose`, or a function like them. `mean` averages a
+        tree over the devices, each of which has a part of the batch.
+      mode: jit, shard_map or pmap, see `mesh.Parallel`.
+      donate_state: whether the buffers of the state are reused for the result; the
+        state passed in is then no longer usable.
+
+    Returns:
+      A function of (state, batch).
+
+    >>> import jax.numpy as jnp
+    >>> from inception_jax.parallel.mesh import device_mesh
+    >>> def add_mean(state, batch, mean):
+    ...     return state + mean(batch['image'].mean())
+    >>> step = compile_step(add_mean, device_mesh())
+    >>> float(step(jnp.float32(1), {'image': jnp.full(8, 2.0)}))
+    3.0
     """
-    return _over_batch(step, mesh, mode, donate=(0,))
-
-
-def compiled_look(look: Callable, mesh: Mesh, mode: str) -> Callable:
-    """Compiles `look(state, batch, mean=)`, which leaves the state alone."""
-    return _over_batch(look, mesh, mode, donate=())
-
-
-def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
-    """Compiles a function of a state and a batch, which averages over its devices."""
     name = getattr(function, 'func', function).__name__
+    donated = (0,) if donate_state else ()
     if mode == 'jit':
 
         def whole(state, batch):
-            return _settled(function(state, batch, mean=itself), mesh)
+            result = function(state, batch, mean=identity)
+            return jax.lax.with_sharding_constraint(result, shardings(result, mesh))
 
-        return jax.jit(_named(whole, name), donate_argnums=donate)
+        return jax.jit(_named(whole, name), donate_argnums=donated)
     mean = functools.partial(jax.lax.pmean, axis_name=DATA)
     part = _named(functools.partial(function, mean=mean), name)
     if mode == 'shard_map':
-        # The step says itself what is averaged; the checks would average once more.
+        # The function itself averages; the checks of shard_map would average again.
         mapped = jax.shard_map(
             part,
             mesh=mesh,
@@ -44,42 +57,45 @@ def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
             out_specs=PartitionSpec(),
             check_vma=False,
         )
-        return jax.jit(_named(mapped, name), donate_argnums=donate)
+        return jax.jit(_named(mapped, name), donate_argnums=donated)
     mapped = jax.pmap(
         part,
         axis_name=DATA,
         in_axes=(None, 0),
         out_axes=None,
-        donate_argnums=donate,
+        donate_argnums=donated,
         devices=None if mesh.size == jax.device_count() else [*mesh.devices.flat],
     )
-    parted = jax.jit(functools.partial(_parted, devices=mesh.size))
-    return lambda state, batch: mapped(state, parted(batch))
+    split = jax.jit(functools.partial(_parted, devices=mesh.size))
+    return lambda state, batch: mapped(state, split(batch))
 
 
-def _named(function: Callable, name: str) -> Callable:
-    """A compiled program is known by the name of its function."""
-    function.__name__ = name
-    return function
+def compile_evaluation(function: Callable, mesh: Mesh) -> Callable:
+    """Compiles a function of arrays whose results are whole on every device.
+
+    It serves `eval_step` and `softmax_step`, whose results every process reads.
+    """
+    return jax.jit(function, out_shardings=replicated(mesh))
 
 
-def _parted(batch: dict, devices: int) -> dict:
-    return jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), batch)
+def compile_probe(probe: Callable, mesh: Mesh) -> Callable:
+    """Compiles `probe(inputs, batch)` with full float32 precision of products.
 
-
-def compiled_probe(probe: Callable, mesh: Mesh) -> Callable:
-    """Compiles `probe(given, batch)` in float32 that is not rounded on the way.
-
-    Accelerators multiply in fewer bits unless asked, which drowns small derivatives.
+    By default, accelerators multiply with fewer bits, which drowns small derivatives.
     """
 
-    def precise(given, batch):
+    def precise(inputs, batch):
         with jax.default_matmul_precision('highest'):
-            return probe(given, batch)
+            return probe(inputs, batch)
 
     return jax.jit(precise, out_shardings=replicated(mesh))
 
 
-def compiled_eval_step(step: Callable, mesh: Mesh) -> Callable:
-    """Compiles `step(variables, residual_scale, batch)` -> sums over the batch."""
-    return jax.jit(step, out_shardings=replicated(mesh))
+def _named(function: Callable, name: str) -> Callable:
+    """Names a function; a compiled program has the name of its function."""
+    function.__name__ = name
+    return function
+
+
+def _parted(batch: dict[str, Any], devices: int) -> dict[str, Any]:
+    return jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), batch)

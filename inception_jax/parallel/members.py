@@ -1,4 +1,4 @@
-"""Trees of several members along a first axis, on one device or one member a device."""
+"""The members of a sweep, stacked along a first axis, on one or several devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from inception_jax.parallel.mesh import shardings
 
 
 def member_mesh(members: int) -> Mesh:
-    """Returns a mesh of as many devices as there are members, along `member`."""
+    """Returns a mesh with one device per member, along the axis `member`."""
     devices = jax.devices()[:members]
     return jax.make_mesh(
         (len(devices),), ('member',), axis_types=(AxisType.Auto,), devices=devices
@@ -21,33 +21,34 @@ def member_mesh(members: int) -> Mesh:
 def place_members(trees: Sequence[Any], mesh: Mesh | None) -> Any:
     """Stacks the trees of members along a first axis.
 
-    It is split over a mesh, each member straight to its device, or on the first device.
+    With a mesh, each member is copied directly to its device. Without one, all members
+    are on the first device.
     """
     if mesh is None:
         stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *trees)
         return jax.device_put(stacked, jax.devices()[0])
     sharding = NamedSharding(mesh, PartitionSpec('member'))
 
-    def placed(*xs):
+    def place(*xs):
         parts = map(jax.device_put, (x[None] for x in xs), mesh.devices.flat)
         shape = (len(xs), *xs[0].shape)
         return jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
 
-    return jax.tree.map(placed, *trees)
+    return jax.tree.map(place, *trees)
 
 
 def move_member(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree from other devices where a run over a mesh has it."""
+    """Moves a tree to the devices of a mesh, with the shardings of a run."""
     return jax.device_put(tree, shardings(tree, mesh))
 
 
 def compile_for_members(
     function: Callable, mesh: Mesh | None, donate: bool = False
 ) -> Callable:
-    """Compiles a function of trees for stacks of them along a first axis.
+    """Compiles a function of trees for trees that are stacked by `place_members`.
 
-    With a mesh of as many devices as members, each device computes one member;
-    without, the function is mapped on one device.
+    With a mesh, each device computes one member. Without one, the function is mapped
+    over the members on one device. `donate` reuses the buffers of the first tree.
     """
     if mesh is None:
         mapped = jax.vmap(function)
@@ -58,7 +59,7 @@ def compile_for_members(
             result = function(*jax.tree.map(lambda x: x[0], trees))
             return jax.tree.map(lambda x: x[None], result)
 
-        # A compiled program is known by the name of its function.
+        # A compiled program has the name of its function.
         alone.__name__ = getattr(function, 'func', function).__name__
         mapped = jax.shard_map(
             alone, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False

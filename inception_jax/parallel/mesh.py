@@ -1,7 +1,6 @@
-"""Where arrays live, and how a step is compiled: by jit, shard_map or pmap."""
+"""Devices in a mesh, and the shardings of states and batches over it."""
 
 import dataclasses
-import difflib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -12,25 +11,36 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from inception_jax.runtime import choices
+
 MODES = ('jit', 'shard_map', 'pmap')
 BATCH_NORMS = ('global', 'per_device')
 
-# The axes of a mesh. A batch is split over both; kernels along the second alone.
+# The axes of a mesh. A batch is split over both, kernels only over the second.
 DATA, PARAMETER = 'data', 'parameter'
 
-# A smaller kernel is not worth the message that gathers it.
+# A smaller kernel is not worth the communication that gathers it.
 LEAST_SPLIT_KERNEL = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
 class Parallel:
-    """How a step is spread over devices.
+    """How a step is distributed over devices.
 
-    With the `mode` jit the step is one program of the global batch, which XLA splits;
-    with shard_map and pmap it is a program per device, which averages with the others.
-    Batch norm has the statistics of the `global` batch or those `per_device`. Large
-    kernels, their averages and their optimizer's state are split over
-    `parameter_devices`, which gather a kernel where it is used.
+    Attributes:
+      mode: jit compiles one program for the global batch, which XLA partitions.
+        shard_map and pmap compile a program per device, which averages with the others.
+      batch_norm: whether batch statistics are those of the `global` batch or
+        `per_device`.
+      parameter_devices: the number of devices over which large kernels, their EMA
+        weights and their optimizer state are split. A kernel is gathered where it is
+        used.
+
+    Raises:
+      ValueError: a field is out of its range, or two fields exclude each other.
+
+    >>> Parallel(mode='shard_map', batch_norm='per_device').batch_norm_axis is None
+    True
     """
 
     mode: str = 'jit'
@@ -38,8 +48,8 @@ class Parallel:
     parameter_devices: int = 1
 
     def __post_init__(self):
-        _check_choice('mode', self.mode, MODES)
-        _check_choice('batch_norm', self.batch_norm, BATCH_NORMS)
+        choices.check('config.parallel.mode', self.mode, MODES)
+        choices.check('config.parallel.batch_norm', self.batch_norm, BATCH_NORMS)
         if self.parameter_devices < 1:
             raise ValueError(
                 f'config.parallel.parameter_devices is {self.parameter_devices}; '
@@ -47,8 +57,8 @@ class Parallel:
             )
         if self.mode == 'jit' and self.batch_norm == 'per_device':
             raise ValueError(
-                'config.parallel has mode jit and batch_norm per_device, and jit knows '
-                'the global batch only; use mode shard_map, or batch_norm global'
+                'config.parallel has mode jit and batch_norm per_device, but jit has '
+                'only the global batch; use mode shard_map, or batch_norm global'
             )
         if self.mode != 'jit' and self.parameter_devices > 1:
             raise ValueError(
@@ -59,18 +69,9 @@ class Parallel:
 
     @property
     def batch_norm_axis(self) -> str | None:
-        """The mapped axis over which batch norm averages, None without one."""
+        """The mapped axis over which batch statistics are averaged, or None."""
         averages = self.mode != 'jit' and self.batch_norm == 'global'
         return DATA if averages else None
-
-
-def _check_choice(field: str, given: str, choices: Sequence[str]) -> None:
-    if given not in choices:
-        near = difflib.get_close_matches(str(given), choices, n=1)
-        hint = f'; did you mean {near[0]}?' if near else ''
-        raise ValueError(
-            f'config.parallel.{field} {given!r} is none of {", ".join(choices)}{hint}'
-        )
 
 
 def all_devices() -> list[jax.Device]:
@@ -81,27 +82,33 @@ def all_devices() -> list[jax.Device]:
     """
     try:
         return jax.devices()
-    # An AssertionError where JAX_PLATFORMS names a cuda that JAX has left out.
+    # JAX raises an AssertionError where JAX_PLATFORMS names a cuda that it lacks.
     except (RuntimeError, AssertionError) as error:
-        reason = (str(error) or 'without a word').splitlines()[0]
-        named = f'; JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "not set")}'
-        raise ValueError(f'JAX cannot start its devices ({reason}){named}') from error
+        reason = (str(error) or 'no reason given').splitlines()[0]
+        setting = f'; JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "not set")}'
+        raise ValueError(f'JAX cannot start its devices ({reason}){setting}') from error
 
 
 def device_mesh(
     parameter_devices: int = 1, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """Returns a mesh of all devices of all processes, or of those given.
+    """Returns a mesh of all devices of all processes, or of `devices`.
+
+    Its axes are `data`, and `parameter` of size `parameter_devices`.
 
     Raises:
-      ValueError: the devices cannot start, or are no multiple of `parameter_devices`.
+      ValueError: the devices cannot start, or `parameter_devices` does not divide their
+        number.
+
+    >>> dict(device_mesh(devices=jax.devices()[:1]).shape)
+    {'data': 1, 'parameter': 1}
     """
     devices = devices or all_devices()
     count = len(devices)
     if count % parameter_devices:
         raise ValueError(
             f'config.parallel.parameter_devices is {parameter_devices}, and there are '
-            f'{count} devices; use a number that divides them'
+            f'{count} devices; use a number that divides {count}'
         )
     shape = (count // parameter_devices, parameter_devices)
     types = (AxisType.Auto, AxisType.Auto)
@@ -109,7 +116,7 @@ def device_mesh(
 
 
 def topology_devices(name: str) -> Sequence[jax.Device]:
-    """Returns the devices of a TPU slice that need not be there: to compile for.
+    """Returns the devices of a TPU slice, to compile for without having the slice.
 
     Raises:
       ValueError: there is no such slice, or the compiler for TPUs is not installed.
@@ -125,7 +132,7 @@ def topology_devices(name: str) -> Sequence[jax.Device]:
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, accumulation: int = 1) -> None:
-    """Raises ValueError unless the micro-batches divide over the devices."""
+    """Raises ValueError unless each micro-batch divides over the devices."""
     parts = mesh.size * accumulation
     if batch_size % parts:
         below = batch_size // parts * parts
@@ -138,7 +145,7 @@ def check_batch_size(batch_size: int, mesh: Mesh, accumulation: int = 1) -> None
 
 
 def check_processes(how: Parallel) -> None:
-    """Raises ValueError where several processes cannot make steps in this mode."""
+    """Raises ValueError if the mode does not support the number of processes."""
     if how.mode == 'pmap' and jax.process_count() > 1:
         raise ValueError(
             f'config.parallel.mode is pmap, and there are {jax.process_count()} '
@@ -152,44 +159,44 @@ def platform_of(mesh: Mesh) -> str:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the place of an array that is whole on every device."""
+    """Returns the sharding of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Returns the place of an array that is split along its first axis."""
+    """Returns the sharding of an array that is split along its first axis."""
     return NamedSharding(mesh, PartitionSpec(tuple(mesh.axis_names)))
 
 
 def shardings(tree: Any, mesh: Mesh) -> Any:
-    """Returns the place of each array of a state.
+    """Returns the sharding of each array of a state.
 
-    A large kernel is split along its last axis that divides over `parameter`; so are
-    its averages and its optimizer's state, which have its shape. All else is whole on
-    every device.
+    A large kernel is split along its last axis that divides over the mesh axis
+    `parameter`. So are its EMA weights and its optimizer state, which have the same
+    shape. All other arrays are whole on every device.
     """
 
-    def place_of(x) -> NamedSharding:
+    def sharding_of(x) -> NamedSharding:
         count = mesh.shape[PARAMETER]
         axes = [axis for axis, size in enumerate(np.shape(x)) if size % count == 0]
         if count == 1 or np.ndim(x) < 2 or np.size(x) < LEAST_SPLIT_KERNEL or not axes:
             return replicated(mesh)
         return NamedSharding(mesh, PartitionSpec(*[None] * axes[-1], PARAMETER))
 
-    return jax.tree.map(place_of, tree)
+    return jax.tree.map(sharding_of, tree)
 
 
 def distribute(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree in its `places`, in buffers of its own that a step may donate."""
-    # `device_put` would lend a step what is on a device already, or in an array of
-    # NumPy; and of several processes each would send the others all it has to compare.
+    """Copies a tree to its `shardings`, into new buffers that a step may donate."""
+    # `device_put` would share buffers that are on a device already or in a NumPy array.
+    # With several processes, it would also send each array to all others to compare.
     return _copier(mesh)(tree)
 
 
 def sharded_shapes(tree: Any, mesh: Mesh) -> Any:
-    """Returns the shapes, types and places that a tree would have in its `places`."""
+    """Returns the shapes, dtypes and shardings of a tree after `distribute`."""
     return jax.tree.map(
-        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         tree,
         shardings(tree, mesh),
     )
@@ -205,18 +212,18 @@ def _settled(tree: Any, mesh: Mesh) -> Any:
 
 
 def put_batch(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
-    """Makes global arrays, split along the batch, of this process's part of a batch."""
+    """Returns global arrays from the part of a batch that this process has."""
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(batch_sharding(mesh), x), batch
     )
 
 
 def keep_pace(results: list) -> None:
-    """Waits until at most two of the results are unfinished, on CPUs none.
+    """Waits until at most two of the results are unfinished; on CPUs, none.
 
-    An accelerator always has the next step queued, and the host does not fill the
-    memory with batches for later ones. A CPU is the host: what is queued there gains
-    nothing, and takes memory.
+    An accelerator then always has the next step queued, but the host does not fill its
+    memory with batches for later steps. On a CPU, which is the host itself, a queue
+    gains nothing and takes memory.
     """
     ahead = 0 if jax.default_backend() == 'cpu' else 2
     if len(results) > ahead:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import (
     batch_sharding,
     check_batch_size,
@@ -84,7 +84,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     pure = run_functions(
         experiment.network, recipe, how.batch_norm_axis, platform_of(mesh)
     )
-    step = compiled_train_step(pure.step, mesh, mode)
+    step = compile_step(pure.step, mesh, mode, donate_state=True)
     lowered = step.lower(
         _state(experiment, mesh), batch_shapes(experiment.network, run.batch_size, mesh)
     )

@@ -16,7 +16,7 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import distribute, put_batch
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.recipe import Recipe
@@ -126,5 +126,5 @@ def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
     )
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
-    jitted = compiled_train_step(step, mesh, 'jit')
+    jitted = compile_step(step, mesh, donate_state=True)
     return Work(jitted, distribute(state, mesh), lambda state, result: result[0])

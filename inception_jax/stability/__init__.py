@@ -1,1 +1,1 @@
-"""Section 3.3 as pure functions: diagnostics, verdicts, probes, curvature."""
+"""Section 3.3 as pure functions: diagnostics, verdicts, probes and curvature."""

@@ -14,12 +14,15 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 
 class Curvature(NamedTuple):
-    """The largest eigenvalue found, and how far to trust it.
+    """An estimate of the largest eigenvalue of H, and its accuracy.
 
-    `residual` is |Hx - eigenvalue x| for the unit vector x that was found: H has an
-    eigenvalue within this distance. `products` counts the products with H. Where the
-    iterations did not converge, `eigenvalue` is a lower bound; where H is not finite,
-    it and the residual are NaN.
+    Attributes:
+      eigenvalue: the estimate. It is a lower bound if the iterations did not converge,
+        and NaN if a product with H is not finite.
+      residual: |Hx - eigenvalue x| for the estimated unit eigenvector x. H has an
+        eigenvalue within this distance.
+      products: the number of products with H.
+      converged: whether the tolerance was reached.
     """
 
     eigenvalue: float
@@ -38,16 +41,23 @@ def largest_curvature(
 ) -> Curvature:
     """Returns the largest (not the most negative) eigenvalue of a symmetric matrix.
 
-    Memory on the host is that of some twenty vectors.
+    It needs host memory for about twenty vectors.
 
     Args:
       product: multiplies a float32 vector [size] by the matrix; `hessian_product`,
         compiled.
       size: the number of rows, at least 2.
-      seed: of the first vector.
+      seed: the seed of the first vector.
       tolerance: the relative error of the eigenvalue at which the iterations stop;
-        float32 products bear 1e-5 or so.
-      max_iterations: restarts of Lanczos with at most twenty products each.
+        float32 products allow about 1e-5.
+      max_iterations: the number of restarts, of at most twenty products each.
+
+    >>> diagonal = np.array([1, 2, -5], np.float32)
+    >>> curvature = largest_curvature(
+    ...     lambda x: diagonal * x, 3, seed=0, tolerance=1e-4, max_iterations=10
+    ... )
+    >>> round(curvature.eigenvalue, 3), curvature.converged
+    (2.0, True)
     """
     products = 0
 
@@ -63,7 +73,7 @@ def largest_curvature(
     start = np.random.default_rng(seed).standard_normal(size, np.float32)
     try:
         if not multiply(start).any():
-            # ARPACK cannot begin with a matrix of zeros: the softmax has saturated.
+            # ARPACK cannot start with a matrix of zeros: the softmax has saturated.
             return Curvature(0.0, 0.0, products, True)
         value, vector, converged = _top(operator, start, tolerance, max_iterations)
         residual = np.linalg.norm(multiply(vector) - value * vector)
@@ -73,26 +83,31 @@ def largest_curvature(
 
 
 def edge_of_stability(learning_rate: float, momentum: float) -> float:
-    """Returns the curvature beyond which descent with heavy-ball momentum overshoots.
+    """Returns the curvature beyond which descent with heavy-ball momentum is unstable.
 
-    RMSProp divides the gradient by its root mean square, and so the curvature: it bears
-    as much more as that is above 1. At rate 0 there is no edge: infinity.
+    It is 2 (1 + momentum) / learning_rate, and infinity at rate 0. RMSProp divides the
+    gradient by its root mean square, and therefore the curvature too: its edge is
+    higher by this factor.
+
+    >>> edge_of_stability(0.5, 0.75)
+    7.0
     """
     return 2.0 * (1.0 + momentum) / learning_rate if learning_rate else math.inf
 
 
 def _top(operator, start, tolerance, max_iterations) -> tuple[float, np.ndarray, bool]:
-    """Returns the top eigenvalue, its vector, and whether they are within tolerance."""
+    """Returns the top eigenvalue, its vector, and whether the iterations converged."""
     options = {'k': 1, 'which': 'LA', 'v0': start, 'maxiter': max_iterations}
     try:
         values, vectors = eigsh(operator, tol=tolerance, **options)
         converged = True
     except ArpackNoConvergence:
-        # It keeps what has converged only: nothing. Any tolerance is met at once.
+        # The error holds only converged vectors, here none. With an infinite tolerance
+        # ARPACK returns the current vector.
         values, vectors = eigsh(operator, tol=np.inf, **options)
         converged = False
     return values[0], vectors[:, 0], converged
 
 
 class _NotFiniteError(ArithmeticError):
-    """A product is not finite."""
+    """A product with the matrix is not finite."""

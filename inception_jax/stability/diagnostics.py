@@ -1,8 +1,8 @@
-"""What goes on inside a network during a step: numbers for every block.
+"""Diagnostics: activations and weight updates of every block in a step.
 
-They come from passes of their own that leave the state alone: a run has the same bits
-with them and without. Blocks are those of `by_block.names`; what has no meaning for a
-block is NaN.
+Diagnostics are computed in separate passes that do not change the state, so a run is
+bit-identical with and without them. Arrays [blocks] are in the order of
+`by_block.block_names`; a quantity that is not defined for a block is NaN.
 """
 
 from typing import Any
@@ -13,20 +13,20 @@ import jax.numpy as jnp
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, trunk
 from inception_jax.networks.ops import residuals
+from inception_jax.steps.accumulation import micro_batches
 from inception_jax.steps.by_block import block_names, block_norms
-from inception_jax.steps.losses import cross_entropy
-from inception_jax.steps.metrics import activity, dead_channels, zero_share
-from inception_jax.steps.schedules import residual_scale
-from inception_jax.steps.state import TrainState
-from inception_jax.steps.train_step import (
+from inception_jax.steps.forward import (
     Augment,
     Batch,
     Mean,
     Metrics,
     forward,
-    itself,
-    micro_batches,
+    identity,
 )
+from inception_jax.steps.losses import cross_entropy
+from inception_jax.steps.metrics import activity, dead_channels, zero_share
+from inception_jax.steps.schedules import residual_scale
+from inception_jax.steps.state import TrainState
 
 
 def diagnose(
@@ -36,24 +36,32 @@ def diagnose(
     classifier: Classifier,
     augment: Augment,
     accumulation: int = 1,
-    mean: Mean = itself,
+    mean: Mean = identity,
 ) -> Metrics:
-    """Looks into the forward pass of the step that comes after this state.
+    """Measures the forward pass of the next step after `state`.
 
     Args:
-      accumulation: of that many micro-batches the first one is seen.
-      mean: averages a tree over the devices where each sees its own part of the batch.
+      augment: maps keys [batch] and images uint8 to images in the network's range.
+      accumulation: the number of micro-batches; only the first one is measured.
+      mean: averages a tree over the devices, each of which has a part of the batch.
 
     Returns:
-      By block, [blocks]: `output_rms`, and of the output `zero_share` and
-      `dead_channels`; for residual blocks `trunk_rms` of x, `branch_rms` of F(x) before
-      the scale, and `branch_ratio`, that of the scaled branch to the trunk (of the last
-      residual sum in the block). And `nats_learned`, by how much the cross-entropy of
-      the batch is below ln(classes): a dead network stays near 0.
+      Arrays [blocks], and the scalar `nats_learned`:
+
+      output_rms: the root mean square of a block's output.
+      zero_share, dead_channels: shares of its zeros, and of its channels that are zero
+        for the whole batch, from 0 to 1.
+      trunk_rms, branch_rms: the root mean squares of x and of F(x) before the scale, in
+        the last residual sum of a residual block.
+      branch_ratio: the root mean square of scale * F(x), over that of x.
+      nats_learned: ln(classes) minus the cross-entropy of the batch. A dead network
+        stays near 0.
+
+    `train_step` has an example: `diagnose` has the same arguments, without the recipe.
     """
     network = classifier.network
     batch = jax.tree.map(lambda x: x[0], micro_batches(batch, accumulation))
-    outputs, seen = forward(
+    outputs, updated = forward(
         state,
         state.params,
         batch,
@@ -63,7 +71,7 @@ def diagnose(
     )
     scales = _last_scales(network, residual_scale(state.step, state.hparams))
     rows = [
-        _block(seen['intermediates'][name], scales.get(name), mean)
+        _block_row(updated['intermediates'][name], scales.get(name), mean)
         for name in block_names(network)
     ]
     losses = cross_entropy(outputs.logits, batch['label'], 0.0)
@@ -76,11 +84,11 @@ def diagnose(
 
 
 def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
-    """Returns how far a step moved the weights of each block, over their norm.
+    """Returns the norm of each block's weight update over the norm of its weights.
 
     Args:
       before: the parameters before the step.
-      after: those after it.
+      after: the parameters after the step.
 
     Returns:
       [blocks].
@@ -92,22 +100,24 @@ def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
 
 def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:
     """Returns the scale of the last residual sum of each block that has one."""
-    found, count = {}, 0
+    last, count = {}, 0
     for block in trunk(network):
         count += len(residuals(block.op))
         if residuals(block.op):
-            found[block.name] = scales[count - 1]
-    return found
+            last[block.name] = scales[count - 1]
+    return last
 
 
-def _block(seen: dict[str, Any], scale: jax.Array | None, mean: Mean) -> Metrics:
-    """Returns the numbers of one block; `scale` is None if it is not residual."""
-    (output,) = seen['output']
+def _block_row(
+    intermediates: dict[str, Any], scale: jax.Array | None, mean: Mean
+) -> Metrics:
+    """Returns the quantities of one block; `scale` is None if it is not residual."""
+    (output,) = intermediates['output']
     unknown = jnp.array(jnp.nan, jnp.float32)
     trunk_rms, branch_rms, ratio = unknown, unknown, unknown
     if scale is not None:
         trunk_rms, branch_rms = (
-            _rms(seen[part][-1], mean) for part in ('trunk', 'branch')
+            _rms(intermediates[part][-1], mean) for part in ('trunk', 'branch')
         )
         ratio = jnp.abs(scale) * branch_rms / trunk_rms
     zeros = mean(activity(output))

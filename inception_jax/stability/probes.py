@@ -1,8 +1,8 @@
-"""Probes of a network at a checkpoint: the loss around it, Jacobians of its blocks.
+"""Probes of a network at a checkpoint: derivatives of the loss, Jacobians of blocks.
 
-All are as in training, with the statistics of the batch at hand, but without dropout.
-The loss is `losses.objective`, averaged over the batch; it has no L2 term. Classifiers
-should be in float32: rounding to bfloat16 drowns the smaller derivatives.
+Probes apply the network as in training, with the statistics of the batch, but without
+dropout. The loss is `losses.objective`, averaged over the batch; it has no L2 term. Use
+a float32 classifier: rounding to bfloat16 drowns small derivatives.
 
 Arguments that several functions share:
   variables: `params` and `batch_stats` of the classifier.
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from inception_jax.model.classifier import Classifier, Outputs, apply_block
+from inception_jax.model.classifier import Classifier, Outputs, apply_trunk_block
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.steps.hparams import Hparams
@@ -30,10 +30,12 @@ Variables = dict[str, Any]
 
 
 class Gains(NamedTuple):
-    """Gains of every block of the trunk, [blocks].
+    """The gains of every block of the trunk, [blocks].
 
-    `block` is that of the whole block; `branch` that of the map from the block's input
-    to F(x) before the scale, of the last residual sum, and NaN where there is none.
+    Attributes:
+      block: the gain from the block's input to its output.
+      branch: the gain from the block's input to F(x) before the scale, in the last
+        residual sum; NaN for blocks that are not residual.
     """
 
     block: jax.Array
@@ -49,7 +51,29 @@ def scale_gradient(
     *,
     classifier: Classifier,
 ) -> jax.Array:
-    """Returns dLoss/dScale of every residual block, [residual blocks]."""
+    """Returns d loss / d scale of every residual block, [residual blocks].
+
+    >>> from inception_jax.model.initializers import init
+    >>> from inception_jax.networks import conv, network, one, residual, stage
+    >>> from inception_jax.steps.hparams import hparams_for
+    >>> block = residual(conv(4), conv(4, 3), scale=0.2)
+    >>> stem = one('stem', conv(4, 3, 2))
+    >>> net = network(
+    ...     'tiny', stem, stage('a', 2, block), classes=10, input_size=8
+    ... )
+    >>> images, labels = jnp.zeros((2, 8, 8, 3)), jnp.array([3, 4])
+    >>> hparams = hparams_for(
+    ...     net, learning_rate=0.1, decay_rate=1.0, decay_epochs=1.0, momentum=0.9,
+    ...     rms_decay=0.9, rms_epsilon=1.0, clip_norm=1.0, weight_decay=0.0,
+    ...     label_smoothing=0.1, auxiliary_weight=0.0, ema_decay=0.99, epochs=1.0,
+    ...     steps_per_epoch=100.0,
+    ... )
+    >>> jax.eval_shape(  # jax.jit computes it
+    ...     lambda *inputs: scale_gradient(*inputs, classifier=Classifier(net, 0.9)),
+    ...     init(net, seed=0), 0.2, images, labels, hparams,
+    ... ).shape
+    (2,)
+    """
 
     def at(scales):
         return _loss(variables, scales, images, labels, hparams, classifier)[0]
@@ -66,15 +90,15 @@ def loss_at_scales(
     *,
     classifier: Classifier,
 ) -> dict[str, jax.Array]:
-    """Returns the loss at each of several residual scales, one after another.
+    """Returns the loss at each of several residual scales, computed one by one.
 
     Args:
       scales: [scales], each for all blocks; or [scales, residual blocks], as in
         `jnp.outer(factors, residual_scale)`.
 
     Returns:
-      `loss`, `cross_entropy` without smoothing, and the share `dead_channels` of the
-      last grid, [scales].
+      Arrays [scales]: `loss`, `cross_entropy` without label smoothing, and
+      `dead_channels`, the share of dead channels in the final feature map.
     """
 
     def at(scale):
@@ -97,22 +121,42 @@ def jacobian_gain(
     classifier: Classifier,
     samples: int,
 ) -> Gains:
-    """Estimates by how much each block of the trunk stretches a random perturbation.
+    """Estimates the gain of each block of the trunk for random perturbations.
 
-    The gain is sqrt(E |Jv|^2 / E |v|^2), which is the Frobenius norm of J over the root
-    of its number of columns. J is the Jacobian of the block's output for the whole
-    batch in its input, so it has the dependence of the batch statistics on the input.
-    The entries of v are 1 or -1; each block has `samples` draws of its own.
+    The gain is sqrt(E |Jv|^2 / E |v|^2): the Frobenius norm of J over the square root
+    of its number of columns. J is the Jacobian of a block's output with respect to its
+    input, for the whole batch, and includes the dependence through the batch
+    statistics. The entries of v are random signs, 1 or -1.
+
+    Args:
+      key: the key of the random perturbations.
+      samples: the number of perturbations of each block.
+
+    Returns:
+      Gains [blocks], in the order of the trunk.
+
+    >>> from inception_jax.model.initializers import init
+    >>> from inception_jax.networks import conv, network, one
+    >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
+    >>> jax.eval_shape(  # jax.jit computes it
+    ...     lambda *inputs: jacobian_gain(
+    ...         *inputs, classifier=Classifier(net, 0.9), samples=3
+    ...     ),
+    ...     init(net, seed=0), 1.0, jnp.zeros((2, 8, 8, 3)), jax.random.key(0),
+    ... ).block.shape
+    (1,)
     """
     network = classifier.network
     scales = iter(_per_sum(residual_scale, network))
     x, gains = images.astype(classifier.dtype), []
     for number, block in enumerate(trunk(network)):
-        here = [next(scales) for _ in residuals(block.op)]
+        block_scales = [next(scales) for _ in residuals(block.op)]
 
-        def run(x, block=block, here=here):
-            output, left = apply_block(classifier, variables, block, x, here)
-            return output, left.get('branch', ())[-1:]
+        def run(x, block=block, block_scales=block_scales):
+            output, intermediates = apply_trunk_block(
+                classifier, variables, block, x, block_scales
+            )
+            return output, intermediates.get('branch', ())[-1:]
 
         (output, _), jvp = jax.linearize(run, x)
         keys = jax.random.split(jax.random.fold_in(key, number), samples)
@@ -132,10 +176,13 @@ def hessian_product(
     *,
     classifier: Classifier,
 ) -> jax.Array:
-    """Returns the Hessian of the loss in the parameters times a vector, [parameters].
+    """Multiplies a vector by the Hessian of the loss with respect to the parameters.
 
     Args:
       vector: [parameters], in the order of `jax.flatten_util.ravel_pytree`.
+
+    Returns:
+      [parameters].
     """
     _, unravel = ravel_pytree(variables['params'])
 
@@ -162,7 +209,7 @@ def _loss(
 
 
 def _per_sum(residual_scale: jax.Array | float, network: Network) -> jax.Array:
-    """Returns a scale for every residual sum of a network."""
+    """Returns one scale per residual sum of a network."""
     scale = jnp.asarray(residual_scale, jnp.float32)
     return jnp.broadcast_to(scale, len(residual_scales(network)))
 
@@ -170,10 +217,10 @@ def _per_sum(residual_scale: jax.Array | float, network: Network) -> jax.Array:
 def _root_mean_square_gain(
     jvp: Callable[[jax.Array], Any], x: jax.Array, keys: jax.Array
 ) -> Any:
-    """Returns the gain of each result of a linear map on arrays like x."""
+    """Returns the gain of each output of a linear map of arrays like x."""
 
     def squares(key):
-        # Of all v with independent entries, signs give the estimate that varies least.
+        # Among vectors with independent entries, signs have the smallest variance.
         images = jvp(jax.random.rademacher(key, x.shape, x.dtype))
         return jax.tree.map(
             lambda y: jnp.sum(jnp.square(y.astype(jnp.float32))) / x.size, images

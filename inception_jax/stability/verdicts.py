@@ -1,18 +1,20 @@
-"""Whether a run lives: a result of a stability study, never an exception.
+"""Verdicts: whether a run is alive, dying, dead or diverged.
 
 Section 3.3: "the last layer before the average pooling started to produce only zeros".
-A channel of that grid is silent in a step if it is zero for the whole batch.
+A channel of the final feature map is silent in a step if it is zero for the whole
+batch. A verdict is a result of a stability study, never an exception:
 
   alive      none of the following
   dying      the mean share of silent channels over the last `window` steps is at least
              `dying_share`
-  dead       in each of the last `window` steps it was at least `dead_share`; 1.0 asks
-             for zeros only
-  diverged   the loss, a gradient or a batch statistic is not finite; for good. Where
-             such updates are left out (Recipe.skip_non_finite), `window` in a row
+  dead       the share of silent channels was at least `dead_share` in each of the last
+             `window` steps; 1.0 means that all channels are silent
+  diverged   the loss, a gradient or a batch statistic is not finite. With
+             `Recipe.skip_non_finite`, `window` updates in a row are not finite. This
+             verdict is final.
 
-The step of a verdict is the first one of its window with so many silent channels. A
-network that comes back to life is alive again.
+The step of a verdict is the first step of its window that reaches the threshold. A
+network that recovers is alive again.
 """
 
 import dataclasses
@@ -21,17 +23,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-LOST = ('dead', 'diverged')
+from inception_jax.runtime import choices
 
-# In which order they are counted; the last two are of runs that have no verdict yet.
+LOST = ('dead', 'diverged')
+ACTIONS = ('stop', 'go_on')
+
+# The order in which verdicts are counted; `failed` and `unfinished` runs have none.
 ORDER = (*LOST, 'dying', 'alive', 'failed', 'unfinished')
 
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Where a verdict turns: shares of channels from 0 to 1, and a number of steps.
+    """The thresholds of verdicts, and what a run does when it is dead or diverged.
 
-    And what a run does then: `on_dead` and `on_diverged` are stop or go_on.
+    Attributes:
+      dead_share: the share of silent channels of a dead network, from 0 to 1.
+      dying_share: the mean share of silent channels of a dying network, from 0 to 1.
+      window: the number of steps.
+      on_dead, on_diverged: stop or go_on.
+
+    Raises:
+      ValueError: a field is out of its range.
+
+    >>> thresholds = Thresholds(dead_share=1.0, dying_share=0.5, window=2)
+    >>> thresholds.end(Verdict('dead')), thresholds.end(Verdict('diverged'))
+    (False, True)
     """
 
     dead_share: float
@@ -51,25 +67,27 @@ class Thresholds:
                 f'config.verdicts.window is {self.window}; expected 1 step or more'
             )
         for name in ('on_dead', 'on_diverged'):
-            if getattr(self, name) not in ('stop', 'go_on'):
-                raise ValueError(
-                    f'config.verdicts.{name} is {getattr(self, name)!r}; expected stop '
-                    'or go_on'
-                )
+            choices.check(f'config.verdicts.{name}', getattr(self, name), ACTIONS)
 
     def end(self, verdict: 'Verdict') -> bool:
-        """Tells whether a run ends with this verdict, before its last step."""
+        """Returns whether this verdict ends a run before its last step."""
         actions = {'dead': self.on_dead, 'diverged': self.on_diverged}
         return actions.get(verdict.verdict) == 'stop'
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """A verdict, since which step, and where.
+    """A verdict on a run.
 
-    `trend` is the slope of the share of silent channels over the window, in percentage
-    points per 100 steps, None before two steps. `layer` is the first tensor that was
-    not finite, or the block that went silent first.
+    Attributes:
+      verdict: alive, dying, dead or diverged.
+      step: the step since which it holds; None for alive.
+      trend: the slope of the share of silent channels over the window, in percentage
+        points per 100 steps; None before two steps.
+      layer: the first tensor that is not finite, or the block that went silent first.
+
+    >>> print(Verdict('dying', 1200, trend=4.0))
+    dying since step 1,200 (+4.0 points of silent channels per 100 steps)
     """
 
     verdict: str = 'alive'
@@ -79,7 +97,7 @@ class Verdict:
 
     @property
     def since(self) -> tuple[str, int | None]:
-        """What a run says once: the verdict and its step, without the trend."""
+        """The verdict and its step; a run reports them when they change."""
         return self.verdict, self.step
 
     def __str__(self):
@@ -95,8 +113,12 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class VerdictState:
-    """The verdict so far, the shares of silent channels of the last steps, and how many
-    updates in a row were left out.
+    """The state of `judge` between steps.
+
+    Attributes:
+      verdict: the current verdict.
+      shares: the shares of silent channels in the last steps, at most `window`.
+      skipped: the number of updates in a row that were left out.
     """
 
     verdict: Verdict = Verdict()
@@ -106,9 +128,13 @@ class VerdictState:
 
 @dataclasses.dataclass(frozen=True)
 class StepSigns:
-    """What one step tells: its loss, the share of silent channels of the last grid, and
-    the first tensor that is not finite, None if all are; and whether the update was
-    left out for that.
+    """The signs of one step from which a run is judged.
+
+    Attributes:
+      loss: the loss of the step.
+      dead_channels: the share of silent channels in the final feature map, from 0 to 1.
+      not_finite: the first tensor that is not finite, None if all are finite.
+      skipped: whether the update was left out because it is not finite.
     """
 
     loss: float
@@ -120,7 +146,16 @@ class StepSigns:
 def judge(
     before: VerdictState, step: int, signs: StepSigns, thresholds: Thresholds
 ) -> VerdictState:
-    """Returns the watch after the step number `step`."""
+    """Returns the verdict and its state after step number `step`.
+
+    >>> thresholds = Thresholds(dead_share=1.0, dying_share=0.5, window=2)
+    >>> state = VerdictState()
+    >>> for step in (1, 2, 3):
+    ...     signs = StepSigns(loss=2.3, dead_channels=1.0 if step > 1 else 0.0)
+    ...     state = judge(state, step, signs, thresholds)
+    >>> print(state.verdict)
+    dead since step 2
+    """
     if before.verdict.verdict == 'diverged':
         return before
     if signs.skipped and before.skipped + 1 < thresholds.window:
@@ -136,20 +171,21 @@ def judge(
 
 
 def diverged(step: int, layer: str) -> Verdict:
-    """Returns the verdict that no later step revokes."""
+    """Returns the verdict diverged, which is final."""
     return Verdict('diverged', step, layer=layer)
 
 
 def not_finite(
     blocks: Sequence[str], *, finite: Sequence[bool], gradient_norm: Sequence[float]
 ) -> str | None:
-    """Names the first tensor of a step that is not finite, None if all are.
+    """Returns the first tensor of a step that is not finite, None if all are finite.
 
     The forward pass comes first: the first block whose batch statistics are not finite.
-    Then the backward pass: the block nearest to the loss whose gradient is not.
+    The backward pass follows: the block nearest to the loss whose gradient is not
+    finite.
     """
-    for name, good in zip(blocks, finite, strict=True):
-        if not good:
+    for name, block_finite in zip(blocks, finite, strict=True):
+        if not block_finite:
             return f'batch statistics of {name}'
     for name, norm in reversed(list(zip(blocks, gradient_norm, strict=True))):
         if not math.isfinite(norm):
@@ -160,10 +196,13 @@ def not_finite(
 def first_silent(
     records: Sequence[Mapping[str, Any]], thresholds: Thresholds
 ) -> str | None:
-    """Names the block that went silent first, by the diagnostics of a run.
+    """Returns the block that went silent first, None if no block is dead now.
 
-    Of the blocks that are dead in the last record, it is that whose last stretch of
-    dead records began first, and of several the nearest to the image.
+    Among the blocks that are dead in the last record, it is the one that has been dead
+    for the most records without a break; among equals, the one nearest to the image.
+
+    Args:
+      records: the records of the diagnostics of a run, in order.
     """
     if not records:
         return None
@@ -178,8 +217,7 @@ def first_silent(
         return len(records) - count
 
     blocks = records[-1]['blocks']
-    begun = [(since(place), place) for place in range(len(blocks))]
-    first, place = min(begun)
+    first, place = min((since(place), place) for place in range(len(blocks)))
     return blocks[place] if first < len(records) else None
 
 
@@ -195,7 +233,7 @@ def _verdict(shares: tuple[float, ...], thresholds: Thresholds) -> str:
 def _since(
     verdict: str, step: int, shares: tuple[float, ...], thresholds: Thresholds
 ) -> int | None:
-    """Returns the first step of the window that speaks for the verdict."""
+    """Returns the first step of the window that reaches the verdict's threshold."""
     least = {'dead': thresholds.dead_share, 'dying': thresholds.dying_share}
     if verdict not in least:
         return None
@@ -204,7 +242,7 @@ def _since(
 
 
 def _trend(shares: tuple[float, ...]) -> float | None:
-    """Returns the slope of the line of least squares, in points per 100 steps."""
+    """Returns the least-squares slope, in percentage points per 100 steps."""
     middle = (len(shares) - 1) / 2
     squares = math.fsum((i - middle) ** 2 for i in range(len(shares)))
     if not squares:
@@ -215,10 +253,13 @@ def _trend(shares: tuple[float, ...]) -> float | None:
 
 
 def verdict_counts(verdicts: Iterable[str]) -> str:
-    """Returns how many there are of each, as in `2 dead, 1 alive`.
+    """Returns the number of each verdict, as in `2 dead, 1 alive`.
 
-    What begins with a verdict and says more is counted for itself.
+    Verdicts that are followed by more words are counted separately.
+
+    >>> verdict_counts(['alive', 'dead', 'dead', 'dead in 1 of 3 seeds'])
+    '2 dead, 1 dead in 1 of 3 seeds, 1 alive'
     """
-    found = Counter(verdicts)
-    order = sorted(found, key=lambda text: (ORDER.index(text.split()[0]), text))
-    return ', '.join(f'{found[text]} {text}' for text in order)
+    counts = Counter(verdicts)
+    order = sorted(counts, key=lambda words: (ORDER.index(words.split()[0]), words))
+    return ', '.join(f'{counts[words]} {words}' for words in order)

@@ -1,1 +1,1 @@
-"""The train step and the evaluation step as pure functions, and their parts."""
+"""The pure steps of a run, the train step and the evaluation step, and their parts."""

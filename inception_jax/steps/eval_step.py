@@ -1,4 +1,4 @@
-"""Evaluation of one batch: sums of losses and errors, or the softmax."""
+"""The evaluation of one batch: sums of losses and errors, or the softmax."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from inception_jax.model.classifier import Classifier
+from inception_jax.steps.forward import Batch, Metrics
 from inception_jax.steps.losses import cross_entropy
 from inception_jax.steps.metrics import outside_top
-from inception_jax.steps.train_step import Batch, Metrics
 
 
 def eval_step(
@@ -20,10 +20,33 @@ def eval_step(
     classifier: Classifier,
     scale: Callable[[jax.Array], jax.Array],
 ) -> Metrics:
-    """Returns sums over the real examples of a batch, and their number `examples`.
+    """Returns sums over the examples of a batch, without its padding.
 
-    `scale` maps images uint8 to the network's range. `cross_entropy` is without
-    smoothing; `top_1_errors` and `top_5_errors` are counts.
+    Args:
+      variables: `params` and `batch_stats` of the classifier.
+      residual_scale: one number, or one per residual block from the image on.
+      batch: as in `steps.forward`, with `mask`.
+      scale: maps images uint8 to the network's pixel range.
+
+    Returns:
+      float32 scalars: `cross_entropy` in nats, without label smoothing; the counts
+      `top_1_errors` and `top_5_errors`; and the number of `examples`.
+
+    >>> import functools
+    >>> from inception_jax.model.initializers import init
+    >>> from inception_jax.networks import conv, network, one
+    >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
+    >>> step = functools.partial(
+    ...     eval_step, classifier=Classifier(net, 0.9),
+    ...     scale=lambda images: images.astype(jnp.float32) / 127.5 - 1.0,
+    ... )
+    >>> batch = {
+    ...     'image': jnp.zeros((2, 8, 8, 3), jnp.uint8), 'label': jnp.array([3, 4]),
+    ...     'mask': jnp.array([True, False]),
+    ... }
+    >>> sums = jax.jit(step)(init(net, seed=0), jnp.float32(1), batch)
+    >>> float(sums['examples'])
+    1.0
     """
     outputs = classifier.apply(
         variables, scale(batch['image']), train=False, residual_scale=residual_scale
@@ -49,9 +72,10 @@ def softmax_step(
     scale: Callable[[jax.Array], jax.Array],
     mirrored: bool,
 ) -> Batch:
-    """Returns `example` and `mask` of a batch, and `softmax` [batch, classes].
+    """Returns `example` and `mask` of a batch, and its `softmax`, [batch, classes].
 
-    If `mirrored` it is the mean of the softmax of an image and of its mirror image.
+    With `mirrored` it is the mean over an image and its mirror image. `eval_step`
+    explains the other arguments.
     """
 
     def softmax(images: jax.Array) -> jax.Array:
@@ -61,7 +85,11 @@ def softmax_step(
         return jax.nn.softmax(outputs.logits.astype(jnp.float32))
 
     images = scale(batch['image'])
-    found = softmax(images)
+    probabilities = softmax(images)
     if mirrored:
-        found = (found + softmax(images[:, :, ::-1])) / 2
-    return {'example': batch['example'], 'mask': batch['mask'], 'softmax': found}
+        probabilities = (probabilities + softmax(images[:, :, ::-1])) / 2
+    return {
+        'example': batch['example'],
+        'mask': batch['mask'],
+        'softmax': probabilities,
+    }

@@ -1,7 +1,8 @@
-"""Hyper-parameters that an experiment varies: traced numbers."""
+"""The hyper-parameters that an experiment varies, as traced numbers."""
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,29 +12,53 @@ from inception_jax.networks.ops import residuals
 
 Number = float | jax.Array | np.ndarray
 
+# The value of `warmup_learning_rate` that stands for a linear warm-up.
+LINEAR_WARMUP = -1.0
 
-# In place of a constant rate of the warm-up: the rate rises on a straight line.
-LINEAR = -1.0
-
-
-# Numbers that may be negative.
-ANY_SIGN = ('residual_scale', 'residual_scale_start')
+# What `hparams_for` may leave out: no schedule, or the number of the network.
+OPTIONAL = {
+    'warmup_epochs': 0.0,
+    'warmup_learning_rate': None,
+    'dropout_rate': None,
+    'residual_scale': None,
+    'residual_scale_start': None,
+    'residual_scale_epochs': 0.0,
+}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Hparams:
-    """The numbers that an experiment varies: float32 leaves, so none costs a
-    compilation.
+    """The numbers that an experiment varies.
 
-    Lengths are in epochs. In the first `warmup_epochs` the rate is
-    `warmup_learning_rate`, or rises linearly where that is below 0. `residual_scale` is
-    one number per residual block, from the image on, and one that is not used where
-    there are none; it is reached from `residual_scale_start` on a straight line of
-    `residual_scale_epochs`.
-    `weight_decay` is the coefficient of half the sum of squares of the kernels,
-    `label_smoothing` the share spread over all classes, `clip_norm` the greatest norm
-    of the gradient (Recipe.clip), `ema_decay` that of the averages for evaluation.
+    They are traced float32 arrays, so that changing one does not compile again. Use
+    `hparams_for` to make them: it checks ranges and fills in the numbers of a network.
+    The experiment of a config has them as a dict, `experiment.hparams`, with all but
+    `epochs` and `steps_per_epoch`.
+
+    Attributes:
+      learning_rate: the rate after warm-up and before decay.
+      warmup_epochs: the length of the warm-up, in epochs; 0 for none.
+      warmup_learning_rate: the constant rate of the warm-up; below 0, the rate rises
+        linearly.
+      decay_rate: the factor of the exponential schedule.
+      decay_epochs: the epochs after which it multiplies the rate.
+      momentum: from 0 to below 1.
+      rms_decay: the decay of the mean square in RMSProp, from 0 to below 1.
+      rms_epsilon: the number that RMSProp adds to the mean square; above 0.
+      clip_norm: the largest norm of the gradient, if `Recipe.clip`; above 0.
+      weight_decay: the coefficient of half the sum of squares of the kernels.
+      label_smoothing: the share of a label that is spread over all classes.
+      auxiliary_weight: the weight of the loss of the auxiliary head.
+      dropout_rate: the share of features to drop, from 0 to below 1.
+      residual_scale: one number per residual block, from the image on. A network
+        without residual blocks has one unused number.
+      residual_scale_start: the scales at the first step, like `residual_scale`.
+      residual_scale_epochs: the epochs over which the scale changes linearly from
+        `residual_scale_start` to `residual_scale`; 0 for a constant scale.
+      ema_decay: the decay of the EMA weights, from 0 to below 1.
+      epochs: the length of the run.
+      steps_per_epoch: the number of steps in an epoch.
     """
 
     learning_rate: Number
@@ -58,19 +83,39 @@ class Hparams:
 
 
 def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> Hparams:
-    """Returns float32 leaves; None for residual scale or dropout means the network's.
+    """Returns the hyper-parameters of a network as float32 arrays.
 
-    A residual scale may also be one number for all blocks, or numbers by stage; blocks
-    of other stages keep the network's. Without a start it is constant. Without a rate
-    for the warm-up the rate rises linearly.
+    Args:
+      values: the fields of `Hparams`. Those of a schedule that is not used may be left
+        out, `OPTIONAL`. `None` for `dropout_rate` or `residual_scale` means the value
+        of the network; for `residual_scale_start`, a constant scale; for
+        `warmup_learning_rate`, a rate that rises linearly. A residual scale is one
+        number for all residual blocks, one per block, or numbers by stage, where blocks
+        of other stages keep the scale of the network.
 
     Raises:
-      ValueError: a number is out of its range or lacks the one that it goes with, there
-        are neither one nor as many scales as residual blocks, or a stage has none.
+      ValueError: a number is missing, out of its range, or has no effect without
+        another one; the number of residual scales differs from that of the residual
+        blocks; or a stage has no residual blocks.
+
+    >>> from inception_jax.networks import load
+    >>> hparams = hparams_for(
+    ...     load('inception_resnet_v1'), residual_scale={'a': 0.3},
+    ...     learning_rate=0.045, decay_rate=0.94, decay_epochs=2.0, momentum=0.9,
+    ...     rms_decay=0.9, rms_epsilon=1.0, clip_norm=2.0, weight_decay=4e-5,
+    ...     label_smoothing=0.1, auxiliary_weight=0.4, ema_decay=0.9999, epochs=160.0,
+    ...     steps_per_epoch=2002.0,
+    ... )
+    >>> hparams.residual_scale.shape, hparams.residual_scale.dtype
+    ((20,), dtype('float32'))
     """
+    values = OPTIONAL | values
+    _check_names(values)
     _check_pairs(values)
-    scales = _scales(network, values['residual_scale'], residual_scales(network))
-    start = _scales(network, values['residual_scale_start'], scales)
+    scales = _scale_per_block(
+        network, values['residual_scale'], residual_scales(network)
+    )
+    start = _scale_per_block(network, values['residual_scale_start'], scales)
     values |= {'residual_scale': scales, 'residual_scale_start': start}
     if values['dropout_rate'] is None:
         values['dropout_rate'] = network.dropout
@@ -78,38 +123,51 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
         if value is not None:
             _check_range(name, value)
     if values['warmup_learning_rate'] is None:
-        values['warmup_learning_rate'] = LINEAR
+        values['warmup_learning_rate'] = LINEAR_WARMUP
     return Hparams(**{n: np.asarray(v, np.float32) for n, v in values.items()})
 
 
-def _scales(network: Network, given, otherwise: tuple) -> tuple[float, ...]:
-    """Returns a number per residual block; `otherwise` are those of blocks not given.
+def _check_names(values: Mapping[str, Any]) -> None:
+    """Raises ValueError where a field is missing or unknown."""
+    names = [field.name for field in dataclasses.fields(Hparams)]
+    if missing := [name for name in names if name not in values]:
+        raise ValueError(f'the hparams lack {", ".join(missing)}; give each a number')
+    if unknown := [name for name in values if name not in names]:
+        raise ValueError(
+            f'unknown hparams {", ".join(unknown)}; the names are {", ".join(names)}'
+        )
+
+
+def _scale_per_block(
+    network: Network, scale: Any, default: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Returns one scale per residual block; `default` has those that are not given.
 
     Without residual blocks it is one unused number: Orbax saves no empty arrays.
     """
     stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
-    if given is None:
-        return tuple(otherwise) or (1.0,)
-    if isinstance(given, Mapping):
-        for stage in given:
+    if scale is None:
+        return tuple(default) or (1.0,)
+    if isinstance(scale, Mapping):
+        for stage in scale:
             if stage not in stages:
                 raise ValueError(
                     f'no stage {stage!r} of {network.name} has residual blocks; those '
                     f'that have are {", ".join(dict.fromkeys(stages)) or "none"}'
                 )
-        pairs = zip(stages, otherwise, strict=True)
-        return tuple(given.get(stage, own) for stage, own in pairs) or (1.0,)
-    given = np.ravel(given).tolist()
-    if len(given) not in (1, len(stages)):
+        pairs = zip(stages, default, strict=True)
+        return tuple(scale.get(stage, number) for stage, number in pairs) or (1.0,)
+    scales = np.ravel(scale).tolist()
+    if len(scales) not in (1, len(stages)):
         raise ValueError(
-            f'{len(given)} residual scales for {network.name}; give one number, or one '
-            f'for each of its {len(stages)} residual blocks'
+            f'{len(scales)} residual scales for {network.name}; give one number, or '
+            f'one for each of its {len(stages)} residual blocks'
         )
-    return tuple(given * max(1, len(stages)) if len(given) == 1 else given)
+    return tuple(scales * max(1, len(stages)) if len(scales) == 1 else scales)
 
 
-def _check_pairs(values: Mapping) -> None:
-    """Raises ValueError where a number would do nothing without another."""
+def _check_pairs(values: Mapping[str, Any]) -> None:
+    """Raises ValueError where a number has no effect without another one."""
     start, length = values['residual_scale_start'], values['residual_scale_epochs']
     if (start is not None) != (length > 0):
         raise ValueError(
@@ -124,21 +182,20 @@ def _check_pairs(values: Mapping) -> None:
         )
 
 
+_SHARES = ('momentum', 'rms_decay', 'label_smoothing', 'dropout_rate', 'ema_decay')
+_POSITIVE = ('decay_epochs', 'decay_rate', 'clip_norm', 'rms_epsilon')
+_ANY_SIGN = ('residual_scale', 'residual_scale_start')
+
+
 def _check_range(name: str, value: float | tuple) -> None:
-    """Raises ValueError where a number makes no sense; any finite scale does."""
+    """Raises ValueError where a number is out of its range."""
     if not np.isfinite(value).all():
         raise ValueError(f'{name} is {value}; expected a finite number')
-    if name in (
-        'momentum',
-        'rms_decay',
-        'label_smoothing',
-        'dropout_rate',
-        'ema_decay',
-    ):
+    if name in _SHARES:
         if not 0 <= value < 1:
             raise ValueError(f'{name} is {value}; expected a share from 0 to below 1')
-    elif name in ('decay_epochs', 'decay_rate', 'clip_norm', 'rms_epsilon'):
+    elif name in _POSITIVE:
         if not value > 0:
             raise ValueError(f'{name} is {value}; expected a number above 0')
-    elif name not in ANY_SIGN and not value >= 0:
+    elif name not in _ANY_SIGN and not value >= 0:
         raise ValueError(f'{name} is {value}; expected 0 or more')

@@ -1,13 +1,16 @@
-"""Errors and signs of life, as arrays."""
+"""Errors and signs of life of a batch, as arrays."""
 
 import jax
 import jax.numpy as jnp
 
+from inception_jax.model.classifier import Outputs
+from inception_jax.steps.losses import cross_entropy
+
 
 def outside_top(k: int, logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Tells for which examples the label is not among the `k` greatest logits.
+    """Returns whether the label is not among the `k` largest logits, for each example.
 
-    A tie counts against the label, and so does a logit that is not a number, so a dead
+    A tie counts against the label, and so does a logit that is not a number. So a dead
     or diverged network cannot score by chance.
 
     Args:
@@ -16,10 +19,14 @@ def outside_top(k: int, logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Returns:
       [batch] booleans.
+
+    >>> logits = jnp.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]])
+    >>> outside_top(1, logits, jnp.array([1, 0])).tolist()
+    [False, True]
     """
-    own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-    not_below = jnp.sum(~(logits < own), axis=-1)
-    return (not_below > k) | ~jnp.isfinite(own[:, 0])
+    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
+    not_below = jnp.sum(~(logits < label_logits), axis=-1)
+    return (not_below > k) | ~jnp.isfinite(label_logits[:, 0])
 
 
 def percent(wrong: jax.Array) -> jax.Array:
@@ -28,8 +35,10 @@ def percent(wrong: jax.Array) -> jax.Array:
 
 
 def activity(features: jax.Array) -> dict[str, jax.Array]:
-    """Returns what is zero in a grid, in numbers whose mean over equal parts of a batch
-    are those of the batch: the share of `zeros`, and by channel, 1 where it is silent.
+    """Returns the share of `zeros`, and `silent`, 1 for each channel that is all zero.
+
+    The mean over equal parts of a batch equals the value of the whole batch for
+    `zeros`; for `silent` it is 1 only where a channel is silent in all parts.
 
     Args:
       features: [batch, height, width, channels] or [batch, channels].
@@ -42,15 +51,46 @@ def activity(features: jax.Array) -> dict[str, jax.Array]:
     }
 
 
-def zero_share(seen: dict[str, jax.Array]) -> jax.Array:
-    """Returns the share of exact zeros in a grid; 1 is the death of section 3.3.
+def zero_share(activities: dict[str, jax.Array]) -> jax.Array:
+    """Returns the share of exact zeros, from the `activity` of a feature map.
 
-    It is 1 only if all are zero: the mean of very many values would round to it.
+    It is 1 only if all values are zero: the mean of very many values would round to 1.
+    A share of 1 in the final feature map is the death of section 3.3.
     """
-    dead = jnp.all(seen['silent'] == 1)
-    return jnp.where(dead, 1.0, jnp.minimum(seen['zeros'], 1.0 - 1e-6))
+    dead = jnp.all(activities['silent'] == 1)
+    return jnp.where(dead, 1.0, jnp.minimum(activities['zeros'], 1.0 - 1e-6))
 
 
-def dead_channels(seen: dict[str, jax.Array]) -> jax.Array:
-    """Returns the share of the channels that are zero for the whole batch."""
-    return jnp.mean((seen['silent'] == 1).astype(jnp.float32))
+def dead_channels(activities: dict[str, jax.Array]) -> jax.Array:
+    """Returns the share of channels that are zero for the whole batch."""
+    return jnp.mean((activities['silent'] == 1).astype(jnp.float32))
+
+
+def batch_means(outputs: Outputs, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns the metrics of a batch as means over its examples.
+
+    `activity` is that of the final feature map; `signs_of_life` replaces it.
+    """
+    labels = batch['label']
+    means = {
+        'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
+        'top_1_error': percent(outside_top(1, outputs.logits, labels)),
+        'top_5_error': percent(outside_top(5, outputs.logits, labels)),
+        'activity': activity(outputs.features),
+    }
+    if 'unreadable' in batch:
+        means['unreadable'] = batch['unreadable'].astype(jnp.float32).mean()
+    return means
+
+
+def signs_of_life(means: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Replaces `activity` in the means of a batch by `zero_share` and `dead_channels`.
+
+    These two are not linear, so the means must be over the whole batch.
+    """
+    activities = means['activity']
+    others = {name: value for name, value in means.items() if name != 'activity'}
+    return others | {
+        'zero_share': zero_share(activities),
+        'dead_channels': dead_channels(activities),
+    }

@@ -1,4 +1,4 @@
-"""Optimizers from traced numbers; built inside the step."""
+"""The optimizers, made of traced numbers inside the step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,28 @@ from inception_jax.steps.recipe import Recipe
 def optimizer(
     hparams: Hparams, recipe: Recipe, learning_rate: jax.Array | float
 ) -> optax.GradientTransformation:
-    """Returns the optimizer of TensorFlow 1 that the recipe names.
+    """Returns the optimizer of the recipe, as in TensorFlow 1.
 
-    The L2 term enters the gradient, since it is part of the authors' loss, then the
-    norm is clipped where the recipe says so. RMSProp has its epsilon inside the root,
-    starts its accumulator at 1 and keeps the learning rate inside the momentum buffer
+    The L2 term is added to the gradient, since it is part of the authors' loss. Then
+    the norm is clipped if `recipe.clip`. RMSProp has its epsilon inside the root,
+    starts its mean square at 1 and keeps the learning rate inside the momentum buffer
     (tensorflow/core/kernels/training_ops.cc).
+
+    Args:
+      learning_rate: the rate of the next update; traced.
+
+    Returns:
+      An optax transformation. Its state does not depend on the learning rate. With g
+      the gradient, it computes
+
+        g = clip(g + weight_decay * kernel)
+        rmsprop:  s = rms_decay * s + (1 - rms_decay) * g^2
+                  m = momentum * m + learning_rate * g / sqrt(s + rms_epsilon)
+                  update = -m
+        momentum: m = momentum * m + g
+                  update = -learning_rate * m
+
+    `train_step` has an example of a recipe and of hyper-parameters.
     """
     parts = [optax.add_decayed_weights(hparams.weight_decay, mask=kernel_mask)]
     if recipe.clip:
@@ -42,8 +58,8 @@ def scale_updates(
 ) -> dict[str, Any]:
     """Multiplies the updates of the blocks that have a factor.
 
-    It acts behind the momentum: a factor of all is one of the learning rate, also where
-    that is inside the buffer.
+    Factors apply after the momentum. So a factor for all blocks equals a factor of the
+    learning rate, also for RMSProp, which has the rate inside the momentum buffer.
     """
     return {
         block: optax.tree.scale(factors[block], tree) if block in factors else tree
@@ -52,7 +68,7 @@ def scale_updates(
 
 
 def kernel_mask(params) -> dict:
-    """Marks the kernels among parameters: those that weight decay acts on."""
+    """Returns a tree with True for kernels, which weight decay acts on."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path[-1].key == 'kernel', params
     )

@@ -1,39 +1,59 @@
-"""The recipe of a run: choices that change the program, and numbers that do not."""
+"""The recipe of a run: the choices that change the compiled program."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 
 import numpy as np
 
-from inception_jax.model import execution
+from inception_jax.model.execution import check_execution
 from inception_jax.model.initializers import SCHEMES
+from inception_jax.runtime import choices
+
+OPTIMIZERS = ('rmsprop', 'momentum')
+SCHEDULES = ('exponential', 'cosine', 'constant')
+DTYPES = ('float32', 'bfloat16')
+COLOURS = ('none', 'fast', 'full')
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The choices that change the compiled program, and what a run begins with.
+    """The choices that change the compiled program, and the initial values of a run.
 
-    That does not change it, so recipes that differ in nothing else are equal.
+    The initial values (`initializer`, `init_from`, `new_head`) do not change the
+    program: recipes that differ only in them are equal. The recipe of a config is
+    `experiment.recipe`. `frozen` and `rate_factors` name blocks, stages, or `trunk`,
+    which means all blocks but the heads.
 
-    `optimizer` is rmsprop or momentum, `schedule` exponential, cosine or constant,
-    `clip` whether gradients are clipped to `Hparams.clip_norm`, `dtype` that of the
-    convolutions, `colour` the distortion none, fast or full of the authors' code.
+    Attributes:
+      optimizer: rmsprop or momentum.
+      schedule: exponential, cosine or constant (`schedules.learning_rate`).
+      clip: whether gradients are clipped to the norm `Hparams.clip_norm`.
+      initializer: how kernels are drawn, one of `initializers.SCHEMES`.
+      batch_norm_decay: the decay of the running batch statistics, from 0 to below 1.
+      dtype: the dtype of the convolutions, float32 or bfloat16.
+      flip: whether images are mirrored at random.
+      colour: the colour distortion: none, or fast or full as in the authors' code.
+      accumulation: the number of micro-batches of a batch, one after another.
+      remat: the stages, or 'all', that are recomputed in the backward pass. A tuple, or
+        names separated by commas.
+      skip_non_finite: whether an update that is not finite is left out.
+      init_from: a weight file to start from; None draws all values.
+      new_head: whether the heads are drawn although `init_from` is set.
+      frozen: the blocks that do not change; their batch norm uses its stored
+        statistics. A tuple, or names separated by commas.
+      rate_factors: numbers that multiply the updates of blocks; stored as sorted pairs.
+      execution: fast, plain, or fast without some levers (`model.execution`). It does
+        not change the result, up to rounding.
 
-    A batch goes through the network in `accumulation` micro-batches. The stages in
-    `remat`, or 'all', are computed again in the backward pass instead of being kept.
-    With `skip_non_finite` an update that is not finite is left out.
+    Raises:
+      ValueError: a field has none of these values.
 
-    A run begins with values that the initialiser draws, or with those of the weight
-    file `init_from`, with `new_head` all but those of the heads.
-
-    The blocks in `frozen` stay as they are, their batch norm with the statistics that
-    it has stored. The updates of those in `rate_factors` are multiplied by a number; it
-    is kept as pairs. Both name blocks, stages, or `trunk`: all blocks but the heads.
-    Several names are a tuple, or stand with commas in a text.
-
-    `execution` is fast, plain, or fast less some levers (execution.Execution): how the
-    network is computed, not what.
+    >>> recipe = Recipe(
+    ...     optimizer='rmsprop', schedule='exponential', clip=True, initializer='he',
+    ...     batch_norm_decay=0.9997, dtype='bfloat16', flip=True, colour='fast',
+    ... )
+    >>> recipe == dataclasses.replace(recipe, initializer='lecun')
+    True
     """
 
     optimizer: str
@@ -59,12 +79,12 @@ class Recipe:
                 f'batch_norm_decay is {self.batch_norm_decay}; expected a share from 0 '
                 'to below 1'
             )
-        _check_choice('optimizer', self.optimizer, ('rmsprop', 'momentum'))
-        _check_choice('schedule', self.schedule, ('exponential', 'cosine', 'constant'))
-        _check_choice('initializer', self.initializer, SCHEMES)
-        _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
-        _check_choice('colour', self.colour, ('none', 'fast', 'full'))
-        execution.check_execution(self.execution)
+        choices.check('optimizer', self.optimizer, OPTIMIZERS)
+        choices.check('schedule', self.schedule, SCHEDULES)
+        choices.check('initializer', self.initializer, SCHEMES)
+        choices.check('dtype', self.dtype, DTYPES)
+        choices.check('colour', self.colour, COLOURS)
+        check_execution(self.execution)
         if self.new_head and self.init_from is None:
             raise ValueError(
                 'new_head is set without init_from; every head is new then'
@@ -72,8 +92,8 @@ class Recipe:
         if self.accumulation < 1:
             raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
         for field in ('remat', 'frozen'):
-            given = getattr(self, field)
-            names = given.split(',') if isinstance(given, str) else given
+            names = getattr(self, field)
+            names = names.split(',') if isinstance(names, str) else names
             names = tuple(filter(None, map(str.strip, names)))
             object.__setattr__(self, field, names)
         factors = dict(self.rate_factors or ())
@@ -82,17 +102,10 @@ class Recipe:
 
 
 def _check_factors(factors: Mapping[str, float]) -> None:
-    """Raises ValueError where a factor of the learning rate makes no sense."""
+    """Raises ValueError where a factor of the learning rate is not above 0."""
     for name, factor in factors.items():
         if not 0 < factor < np.inf:
             raise ValueError(
                 f'rate_factors of {name} is {factor}; expected a finite number above '
                 f'0; to keep {name} as it is, name it in frozen'
             )
-
-
-def _check_choice(field: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        near = difflib.get_close_matches(str(given), choices, n=1)
-        hint = f'; did you mean {near[0]}?' if near else ''
-        raise ValueError(f'{field} {given!r} is none of {", ".join(choices)}{hint}')

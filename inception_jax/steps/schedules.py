@@ -1,4 +1,4 @@
-"""Numbers that change from step to step, as functions of the updates made."""
+"""The numbers that change from step to step, as functions of the updates made."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,15 @@ from inception_jax.steps.hparams import Hparams
 
 
 def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array:
-    """Returns the rate of the step after `step` updates.
+    """Returns the learning rate of the step after `step` updates.
 
-    `exponential` multiplies by `decay_rate` once every `decay_epochs`, as a staircase
-    (section 4: 0.94 every two epochs); `cosine` falls to 0 at `epochs`. Over the first
-    `warmup_epochs` a rising factor multiplies that, or the rate is constant, as in the
-    two phases of He et al. that section 3.3 tells of.
+    `exponential` multiplies the rate by `decay_rate` every `decay_epochs`, as a
+    staircase (section 4: 0.94 every two epochs). `cosine` falls to 0 at `epochs`.
+    During the first `warmup_epochs` a linearly rising factor multiplies the rate, or
+    the rate is constant, as in the two phases of He et al. that section 3.3 describes.
+
+    Raises:
+      ValueError: there is no such schedule.
     """
     epoch = step.astype(jnp.float32) / hparams.steps_per_epoch
     match schedule:
@@ -34,17 +37,18 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
 
 
 def residual_scale(step: jax.Array, hparams: Hparams) -> jax.Array:
-    """Returns the scale of every residual block in the step after `step` updates."""
+    """Returns the scale of each residual block in the step after `step` updates."""
     epoch = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
     done = jnp.minimum(1.0, epoch / jnp.maximum(hparams.residual_scale_epochs, 1e-12))
-    # Exactly the final scale at the end of the line, and all along without one.
+    # Written so that the result is exactly the final scale at the end, or always where
+    # the scale is constant.
     return done * hparams.residual_scale + (1.0 - done) * hparams.residual_scale_start
 
 
 def ema_decay(step: jax.Array, hparams: Hparams) -> jax.Array:
-    """Returns the decay of the averages after `step` updates, smaller at the start.
+    """Returns the decay of the EMA weights after `step` updates; it rises at the start.
 
-    TensorFlow 1, ExponentialMovingAverage with num_updates.
+    As in TensorFlow 1, ExponentialMovingAverage with num_updates.
     """
     step = step.astype(jnp.float32)
     return jnp.minimum(hparams.ema_decay, (1.0 + step) / (10.0 + step))

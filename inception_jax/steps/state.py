@@ -1,4 +1,4 @@
-"""The state of a run: everything that a step changes, and the numbers that it reads."""
+"""The state of a run: everything that a step changes, and the hyper-parameters."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,9 +18,17 @@ from inception_jax.steps.recipe import Recipe
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """`step` counts the updates made, int32. `opt_state` is that of the blocks that are
-    not frozen. `ema` holds averages of `params` and of `batch_stats` under these names:
-    the variables for evaluation. `key` is the run's one source of randomness.
+    """The state of a run, a pytree.
+
+    Attributes:
+      step: the number of updates made, int32.
+      params: the parameters, by block.
+      batch_stats: the running batch statistics, by block.
+      opt_state: the state of the optimizer, for the blocks that are not frozen.
+      ema: `params` and `batch_stats`, averaged over steps: the variables that are
+        evaluated.
+      key: the key from which all randomness of the run is derived.
+      hparams: the hyper-parameters, which steps read and do not change.
     """
 
     step: jax.Array
@@ -35,23 +43,26 @@ class TrainState:
 def initial_state(
     network: Network, recipe: Recipe, hparams: Hparams, *, seed: int
 ) -> TrainState:
-    """Returns the state before the first step; its variables are still on the host."""
+    """Returns the state before the first step, with its arrays on the host.
+
+    The seed determines the initial variables and the key. `train_step` has an example.
+    """
     variables = initial_variables(network, seed=seed, scheme=recipe.initializer)
     trained = without_blocks(variables['params'], select_blocks(network, recipe.frozen))
     return TrainState(
         step=np.zeros((), np.int32),
         **variables,
-        opt_state=_at_start(optimizer(hparams, recipe, 0.0).init, trained),
+        opt_state=_initial_opt_state(optimizer(hparams, recipe, 0.0).init, trained),
         ema=variables,
         key=jax.random.key(seed),
         hparams=hparams,
     )
 
 
-def _at_start(init: Callable, trained: Any) -> Any:
-    """Returns what an optimizer starts with, on the host and without compiling for it.
+def _initial_opt_state(init: Callable, trained: Any) -> Any:
+    """Returns the initial state of an optimizer, on the host and without compilation.
 
-    It starts an array with one number all over, which that of a scalar tells.
+    An optimizer fills each array with one number; it is the number for a scalar.
     """
     with jax.ensure_compile_time_eval():
         numbers = init(jax.tree.map(lambda x: np.zeros((), x.dtype), trained))

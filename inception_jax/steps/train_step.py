@@ -1,21 +1,16 @@
-"""The train step and the evaluation step: pure functions of state and batch.
-
-A batch is a dict: `image` uint8 [batch, size, size, 3], `label` int32 [batch],
-`example` uint32 [batch], the number of the example in its source, and for evaluation
-`mask` bool [batch], False on padding. For training it may have `unreadable` bool
-[batch], True where another example stands for one that cannot be read.
-"""
+"""The train step: a pure function of state and batch."""
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from inception_jax.model.classifier import Classifier, Outputs
+from inception_jax.model.classifier import Classifier
+from inception_jax.steps.accumulation import mean_over_micro_batches
 from inception_jax.steps.by_block import (
     block_names,
     block_norms,
@@ -24,32 +19,20 @@ from inception_jax.steps.by_block import (
     nearest_numbers,
     without_blocks,
 )
-from inception_jax.steps.losses import cross_entropy, objective
-from inception_jax.steps.metrics import (
-    activity,
-    dead_channels,
-    outside_top,
-    percent,
-    zero_share,
+from inception_jax.steps.forward import (
+    Augment,
+    Batch,
+    Mean,
+    Metrics,
+    forward,
+    identity,
 )
+from inception_jax.steps.losses import objective
+from inception_jax.steps.metrics import batch_means, signs_of_life
 from inception_jax.steps.optimizers import optimizer, scale_updates
 from inception_jax.steps.recipe import Recipe
-from inception_jax.steps.schedules import (
-    ema_decay,
-    learning_rate,
-    residual_scale,
-)
+from inception_jax.steps.schedules import ema_decay, learning_rate
 from inception_jax.steps.state import TrainState
-
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
-Augment = Callable[[jax.Array, jax.Array], jax.Array]
-Mean = Callable[[Any], Any]
-
-
-def itself(tree: Any) -> Any:
-    """Returns the mean over one device: the tree."""
-    return tree
 
 
 def train_step(
@@ -59,29 +42,65 @@ def train_step(
     classifier: Classifier,
     recipe: Recipe,
     augment: Augment,
-    mean: Mean = itself,
+    mean: Mean = identity,
 ) -> tuple[TrainState, Metrics]:
-    """Updates the state by one batch.
+    """Updates the state by one batch (`steps.forward` describes a batch).
 
-    With `recipe.accumulation` the gradient is that of several micro-batches, one after
-    another. Each has batch statistics of its own; the running ones move once, by their
-    mean. For blocks that are frozen in the classifier there is no gradient.
+    With `recipe.accumulation` the gradient is the mean over several micro-batches, one
+    after another. Each micro-batch uses its own batch statistics. The running
+    statistics move once, by the mean over micro-batches. Blocks that are frozen in the
+    classifier have no gradient.
 
     Args:
       augment: maps keys [batch] and images uint8 to images in the network's range.
-      mean: averages a tree over the devices where each sees its own part of the batch.
+      mean: averages a tree over the devices, each of which has a part of the batch.
 
     Returns:
-      The next state, and float32 scalars: `loss`, the objective without its L2 term,
-      `cross_entropy` without smoothing, `top_1_error` and `top_5_error` in percent,
-      `gradient_norm`, `learning_rate`, `zero_share` and `dead_channels` of the last
-      grid; and in `blocks`, [blocks] in the order of `by_block.names`, `gradient_norm`
-      and `finite`, whether the batch statistics are. With `recipe.skip_non_finite` also
-      `skipped`, 1 where the update was left out, since it is not finite; and of a batch
-      that tells what was `unreadable`, its share.
+      The next state and the metrics. The metrics are float32 scalars, but for `blocks`:
+
+      loss: the objective without its L2 term.
+      cross_entropy: without label smoothing, in nats.
+      top_1_error, top_5_error: in percent.
+      gradient_norm: the Euclidean norm of all gradients.
+      learning_rate: the rate of this step.
+      zero_share, dead_channels: shares of zeros and of channels that are zero for the
+        whole batch, in the final feature map, from 0 to 1.
+      skipped: 1 if the update was left out because it is not finite; with
+        `recipe.skip_non_finite` only.
+      unreadable: the share of replaced examples; if the batch has this entry.
+      blocks: `gradient_norm`, and `finite`, whether the batch statistics are finite, as
+        arrays [blocks] in the order of `by_block.block_names`.
+
+    >>> import functools
+    >>> from inception_jax.networks import conv, network, one
+    >>> from inception_jax.steps.hparams import hparams_for
+    >>> from inception_jax.steps.state import initial_state
+    >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
+    >>> recipe = Recipe(
+    ...     optimizer='momentum', schedule='constant', clip=False, initializer='he',
+    ...     batch_norm_decay=0.9, dtype='float32', flip=False, colour='none',
+    ... )
+    >>> hparams = hparams_for(
+    ...     net, learning_rate=0.1, decay_rate=1.0, decay_epochs=1.0, momentum=0.9,
+    ...     rms_decay=0.9, rms_epsilon=1.0, clip_norm=1.0, weight_decay=0.0,
+    ...     label_smoothing=0.1, auxiliary_weight=0.0, ema_decay=0.99, epochs=1.0,
+    ...     steps_per_epoch=100.0,
+    ... )
+    >>> step = functools.partial(
+    ...     train_step, classifier=Classifier(net, 0.9), recipe=recipe,
+    ...     augment=lambda keys, images: images.astype(jnp.float32) / 127.5 - 1.0,
+    ... )
+    >>> batch = {
+    ...     'image': jnp.zeros((2, 8, 8, 3), jnp.uint8), 'label': jnp.array([3, 4]),
+    ...     'example': jnp.array([0, 1], jnp.uint32),
+    ... }
+    >>> state = initial_state(net, recipe, hparams, seed=0)
+    >>> after, metrics = jax.eval_shape(step, state, batch)  # jax.jit(step) computes it
+    >>> after.step.dtype, metrics['loss'].shape, metrics['blocks']['finite'].shape
+    (dtype('int32'), (), (2,))
     """
 
-    def found_in(part: Batch) -> _Found:
+    def result_for(part: Batch) -> _BatchResult:
         def loss_of(trained):
             params = state.params | trained
             outputs, updated = forward(
@@ -96,38 +115,40 @@ def train_step(
         (loss, (outputs, batch_stats)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
         )(without_blocks(state.params, classifier.frozen))
-        return _Found(loss, gradients, batch_stats, batch_means(outputs, part))
+        return _BatchResult(loss, gradients, batch_stats, batch_means(outputs, part))
 
     # Both the loss inside and the gradients outside are averaged: under any transpose
     # of a mean that JAX has had, the two together are right.
-    found = mean(_mean_over_parts(found_in, batch, recipe.accumulation))
+    result = mean(mean_over_micro_batches(result_for, batch, recipe.accumulation))
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
     blocks = block_names(classifier.network)
-    gradient_norms = block_norms(found.gradients, blocks)
+    gradient_norms = block_norms(result.gradients, blocks)
     metrics = {
-        'loss': found.loss,
+        'loss': result.loss,
         'gradient_norm': jnp.sqrt(jnp.sum(gradient_norms**2)),
         'learning_rate': rate,
-        **_metrics(found.means),
+        **signs_of_life(result.means),
         'blocks': {
             'gradient_norm': gradient_norms,
-            'finite': blocks_finite(found.batch_stats, blocks),
+            'finite': blocks_finite(result.batch_stats, blocks),
         },
     }
     factors = nearest_numbers(classifier.network, dict(recipe.rate_factors))
     rule = optimizer(state.hparams, recipe, rate)
-    after = _updated(state, found, rule, factors, classifier.frozen)
+    after = _updated(state, result, rule, factors, classifier.frozen)
     if not recipe.skip_non_finite:
         return after, metrics
-    good = _is_finite(metrics)
-    after = jax.tree.map(functools.partial(jnp.where, good), after, state)
+    finite = _is_finite(metrics)
+    after = jax.tree.map(functools.partial(jnp.where, finite), after, state)
     after = dataclasses.replace(after, step=state.step + 1)
-    return after, metrics | {'skipped': 1.0 - good.astype(jnp.float32)}
+    return after, metrics | {'skipped': 1.0 - finite.astype(jnp.float32)}
 
 
-class _Found(NamedTuple):
-    """What an update needs of examples. Means over equal parts of a batch are those of
-    the batch, but for batch statistics.
+class _BatchResult(NamedTuple):
+    """The part of an update that is computed from examples.
+
+    All fields but `batch_stats` are linear: the mean over equal parts of a batch equals
+    the value of the whole batch.
     """
 
     loss: jax.Array
@@ -136,78 +157,28 @@ class _Found(NamedTuple):
     means: Metrics
 
 
-def micro_batches(batch: Batch, parts: int) -> Batch:
-    """Returns the parts of a batch along a first axis of their own.
-
-    Example i is in part i mod `parts`: every device has its share of each.
-    """
-    return jax.tree.map(
-        lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch
-    )
-
-
-def _mean_over_parts(
-    function: Callable[[Batch], _Found], batch: Batch, parts: int
-) -> _Found:
-    """Returns the mean of a function over micro-batches, one after another."""
-    if parts == 1:
-        return function(batch)
-    batch = micro_batches(batch, parts)
-    like = jax.eval_shape(function, jax.tree.map(lambda x: x[0], batch))
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-
-    def add(total: _Found, part: Batch) -> tuple[_Found, None]:
-        return jax.tree.map(jnp.add, total, function(part)), None
-
-    total, _ = jax.lax.scan(add, zeros, batch)
-    return jax.tree.map(lambda x: x / parts, total)
-
-
 def _is_finite(metrics: Metrics) -> jax.Array:
-    """Tells whether the loss, the gradients and the batch statistics of a step are."""
+    """Returns whether loss, gradients and batch statistics of a step are finite."""
     numbers = metrics['loss'], metrics['gradient_norm']
     return jnp.isfinite(jnp.stack(numbers)).all() & metrics['blocks']['finite'].all()
 
 
-def forward(
+def _updated(
     state: TrainState,
-    params: Any,
-    batch: Batch,
-    *,
-    classifier: Classifier,
-    augment: Augment,
-    mutable: tuple[str, ...] = ('batch_stats',),
-) -> tuple[Outputs, dict[str, Any]]:
-    """Returns what the network makes of a batch in the step after this state.
+    result: _BatchResult,
+    rule: optax.GradientTransformation,
+    factors: Mapping[str, float],
+    frozen: Sequence[str],
+) -> TrainState:
+    """Returns the state after an update of the optimizer and of the EMA weights.
 
-    `mutable` names the collections that come back beside the outputs.
-    """
-    return classifier.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        augmented(state, batch, augment=augment),
-        train=True,
-        residual_scale=residual_scale(state.step, state.hparams),
-        dropout_rate=state.hparams.dropout_rate,
-        keys=_keys(state, batch, 1),
-        mutable=list(mutable),
-    )
-
-
-def augmented(state: TrainState, batch: Batch, *, augment: Augment) -> jax.Array:
-    """Returns the images of a batch as the step after this state sees them."""
-    return augment(_keys(state, batch, 0), batch['image'])
-
-
-def _updated(state, found, rule, factors, frozen) -> TrainState:
-    """Returns the state after a step of the optimizer and of the averages.
-
-    What is frozen keeps its bits, which a mean or an average of equals would not.
+    Frozen blocks are left out: a mean or an average of equal numbers may be rounded.
     """
     params = without_blocks(state.params, frozen)
-    updates, opt_state = rule.update(found.gradients, state.opt_state, params)
+    updates, opt_state = rule.update(result.gradients, state.opt_state, params)
     variables = {
         'params': optax.apply_updates(params, scale_updates(updates, factors)),
-        'batch_stats': found.batch_stats,
+        'batch_stats': result.batch_stats,
     }
     decay = ema_decay(state.step + 1, state.hparams)
     before = {name: without_blocks(tree, frozen) for name, tree in state.ema.items()}
@@ -220,38 +191,3 @@ def _updated(state, found, rule, factors, frozen) -> TrainState:
             state.ema, optax.incremental_update(variables, before, 1.0 - decay)
         ),
     )
-
-
-def batch_means(outputs: Outputs, batch: Batch) -> Metrics:
-    """Returns what the metrics of a batch are made of: means over its examples."""
-    labels = batch['label']
-    means = {
-        'cross_entropy': cross_entropy(outputs.logits, labels, 0.0).mean(),
-        'top_1_error': percent(outside_top(1, outputs.logits, labels)),
-        'top_5_error': percent(outside_top(5, outputs.logits, labels)),
-        'activity': activity(outputs.features),
-    }
-    if 'unreadable' in batch:
-        means['unreadable'] = batch['unreadable'].astype(jnp.float32).mean()
-    return means
-
-
-def _metrics(means: Metrics) -> Metrics:
-    seen = means.pop('activity')
-    signs = {'zero_share': zero_share(seen), 'dead_channels': dead_channels(seen)}
-    return means | signs
-
-
-def example_keys(key: jax.Array, step: jax.Array, examples: jax.Array) -> jax.Array:
-    """Returns a key per example: a function of (seed, step, example) and nothing else.
-
-    All randomness of a step comes from here, so it does not depend on how a batch lies
-    on devices.
-    """
-    step_key = jax.random.fold_in(key, step)
-    return jax.vmap(lambda example: jax.random.fold_in(step_key, example))(examples)
-
-
-def _keys(state: TrainState, batch: Batch, purpose: int) -> jax.Array:
-    keys = example_keys(state.key, state.step, batch['example'])
-    return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)

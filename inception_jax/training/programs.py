@@ -16,11 +16,7 @@ from jax.sharding import Mesh
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
-from inception_jax.parallel.compile import (
-    compiled_eval_step,
-    compiled_look,
-    compiled_train_step,
-)
+from inception_jax.parallel.compile import compile_evaluation, compile_step
 from inception_jax.parallel.mesh import Parallel, platform_of
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
@@ -149,12 +145,12 @@ def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Pr
         network, recipe, how.batch_norm_axis, platform_of(mesh)
     )
     steps = with_diagnosis(
-        compiled_train_step(step, mesh, how.mode),
-        compiled_look(look, mesh, how.mode),
+        compile_step(step, mesh, how.mode, donate_state=True),
+        compile_step(look, mesh, how.mode),
         jax.jit(functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
-    one_batch = compiled_eval_step(
+    one_batch = compile_evaluation(
         functools.partial(eval_step, classifier=classifier, scale=scale), mesh
     )
     scales_of = jax.jit(residual_scale)

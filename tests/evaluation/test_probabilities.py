@@ -15,7 +15,7 @@ from inception_jax.evaluation import probabilities
 from inception_jax.evaluation.probabilities import Probabilities, compute_probabilities
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
-from inception_jax.parallel.compile import compiled_eval_step
+from inception_jax.parallel.compile import compile_evaluation
 from inception_jax.parallel.mesh import device_mesh, put_batch
 from inception_jax.steps.eval_step import softmax_step
 
@@ -49,7 +49,7 @@ def compiled(crops):
         mirrored=mirrored(crops),
     )
     mesh = device_mesh(1, jax.devices()[:1])
-    return compiled_eval_step(step, mesh), mesh
+    return compile_evaluation(step, mesh), mesh
 
 
 def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stretch=40):

@@ -12,7 +12,7 @@ from helpers.steps import RECIPE
 from helpers.tiny import NET as TINY
 
 from inception_jax.model import fast
-from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.model.execution import FAST, Execution, execution
 from inception_jax.model.initializers import initial_variables
 from inception_jax.model.layers import compute_once, normalised, per_channel
@@ -97,7 +97,7 @@ def plainly(network):
     classifier = Classifier(network, 0.9, execution='plain')
 
     def apply(block, variables, x, scales):
-        return apply_block(
+        return apply_trunk_block(
             classifier,
             {c: {block.name: v} for c, v in variables.items()},
             block,
@@ -109,14 +109,12 @@ def plainly(network):
 
 
 def fastly(network, platform):
-    mode = fast.BlockMode(
+    mode = fast.FastMode(
         FAST[platform], jnp.dtype('float32'), True, None, 0.9, 0.001, False
     )
 
     def apply(block, variables, x, scales):
-        done = fast.apply_block_fast(
-            block.op, mode, variables, x, list(scales), (None, 0.0)
-        )
+        done = fast.apply_block(block.op, mode, variables, x, list(scales), (None, 0.0))
         return done.output
 
     return pullbacks(network, apply)

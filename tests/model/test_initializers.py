@@ -7,8 +7,15 @@ import chex
 import jax
 import numpy as np
 import pytest
+from helpers.paths import CONFIGS
 
-from inception_jax.model.initializers import SCHEMES, initial_kernel, initial_variables
+from inception_jax.model.initializers import (
+    PAPER_SCHEME,
+    SCHEMES,
+    init,
+    initial_kernel,
+    initial_variables,
+)
 from inception_jax.networks import conv, expand, load
 
 SHAPE = (3, 3, 128, 256)
@@ -103,3 +110,16 @@ def test_values_beyond_two_deviations_are_drawn_anew_in_their_order():
         expected[beyond] = generator.standard_normal(many, np.float32)
     drawn = kernel('truncated_normal', conv(256, 3, stddev=0.5))
     np.testing.assert_array_equal(drawn, expected * np.float32(0.5))
+
+
+def test_init_draws_what_a_run_of_the_paper_starts_from(small):
+    network = small('inception_v4')
+    expected = initial_variables(network, seed=3, scheme='he')
+    chex.assert_trees_all_equal(init(network, seed=3), expected)
+    for config in CONFIGS.glob('imagenet*.py'):
+        assert f"'initializer': '{PAPER_SCHEME}'" in config.read_text(), config
+
+
+def test_an_unknown_scheme_is_refused(small):
+    with pytest.raises(ValueError, match='did you mean glorot'):
+        init(small('inception_v4'), scheme='gloro')

@@ -16,11 +16,7 @@ from helpers.tiny import NET
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.parallel import mesh as parallel
-from inception_jax.parallel.compile import (
-    compiled_eval_step,
-    compiled_look,
-    compiled_train_step,
-)
+from inception_jax.parallel.compile import compile_evaluation, compile_step
 from inception_jax.parallel.mesh import (
     MODES,
     Parallel,
@@ -66,7 +62,7 @@ def parts(how, recipe=RECIPE):
 
 def train(how, mesh, *, recipe=RECIPE, order=slice(None)):
     """Returns all that one step and three steps leave behind."""
-    step = compiled_train_step(parts(how, recipe)[0], mesh, how.mode)
+    step = compile_step(parts(how, recipe)[0], mesh, how.mode, donate_state=True)
     state, found = distribute(begin(), mesh), []
     for number in range(3):
         examples = {n: x[order] for n, x in batch(32, seed=number).items()}
@@ -103,7 +99,7 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
     _, look = parts(how)
     seen = [
         jax.device_get(
-            compiled_look(look, mesh, how.mode)(
+            compile_step(look, mesh, how.mode)(
                 distribute(begin(), mesh), put_batch(batch(32), mesh)
             )
         )
@@ -172,7 +168,7 @@ def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
     for parameter_devices in (1, across):
         mesh = mesh_of(4, parameter_devices)
         step, _ = parts(Parallel())
-        step = compiled_train_step(step, mesh, 'jit')
+        step = compile_step(step, mesh, donate_state=True)
         state = distribute(begin(), mesh)
         sizes.append(on_device(state.params))
         for number in range(3):
@@ -201,7 +197,7 @@ def test_parameter_devices_must_divide_the_devices():
 def test_evaluation_on_several_devices_is_that_on_one():
     examples = batch(16) | {'mask': np.arange(16) < 13}
     variables, mesh = begin().ema, mesh_of(4)
-    step = compiled_eval_step(lambda v, s, b: evaluate(v, b, s), mesh)
+    step = compile_evaluation(lambda v, s, b: evaluate(v, b, s), mesh)
     split = step(variables, np.full(2, 0.2, np.float32), put_batch(examples, mesh))
     chex.assert_trees_all_close(split, evaluate(variables, examples), rtol=1e-5)
 

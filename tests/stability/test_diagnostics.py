@@ -12,7 +12,7 @@ from helpers.tiny import NET
 from inception_jax.model.classifier import Classifier
 from inception_jax.stability.diagnostics import diagnose, update_ratio
 from inception_jax.steps.by_block import block_names, block_norms, blocks_finite
-from inception_jax.steps.train_step import forward
+from inception_jax.steps.forward import forward
 
 BLOCKS = ('stem', 'a_1', 'a_2', 'logits')
 CLASSIFIER = Classifier(NET, RECIPE.batch_norm_decay)

@@ -24,7 +24,7 @@ from helpers.probes import (
 )
 from helpers.tiny import PLAIN
 
-from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.networks import avg_pool, max_pool, one, residual
 from inception_jax.networks import network as make_network
 from inception_jax.networks.network import trunk
@@ -183,7 +183,7 @@ def test_blocks_one_by_one_are_the_classifier():
     )
     x, scales = images, ([], SCALES[:1], SCALES[1:])
     for block, here in zip(trunk(NET), scales, strict=True):
-        x, left = apply_block(classifier, start(), block, x, here)
+        x, left = apply_trunk_block(classifier, start(), block, x, here)
         chex.assert_trees_all_equal(left, seen['intermediates'][block.name])
 
 

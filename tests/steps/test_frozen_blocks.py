@@ -15,10 +15,10 @@ from helpers.steps import RECIPE, batch
 from helpers.tiny import NET, PLAIN
 
 from inception_jax.config.experiment import experiment
-from inception_jax.model.classifier import Classifier, apply_block
+from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.networks.network import trunk
 from inception_jax.parallel import mesh as parallel
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import (
     MODES,
     Parallel,
@@ -101,7 +101,7 @@ def reference(state, trained, examples):
     x = jax.lax.stop_gradient(x.features)
     variables |= {'params': state.params | trained}
     for block in list(trunk(NET))[1:]:
-        x, _ = apply_block(Classifier(NET, 0.9), variables, block, x, [0.2])
+        x, _ = apply_trunk_block(Classifier(NET, 0.9), variables, block, x, [0.2])
     dense = trained['logits']['dense0']
     logits = x.mean(axis=(1, 2)) @ dense['kernel'] + dense['bias'].reshape(1, -1)
     return optax.softmax_cross_entropy_with_integer_labels(
@@ -165,7 +165,7 @@ def test_a_look_inside_sees_frozen_blocks_as_they_work():
         variables, images, train=False, mutable=['intermediates']
     )[1]['intermediates']
     stem = next(trunk(NET))
-    _, left = apply_block(one.classifier, variables, stem, images, [])
+    _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
     steps = with_diagnosis(jax.jit(one.step), jax.jit(one.look), moved)
@@ -193,7 +193,8 @@ def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
     mode, count = ('jit', 2) if mode == 'split' else (mode, 1)
     mesh = device_mesh(count, jax.devices()[:4])
     axis = Parallel(mode).batch_norm_axis
-    step = compiled_train_step(run_functions(NET, recipe, axis).step, mesh, mode)
+    step = run_functions(NET, recipe, axis).step
+    step = compile_step(step, mesh, mode, donate_state=True)
     state = distribute(begin(recipe=recipe), mesh)
     for number in range(3):
         state, _ = step(state, put_batch(batch(24, seed=number), mesh))

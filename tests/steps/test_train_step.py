@@ -16,8 +16,9 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.keys import example_keys
 from inception_jax.steps.state import initial_state
-from inception_jax.steps.train_step import example_keys, train_step
+from inception_jax.steps.train_step import train_step
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,6 @@
 """Sources of images by name, and those that need no files."""
 
 import dataclasses
-import difflib
 import importlib.util
 import re
 import zlib
@@ -12,6 +11,7 @@ import numpy as np
 from inception_jax.data.example import Example, Source
 from inception_jax.data.sources.folder import open_folder
 from inception_jax.data.sources.tfds import open_tfds
+from inception_jax.runtime.choices import nearest
 
 FORMS = {
     'digits': 'digits',
@@ -49,8 +49,8 @@ def open_source(spec: str, split: str | None, *, data_dir: str | None = None) ->
         return _synthetic(spec, split)
     if spec == 'digits':
         return _digits(split)
-    near = difflib.get_close_matches(form, FORMS, n=1)
-    hint = f'did you mean {FORMS[near[0]]}? ' if near else ''
+    near = nearest(form, FORMS)
+    hint = f'did you mean {FORMS[near]}? ' if near else ''
     raise ValueError(
         f'unknown source {spec!r}; {hint}The forms are {", ".join(FORMS.values())}'
     )
