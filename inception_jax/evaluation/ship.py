@@ -68,9 +68,10 @@ def convert(
     >>> small = {'name': 'inception_v4_slim', 'width': 0.1, 'depth': 0.01}
     >>> small |= {'auxiliary': False, 'input_size': 75}
     >>> variables = initial_variables(choose(**small, classes=3), seed=0, scheme='he')
-    >>> _ = save_weights(f'{folder}/small.safetensors', small, variables)
-    >>> convert(f'{folder}/small.safetensors', f'{folder}/v4.h5', to='slim').arrays
-    152
+    >>> ours = save_weights(f'{folder}/small.safetensors', small, variables)
+    >>> theirs = convert(ours.path, f'{folder}/slim.safetensors', to='slim')
+    >>> theirs.layout, theirs.arrays
+    ('slim', 194)
     """
     output = Path(output)
     is_run = isinstance(source, Trained) or Path(source).is_dir()

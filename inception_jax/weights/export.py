@@ -97,7 +97,7 @@ def export_network(
     network   tiny
     images    uint8 [b, 16, 16, 3], 0 to 255
     logits    float32 [b, 3]
-    weights   131 numbers, batch statistics included
+    weights   135 numbers, batch statistics included
     runs on   cpu
     >>> export.program.call(export.weights, np.zeros((2, 16, 16, 3), np.uint8)).shape
     (2, 3)
