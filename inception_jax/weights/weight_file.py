@@ -164,7 +164,12 @@ def save_weights(
     _check_scales(value, scales, 'residual_scale')
     expected = variable_entries(initial_variables(value, seed=0, scheme='zeros'))
     arrays = write_variables(variables, variable_entries(variables))
-    read_variables(arrays, expected, lambda name: False)
+    try:
+        read_variables(arrays, expected, lambda name: False)
+    except ValueError as error:
+        raise ValueError(
+            f'the variables are not those of {value.name}: {error}'
+        ) from error
     write_weight_file(path, info, variables)
     return find_weights(path)
 

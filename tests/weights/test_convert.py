@@ -122,9 +122,7 @@ def classes_file(path, names):
 def test_the_background_of_1001_classes_goes_unless_it_is_named(tmp_path):
     variables, arrays = made('slim', 'V3', classes=1001)
     save_file(arrays, tmp_path / 'a')
-    one = trained.load_weights(
-        read(tmp_path / 'a', 'slim', 'V3'), 'helpers.narrow:V3'
-    )
+    one = trained.load_weights(read(tmp_path / 'a', 'slim', 'V3'), 'helpers.narrow:V3')
     assert one.class_names[:2] == ('n01440764', 'n01443537')
     assert len(one.class_names) == one.network.classes == 1000
     found, head = (x['params']['logits']['dense0'] for x in (one.variables, variables))
