@@ -27,7 +27,7 @@ from inception_jax.parallel.mesh import (
 )
 from inception_jax.speed import costs, traffic
 from inception_jax.speed.roofline import CHIPS
-from inception_jax.speed.work import NUMBERS, STEPS_PER_EPOCH, recipe_of
+from inception_jax.speed.workload import NUMBERS, STEPS_PER_EPOCH, imagenet_recipe
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import run_functions
@@ -40,7 +40,7 @@ COLUMNS = (
 
 def compiled(network, execution: str, devices, batch_size: int):
     """Compiles the train step for devices that are not there."""
-    recipe = recipe_of(dtype='bfloat16', execution=execution)
+    recipe = imagenet_recipe(dtype='bfloat16', execution=execution)
     mesh = device_mesh(devices=devices)
     pure = run_functions(network, recipe, None, platform_of(mesh))
     step = compile_step(pure.step, mesh, donate_state=True)

@@ -11,7 +11,7 @@ from inception_jax.commands.shared.cli import (
     unwritable_as_failure,
 )
 
-HELP = 'a network with its weights as one file that jax runs without this package'
+HELP = 'export a trained network as one file that jax runs without this package'
 EPILOG = (
     'The file holds a program in StableHLO, for batches of any size, and the weights. '
     'docs/weights.md has the five lines that run it.'
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--scale-input',
         action='store_true',
-        help='let the residual scales be an input of the program',
+        help='make the residual scales an input of the program',
     )
     parser.add_argument(
         '--pixels',
@@ -41,33 +41,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--platforms',
         default='cpu,cuda,tpu',
         metavar='LIST',
-        help='those that can run it: of cpu, cuda, rocm and tpu (%(default)s)',
+        help='platforms that can run the program: cpu, cuda, rocm, tpu (%(default)s)',
     )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Reads the network, and returns what makes and writes the program."""
+    """Reads the network and returns the work: to export it and print."""
     refuse_arguments(rest)
-    if options.output.suffix != '.npz':
-        raise ValueError(f'{options.output} is no file of a program; expected FILE.npz')
-    if options.output.exists():
-        raise ValueError(f'{options.output} is there already; name another OUTPUT')
-    one, _ = trained_options.open_trained(options)
-    from inception_jax.weights import export
+    from inception_jax.evaluation.ship import check_export_path, export
+    from inception_jax.weights.export import check_export_options
 
-    chosen = {
+    check_export_path(options.output)
+    trained, _ = trained_options.open_trained(options)
+    choices = {
         'folded': options.fold,
         'scale_input': options.scale_input,
         'pixels': options.pixels,
         'platforms': options.platforms.split(','),
     }
-    export.check_export_options(one.network, **chosen)
+    check_export_options(trained.network, **choices)
 
     def work() -> int:
-        found = export.export_trained(one, **chosen)
         with unwritable_as_failure(options.output), sigterm_as_exit():
-            export.save_export(options.output, found)
-        print(export.export_text(found))
+            exported = export(trained, options.output, **choices)
+        print(exported)
         return 0
 
     return work

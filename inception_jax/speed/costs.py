@@ -1,4 +1,7 @@
-"""What a train step costs, told by the compiler before anything runs."""
+"""The costs of a train step, read from its compiled program before anything runs.
+
+Figures are per device: memory and traffic in bytes, arithmetic in FLOP.
+"""
 
 import dataclasses
 import math
@@ -34,8 +37,9 @@ ARRAY = re.compile(r'\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]')
 
 
 class Messages(NamedTuple):
-    """Collectives of one kind in a program: how many, and the bytes of their results
-    on a device. What stands in a loop counts once.
+    """The collectives of one kind in a program, and the bytes of their results.
+
+    `bytes` is per device. A collective inside a loop counts once.
     """
 
     count: int
@@ -44,12 +48,14 @@ class Messages(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What one step of the compiled program takes, on each device and in bytes.
+    """The costs of one step of the compiled program on each device.
 
-    `arguments` are the state and the device's part of the batch, `temporaries` what
-    the step needs besides, `program` its code. The state is overwritten in place.
-    Of several micro-batches, which are made in a loop, `flops`, `bytes_accessed` and
-    `messages` count one.
+    `arguments` is the state and the device's part of the batch, `temporaries` the
+    working memory of the step and `program` its code, all in bytes. The step overwrites
+    the state in place. `flops` are floating-point operations and `bytes_accessed` the
+    bytes read and written, as XLA counts them. `messages` has the collectives by kind.
+    Micro-batches run in a loop: `flops`, `bytes_accessed` and `messages` count one of
+    them.
     """
 
     device: str
@@ -65,24 +71,25 @@ class Costs:
 
     @property
     def memory(self) -> int:
+        """The memory that a step takes on each device, in bytes."""
         return self.arguments + self.temporaries + self.program
 
 
 def costs(experiment: Experiment, mesh: Mesh) -> Costs:
-    """Compiles the train step of an experiment for a mesh and reads what it takes.
+    """Compiles the train step of an experiment for a mesh and reads its costs.
 
-    Neither the data nor the devices of the mesh need to be there.
+    It needs neither data nor the devices: the mesh may be of a topology.
 
     Raises:
       ValueError: the batch does not divide over the devices.
-      MemoryError: the compiler knows the memory of the device, and it is not enough.
+      MemoryError: the compiler reports that the step does not fit the device's memory.
     """
-    how, recipe, run = experiment.parallel, experiment.recipe, experiment.run
+    parallel, recipe, run = experiment.parallel, experiment.recipe, experiment.run
     check_batch_size(run.batch_size, mesh, recipe.accumulation)
-    # pmap compiles for the devices at hand only; shard_map's program is the same.
-    mode = 'jit' if how.mode == 'jit' else 'shard_map'
+    # pmap compiles only for devices of this machine; shard_map's program is the same.
+    mode = 'jit' if parallel.mode == 'jit' else 'shard_map'
     pure = run_functions(
-        experiment.network, recipe, how.batch_norm_axis, platform_of(mesh)
+        experiment.network, recipe, parallel.batch_norm_axis, platform_of(mesh)
     )
     step = compile_step(pure.step, mesh, mode, donate_state=True)
     lowered = step.lower(
@@ -94,7 +101,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
         if 'RESOURCE_EXHAUSTED' not in str(error):
             raise
         raise MemoryError(str(error).splitlines()[0].split(': ', 1)[1]) from error
-    memory, found = compiled.memory_analysis(), compiled.cost_analysis()
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
     return Costs(
         device=mesh.devices.flat[0].device_kind,
         devices=mesh.size,
@@ -103,14 +110,14 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
         arguments=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
         program=memory.generated_code_size_in_bytes,
-        flops=found['flops'],
-        bytes_accessed=found['bytes accessed'],
+        flops=cost['flops'],
+        bytes_accessed=cost['bytes accessed'],
         messages=messages(compiled.as_text()),
     )
 
 
 def _state(experiment: Experiment, mesh: Mesh) -> Any:
-    """Returns the shapes and places of the state; its numbers do not matter."""
+    """Returns the shapes and shardings of the state; its values do not matter."""
     numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
     hparams = hparams_for(experiment.network, **numbers)
     state = initial_state(experiment.network, experiment.recipe, hparams, seed=0)
@@ -120,7 +127,7 @@ def _state(experiment: Experiment, mesh: Mesh) -> Any:
 def batch_shapes(
     network: Network, count: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the shapes and places of so many training images."""
+    """Returns the shapes and shardings of a batch of `count` training images."""
     size = network.input_size
     arrays = {
         'image': ((count, size, size, 3), np.uint8),
@@ -134,21 +141,26 @@ def batch_shapes(
 
 
 def messages(program: str) -> dict[str, Messages]:
-    """Counts the collectives in the text of a compiled program, those that there are.
+    """Returns the collectives by kind in the text (HLO) of a compiled program.
 
-    A collective that starts and ends at different places counts once.
+    An asynchronous collective, a start and a done, counts once.
     """
-    found = {}
+    by_kind = {}
     for kind in COLLECTIVES:
         lines = re.findall(rf'= (.*?) {kind}(-start)?\(', program)
-        sizes = [sum(_results(kind, _sizes(one), bool(start))) for one, start in lines]
+        sizes = [
+            sum(_results(kind, _sizes(shapes), bool(start))) for shapes, start in lines
+        ]
         if sizes:
-            found[kind] = Messages(len(sizes), sum(sizes))
-    return found
+            by_kind[kind] = Messages(len(sizes), sum(sizes))
+    return by_kind
 
 
 def _results(kind: str, sizes: list[int], started: bool) -> list[int]:
-    """Returns the results of a collective, of all that its start holds."""
+    """Returns the sizes of the results of a collective.
+
+    The shape of a start also holds the operands.
+    """
     if started and kind == 'all-gather':
         return sizes[len(sizes) // 2 :]
     if started and kind == 'collective-permute':
@@ -157,9 +169,9 @@ def _results(kind: str, sizes: list[int], started: bool) -> list[int]:
 
 
 def _sizes(shapes: str) -> list[int]:
-    """Returns the bytes of each of the arrays of which a text gives the shapes."""
-    found = []
+    """Returns the bytes of each array shape in a piece of HLO."""
+    sizes = []
     for _, bits, dimensions in ARRAY.findall(shapes):
         values = math.prod(int(n) for n in dimensions.split(',') if n)
-        found.append(values * max(1, int(bits or 8) // 8))
-    return found
+        sizes.append(values * max(1, int(bits or 8) // 8))
+    return sizes

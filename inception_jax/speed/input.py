@@ -1,4 +1,4 @@
-"""How fast images come: through the whole pipeline to the device, and by stage."""
+"""The speed of the training input: the whole pipeline to the device, and by stage."""
 
 import collections
 import contextlib
@@ -26,11 +26,11 @@ IMAGES = 256
 
 
 class InputSpeed(NamedTuple):
-    """What was measured.
+    """The measured speed of an input.
 
-    `stages` are seconds an image takes one thread, by what it does; `one_thread` and
-    `all_cores` images per second; `device` seconds an image takes the device, by what
-    is done to it there.
+    `stages` has the seconds per image that one thread spends in each stage.
+    `one_thread` and `all_cores` are images per second. `device` has the seconds per
+    image that a device takes for each level of augmentation.
     """
 
     cores: int
@@ -41,32 +41,36 @@ class InputSpeed(NamedTuple):
     device: dict[str, float]
 
 
-def measure_input(chosen: Experiment, source: Source, seconds: float) -> InputSpeed:
-    """Measures the training input of an experiment, one thread and then all so long.
+def measure_input(experiment: Experiment, source: Source, seconds: float) -> InputSpeed:
+    """Measures the training input of an experiment on one thread, then on all cores.
 
-    By the clock, so that waiting for a disk counts.
+    Each takes `seconds` of wall-clock time, so waiting for a disk counts.
 
     Raises:
-      Unreadable: an image cannot be read or decoded, and none may be skipped.
+      Unreadable: an image cannot be read or decoded, and the config does not skip it.
     """
-    data, mesh = chosen.data, device_mesh()
-    batch_bytes = 3 * chosen.run.batch_size * chosen.network.input_size**2
+    data, mesh = experiment.data, device_mesh()
+    batch_bytes = 3 * experiment.run.batch_size * experiment.network.input_size**2
     workers = worker_count(data.workers, cores(), batch_bytes)
-    rate = functools.partial(_rate, chosen, source, mesh, seconds)
+    rate = functools.partial(_rate, experiment, source, mesh, seconds)
     one_thread, all_cores = rate(threads=1, workers=0), rate(workers=workers)
-    stages = _stages(chosen, source)
+    stages = _stages(experiment, source)
     rest = max(0.0, 1 / one_thread - sum(stages.values()))
     stages['order, batch, transfer'] = rest
-    return InputSpeed(cores(), workers, stages, one_thread, all_cores, _device(chosen))
+    return InputSpeed(
+        cores(), workers, stages, one_thread, all_cores, _device(experiment)
+    )
 
 
-def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -> float:
-    """Returns images per second that reach the devices, which do nothing with them."""
-    run, data = chosen.run, chosen.data
+def _rate(
+    experiment: Experiment, source: Source, mesh, seconds: float, **options
+) -> float:
+    """Returns the images per second that reach the idle devices."""
+    run, data = experiment.run, experiment.data
     batches = training_batches(
         source,
         batch_size=run.batch_size,
-        size=chosen.network.input_size,
+        size=experiment.network.input_size,
         seed=run.seed,
         area=data.area,
         aspect=data.aspect,
@@ -81,8 +85,8 @@ def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -
             keep_pace(placed)
             return time.perf_counter()
 
-        # What was prepared before the clock runs does not count: half of the time, in
-        # which it goes at once, is left out.
+        # Images prepared before the clock starts come at once: half of the time is left
+        # out so that they do not count.
         begun = first = take()
         while first - begun < seconds / 2:
             first = take()
@@ -92,17 +96,17 @@ def _rate(chosen: Experiment, source: Source, mesh, seconds: float, **options) -
     return run.batch_size * count / (now - first)
 
 
-def _stages(chosen: Experiment, source: Source) -> dict[str, float]:
-    """Returns seconds an image takes to be read, decoded, cropped and resized."""
+def _stages(experiment: Experiment, source: Source) -> dict[str, float]:
+    """Returns the seconds per image of reading, decoding, and crop and resize."""
     spent = collections.defaultdict(list)
     rng = np.random.default_rng(0)
-    ranges = {'area': chosen.data.area, 'aspect': chosen.data.aspect}
+    ranges = {'area': experiment.data.area, 'aspect': experiment.data.aspect}
 
     @contextlib.contextmanager
     def counted(name: str) -> Iterator[None]:
-        since = time.perf_counter()
+        start = time.perf_counter()
         yield
-        spent[name].append(time.perf_counter() - since)
+        spent[name].append(time.perf_counter() - start)
 
     for index in rng.integers(len(source), size=IMAGES).tolist():
         with counted('read'):
@@ -114,26 +118,26 @@ def _stages(chosen: Experiment, source: Source) -> dict[str, float]:
             continue
         with counted('crop and resize'):
             box = random_area_crop(rng, *image.shape[:2], **ranges)
-            crop_and_resize(image, box, chosen.network.input_size)
+            crop_and_resize(image, box, experiment.network.input_size)
     return {name: statistics.mean(times) for name, times in spent.items()}
 
 
-def _device(chosen: Experiment) -> dict[str, float]:
-    """Returns seconds an image takes one device, for each thing done to it."""
-    size = chosen.network.input_size
+def _device(experiment: Experiment) -> dict[str, float]:
+    """Returns the seconds per image of each level of augmentation on one device."""
+    size = experiment.network.input_size
     images = np.random.default_rng(0).integers(256, size=(32, size, size, 3))
     images = jax.device_put(images.astype(np.uint8))
     keys = jax.random.split(jax.random.key(0), len(images))
 
     def timed(**options) -> float:
-        options['pixel_range'] = chosen.network.pixel_range
+        options['pixel_range'] = experiment.network.pixel_range
         step = jax.jit(functools.partial(augment, **options))
         jax.block_until_ready(step(keys, images))
         times = []
         for _ in range(ROUNDS):
-            since = time.perf_counter()
+            start = time.perf_counter()
             jax.block_until_ready(step(keys, images))
-            times.append(time.perf_counter() - since)
+            times.append(time.perf_counter() - start)
         return statistics.median(times) / len(images)
 
     return {

@@ -1,12 +1,14 @@
-"""The process that measures our own network, asked by `sides`.
+"""The process that measures our own network; `comparison` starts it.
 
-Command   python -m inception_jax.speed.ours, and requests on its stdin
+Command   python -m inception_jax.speed.ours, with requests on stdin (serving.py)
 """
 
+import functools
 import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from inception_jax.networks.catalogue import choose
 from inception_jax.parallel.mesh import (
@@ -16,34 +18,36 @@ from inception_jax.parallel.mesh import (
     keep_pace,
 )
 from inception_jax.runtime import memory
-from inception_jax.speed.matmul import matmul_rate
-from inception_jax.speed.peers.serving import Mistake, peak_resident_bytes, serve
-from inception_jax.speed.work import batch_of, recipe_of, work_of
+from inception_jax.speed.serving import Mistake, peak_memory, serve, time_steps
+from inception_jax.speed.workload import imagenet_recipe, random_batch, workload
 
 MEMORY = ('argument', 'output', 'temp', 'alias', 'generated_code')
 
+# Rows and columns of the product of matrices that serves as the reference rate. A CPU
+# takes 0.1 s for its 17 GFLOP, an accelerator a millisecond for its 1.1 TFLOP.
+MATRIX_SIZE = {'cpu': 2048}
+MATRIX_SIZE_OF_ACCELERATORS = 8192
+
 
 class Ours:
-    """The compiled function, its batch and its state, which each step replaces."""
+    """The compiled function, its batch, and its state, which each step replaces."""
 
     def hello(self, batch_size: int, devices: int | None) -> dict:
-        """Tells the devices; of many takes so many, None for all."""
+        """Reports the devices and versions; uses the first `devices`, all for None."""
         try:
             self.mesh = device_mesh(devices=all_devices()[:devices])
             check_batch_size(batch_size, self.mesh)
         except ValueError as error:
             raise Mistake(str(error)) from error
-        first = self.mesh.devices.flat[0]
-        version = memory.jemalloc_version()
+        device = self.mesh.devices.flat[0]
+        versions = {'jax': jax.__version__, 'jaxlib': jax.lib.__version__}
+        if version := memory.jemalloc_version():
+            versions['jemalloc'] = version
         return {
-            'platform': first.platform,
-            'kind': first.device_kind,
+            'platform': device.platform,
+            'kind': device.device_kind,
             'devices': self.mesh.size,
-            'versions': {
-                'jax': jax.__version__,
-                'jaxlib': jax.lib.__version__,
-            }
-            | ({'jemalloc': version} if version else {}),
+            'versions': versions,
         }
 
     def build(
@@ -53,23 +57,26 @@ class Ours:
         batch_size: int,
         recipe: dict[str, Any],
     ) -> dict:
-        """Compiles, and makes the first step."""
-        chosen = choose(**network)
+        """Compiles the function and runs its first step; reports seconds and bytes.
+
+        `network` are the arguments of `choose`, `recipe` those of `imagenet_recipe`.
+        """
+        value = choose(**network)
         self.dtype = recipe['dtype']
-        begun = time.perf_counter()
-        work = work_of(part, chosen, recipe_of(**recipe), self.mesh)
-        self.batch = batch_of(chosen, batch_size, self.mesh)
-        self.state, self.after = work.state, work.after
+        start = time.perf_counter()
+        load = workload(part, value, imagenet_recipe(**recipe), self.mesh)
+        self.batch = random_batch(value, batch_size, self.mesh)
+        self.state, self.next_state = load.state, load.next_state
         jax.block_until_ready((self.state, self.batch))
         prepared = time.perf_counter()
-        lowered = work.function.lower(self.state, self.batch)
+        lowered = load.function.lower(self.state, self.batch)
         traced = time.perf_counter()
         with memory.trimmed_memory():  # As in training.
             self.function = lowered.compile()
         compiled = time.perf_counter()
-        self.steps(count=1, before=0)
+        self._run(1)
         return {
-            'prepare_seconds': prepared - begun,
+            'prepare_seconds': prepared - start,
             'trace_seconds': traced - prepared,
             'compile_seconds': compiled - traced,
             'first_step_seconds': time.perf_counter() - compiled,
@@ -77,42 +84,61 @@ class Ours:
         }
 
     def steps(self, count: int, before: int) -> dict:
-        """Tells the seconds of so many steps, and makes as many `before` as asked."""
-        self._make(before)
-        begun = time.perf_counter()
-        self._make(count)
-        return {'seconds': time.perf_counter() - begun}
+        """Reports the seconds of `count` steps, after `before` untimed steps."""
+        return time_steps(self._run, count, before)
 
-    def _make(self, count: int) -> None:
+    def _run(self, count: int) -> None:
         results = []
         for _ in range(count):
             result = self.function(self.state, self.batch)
-            self.state = self.after(self.state, result)
+            self.state = self.next_state(self.state, result)
             # A state is donated to the next step, so it cannot be waited for.
             results = [*results[-2:], jax.tree.leaves(result)[-1]]
             keep_pace(results)
         jax.block_until_ready((self.state, results))
 
     def memory(self) -> dict:
-        """Tells the peak of the device, and of the process where they are the same."""
+        """Reports the peak memory in bytes of a device, or of the process on a CPU."""
         stats = self.mesh.devices.flat[0].memory_stats() or {}
-        if (peak := stats.get('peak_bytes_in_use')) is not None:
-            return {'peak_bytes': peak, 'peak_of': 'a device'}
-        return {'peak_bytes': peak_resident_bytes(), 'peak_of': 'the process'}
+        return peak_memory(stats.get('peak_bytes_in_use'))
 
     def matmul(self, seconds: float) -> dict:
-        """Tells FLOP per second of a large product of matrices on all devices."""
-        # Several devices that are one processor share its cores.
-        alone = self.mesh.devices.flat[0].platform == 'cpu'
+        """Reports FLOP per second of a large product of matrices on all devices."""
+        # Several CPU devices share the cores of one processor.
+        shared = self.mesh.devices.flat[0].platform == 'cpu'
         rate = matmul_rate(self.dtype, seconds)
-        return {'flops_per_second': rate if alone else rate * self.mesh.size}
+        return {'flops_per_second': rate if shared else rate * self.mesh.size}
 
     def _compiler_memory(self) -> dict[str, int] | None:
-        """Returns bytes on a device, as the compiler has planned them."""
-        found = self.function.memory_analysis()
-        if found is None:
+        """Returns the bytes on a device that the compiler has planned, by purpose."""
+        analysis = self.function.memory_analysis()
+        if analysis is None:
             return None
-        return {name: getattr(found, f'{name}_size_in_bytes') for name in MEMORY}
+        return {name: getattr(analysis, f'{name}_size_in_bytes') for name in MEMORY}
+
+
+def matmul_rate(dtype: str, seconds: float) -> float:
+    """Returns FLOP per second of one device, at JAX's default precision.
+
+    Products are repeated for at least `seconds`.
+    """
+    size = MATRIX_SIZE.get(jax.default_backend(), MATRIX_SIZE_OF_ACCELERATORS)
+    x, product = _product(size, dtype)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for _ in range(4):
+            result = product(x)
+            count += 1
+        result.block_until_ready()
+    return 2 * size**3 * count / (time.perf_counter() - start)
+
+
+@functools.cache
+def _product(size: int, dtype: str):
+    x = jnp.full((size, size), 1 / size, jnp.dtype(dtype))
+    product = jax.jit(lambda x: x @ x)
+    product(x).block_until_ready()
+    return x, product
 
 
 def main() -> int:

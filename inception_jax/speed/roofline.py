@@ -1,6 +1,4 @@
-"""From what a step costs to the time that a chip takes for it at least, and to the
-largest batch that its memory holds.
-"""
+"""Rooflines: the least time of a step on a chip, and the largest batch that fits."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +8,11 @@ from inception_jax.speed.costs import Costs
 
 
 class Chip(NamedTuple):
-    """One device: operations per second in bfloat16 with float32 sums, without
-    sparsity; bytes per second from and to its memory; bytes of that; and bytes per
-    second that it sends to its neighbours, over all its links.
+    """The limits of one device.
+
+    `flops` is FLOP per second in bfloat16 with float32 sums, without sparsity.
+    `bandwidth` is bytes per second from and to its memory, `memory` the bytes of that
+    memory, and `link` the bytes per second that it sends over all its links.
     """
 
     flops: float
@@ -35,12 +35,12 @@ CHIPS = {
     'NVIDIA H200': Chip(989e12, 4.8e12, 141e9, 450e9),
 }
 
-# An assumption: what a collective takes however small it is, in seconds.
+# An assumption: the least time of a collective, in seconds.
 LATENCY = 10e-6
 
 
 class Roofline(NamedTuple):
-    """Seconds that a step takes at least, if nothing but one limit holds it."""
+    """The seconds of a step under each limit alone."""
 
     arithmetic: float
     memory: float
@@ -48,42 +48,45 @@ class Roofline(NamedTuple):
 
     @property
     def step(self) -> float:
-        """Messages are not hidden behind the rest, which is the careful guess."""
+        """The least seconds of a step, if no message overlaps with computation."""
         return max(self.arithmetic, self.memory) + self.messages
 
 
-def roofline(found: Costs, chip: Chip, latency: float = LATENCY) -> Roofline | None:
-    """Returns the times of a step of which each device takes its `found` share.
+def roofline(costs: Costs, chip: Chip, latency: float = LATENCY) -> Roofline | None:
+    """Returns the least seconds of a step, None if `costs` counts one micro-batch.
 
-    None if only one of its micro-batches was counted. Messages are taken as if they
-    went around all devices.
-
-    What is summed over n devices goes 2 (n - 1) / n times over every link of a ring,
-    and what is gathered or scattered half as often; of what is scattered a device's
-    result is one part of n. A collective takes `latency` seconds besides.
+    Every collective runs around a ring of all n devices and takes `latency` seconds in
+    addition. An all-reduce sends 2 (n - 1) / n times its bytes over every link, an
+    all-gather or reduce-scatter half of that. The result of a reduce-scatter is one
+    n-th of what is sent.
     """
-    if found.micro_batches > 1:
+    if costs.micro_batches > 1:
         return None
-    n = found.devices
+    n = costs.devices
     passes = {'all-reduce': 2, 'reduce-scatter': n}
-    moved = sum(
-        m.bytes * passes.get(kind, 1) * (n - 1) / n
-        for kind, m in found.messages.items()
+    sent = sum(
+        messages.bytes * passes.get(kind, 1) * (n - 1) / n
+        for kind, messages in costs.messages.items()
     )
-    count = sum(m.count for m in found.messages.values())
+    count = sum(messages.count for messages in costs.messages.values())
     return Roofline(
-        found.flops / chip.flops,
-        found.bytes_accessed / chip.bandwidth,
-        moved / chip.link + count * latency,
+        costs.flops / chip.flops,
+        costs.bytes_accessed / chip.bandwidth,
+        sent / chip.link + count * latency,
     )
 
 
 def largest_batch(memory_of: Callable[[int], float], limit: float, first: int) -> int:
-    """Returns the largest batch per device whose memory is at most `limit`; 0 if none.
+    """Returns the largest batch per device that fits in `limit` bytes; 0 if none does.
 
-    `memory_of` tells the bytes that so many images take, infinity where the compiler
-    refuses; each call is a compilation, so the next guess is on the straight line of
-    the last two. Sizes are multiples of `first`.
+    Args:
+      memory_of: maps images per device to bytes, infinity if the compiler refuses. Each
+        call is a compilation, so the next size is extrapolated from the last two.
+      limit: bytes of the memory of a device.
+      first: the smallest batch; the result is a multiple of it.
+
+    >>> largest_batch(lambda images: 100.0 + 10.0 * images, limit=500.0, first=8)
+    40
     """
     known = {0: 0.0}
 
@@ -102,7 +105,7 @@ def largest_batch(memory_of: Callable[[int], float], limit: float, first: int) -
 
 
 def _next(known: dict[int, float], limit: float, good: int, bad: float) -> int:
-    """Returns a guess between what fits and what does not."""
+    """Returns a size between one that fits and one that does not."""
     measured = sorted(n for n in known if n and math.isfinite(known[n]))
     if len(measured) < 2:
         guess = 2 * good if good else bad // 2

@@ -1,10 +1,10 @@
-"""What a program for TPUs moves to and from main memory, told by its compiled text.
+"""The main-memory traffic of a TPU program, in bytes, read from its compiled text.
 
-XLA's own figure, `bytes accessed`, also counts what passes the memory on the chip, and
-what is fetched there in pieces it counts whole with each piece. Here an array counts
-where it is read or written in main memory, with what pads its tiles. An operation that
-reads or writes a part of an array counts as if it were all, and a loop as if it ran
-once.
+XLA's own figure, `bytes accessed`, also counts transfers within on-chip memory, and
+counts an array that is fetched in pieces once per piece. Here an array counts where it
+is read from or written to main memory, with the padding of its tiles. An operation
+counts an array whole, even if it reads or writes a part of it. A loop counts as one
+iteration.
 """
 
 import math
@@ -18,12 +18,15 @@ ON_CHIP = re.compile(r'S\([1-9]\d*\)')
 LINE = re.compile(r'\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z\-]*)\((.*)$')
 SOURCE = re.compile(r'op_name="([^"]*)"')
 
-# What only names, or ends what was counted where it started.
+# Operations that move nothing.
 NOTHING = ('parameter', 'tuple', 'get-tuple-element', 'bitcast', 'constant')
 
 
 class Transfer(NamedTuple):
-    """The bytes that an operation moves, and what it comes from in our source."""
+    """The bytes that an operation moves between main memory and the chip.
+
+    `result` is the shape of its result, `source` its origin in our source, if known.
+    """
 
     bytes: int
     name: str
@@ -32,23 +35,26 @@ class Transfer(NamedTuple):
 
 
 def memory_transfers(program: str) -> Iterator[Transfer]:
-    """Yields the operations of a program's entry that move anything."""
+    """Yields the operations of a program's entry computation that move any bytes.
+
+    `program` is the compiled text, as `compiled.as_text()` returns it.
+    """
     results: dict[str, str] = {}
     entry = program[program.index('\nENTRY') :]
     for line in entry.splitlines():
-        if not (found := LINE.match(line)):
+        if not (match := LINE.match(line)):
             continue
-        name, result, kind, rest = found.groups()
+        name, result, kind, rest = match.groups()
         results[name] = result
         operands = re.findall(r'%([\w.\-]+)', rest.partition('), ')[0])
-        read = ' '.join(results.get(one, '') for one in dict.fromkeys(operands))
+        read = ' '.join(results.get(operand, '') for operand in dict.fromkeys(operands))
         if size := _bytes(kind, result, read):
             source = SOURCE.search(rest)
             yield Transfer(size, name, result, source[1] if source else '')
 
 
 def main_memory(program: str) -> int:
-    """Returns the bytes that all operations of a program move."""
+    """Returns the bytes that all operations of a program move together."""
     return sum(operation.bytes for operation in memory_transfers(program))
 
 
@@ -61,8 +67,9 @@ def _bytes(kind: str, result: str, read: str) -> int:
 
 
 def _copied(kind: str, result: str) -> int:
-    """Returns what a copy moves: its arrays are where to and where from, a part's
-    the other way round.
+    """Returns the bytes that a copy moves.
+
+    A copy-start lists its destination first, a slice-start its source.
     """
     first, second, *_ = ARRAY.finditer(result)
     to = first if kind == 'copy-start' else second
@@ -78,7 +85,7 @@ def _is_on_chip(array: re.Match) -> bool:
 
 
 def _size(array: re.Match) -> int:
-    """Returns the bytes of an array, the minor two dimensions in whole tiles."""
+    """Returns the bytes of an array, its two minor dimensions padded to whole tiles."""
     sides = [int(n) for n in array[3].split(',') if n]
     order = [int(n) for n in (array[4] or '').split(',') if n]
     if len(order) > 1 and (tile := TILE.search(array[5] or '')):

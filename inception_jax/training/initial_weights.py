@@ -41,12 +41,12 @@ def check_initial_weights(
     """
     file = weight_file.find_weights(Path(recipe.init_from))
     theirs = weight_file.weight_network(
-        file, name if ':' in file.about.network['name'] else None
+        file, name if ':' in file.info.network['name'] else None
     )
     _check_network(theirs, network)
     if own_scales:
-        _check_scales(file.about.residual_scale or residual_scales(theirs), hparams)
-    names = file.about.classes
+        _check_scales(file.info.residual_scale or residual_scales(theirs), hparams)
+    names = file.info.classes
     if names != class_names and not recipe.new_head:
         raise ValueError(
             f'the weights of config.recipe.init_from are of {len(names):,} classes '
@@ -75,7 +75,7 @@ def load_initial_weights(
         )
     heads = HEADS if recipe.new_head else ()
     like = {name: without_blocks(tree, heads) for name, tree in drawn.items()}
-    found = weight_file.load_weights(file, like, left_out=heads)
+    found = weight_file.load_variables(file, like, left_out=heads)
     return {name: tree | found[name] for name, tree in drawn.items()}
 
 

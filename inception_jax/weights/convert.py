@@ -1,7 +1,7 @@
-"""From files in the layouts of others to weight files, and back."""
+"""Conversion of weights: from files of other libraries and from runs, and back."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,193 +10,174 @@ import numpy as np
 
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
-from inception_jax.networks.describe.table import summary
-from inception_jax.weights import weight_file
-from inception_jax.weights.files import write
 from inception_jax.weights.files.open import file_parts, open_arrays
+from inception_jax.weights.files.write import check_layout_ending, write_arrays
 from inception_jax.weights.input_normalisation import renormalised
-from inception_jax.weights.layouts.catalogue import head_classes, layout
+from inception_jax.weights.layouts.catalogue import find_layout, head_classes
 from inception_jax.weights.trained import Trained, network_scales
+from inception_jax.weights.weight_file import WeightInfo, sha256, variable_entries
 
-# What the names in our own files begin with.
-OURS = ('params/', 'batch_stats/')
+# The first parts of the names in our own files.
+OUR_PREFIXES = ('params/', 'batch_stats/')
 
 
-class Converted(NamedTuple):
-    """Variables, and what their file says of them."""
+class DescribedVariables(NamedTuple):
+    """Variables and the description that a weight file has of them."""
 
-    about: weight_file.WeightInfo
+    info: WeightInfo
     variables: dict[str, Any]
 
 
-class ForeignFile(NamedTuple):
-    """A file in a layout: of which network, and what it does not say itself.
-
-    The `auxiliary` head is kept or left out. Without `class_names` the 1,000 classes of
-    ImageNet are called by their WordNet ids in alphabetical order, which is that of all
-    layouts, and others by their numbers. A `normalisation`, mean and standard deviation
-    by channel of pixels from 0 to 1, is that of the images that the weights are for, if
-    not the layout's.
-    """
+class LayoutFile(NamedTuple):
+    """A file that was written in the layout of another library."""
 
     path: Path
     layout: str
-    network: str
-    auxiliary: bool = False
-    class_names: Sequence[str] | None = None
-    normalisation: tuple[Sequence[float], Sequence[float]] | None = None
-    licence: str | None = None
+    arrays: int
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.arrays:,} arrays by the names of {self.layout}'
 
 
-def read_foreign(source: ForeignFile) -> Converted:
-    """Reads a file in a layout; the classes are those of its head.
+def read_layout_file(
+    path: Path,
+    layout: str,
+    network: str,
+    *,
+    auxiliary: bool = False,
+    class_names: Sequence[str] | None = None,
+    normalised: tuple[Sequence[float], Sequence[float]] | None = None,
+    licence: str | None = None,
+) -> DescribedVariables:
+    """Reads a file in the layout of another library; its head gives the classes.
 
-    A network of one's own, by its path, is read as the one whose name it has, e.g. a
-    narrow relative.
+    Args:
+      layout: a name of `LAYOUTS`.
+      network: the name of the network, or the path of a network of your own, which is
+        read as the network whose name it has, e.g. a narrow relative.
+      auxiliary: whether to keep the auxiliary head.
+      class_names: the names of the classes. By default 1,000 classes are ImageNet's, by
+        their WordNet ids in alphabetical order as in all layouts; others are numbered.
+      normalised: the mean and standard deviation by channel, of pixels from 0 to 1, by
+        which images were normalised for these weights, if not as the layout says.
+      licence: what may be done with the weights.
 
     Raises:
-      ValueError: there is no such file or network, or the file is damaged or of another
-        network.
+      ValueError: there is no such file or network, or the file is damaged or belongs to
+        another network.
     """
-    path, found = source.path, layout(source.layout, load(source.network).name)
-    section = {'name': source.network, **found.fields}
-    if not source.auxiliary:
+    network_layout = find_layout(layout, load(network).name)
+    section = {'name': network, **network_layout.fields}
+    if not auxiliary:
         section['auxiliary'] = False
-    value, imagenet = choose(**section), imagenet_labels()
+    value, reader = choose(**section), network_layout.layout
     with open_arrays(path) as arrays:
         try:
-            classes = head_classes(found.module, value, arrays)
-            names = _names(source, classes, imagenet)
+            classes = head_classes(reader, value, arrays)
+            names = _name_classes(classes, class_names, background=layout == 'slim')
             value = dataclasses.replace(value, classes=len(names))
-            variables = found.module.variables(value, arrays)
+            variables = reader.variables(value, arrays)
         except ValueError as error:
-            if all(name.startswith(OURS) for name in arrays):
+            if all(name.startswith(OUR_PREFIXES) for name in arrays):
                 raise ValueError(
                     f'{path} is a weight file already; see --to'
                 ) from error
-            raise ValueError(
-                f'{path} as {source.network} of {source.layout}: {error}'
-            ) from error
+            raise ValueError(f'{path} as {network} of {layout}: {error}') from error
     origin = {
-        'layout': source.layout,
-        'files': {part.name: weight_file.sha256(part) for part in file_parts(path)},
+        'layout': layout,
+        'files': {part.name: sha256(part) for part in file_parts(path)},
     }
-    if source.normalisation:
-        variables = renormalised(value, variables, *source.normalisation)
-        origin['normalised'] = source.normalisation
-    about = weight_file.WeightInfo(section, names, None, origin, source.licence)
-    return Converted(about, variables)
+    if normalised:
+        variables = renormalised(value, variables, *normalised)
+        origin['normalised'] = normalised
+    info = WeightInfo(section, names, None, origin, licence)
+    return DescribedVariables(info, variables)
 
 
-def convert_run(one: Trained, licence: str | None) -> Converted:
-    """Returns the averages of a run as weights."""
-    scales = tuple(float(str(scale)) for scale in one.scales)
-    if _has_own_scales(one):
-        scales = None
-    about = weight_file.WeightInfo(
-        one.section, one.class_names, scales, one.origin, licence
-    )
-    return Converted(about, jax.device_get(one.variables))
+def _name_classes(
+    count: int, class_names: Sequence[str] | None, *, background: bool
+) -> tuple[str, ...]:
+    """Returns a name for each class of a head.
 
+    With `background` the first class of the head is left out if it is not named.
 
-def check_layout_export(one: Trained, path: Path, layout_name: str) -> None:
-    """Raises ValueError unless the code of a layout computes the same of weights.
-
-    It has numbers of its own, and knows no other variables.
+    Raises:
+      ValueError: `class_names` has more names or fewer.
     """
-    write.check_layout_ending(path, layout_name)
-    found = layout(layout_name, one.network.name)
-    if not found.writes:
-        raise ValueError(f'{layout_name} is read only: its embedding is two layers')
-    theirs = load(one.network.name)
-    fields = {'pixel_range': theirs.pixel_range, **found.fields}
+    imagenet = imagenet_labels()
+    if background and len(class_names or imagenet) == count - 1:
+        count -= 1
+    if class_names is None:
+        return imagenet if count == len(imagenet) else tuple(map(str, range(count)))
+    if len(set(class_names)) < len(class_names):
+        twice = next(n for n in class_names if list(class_names).count(n) > 1)
+        raise ValueError(f'class_names names {twice} twice; classes are different')
+    if len(class_names) != count:
+        raise ValueError(
+            f'the file has {count} classes, and {len(class_names)} are named; name '
+            'each class once, one a line'
+        )
+    return tuple(class_names)
+
+
+def describe_trained(trained: Trained, licence: str | None) -> DescribedVariables:
+    """Returns the variables of a run, its EMA weights, with their description."""
+    scales = tuple(float(str(scale)) for scale in trained.scales)
+    if _has_network_scales(trained):
+        scales = None
+    info = WeightInfo(
+        trained.section, trained.class_names, scales, trained.origin, licence
+    )
+    return DescribedVariables(info, jax.device_get(trained.variables))
+
+
+def check_layout_export(trained: Trained, path: Path, layout: str) -> None:
+    """Raises ValueError unless the library of a layout computes the same of weights.
+
+    The library fixes residual scales, pixel range and epsilon, and has no place for
+    other variables than its own.
+    """
+    check_layout_ending(path, layout)
+    network, original = trained.network, load(trained.network.name)
+    network_layout = find_layout(layout, network.name)
+    if not network_layout.is_writable:
+        raise ValueError(f'{layout} is read only: its embedding is two layers')
+    fields = {'pixel_range': original.pixel_range, **network_layout.fields}
     for field in ('pixel_range', 'batch_norm_epsilon'):
-        wanted = fields.get(field, getattr(theirs, field))
-        if getattr(one.network, field) != wanted:
+        expected = fields.get(field, getattr(original, field))
+        if getattr(network, field) != expected:
             raise ValueError(
-                f'the weights are of a network with {field} '
-                f'{getattr(one.network, field)}, and {layout_name} has {wanted}, with '
-                'which they would compute something else'
+                f'the weights belong to a network with {field} '
+                f'{getattr(network, field)}, and {layout} has {expected}, with which '
+                'they would compute something else'
             )
-    if not _has_own_scales(one):
+    if not _has_network_scales(trained):
         raise ValueError(
-            f'the weights are of other residual scales than {one.network.name} has in '
-            f'{layout_name}, where they would compute something else'
+            f'the weights belong to other residual scales than those of {network.name} '
+            f'in {layout}, where they would compute something else'
         )
-    known = {entry.path for entry in found.module.entries(one.network)}
-    odd = [
-        e.name
-        for e in weight_file.variable_entries(one.variables)
-        if e.path not in known
-    ]
-    if odd:
+    paths = {entry.path for entry in network_layout.layout.entries(network)}
+    entries = variable_entries(trained.variables)
+    extra = [entry.name for entry in entries if entry.path not in paths]
+    if extra:
         raise ValueError(
-            f'{layout_name} has no place for {len(odd)} of the variables: '
-            f'{", ".join(odd[:5])}'
+            f'{layout} has no place for {len(extra)} of the variables: '
+            f'{", ".join(extra[:5])}'
         )
 
 
-def _has_own_scales(one: Trained) -> bool:
-    return np.allclose(one.scales, network_scales(one.network), rtol=1e-6)
+def _has_network_scales(trained: Trained) -> bool:
+    return np.allclose(trained.scales, network_scales(trained.network), rtol=1e-6)
 
 
-def export_layout(one: Trained, path: Path, layout_name: str) -> int:
-    """Writes weights in the layout of others, and returns how many arrays they are.
+def write_layout_file(trained: Trained, path: Path, layout: str) -> LayoutFile:
+    """Writes weights in the layout of another library, after `check_layout_export`.
 
     Raises:
       OSError: the file cannot be written.
     """
-    found = layout(layout_name, one.network.name)
-    arrays = found.module.arrays(one.network, jax.device_get(one.variables))
-    write.write_arrays(path, arrays)
-    return len(arrays)
-
-
-def _names(
-    source: ForeignFile, classes: int, imagenet: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Returns the names of so many classes, less a background that is not named."""
-    given = source.class_names
-    if source.layout == 'slim' and len(given or imagenet) == classes - 1:
-        classes -= 1
-    if given is None and classes == len(imagenet):
-        return imagenet
-    if given is None:
-        return tuple(map(str, range(classes)))
-    if len(given) != classes:
-        raise ValueError(
-            f'the file has {classes} classes, and {len(given)} are named; name each of '
-            'them, a line each'
-        )
-    return tuple(given)
-
-
-def weights_text(file: weight_file.WeightFile) -> str:
-    """Returns what a weight file is, in words."""
-    about, network = (
-        file.about,
-        weight_file.weight_network(file, file.about.network['name']),
-    )
-    scales = 'its own' if about.residual_scale is None else 'of the run'
-    crop = 'the shorter side' if network.square_crop else 'each side'
-    low, high = network.pixel_range
-    rows = {
-        'network': f'{network.name}, {network.classes:,} classes '
-        f'({about.classes[0]}, ...)',
-        'parameters': f'{summary(network)["params"]:,}',
-        'images': f'{network.input_size} pixels from {low:.4g} to {high:.4g}, '
-        f'{100 * network.crop_fraction:.4g} % of {crop}, {network.interpolation}',
-        'residual scales': scales,
-        'origin': ', '.join(_words(about.origin)),
-        'licence': about.licence or 'nobody said',
-        'sha256': file.sha256,
-    }
-    return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
-
-
-def _words(origin: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in origin.items():
-        if isinstance(value, Mapping):
-            yield from (f'{file} (SHA-256 {digest})' for file, digest in value.items())
-        else:
-            yield f'{name} {value}'
+    writer = find_layout(layout, trained.network.name).layout
+    arrays = writer.arrays(trained.network, jax.device_get(trained.variables))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(path, arrays)
+    return LayoutFile(path, layout, len(arrays))

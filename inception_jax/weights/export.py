@@ -1,4 +1,7 @@
-"""A network as a file that jax runs without this package: a program and weights."""
+"""Exports a network as one file that jax runs without this package.
+
+The file holds a program in StableHLO for any batch size, and the weights.
+"""
 
 import dataclasses
 import json
@@ -26,16 +29,37 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 class Export(NamedTuple):
-    """A program, the weights that it takes as its first argument, and what it is.
+    """A program, the weights that it takes as its first argument, and its metadata.
 
-    Weights are float32 by name, `params/stem/conv0/kernel`. `about` is of JSON values.
+    Weights are float32, named as in `params/stem/conv0/kernel`. `metadata` has JSON
+    values. `str(export)` says how to call the program.
     """
 
-    # As constants of the program, 56 M weights double the seconds and the memory of
-    # each compilation, and there is one for every batch size.
+    # As constants of the program, 56 M weights would double the time and the memory of
+    # each compilation, and every batch size is compiled.
     program: jax.export.Exported
     weights: dict[str, np.ndarray]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
+
+    def __str__(self) -> str:
+        data = self.metadata
+        side, count = data['input_size'], sum(x.size for x in self.weights.values())
+        low, high = data['pixel_range']
+        pixels = '0 to 255' if data['pixels'] == 'uint8' else f'{low:.4g} to {high:.4g}'
+        rows = {
+            'network': f'{data["network"]}{", folded" * data["folded"]}',
+            'images': f'{data["pixels"]} [b, {side}, {side}, 3], {pixels}',
+            'logits': f'float32 [b, {data["classes"]}]',
+            'weights': f'{count:,} numbers, batch statistics included',
+            'runs on': ', '.join(data['platforms']),
+        }
+        if data['scale_input']:
+            scales = len(data['residual_scales'])
+            rows['scales'] = f'float32 [{scales}], the last argument'
+        return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
+
+    def __repr__(self) -> str:
+        return f'Export({self.metadata["network"]}, {len(self.weights)} arrays)'
 
 
 def export_network(
@@ -47,111 +71,110 @@ def export_network(
     pixels: str = 'uint8',
     platforms: Sequence[str] = PLATFORMS,
 ) -> Export:
-    """Exports what a network computes in evaluation, without the auxiliary head.
+    """Exports a network for inference, without the auxiliary head.
 
     The program maps weights and images [b, size, size, 3] to float32 logits
     [b, classes] for any b, at the default precision of the platform that runs it.
 
     Args:
-      variables: `params` and `batch_stats`.
-      folded: whether batch norm and residual scales are folded into convolutions.
-      scale_input: whether the residual scales are a last argument, float32 [residual
-        blocks], and not those of the network.
-      pixels: 'uint8', which the program scales, or 'float32' in the network's range.
-      platforms: those that can run it, in the words of JAX.
+      variables: `params` and `batch_stats` of the classifier.
+      folded: whether to fold batch norm and residual scales into the convolutions.
+      scale_input: whether the program takes the residual scales as its last argument,
+        float32 [residual blocks]. By default they are the network's.
+      pixels: 'uint8' for images from 0 to 255, which the program scales, or 'float32'
+        for images in the network's pixel range.
+      platforms: the platforms that can run the program: cpu, cuda, rocm, tpu.
 
     Raises:
       ValueError: an option is unknown, or excludes another one.
+
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> from inception_jax.networks import conv, network, one
+    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
+    >>> variables = initial_variables(tiny, seed=0, scheme='he')
+    >>> export = export_network(tiny, variables, platforms=['cpu'])
+    >>> print(export)
+    network   tiny
+    images    uint8 [b, 16, 16, 3], 0 to 255
+    logits    float32 [b, 3]
+    weights   135 numbers, batch statistics included
+    runs on   cpu
+    >>> export.program.call(export.weights, np.zeros((2, 16, 16, 3), np.uint8)).shape
+    (2, 3)
     """
     check_export_options(network, folded, scale_input, pixels, platforms)
-    about = _about(network, folded, scale_input, pixels, platforms)
+    metadata = _metadata(network, folded, scale_input, pixels, platforms)
     if folded:
         variables = fold(network, variables)
         network = folding.folded(network)
     network = dataclasses.replace(network, auxiliary=None)
-    weights = _by_name(variables)
-    apply = _applied(network, pixels)
-    arguments = [weights, _images(network, pixels)]
+    weights = _flatten(variables)
+    apply = _logits_function(network, pixels)
+    arguments = [weights, _image_shape(network, pixels)]
     if scale_input:
         arguments.append(np.zeros(len(residual_scales(network)), np.float32))
     program = jax.export.export(jax.jit(apply), platforms=tuple(platforms))(*arguments)
-    return Export(program, weights, about)
+    return Export(program, weights, metadata)
 
 
-def export_trained(one: Trained, **options) -> Export:
-    """Exports a trained network with its scales; `options` are those of `exported`."""
-    network = one.network
-    about = {
-        **one.about,
-        'class_names': list(one.class_names),
-        'origin': one.origin,
-        'licence': one.licence,
+def export_trained(trained: Trained, **options) -> Export:
+    """Exports a trained network with its residual scales, class names and origin.
+
+    `options` are those of `export_network`.
+    """
+    network = trained.network
+    metadata = {
+        **trained.about,
+        'class_names': list(trained.class_names),
+        'origin': trained.origin,
+        'licence': trained.licence,
     }
     if residual_scales(network):
-        network = with_scales(network, one.scales.tolist())
-    found = export_network(network, jax.device_get(one.variables), **options)
-    return found._replace(about=about | found.about)
-
-
-def export_text(found: Export) -> str:
-    """Returns how to call a program, in words."""
-    about = found.about
-    side, numbers = about['input_size'], sum(x.size for x in found.weights.values())
-    low, high = about['pixel_range']
-    pixels = '0 to 255' if about['pixels'] == 'uint8' else f'{low:.4g} to {high:.4g}'
-    rows = {
-        'network': f'{about["network"]}{", folded" * about["folded"]}',
-        'images': f'{about["pixels"]} [b, {side}, {side}, 3], {pixels}',
-        'logits': f'float32 [b, {about["classes"]}]',
-        'weights': f'{numbers:,} numbers, batch statistics included',
-        'runs on': ', '.join(about['platforms']),
-    }
-    if about['scale_input']:
-        count = len(about['residual_scales'])
-        rows['scales'] = f'float32 [{count}], the last argument'
-    return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
+        network = with_scales(network, trained.scales.tolist())
+    export = export_network(network, jax.device_get(trained.variables), **options)
+    return export._replace(metadata=metadata | export.metadata)
 
 
 def save_export(path: Path, export: Export) -> None:
-    """Writes an export in one piece, as an npz file.
+    """Writes an export as an npz file, completely or not at all.
 
-    It holds the weights by their names, the serialized `program` as uint8 and `about`
-    as a text of JSON.
+    The file holds the weights by their names, the serialized `program` as uint8, and
+    the metadata as `about`, a string of JSON.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     program = np.frombuffer(export.program.serialize(), np.uint8)
-    about = json.dumps(export.about)
+    about = json.dumps(export.metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as draft, draft.open('wb') as file:
         np.savez(file, program=program, about=about, **export.weights)
 
 
-def _applied(network: Network, pixels: str):
+def _logits_function(network: Network, pixels: str):
     """Returns the function that is exported."""
-    # One program serves all platforms.
+    # Plain execution: one program serves all platforms.
     classifier = Classifier(network, batch_norm_decay=0.0, execution='plain')
 
     def logits(weights, images, scales=None):
         if pixels == 'uint8':
             images = to_range(images, network.pixel_range)
         outputs = classifier.apply(
-            _nested(weights), images, train=False, residual_scale=scales
+            _unflatten(weights), images, train=False, residual_scale=scales
         )
         return outputs.logits
 
     return logits
 
 
-def _images(network: Network, pixels: str) -> jax.ShapeDtypeStruct:
+def _image_shape(network: Network, pixels: str) -> jax.ShapeDtypeStruct:
     side = network.input_size
     (batch,) = jax.export.symbolic_shape('b')
     return jax.ShapeDtypeStruct((batch, side, side, 3), jnp.dtype(pixels))
 
 
-def _by_name(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns the variables but for those of the auxiliary head, on the host."""
+def _flatten(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns the variables by name, on the host, without the auxiliary head."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(
         {
             collection: {name: x for name, x in blocks.items() if name != 'auxiliary'}
@@ -161,7 +184,7 @@ def _by_name(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {'/'.join(key.key for key in path): np.asarray(x) for path, x in leaves}
 
 
-def _nested(weights: Mapping[str, jax.Array]) -> dict[str, Any]:
+def _unflatten(weights: Mapping[str, jax.Array]) -> dict[str, Any]:
     variables = {'params': {}, 'batch_stats': {}}
     for name, x in weights.items():
         *path, last = name.split('/')
@@ -172,8 +195,7 @@ def _nested(weights: Mapping[str, jax.Array]) -> dict[str, Any]:
     return variables
 
 
-def _about(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
-    """Returns what who runs the program wants to know of it."""
+def _metadata(network, folded, scale_input, pixels, platforms) -> dict[str, Any]:
     return {
         'format': FORMAT,
         'network': network.name,
@@ -198,7 +220,7 @@ def check_export_options(
     pixels: str,
     platforms: Sequence[str],
 ) -> None:
-    """Raises ValueError unless options are known and go together."""
+    """Raises ValueError unless the options are known and can be combined."""
     if folded and scale_input:
         raise ValueError(
             'a folded network holds its residual scales in its weights; export it '

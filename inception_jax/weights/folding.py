@@ -1,4 +1,4 @@
-"""The variables of a folded network: batch norm and residual scales go into kernels."""
+"""The variables of a folded network: kernels absorb batch norm and residual scales."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,54 +19,60 @@ def fold(
 ) -> dict[str, Any]:
     """Returns the variables of `folded(network, residual_scales)`, float32 on the host.
 
-    Batch norm is that of inference, with the statistics in `variables`. Products are
-    taken in float64.
+    Batch norm uses the statistics in `variables`, as in inference. Products are
+    computed in float64.
 
     Args:
-      residual_scales: one number per residual block; None means the network's.
+      residual_scales: one number for each residual block; None means the network's.
 
     Raises:
-      ValueError: there are not as many scales as residual blocks.
+      ValueError: the numbers of scales and of residual blocks differ.
     """
     if residual_scales is not None:
         network = with_scales(network, residual_scales)
-    found = {'params': {}, 'batch_stats': {}}
+    result = {'params': {}, 'batch_stats': {}}
     # The auxiliary head, which a folded network lacks, comes last.
-    for old, new in zip(measure(network), measure(folded(network)), strict=False):
-        for leaf, name, factor in _leaves(old, new):
-            own = {c: tree.get(old.name, {}) for c, tree in variables.items()}
-            own = {c: tree[leaf.name] for c, tree in own.items() if leaf.name in tree}
+    for block, folded_block in zip(
+        measure(network), measure(folded(network)), strict=False
+    ):
+        for leaf, name, factor in _leaves(block, folded_block):
+            trees = {c: tree.get(block.name, {}) for c, tree in variables.items()}
+            values = {c: t[leaf.name] for c, t in trees.items() if leaf.name in t}
             if isinstance(leaf.op, Conv):
-                own = _convolution(own, factor, network.batch_norm_epsilon)
-            for collection, values in own.items():
-                found[collection].setdefault(old.name, {})[name] = values
-    return found
+                values = _fold_convolution(values, factor, network.batch_norm_epsilon)
+            for collection, arrays in values.items():
+                result[collection].setdefault(block.name, {})[name] = arrays
+    return result
 
 
-def _leaves(old: Measured, new: Measured) -> Iterator[tuple[Leaf, str, float]]:
-    """Yields each leaf, its name in the folded block, and the scale that it takes in.
+def _leaves(
+    block: Measured, folded_block: Measured
+) -> Iterator[tuple[Leaf, str, float]]:
+    """Yields each leaf, its name in the folded block, and the scale that it absorbs.
 
     Folding adds ReLUs to the leaves of a block and nothing else.
     """
-    pairs = zip(old.leaves, factors(old.op), strict=True)
-    names = (leaf.name for leaf in new.leaves if not isinstance(leaf.op, Relu))
-    for leaf, factor in pairs:
+    names = (leaf.name for leaf in folded_block.leaves if not isinstance(leaf.op, Relu))
+    for leaf, factor in zip(block.leaves, factors(block.op), strict=True):
         if not isinstance(leaf.op, Relu):
             yield leaf, next(names), factor
 
 
-def _convolution(own: Mapping[str, Any], factor: float, epsilon: float) -> dict:
-    """Returns what is left of a convolution with batch norm, or of a linear one."""
-    params = own['params']
+def _fold_convolution(
+    values: Mapping[str, Any], factor: float, epsilon: float
+) -> dict[str, Any]:
+    """Returns the kernel and bias of a convolution that had batch norm or a bias."""
+    params = values['params']
     if 'bn' in params:
-        norm, seen = params['bn'], own['batch_stats']['bn']
-        factor = _wide(norm.get('scale', 1)) / np.sqrt(_wide(seen['var']) + epsilon)
-        bias = _wide(norm['bias']) - _wide(seen['mean']) * factor
+        norm, statistics = params['bn'], values['batch_stats']['bn']
+        deviation = np.sqrt(_float64(statistics['var']) + epsilon)
+        factor = _float64(norm.get('scale', 1)) / deviation
+        bias = _float64(norm['bias']) - _float64(statistics['mean']) * factor
     else:
-        bias = _wide(params['bias']) * factor
-    values = {'kernel': _wide(params['kernel']) * factor, 'bias': bias}
-    return {'params': {name: x.astype(np.float32) for name, x in values.items()}}
+        bias = _float64(params['bias']) * factor
+    arrays = {'kernel': _float64(params['kernel']) * factor, 'bias': bias}
+    return {'params': {name: x.astype(np.float32) for name, x in arrays.items()}}
 
 
-def _wide(x: Any) -> np.ndarray:
+def _float64(x: Any) -> np.ndarray:
     return np.asarray(x, np.float64)

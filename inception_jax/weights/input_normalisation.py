@@ -1,4 +1,4 @@
-"""Weights for images that were normalised channel by channel, for ours instead."""
+"""Weights for images that are normalised by channel, adapted to our pixel range."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,17 +15,17 @@ def renormalised(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> dict[str, Any]:
-    """Returns variables that give for images in the network's pixel range the same.
+    """Returns variables that compute the same for images in the network's pixel range.
 
-    Theirs are (x - mean) / std of x from 0 to 1, by channel. Both are linear in each
-    other, and the first convolution and the mean of its batch norm take the difference:
-    exactly, since it has no padding.
+    `variables` expect (x - mean) / std by channel, of x from 0 to 1. Both inputs are
+    linear in each other, so the first kernel and the mean of its batch norm absorb the
+    difference. This is exact because the first convolution has no padding.
 
     Raises:
       ValueError: the first layer pads its input, or has no batch norm.
     """
-    first = measure(network)[0]
-    leaf = first.leaves[0]
+    stem = measure(network)[0]
+    leaf = stem.leaves[0]
     if leaf.op.padding != 'VALID' or not leaf.batch_norm_channels:
         raise ValueError(
             f'the first layer of {network.name} pads its input, or has no batch norm; '
@@ -35,24 +35,19 @@ def renormalised(
     std = np.asarray(std, float)
     factor = 1 / ((high - low) * std)
     shift = (-low / (high - low) - np.asarray(mean, float)) / std
-    params = variables['params'][first.name][leaf.name]
-    seen = variables['batch_stats'][first.name][leaf.name]
+    params = variables['params'][stem.name][leaf.name]
+    statistics = variables['batch_stats'][stem.name][leaf.name]['bn']
     kernel = np.asarray(params['kernel'], float)
     constant = np.einsum('hwio,i->o', kernel, shift)
     kernel = (kernel * factor[:, None]).astype(np.float32)
-    moved = (seen['bn']['mean'] - constant).astype(np.float32)
+    norm = {**statistics, 'mean': (statistics['mean'] - constant).astype(np.float32)}
+    changes = {'params': {'kernel': kernel}, 'batch_stats': {'bn': norm}}
     return {
-        'params': _with(variables['params'], first.name, leaf.name, kernel=kernel),
-        'batch_stats': _with(
-            variables['batch_stats'],
-            first.name,
-            leaf.name,
-            bn={**seen['bn'], 'mean': moved},
-        ),
+        collection: _replace(variables[collection], stem.name, leaf.name, **values)
+        for collection, values in changes.items()
     }
 
 
-def _with(tree: Mapping, block: str, leaf: str, **values) -> dict[str, Any]:
+def _replace(tree: Mapping, block: str, leaf: str, **values) -> dict[str, Any]:
     """Returns a tree with other values at one leaf."""
-    own = {**tree[block], leaf: {**tree[block][leaf], **values}}
-    return {**tree, block: own}
+    return {**tree, block: {**tree[block], leaf: {**tree[block][leaf], **values}}}

@@ -1,7 +1,7 @@
-"""Where each layer of a network stands, for layouts to name it by.
+"""The place of each layer in a network, from which a layout derives its name.
 
-A layout names a layer by its place: the section of the block, the branch and the
-position in it. So names follow from the network value, as the layers do.
+A place is the section of the block, the branch, and the position in the branch. So the
+names of a layout follow from the network value, as the layers do.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from inception_jax.networks.shapes import Leaf, Measured, measure
 
 
 class LayerStep(NamedTuple):
-    """A turn on the way to a layer: which branch, and which of its ops, from 0 on.
+    """A step on the path to a layer: a branch of a concatenation and an op in it.
 
-    `length` is the number of ops in the branch, pools included, `ops` what they are.
+    Both count from 0. `ops` are all ops of the branch, pools included.
     """
 
     branch: int
@@ -24,15 +24,17 @@ class LayerStep(NamedTuple):
 
     @property
     def length(self) -> int:
+        """The number of ops in the branch."""
         return len(self.ops)
 
 
 class LayerPlace(NamedTuple):
-    """A layer with weights: a convolution or a dense layer.
+    """A layer with weights, a convolution or a dense layer, and its place.
 
-    `section` counts the ops with layers of a block that is a chain, `number` the layers
-    of the block. `steps` lead from the section through the concatenations to the layer;
-    there are none outside of any. `block` and `leaf` give our own name.
+    `section` counts the parts of a block that have layers, if the block is a chain.
+    `number` counts the layers of the block. `steps` lead from the section through
+    concatenations to the layer; outside concatenations there are none. `block` and
+    `leaf.name` are our own name of the layer.
     """
 
     block: str
@@ -44,44 +46,44 @@ class LayerPlace(NamedTuple):
 
     @property
     def kernel(self) -> str:
-        """The window as layouts write it, e.g. 1x7."""
+        """The size of the kernel as layouts write it, e.g. 1x7."""
         return 'x'.join(map(str, self.leaf.window))
 
 
 def network_layers(network: Network) -> Iterator[LayerPlace]:
-    """Yields the layers of a network in the order of its walk, the heads last."""
+    """Yields the layers of a network from the image to the logits, then the head."""
     for block in measure(network):
-        yield from _in_block(block)
+        yield from _block_layers(block)
 
 
-def _in_block(block: Measured) -> Iterator[LayerPlace]:
+def _block_layers(block: Measured) -> Iterator[LayerPlace]:
     op = block.op.branch if isinstance(block.op, Residual) else block.op
     parts = op.ops if isinstance(op, Chain) else (op,)
-    trails = [(at, steps) for at, part in enumerate(parts) for steps in _trails(part)]
-    found = [
-        (at, steps, leaf)
-        for (at, steps), leaf in zip(trails, block.leaves, strict=True)
+    paths = [(part, steps) for part, op in enumerate(parts) for steps in _paths(op)]
+    layers = [
+        (part, steps, leaf)
+        for (part, steps), leaf in zip(paths, block.leaves, strict=True)
         if isinstance(leaf.op, Conv | Dense)
     ]
-    sections = sorted({at for at, _, _ in found})
-    for number, (at, steps, leaf) in enumerate(found):
-        section = sections.index(at)
+    sections = sorted({part for part, _, _ in layers})
+    for number, (part, steps, leaf) in enumerate(layers):
+        section = sections.index(part)
         yield LayerPlace(block.name, block.stage, section, number, steps, leaf)
 
 
-def _trails(op: Op) -> Iterator[tuple[LayerStep, ...]]:
-    """Yields the steps to each leaf of an op, in the order of the walk."""
+def _paths(op: Op) -> Iterator[tuple[LayerStep, ...]]:
+    """Yields the steps to each leaf of an op, in the order of `Measured.leaves`."""
     match op:
         case Concat():
             for branch, part in enumerate(op.branches):
                 ops = part.ops if isinstance(part, Chain) else (part,)
                 for position, child in enumerate(ops):
-                    for rest in _trails(child):
-                        yield (LayerStep(branch, position, ops), *rest)
+                    for steps in _paths(child):
+                        yield (LayerStep(branch, position, ops), *steps)
         case Chain():
             for child in op.ops:
-                yield from _trails(child)
+                yield from _paths(child)
         case Residual():
-            yield from _trails(op.branch)
+            yield from _paths(op.branch)
         case _:
             yield ()

@@ -1,4 +1,4 @@
-"""A network with its values, to be applied: the averages of a run, or a weight file."""
+"""A trained network with its variables, from a run or from a weight file."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,18 +10,31 @@ from inception_jax.config.sections import Data
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import device_mesh
-from inception_jax.weights import weight_file
+from inception_jax.weights.weight_file import (
+    find_weights,
+    load_variables,
+    weight_network,
+)
 
 
 class Trained(NamedTuple):
     """A network, its variables, and what else is needed to apply it.
 
-    `section` are the arguments of `networks.choose` that give the network, without its
-    classes. `variables` are float32 by the names of the classifier, `scales` float32
-    [residual blocks], `dtype` that of the convolutions, `mesh` the devices that apply
-    it. `about` says what they are, `origin` and `licence` what a weight file does. Of a
-    run there are its `data`, what it found of its evaluation images as `prepare.about`
-    has it, and the `batch_size`.
+    Attributes:
+      network: the network as a value.
+      section: the arguments of `choose` that give the network, without its classes.
+      variables: `params` and `batch_stats` of the classifier, float32; of a run, the
+        EMA weights.
+      scales: the residual scales, float32 [residual blocks].
+      class_names: the names of the classes in their order.
+      dtype: the type of the convolutions.
+      mesh: the devices that apply the network.
+      about: the identity of the weights as JSON values.
+      origin: where the weights come from.
+      licence: what may be done with them, if known.
+      data: of a run, its data section.
+      images: of a run, the identity of its evaluation images.
+      batch_size: of a run, its batch size.
     """
 
     network: Network
@@ -38,36 +51,49 @@ class Trained(NamedTuple):
     images: dict[str, Any] | None = None
     batch_size: int | None = None
 
+    def __repr__(self) -> str:
+        return f'Trained({self.network.name}, {self.network.classes:,} classes)'
 
-def trained_weights(path: Path, network: str | None = None) -> Trained:
-    """Returns what a weight file holds; `network` is the name that it must have.
+
+def load_weights(path: str | Path, network: str | None = None) -> Trained:
+    """Returns the network and the variables of a weight file.
+
+    Args:
+      path: FILE.safetensors, with FILE.json beside it.
+      network: the name that the network must have. A network of your own,
+        `package.module:NAME`, is imported only if it is named here.
 
     Raises:
-      ValueError: there is no such file, it is damaged, or of another network.
+      ValueError: a file is missing or damaged, or belongs to another network.
+
+    >>> load_weights('missing.safetensors')
+    Traceback (most recent call last):
+      ...
+    ValueError: missing.safetensors does not exist
     """
-    file = weight_file.find_weights(path)
-    found, about = weight_file.weight_network(file, network), file.about
-    like = initial_variables(found, seed=0, scheme='zeros')
-    scales = about.residual_scale or network_scales(found)
+    file = find_weights(Path(path))
+    value, info = weight_network(file, network), file.info
+    like = initial_variables(value, seed=0, scheme='zeros')
+    scales = info.residual_scale or network_scales(value)
     return Trained(
-        network=found,
-        section=about.network,
-        variables=weight_file.load_weights(file, like),
+        network=value,
+        section=info.network,
+        variables=load_variables(file, like),
         scales=np.asarray(scales, np.float32),
-        class_names=about.classes,
+        class_names=info.classes,
         dtype='float32',
         mesh=device_mesh(),
         about={
-            'network': found.name,
-            'fingerprint': fingerprint(found),
-            'residual_scale': about.residual_scale,
+            'network': value.name,
+            'fingerprint': fingerprint(value),
+            'residual_scale': info.residual_scale,
             'weights': file.sha256,
         },
-        origin=about.origin,
-        licence=about.licence,
+        origin=info.origin,
+        licence=info.licence,
     )
 
 
 def network_scales(network: Network) -> tuple[float, ...]:
-    """Returns the residual scales of a network, one that is not used without any."""
+    """Returns the residual scales of a network; (1.0,) if it has no residual blocks."""
     return residual_scales(network) or (1.0,)

@@ -1,7 +1,8 @@
-"""Weight files: safetensors, and beside them what they are, in JSON.
+"""Weight files: NAME.safetensors with the variables, and NAME.json with their origin.
 
-The JSON names the network with its fields, the classes in their order, how the weights
-came to be, and the SHA-256 of the other file, so that neither is taken for another's.
+The JSON has the network with its fields, the classes in their order, the origin of the
+weights, and the SHA-256 of the other file, so that two files that do not belong
+together are never read together.
 """
 
 import dataclasses
@@ -9,24 +10,26 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inception_jax.networks.catalogue import choose
+from inception_jax.model.initializers import initial_variables
+from inception_jax.networks.catalogue import NETWORKS, choose
+from inception_jax.networks.describe.table import summary
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.runtime.files import parse_class_names, write_atomically, write_json
 from inception_jax.runtime.version import VERSION
 from inception_jax.weights.files.errors import NotWeights
-from inception_jax.weights.files.safetensors import opened
-from inception_jax.weights.files.write import save_safetensors
-from inception_jax.weights.variables import Entry, read_variables, write_variables
+from inception_jax.weights.files.safetensors import open_safetensors
+from inception_jax.weights.files.write import write_safetensors
+from inception_jax.weights.translation import Entry, read_variables, write_variables
 
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
 CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
-# The fields of a network that say how it sees images.
+# The fields of a network that say which images it expects.
 PREPROCESSING = (
     'input_size',
     'crop_fraction',
@@ -34,16 +37,18 @@ PREPROCESSING = (
     'interpolation',
     'pixel_range',
 )
+# The fields in which a network may differ from the catalogue's of the same name.
+FIELDS = (*PREPROCESSING, 'dropout', 'batch_norm_gamma', 'batch_norm_epsilon')
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightInfo:
-    """What a weight file says of itself.
+    """The description of weights, which the JSON of a weight file holds.
 
-    `network` are the arguments of `networks.choose` without the classes, whose names
-    `classes` has in their order. `residual_scale` is one number per residual block, or
-    None for the network's own. `origin` says how the weights came to be, `licence` what
-    may be done with them, None where nobody said.
+    `network` has the arguments of `choose` without the classes; `classes` has the names
+    of the classes in their order. `residual_scale` is one number for each residual
+    block, None for the network's own. `origin` says where the weights come from,
+    `licence` what may be done with them (None: unknown).
     """
 
     network: dict[str, Any]
@@ -52,145 +57,292 @@ class WeightInfo:
     origin: dict[str, Any]
     licence: str | None
 
+    def build(self) -> Network:
+        """Returns the network.
+
+        Raises:
+          ValueError: there is no such network.
+        """
+        return choose(**self.network, classes=len(self.classes))
+
 
 class WeightFile(NamedTuple):
-    """A weight file, not read yet: what stands beside it.
+    """A weight file and its description; the weights themselves are not read yet.
 
-    `fingerprint` is that of the network when it was written, `sha256` of the file.
+    `fingerprint` is that of the network when the file was written, `sha256` the digest
+    of the file. `str(file)` is a table of the description.
     """
 
     path: Path
-    about: WeightInfo
+    info: WeightInfo
     fingerprint: str
     sha256: str
 
+    def __str__(self) -> str:
+        info, network = self.info, weight_network(self, self.info.network['name'])
+        crop = 'the shorter side' if network.square_crop else 'each side'
+        low, high = network.pixel_range
+        rows = {
+            'network': f'{network.name}, {network.classes:,} classes '
+            f'({info.classes[0]}, ...)',
+            'parameters': f'{summary(network)["params"]:,}',
+            'images': f'{network.input_size} pixels from {low:.4g} to {high:.4g}, '
+            f'{100 * network.crop_fraction:.4g} % of {crop}, {network.interpolation}',
+            'residual scales': 'of the network'
+            if info.residual_scale is None
+            else 'of the run',
+            'origin': ', '.join(_origin_parts(info.origin)),
+            'licence': info.licence or 'unknown',
+            'sha256': self.sha256,
+        }
+        return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
+
+
+def _origin_parts(origin: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in origin.items():
+        if isinstance(value, Mapping):
+            yield from (f'{file} (SHA-256 {digest})' for file, digest in value.items())
+        else:
+            yield f'{name} {value}'
+
 
 def info_path(path: Path) -> Path:
-    """Returns where the JSON of a weight file stands."""
+    """Returns the path of the JSON of a weight file."""
     return path.with_suffix('.json')
 
 
-def save_weights(path: Path, about: WeightInfo, variables: Mapping[str, Any]) -> None:
-    """Writes both files, each in one piece.
+def save_weights(
+    path: str | Path,
+    network: Network | str | Mapping[str, Any],
+    variables: Mapping[str, Any],
+    *,
+    class_names: Sequence[str] | None = None,
+    residual_scale: Sequence[float] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+) -> WeightFile:
+    """Writes a weight file, PATH.safetensors with PATH.json beside it.
+
+    Args:
+      network: a network of the catalogue, also with other fields such as `input_size`,
+        or its name. For any other network, the arguments of `choose` that give it, e.g.
+        `{'name': 'inception_v4', 'width': 0.5}` or `{'name': 'my_lab.nets:NET'}`.
+      variables: `params` and `batch_stats` of the classifier.
+      class_names: one name for each class, 0, 1, ... by default.
+      residual_scale: one number for each residual block, if they are not the network's.
+      origin: where the weights come from, as JSON values.
+      licence: what may be done with the weights.
+
+    Raises:
+      ValueError: the path does not end in .safetensors, the network cannot be described
+        by name, or classes or variables do not fit the network.
+      OSError: a file cannot be written.
+
+    >>> import tempfile
+    >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
+    >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
+    >>> from inception_jax.networks.catalogue import choose
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> variables = initial_variables(choose(**small, classes=10), seed=0, scheme='he')
+    >>> save_weights(path, small, variables, licence='MIT').info.licence
+    'MIT'
+    >>> from inception_jax.weights.trained import load_weights
+    >>> load_weights(path).network.classes
+    10
+    """
+    path, section = Path(path), _section(network)
+    check_weight_ending(path)
+    classes = _class_count(variables)
+    names = tuple(class_names or map(str, range(classes)))
+    if len(names) != classes:
+        raise ValueError(
+            f'{len(names)} class names for {classes} classes; name each class once'
+        )
+    scales = None if residual_scale is None else tuple(map(float, residual_scale))
+    info = WeightInfo(section, names, scales, dict(origin or {}), licence)
+    value = info.build()
+    _check_scales(value, scales, 'residual_scale')
+    expected = variable_entries(initial_variables(value, seed=0, scheme='zeros'))
+    arrays = write_variables(variables, variable_entries(variables))
+    try:
+        read_variables(arrays, expected, lambda name: False)
+    except ValueError as error:
+        raise ValueError(
+            f'the variables are not those of {value.name}: {error}'
+        ) from error
+    write_weight_file(path, info, variables)
+    return find_weights(path)
+
+
+def _section(network: Network | str | Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `choose` that give a network, without its classes.
+
+    Raises:
+      ValueError: the network is neither one of the catalogue nor differs from one in
+        `FIELDS` and the auxiliary head only.
+    """
+    if isinstance(network, str):
+        return {'name': network}
+    if not isinstance(network, Network):
+        return {name: x for name, x in network.items() if name != 'classes'}
+    section = {'name': network.name}
+    if known := NETWORKS.get(network.name):
+        values = {name: getattr(network, name) for name in FIELDS}
+        section |= {n: x for n, x in values.items() if x != getattr(known, n)}
+        if known.auxiliary and not network.auxiliary:
+            section['auxiliary'] = False
+    if not known or choose(**section, classes=network.classes) != network:
+        raise ValueError(
+            f'the network {network.name} cannot be described by its name; pass the '
+            "arguments of choose, e.g. {'name': 'inception_v4', 'width': 0.5}"
+        )
+    return section
+
+
+def _class_count(variables: Mapping[str, Any]) -> int:
+    try:
+        return variables['params']['logits']['dense0']['bias'].shape[0]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            'the variables have no logits; expected params and batch_stats of the '
+            'classifier'
+        ) from error
+
+
+def write_weight_file(
+    path: Path, info: WeightInfo, variables: Mapping[str, Any]
+) -> None:
+    """Writes both files of a weight file, each completely or not at all.
 
     Raises:
       ValueError: the path does not end in .safetensors.
-      OSError: they cannot be written.
+      OSError: a file cannot be written.
     """
     check_weight_ending(path)
-    network = _value(about)
-    with write_atomically(path) as place:
-        save_safetensors(place, write_variables(variables, variable_entries(variables)))
-        digest = sha256(place)
-    section = {n: x for n, x in about.network.items() if n not in PREPROCESSING}
-    found = {
+    network, entries = info.build(), variable_entries(variables)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as draft:
+        write_safetensors(draft, write_variables(variables, entries))
+        digest = sha256(draft)
+    section = {n: x for n, x in info.network.items() if n not in PREPROCESSING}
+    content = {
         'format': FORMAT,
         'inception_jax': VERSION,
-        **dataclasses.asdict(about),
+        **dataclasses.asdict(info),
         'network': section,
         'preprocessing': {name: getattr(network, name) for name in PREPROCESSING},
         'fingerprint': fingerprint(network),
         'sha256': digest,
     }
-    write_json(info_path(path), found)
-
-
-def _value(about: WeightInfo) -> Network:
-    return choose(**about.network, classes=len(about.classes))
+    write_json(info_path(path), content)
 
 
 def find_weights(path: Path) -> WeightFile:
-    """Returns a weight file with what stands beside it.
+    """Returns a weight file with its description, without reading the weights.
 
     Raises:
-      ValueError: nothing does, or it is damaged.
+      ValueError: one of the two files is missing, or the JSON is damaged.
     """
     check_weight_ending(path)
     if not path.exists():
-        raise ValueError(f'{path}: there is no such file')
-    place = info_path(path)
+        raise ValueError(f'{path} does not exist')
+    json_path = info_path(path)
     try:
-        found = json.loads(place.read_text())
+        content = json.loads(json_path.read_text())
     except FileNotFoundError as error:
         raise ValueError(
-            f'{place} is not there, which says what {path.name} is; make both with '
+            f'{json_path} is missing, which describes {path.name}; make both with '
             'convert'
         ) from error
     except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict) and found.get('format', FORMAT) != FORMAT:
-        raise ValueError(f'{place} is of another version of inception_jax')
+        content = None
+    if isinstance(content, dict) and content.get('format', FORMAT) != FORMAT:
+        raise ValueError(f'{json_path} was written by another version of inception_jax')
     try:
-        about, digests = _parsed(found), (found['fingerprint'], found['sha256'])
+        info = _parse_info(content)
+        return WeightFile(path, info, content['fingerprint'], content['sha256'])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{place} is not that of a weight file, or is damaged'
+            f'{json_path} does not describe a weight file, or is damaged'
         ) from error
-    return WeightFile(path, about, *digests)
 
 
 def weight_network(file: WeightFile, name: str | None = None) -> Network:
     """Returns the network of a weight file.
 
-    One of one's own is code: it is imported only if it is named by `name`.
+    A network of your own is code: it is imported only if `name` names it.
 
     Raises:
-      ValueError: the network is another than `name`, or today another one.
+      ValueError: the network has another name than `name`, does not exist, or has
+        changed since the file was written.
     """
-    path, about, wanted, _ = file
-    own = about.network['name']
-    if name not in (None, own):
-        raise ValueError(f'{path} has weights of {own}, not of {name}')
-    if name is None and ':' in own:
+    path, info, written_fingerprint, _ = file
+    file_name = info.network['name']
+    if name not in (None, file_name):
+        raise ValueError(f'{path} has weights of {file_name}, not of {name}')
+    if name is None and ':' in file_name:
         raise ValueError(
-            f'{path} is of the network {own}, which is code that would run; add '
-            f'--network {own} if you trust it'
+            f'{path} belongs to the network {file_name}, which is code that would run; '
+            f'add --network {file_name} (network=) if you trust it'
         )
     try:
-        found = _value(about)
-        same = fingerprint(found) == wanted
+        network = info.build()
+        is_same = fingerprint(network) == written_fingerprint
     except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f'{info_path(path)} names no network ({error})') from error
-    if not same:
+    if not is_same:
         raise ValueError(
-            f'{path} was made of {own}, which is another network today; take the '
-            'version of it, or of inception_jax, that made the file'
+            f'{path} was made with {file_name}, which is another network today; use '
+            'the version of it, or of inception_jax, that made the file'
         )
-    blocks, scales = len(residual_scales(found) or (1.0,)), about.residual_scale
+    _check_scales(network, info.residual_scale, str(info_path(path)), file_name)
+    return network
+
+
+def _check_scales(
+    network: Network,
+    scales: Sequence[float] | None,
+    holder: str,
+    name: str | None = None,
+) -> None:
+    """Raises ValueError unless there is a scale for each residual block."""
+    blocks = len(residual_scales(network) or (1.0,))
     if scales is not None and len(scales) != blocks:
         raise ValueError(
-            f'{info_path(path)} has {len(scales)} residual scales; {own} takes {blocks}'
+            f'{holder} has {len(scales)} residual scales; {name or network.name} takes '
+            f'{blocks}'
         )
-    return found
 
 
-def _parsed(found: Mapping[str, Any]) -> WeightInfo:
-    fields = {field.name: found[field.name] for field in dataclasses.fields(WeightInfo)}
-    seen = {name: found['preprocessing'][name] for name in PREPROCESSING}
-    fields['network'] = {**found['network'], **seen}
-    fields['network']['name'] = str(found['network']['name'])
-    fields['classes'] = parse_class_names(found['classes'])
+def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
+    fields = {
+        field.name: content[field.name] for field in dataclasses.fields(WeightInfo)
+    }
+    images = {name: content['preprocessing'][name] for name in PREPROCESSING}
+    fields['network'] = {**content['network'], **images}
+    fields['network']['name'] = str(content['network']['name'])
+    fields['classes'] = parse_class_names(content['classes'])
     if CONTROLS & set(''.join(fields['classes'])):
-        raise ValueError('a class that would move a terminal')
-    if not re.fullmatch('[0-9a-f]{64}', found['sha256']):
+        raise ValueError('a class name with control characters')
+    if not re.fullmatch('[0-9a-f]{64}', content['sha256']):
         raise ValueError('no SHA-256')
-    scales = found['residual_scale']
+    scales = content['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
-    low, high = seen['pixel_range']
+    low, high = images['pixel_range']
     if not all(map(math.isfinite, (low, high, *(fields['residual_scale'] or ())))):
         raise ValueError('a number that is not finite')
     return WeightInfo(**fields)
 
 
-def load_weights(
+def load_variables(
     file: WeightFile, like: Mapping[str, Any], left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Returns the variables in a weight file, of the names and shapes of `like`.
+    """Returns the variables of a weight file, with the names and shapes of `like`.
 
-    Those of the blocks `left_out` are, if the file has them.
+    `left_out` names blocks that the file may have and `like` has not.
 
     Raises:
-      ValueError: it is not the file that its JSON is of, or it has other arrays.
+      ValueError: the file is not the one that its JSON describes, or has other arrays.
     """
     path = file.path
     try:
@@ -199,26 +351,26 @@ def load_weights(
         raise ValueError(f'{path} cannot be read ({error.strerror})') from error
     if digest != file.sha256:
         raise ValueError(
-            f'{path} is not the file that {info_path(path).name} is of: its SHA-256 is '
-            'another; fetch or make both again'
+            f'{path} is not the file that {info_path(path).name} describes: its '
+            'SHA-256 differs; download or make both again'
         )
 
-    def ignored(name: str) -> bool:
+    def is_ignored(name: str) -> bool:
         return name.split(SEPARATOR)[1:2] in [[block] for block in left_out]
 
     try:
-        with opened(path) as arrays:
-            found = read_variables(arrays, variable_entries(like), ignored)
+        with open_safetensors(path) as arrays:
+            variables = read_variables(arrays, variable_entries(like), is_ignored)
     except NotWeights as error:
         raise ValueError(f'{path} {error}') from error
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-    # Without batch norm there are no statistics, but their collection is.
-    return {name: {} for name in like} | found
+    # Without batch norm there are no statistics, but their collection must exist.
+    return {name: {} for name in like} | variables
 
 
 def variable_entries(like: Mapping[str, Any]) -> list[Entry]:
-    """Returns the arrays of variables as they stand in a file."""
+    """Returns the entries of variables in a weight file: params/stem/conv0/bias."""
     return [
         Entry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
         for path, x in _leaves(like, ())
@@ -236,7 +388,7 @@ def _leaves(tree: Mapping, path: tuple[str, ...]) -> Iterator[tuple[tuple, Any]]
 def check_weight_ending(path: Path) -> None:
     """Raises ValueError unless a path can be that of a weight file."""
     if path.suffix != ENDING:
-        raise ValueError(f'{path} is no weight file; expected FILE{ENDING}')
+        raise ValueError(f'{path} is not a weight file; expected FILE{ENDING}')
 
 
 def sha256(path: Path) -> str:

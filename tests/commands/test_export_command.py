@@ -74,10 +74,10 @@ def test_the_file_says_what_it_is(workdir, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('name', 'options', 'message'),
     [
-        ('net.bin', [], 'net.bin is no file of a program; expected FILE.npz'),
+        ('net.bin', [], 'net.bin is not a file of a program; expected FILE.npz'),
         ('net.npz', ['--fold', '--scale-input'], 'a folded network holds its'),
         ('net.npz', ['--platforms=abacus'], 'platforms abacus; expected one or more'),
-        ('there.npz', [], 'there.npz is there already'),
+        ('there.npz', [], 'there.npz exists already'),
     ],
 )
 def test_a_mistake_is_one_line(name, options, message, workdir, tmp_path, capsys):

@@ -6,7 +6,6 @@ from helpers.variables import random_variables
 
 from inception_jax.__main__ import main
 from inception_jax.networks import choose
-from inception_jax.weights.layouts import pytorch
 from inception_jax.weights.layouts.catalogue import LAYOUTS
 
 CASES = (
@@ -53,11 +52,8 @@ def network(layout, name, **changes):
 def made(layout, name, **changes):
     """Returns made-up variables of a network, and as arrays in its layout."""
     net = network(layout, name, **changes)
-    variables, module = random_variables(net), layout_of(layout, name).module
-    if layout != 'facenet_pytorch':
-        arrays = module.arrays(net, variables)
-    else:
-        arrays = pytorch.write(variables, module.entries(net))
+    variables = random_variables(net)
+    arrays = layout_of(layout, name).layout.arrays(net, variables)
     return variables, in_two_layers(layout, variables, arrays)
 
 

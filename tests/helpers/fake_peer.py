@@ -1,20 +1,14 @@
-"""A peer without a network, in the protocol of `serving`: its setting says how it is.
+"""A fake peer in the protocol of `speed.serving`; its setting says how it behaves.
 
-Command   python fake_peer.py, and requests on its stdin
+Command   python fake_peer.py, with requests on stdin
 """
 
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
-import inception_jax
-
-# A peer of ours lies beside `serving`; this one does not.
-sys.path.insert(0, str(Path(inception_jax.__file__).parent / 'speed' / 'peers'))
-
-from serving import Mistake, serve
+from inception_jax.speed.serving import Mistake, serve
 
 SECONDS = {'slow': 0.02, 'fast': 0.01}
 asked = {}

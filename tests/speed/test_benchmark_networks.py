@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import types
 
 import pytest
 from helpers.paths import ROOT
@@ -15,8 +14,8 @@ from inception_jax.__main__ import main
 from inception_jax.networks import load
 from inception_jax.runtime import allocator
 from inception_jax.runtime.signals import Stopped
-from inception_jax.speed import child, figures, ours, relatives, sides, work
-from inception_jax.speed.relatives import BY_NAME, Peer, Relative
+from inception_jax.speed import comparison, ours, peers, process, rates, workload
+from inception_jax.speed.peers import PEERS, Peer, Relative
 from inception_jax.steps.hparams import Hparams
 
 TESTS = ROOT / 'tests'
@@ -32,8 +31,8 @@ ABSENT = (
 @pytest.fixture(autouse=True)
 def kept(monkeypatch):
     """Lets tests share what they compile, which a measurement must not."""
-    monkeypatch.setattr(sides, 'ENVIRONMENT', {})
-    monkeypatch.setattr(sides, 'MATMUL_SECONDS', 0.1)
+    monkeypatch.setattr(comparison, 'ENVIRONMENT', {})
+    monkeypatch.setattr(comparison, 'MATMUL_SECONDS', 0.1)
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def fake(monkeypatch):
             {'helpers.tiny:NET': relative},
             settings,
         )
-        monkeypatch.setitem(relatives.BY_NAME, 'timm', found)
+        monkeypatch.setitem(peers.PEERS, 'timm', found)
 
     return peer
 
@@ -85,13 +84,13 @@ def test_both_parts_are_measured_with_what_they_cost(capsys):
 
 
 def test_another_execution_is_measured_if_asked(monkeypatch, capsys):
-    asked, ask = [], child.Child.ask
+    asked, ask = [], process.MeasuringProcess.ask
 
     def noted(self, do, **request):
         asked.append(request)
         return ask(self, do, **request)
 
-    monkeypatch.setattr(child.Child, 'ask', noted)
+    monkeypatch.setattr(process.MeasuringProcess, 'ask', noted)
     assert benchmark('--execution=plain', '--format=json') == 0
     assert json.loads(capsys.readouterr().out)['execution'] == 'plain'
     assert {r['recipe']['execution'] for r in asked if 'recipe' in r} == {'plain'}
@@ -156,9 +155,7 @@ def test_a_peer_has_jemalloc_only_where_it_gains_by_it(monkeypatch, name, kept):
     for variable in (allocator.PRELOAD, allocator.JEMALLOC):
         monkeypatch.setenv(variable, 'ours')
     monkeypatch.setenv(allocator.SWITCH, allocator.ASKED)
-    monkeypatch.setattr(sides, 'child', lambda name, command, environment: environment)
-    against = sides.Against(name, BY_NAME[name], None, 'python', slow=False)
-    found = sides._peer(types.SimpleNamespace(against=against), 'cpu')
+    found = comparison.peer_environment(PEERS[name], 'cpu')
     assert (allocator.PRELOAD in found, allocator.JEMALLOC in found) == (kept, kept)
 
 
@@ -178,14 +175,16 @@ def test_a_turn_begins_with_steps_that_do_not_count(count, before):
             asked.update(request)
             return super().ask(do)
 
-    assert sides.Side(Noted('ours', []), {}, count).turn() == 1.0
+    assert comparison.Side(Noted('ours', []), {}, count).turn() == 1.0
     assert asked == {'count': count, 'before': before}
 
 
 def test_the_sides_take_turns_and_memory_is_read_before_the_matrix_product():
     log = []
-    two = {name: sides.Side(Recorder(name, log), {}, 3) for name in ('ours', 'peer')}
-    found = sides._by_turns('train', two, 2, lambda text: None)
+    two = {
+        name: comparison.Side(Recorder(name, log), {}, 3) for name in ('ours', 'peer')
+    }
+    found = comparison.alternate('train', two, 2, lambda text: None)
     steps = [name for name, do in log if do == 'steps']
     assert steps == ['ours', 'peer', 'ours', 'peer']
     assert log.index(('ours', 'memory')) < log.index(('ours', 'matmul'))
@@ -197,7 +196,7 @@ def test_the_sides_take_turns_and_memory_is_read_before_the_matrix_product():
     [
         ('raises', 'timm failed: MemoryError: out of memory'),
         ('dies', 'timm died: the last line'),
-        ('is killed', 'timm died: SIGKILL, perhaps for want of memory'),
+        ('is killed', 'timm died: SIGKILL, perhaps for lack of memory'),
     ],
 )
 def test_a_peer_that_dies_is_one_line(fake, setting, message, capsys):
@@ -227,7 +226,7 @@ def test_a_peer_that_dies_is_one_line(fake, setting, message, capsys):
         (['--against=timm', '--width=0.5'], 'leave out --width and --depth'),
         (
             ['--against=keras', '--network=inception_v3', '--peer-compile'],
-            'keras is compiled as it is',
+            'keras is compiled anyway',
         ),
         (
             ['--against=timm', '--network=inception_v4', '--peer-python=/no/python'],
@@ -269,6 +268,25 @@ def test_a_python_without_the_peer_is_told(capsys):
     assert "No module named 'timm'; " in printed
     assert 'needs torch timm (-m pip install), or name another Python' in printed
     assert printed.count('\n') == 1
+
+
+def test_a_wheel_without_the_programs_of_peers_says_what_to_do(
+    monkeypatch, tmp_path, capsys
+):
+    missing = PEERS['timm']._replace(program=tmp_path / 'timm_peer.py')
+    monkeypatch.setitem(peers.PEERS, 'timm', missing)
+    assert benchmark('--against=timm', '--network=inception_v3') == 2
+    printed = capsys.readouterr().err
+    assert 'timm_peer.py is missing' in printed
+    assert 'run the command in a clone of the repository' in printed
+    assert printed.count('\n') == 1
+
+
+def test_the_programs_of_peers_use_only_the_server_of_the_package():
+    for peer in PEERS.values():
+        lines = peer.program.read_text().splitlines()
+        modules = {line.split()[1] for line in lines if 'inception_jax' in line}
+        assert modules == {'inception_jax.speed.serving'}
 
 
 def test_a_network_that_the_peer_does_not_know_is_told(fake, capsys):
@@ -370,7 +388,7 @@ def test_an_interruption_ends_the_process():
     command = [sys.executable, '-c', 'import time; time.sleep(600)']
     with (
         pytest.raises(KeyboardInterrupt),
-        child.child('sleeper', command, os.environ) as one,
+        process.start_process('sleeper', command, os.environ) as one,
     ):
         raise KeyboardInterrupt
     assert one.process.poll() is not None
@@ -380,7 +398,7 @@ def test_an_answer_that_is_none_is_told():
     command = [sys.executable, '-c', 'print("no JSON")']
     with (
         pytest.raises(Stopped, match='odd died'),
-        child.child('odd', command, os.environ) as one,
+        process.start_process('odd', command, os.environ) as one,
     ):
         one.ask('hello')
 
@@ -413,35 +431,33 @@ def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
     from inception_jax.config.files import load_config
 
     found = load_config(str(ROOT / 'configs' / f'imagenet_{name}.py'), [])
-    recipe = work.recipe_of(dtype='float32')
-    given = {field: found['recipe'][field] for field in work.CHOICES}
-    assert given == work.CHOICES | {'colour': 'full'}
+    recipe = workload.imagenet_recipe(dtype='float32')
+    given = {field: found['recipe'][field] for field in workload.CHOICES}
+    assert given == workload.CHOICES | {'colour': 'full'}
     assert (recipe.colour, recipe.dtype) == ('none', 'float32')
-    assert found['hparams'].items() >= work.NUMBERS.items()
+    assert found['hparams'].items() >= workload.NUMBERS.items()
     fields = {field.name for field in dataclasses.fields(Hparams)}
-    assert fields == {*work.NUMBERS, 'epochs', 'steps_per_epoch'}
+    assert fields == {*workload.NUMBERS, 'epochs', 'steps_per_epoch'}
 
 
 def test_a_twin_computes_what_the_peer_does():
     names = {
         relative.twin
-        for peer in relatives.BY_NAME.values()
+        for peer in peers.PEERS.values()
         for relative in peer.relatives.values()
     }
     assert all(load(name) for name in names)
     # timm's Inception-v4 is that of the paper, but for gammas.
     released, paper = load('inception_v4_slim'), load('inception_v4')
-    assert figures.forward_macs(released, 'forward') == figures.forward_macs(
+    assert rates.forward_macs(released, 'forward') == rates.forward_macs(
         paper, 'forward'
     )
 
 
 def test_an_auxiliary_head_counts_where_the_peer_can_have_one():
     network = load('inception_v3')
-    assert figures.forward_macs(network, 'train') > figures.forward_macs(
-        network, 'forward'
-    )
-    timm = relatives.relative('timm', 'inception_v3')
-    keras = relatives.relative('keras', 'inception_v3')
-    assert relatives.comparable(network, timm) == network
-    assert relatives.comparable(network, keras).auxiliary is None
+    assert rates.forward_macs(network, 'train') > rates.forward_macs(network, 'forward')
+    timm = peers.relative('timm', 'inception_v3')
+    keras = peers.relative('keras', 'inception_v3')
+    assert peers.comparable(network, timm) == network
+    assert peers.comparable(network, keras).auxiliary is None

@@ -30,7 +30,7 @@ def begin(workdir, weights, **changes):
 
 
 def blocks_of(weights):
-    return trained.trained_weights(weights, 'helpers.tiny:NET').variables
+    return trained.load_weights(weights, 'helpers.tiny:NET').variables
 
 
 def equal(one, other):
@@ -94,8 +94,8 @@ def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'recipe__init_from': 'nowhere.safetensors'}, 'there is no such file'),
-        ({'recipe__init_from': 'net.pth'}, 'net.pth is no weight file'),
+        ({'recipe__init_from': 'nowhere.safetensors'}, 'does not exist'),
+        ({'recipe__init_from': 'net.pth'}, 'net.pth is not a weight file'),
         ({'network__width': 2.0}, 'are of tiny with other blocks than those of tiny'),
         (
             {'network__name': 'helpers.tiny:PLAIN'},
@@ -133,7 +133,7 @@ def test_a_file_that_was_changed_is_refused(weights, tmp_path, capsys):
     copy.write_bytes(data)
     weight_file.info_path(copy).write_bytes(weight_file.info_path(weights).read_bytes())
     assert begin(tmp_path / 'run', copy) == 2
-    assert 'its SHA-256 is another' in capsys.readouterr().err
+    assert 'its SHA-256 differs' in capsys.readouterr().err
 
 
 def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, capsys):
@@ -193,5 +193,5 @@ def test_a_sweep_looks_at_the_weights_before_it_starts(tmp_path, capsys):
     fields = [a for a in arguments(tmp_path / 'sweep') if a != 'train']
     command = ['sweep', *fields, '--grid=seed=0,1']
     assert main([*command, '--config.recipe.init_from=nowhere.safetensors']) == 2
-    assert 'nowhere.safetensors: there is no such file' in capsys.readouterr().err
+    assert 'nowhere.safetensors does not exist' in capsys.readouterr().err
     assert not (tmp_path / 'sweep' / 'sweep.json').exists()

@@ -177,9 +177,9 @@ def tar(folder, mode):
 
 
 NONE = {
-    'empty': (lambda _: b'', 'is no file of weights; expected .safetensors, .h5, '),
-    'a text': (lambda _: b'no weights\n' * 99, 'is no file of weights'),
-    'a page': (lambda _: b'<!DOCTYPE html><html>', 'is no file of weights'),
+    'empty': (lambda _: b'', 'is not a file of weights; expected .safetensors, .h5, '),
+    'a text': (lambda _: b'no weights\n' * 99, 'is not a file of weights'),
+    'a page': (lambda _: b'<!DOCTYPE html><html>', 'is not a file of weights'),
     'a head too long': (lambda _: struct.pack('<Q', 1 << 40) + b'{}', 'damaged'),
     'a head beyond': (lambda _: struct.pack('<Q', 1000) + b'{}', 'damaged'),
     'a pickle': (lambda _: pickle.dumps({}, 2), 'which can run any code'),
@@ -199,7 +199,7 @@ def test_what_is_no_file_of_weights_is_refused(name, tmp_path):
 
 
 def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
-    assert 'is not there' in refused(tmp_path / 'x.h5')
+    assert 'does not exist' in refused(tmp_path / 'x.h5')
     assert 'is a folder; name a file in it' in refused(tmp_path)
     assert 'is a folder' in refused(type(tmp_path)('.'))
 

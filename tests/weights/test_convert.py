@@ -22,7 +22,7 @@ def test_a_file_in_a_layout_becomes_one_of_ours(layout, name, tmp_path, capsys):
     variables, arrays = made(layout, name)
     path = tmp_path / ('a.h5' if layout == 'keras' else 'a.safetensors')
     write.write_arrays(path, arrays)
-    one = trained.trained_weights(
+    one = trained.load_weights(
         read(path, layout, name, licence='MIT'), f'helpers.narrow:{name}'
     )
     assert one.network == network(layout, name)
@@ -122,9 +122,7 @@ def classes_file(path, names):
 def test_the_background_of_1001_classes_goes_unless_it_is_named(tmp_path):
     variables, arrays = made('slim', 'V3', classes=1001)
     save_file(arrays, tmp_path / 'a')
-    one = trained.trained_weights(
-        read(tmp_path / 'a', 'slim', 'V3'), 'helpers.narrow:V3'
-    )
+    one = trained.load_weights(read(tmp_path / 'a', 'slim', 'V3'), 'helpers.narrow:V3')
     assert one.class_names[:2] == ('n01440764', 'n01443537')
     assert len(one.class_names) == one.network.classes == 1000
     found, head = (x['params']['logits']['dense0'] for x in (one.variables, variables))
@@ -134,7 +132,7 @@ def test_the_background_of_1001_classes_goes_unless_it_is_named(tmp_path):
     (tmp_path / 'more').mkdir()
     (tmp_path / 'a').rename(tmp_path / 'more' / 'a')
     path = read(tmp_path / 'more' / 'a', 'slim', 'V3', classes=names)
-    one = trained.trained_weights(path, 'helpers.narrow:V3')
+    one = trained.load_weights(path, 'helpers.narrow:V3')
     assert one.class_names[:2] == ('nothing', '0')
     same(one.variables, variables)
 
@@ -144,6 +142,6 @@ def test_the_auxiliary_head_is_kept_where_it_is_asked_for(tmp_path):
         variables, arrays = made(layout, name, auxiliary=True)
         save_file(arrays, tmp_path / 'a')
         path = read(tmp_path / 'a', layout, name, auxiliary=True)
-        one = trained.trained_weights(path, f'helpers.narrow:{name}')
+        one = trained.load_weights(path, f'helpers.narrow:{name}')
         assert one.network.auxiliary
         same(one.variables, variables)

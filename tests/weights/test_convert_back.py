@@ -24,7 +24,7 @@ def ours(path, layout, name, scales=None):
     about = weight_file.WeightInfo(
         section | {'auxiliary': False}, tuple('01234'), scales, {}, None
     )
-    weight_file.save_weights(path, about, variables)
+    weight_file.write_weight_file(path, about, variables)
     return variables, arrays
 
 
@@ -41,7 +41,7 @@ def test_a_layout_and_back_is_exact(layout, name, tmp_path):
     assert not path.with_suffix('.json').exists()
     if layout != 'keras':
         same(load_file(path), arrays)
-    one = trained.trained_weights(read(path, layout, name), f'helpers.narrow:{name}')
+    one = trained.load_weights(read(path, layout, name), f'helpers.narrow:{name}')
     same(one.variables, variables)
 
 
@@ -174,12 +174,21 @@ def test_a_file_of_another_network_is_refused(theirs, tmp_path, capsys):
         ),
         ({'network': 'inception_v9'}, "unknown network 'inception_v9'"),
         ({'network': 'nowhere:NET'}, "cannot load network 'nowhere:NET'"),
-        ({'network': None}, '--from needs --network NAME'),
-        ({'from': None, 'auxiliary': True}, '--auxiliary goes with --from'),
+        (
+            {'network': None},
+            '(--from) needs the name of its network; add --network NAME',
+        ),
+        (
+            {'from': None, 'auxiliary': True},
+            'auxiliary goes with the layout of the input (--from)',
+        ),
         ({'from': None, 'classes': 'names'}, '--classes goes with --from'),
-        ({'from': None}, 'theirs.safetensors is no folder of a run; say the layout'),
-        ({'to': 'timm', 'from': None, 'licence': 'MIT'}, 'is said in weight files'),
-        ({'to': 'timm', 'from': None}, 'theirs.json is not there'),
+        ({'from': None}, 'theirs.safetensors is not the folder of a run; give the lay'),
+        (
+            {'to': 'timm', 'from': None, 'licence': 'MIT'},
+            'a licence is part of weight files only',
+        ),
+        ({'to': 'timm', 'from': None}, 'theirs.json is missing'),
         ({'classes': 'nowhere.txt'}, '--classes nowhere.txt cannot be read'),
         ({'from': None, 'epochs': '3'}, 'unknown argument --epochs=3; see --help'),
     ],
@@ -194,8 +203,8 @@ def test_options_that_are_wrong_are_one_line(
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
-        ('abcd', 'the file has 5 classes, and 4 are named; name each of them'),
-        ('abcdef', 'the file has 5 classes, and 6 are named; name each of them'),
+        ('abcd', 'the file has 5 classes, and 4 are named; name each class once'),
+        ('abcdef', 'the file has 5 classes, and 6 are named; name each class once'),
         ('abcda', 'names a twice; classes are different'),
         ('', 'the file has 5 classes, and 0 are named'),
     ],
@@ -211,7 +220,7 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
     (tmp_path / 'names').write_text('\ufeffant\r\n bee\n\ncow\ndog \neel\n')
     output = tmp_path / 'b.safetensors'
     assert convert(theirs[0], output, **FROM, classes=tmp_path / 'names') == 0
-    assert weight_file.find_weights(output).about.classes == (
+    assert weight_file.find_weights(output).info.classes == (
         'ant',
         'bee',
         'cow',
@@ -224,17 +233,17 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
 def test_what_is_there_is_not_written_over(name, theirs, tmp_path, capsys):
     (tmp_path / name).write_text('before')
     text = refused(capsys, theirs[0], tmp_path / 'b.safetensors', **FROM)
-    assert f'{name} is there already; name another OUTPUT' in text
+    assert f'{name} exists already; name another output' in text
     assert [x.read_text() for x in tmp_path.iterdir()] == ['before']
 
 
 def test_files_that_cannot_be_are_one_line(theirs, run, tmp_path, capsys):
     output = tmp_path / 'b.safetensors'
-    assert 'nowhere is not there' in refused(
+    assert 'nowhere does not exist' in refused(
         capsys, tmp_path / 'nowhere', output, **FROM
     )
     assert 'is a folder; name a file in it' in refused(capsys, tmp_path, output, **FROM)
-    assert 'b.h5 is no weight file' in refused(
+    assert 'b.h5 is not a weight file' in refused(
         capsys, theirs[0], tmp_path / 'b.h5', **FROM
     )
     assert refused(capsys, tmp_path, output)
@@ -304,8 +313,7 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
     assert main(arguments(tmp_path / 'run', **changes)) == 0
     assert convert(tmp_path / 'run', tmp_path / 'a.safetensors') == 0
     assert (
-        weight_file.find_weights(tmp_path / 'a.safetensors').about.residual_scale
-        is None
+        weight_file.find_weights(tmp_path / 'a.safetensors').info.residual_scale is None
     )
 
 
@@ -321,12 +329,12 @@ def test_what_their_code_has_otherwise_is_refused(field, tmp_path, capsys):
         {},
         None,
     )
-    weight_file.save_weights(tmp_path / 'a.safetensors', about, variables)
+    weight_file.write_weight_file(tmp_path / 'a.safetensors', about, variables)
     options = {'to': 'slim', 'network': 'helpers.narrow:V4'}
     text = refused(
         capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options
     )
-    assert f'of a network with {next(iter(field))}' in text
+    assert f'to a network with {next(iter(field))}' in text
 
 
 def test_variables_that_a_layout_does_not_have_are_refused(tmp_path, capsys):
@@ -357,7 +365,7 @@ def test_a_deviation_that_cannot_be_is_refused(std, theirs, tmp_path, capsys):
     ]
     command += ['--network=helpers.narrow:V4', '--normalised', '0.5,0.5,0.5', std]
     assert main(command) == 2
-    assert '--normalised has a STD of 0 or below' in capsys.readouterr().err
+    assert '(--normalised) has a STD of 0 or below' in capsys.readouterr().err
 
 
 def test_the_layouts_of_the_command_are_those_there_are():

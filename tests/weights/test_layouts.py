@@ -14,13 +14,11 @@ from helpers.paths import ROOT
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks import load
-from inception_jax.weights.layouts import (
-    facenet_pytorch,
-    keras,
-    slim,
-    timm,
-    torchvision,
-)
+from inception_jax.weights.layouts.facenet_pytorch import FACENET_PYTORCH
+from inception_jax.weights.layouts.keras import BLOCKS, KERAS
+from inception_jax.weights.layouts.slim import SLIM as TF_SLIM
+from inception_jax.weights.layouts.timm import TIMM
+from inception_jax.weights.layouts.torchvision import TORCHVISION
 
 GOLDEN = ROOT / 'tests' / 'golden'
 
@@ -31,18 +29,18 @@ def network(name, **changes):
 
 WITH_GAMMA = {'auxiliary': None, 'batch_norm_gamma': True}
 CASES = {
-    'timm_v4': (timm, network('inception_v4_slim', **WITH_GAMMA)),
-    'timm_v2': (timm, network('inception_resnet_v2_slim', **WITH_GAMMA)),
+    'timm_v4': (TIMM, network('inception_v4_slim', **WITH_GAMMA)),
+    'timm_v2': (TIMM, network('inception_resnet_v2_slim', **WITH_GAMMA)),
     'torchvision_v3': (
-        torchvision,
+        TORCHVISION,
         network('inception_v3_torchvision', auxiliary=None),
     ),
     'facenet_pytorch_v1': (
-        facenet_pytorch,
+        FACENET_PYTORCH,
         network('inception_resnet_v1_facenet', **WITH_GAMMA, classes=512),
     ),
-    'keras_v3': (keras, network('inception_v3', auxiliary=None)),
-    'keras_v2': (keras, network('inception_resnet_v2_slim', auxiliary=None)),
+    'keras_v3': (KERAS, network('inception_v3', auxiliary=None)),
+    'keras_v2': (KERAS, network('inception_resnet_v2_slim', auxiliary=None)),
 }
 # Keras's layers at the ends of our blocks do not begin with the names of their layers.
 KERAS_V3 = ('a_1', 'a_2', 'a_3', 'reduction_a', *(f'b_{n}' for n in range(1, 5)))
@@ -65,7 +63,7 @@ def made(layout, shapes):
     """Returns the made-up arrays with these names and shapes."""
 
     def fan_in(shape):
-        own = shape[:-1] if layout is keras else shape[1:]
+        own = shape[:-1] if layout is KERAS else shape[1:]
         return int(np.prod(own)) if own else None
 
     return {n: values.weights(n, shape, fan_in(shape)) for n, shape in shapes.items()}
@@ -89,15 +87,15 @@ def golden(request):
 
 def their_name(net, layout, block):
     """Returns the module of a block: what the names of its layers begin with."""
-    if layout is keras and net.name == 'inception_v3':
+    if layout is KERAS and net.name == 'inception_v3':
         return f'mixed{KERAS_V3.index(block)}'
-    if layout is keras:
+    if layout is KERAS:
         stage, _, number = block.partition('_')
-        return KERAS_V2.get(block) or f'{keras.BLOCKS[stage]}_{number}_ac'
+        return KERAS_V2.get(block) or f'{BLOCKS[stage]}_{number}_ac'
     prefixes = [
-        prefix.replace('.', '/')
-        for place, prefix in layout.layers(net)
-        if place.block == block
+        layer.prefix.replace('.', '/')
+        for layer in layout.layers(net)
+        if layer.place.block == block
     ]
     return os.path.commonpath(prefixes).replace('/', '.')
 
@@ -127,7 +125,7 @@ def test_every_block_gives_what_theirs_gives(golden):
             values.sample(grid), found[name], rtol=0, atol=1e-5 * abs(found[name][0])
         )
     logits = np.array(outputs.logits)
-    if layout is facenet_pytorch:
+    if layout is FACENET_PYTORCH:
         logits /= np.linalg.norm(logits, axis=1, keepdims=True)
     largest = abs(found['output'][0])
     np.testing.assert_allclose(
@@ -148,7 +146,7 @@ SLIM = {
 def test_slim_has_these_names_and_shapes(name):
     """The digests are of lists that were read from the graphs of the authors' code."""
     net = network(name, classes=512 if 'facenet' in name else 1001)
-    shapes = {entry.name: entry.shape for entry in slim.entries(net)}
+    shapes = {entry.name: entry.shape for entry in TF_SLIM.entries(net)}
     if 'facenet' in name:
         at = 'InceptionResnetV1/Bottleneck'
         del shapes[f'{at}/biases']
@@ -170,11 +168,11 @@ def variables_of(net):
 
 
 LAYOUTS = {
-    'slim_v3': (slim, network('inception_v3')),
-    'slim_v2': (slim, network('inception_resnet_v2_slim')),
+    'slim_v3': (TF_SLIM, network('inception_v3')),
+    'slim_v2': (TF_SLIM, network('inception_resnet_v2_slim')),
     'timm_v4': CASES['timm_v4'],
     'timm_v2': CASES['timm_v2'],
-    'torchvision_v3': (torchvision, network('inception_v3_torchvision')),
+    'torchvision_v3': (TORCHVISION, network('inception_v3_torchvision')),
     'keras_v3': CASES['keras_v3'],
     'keras_v2': CASES['keras_v2'],
 }
@@ -192,7 +190,7 @@ def test_there_and_back_is_exact(case):
 def state_dict():
     """Returns timm's v4 without gammas, as its state dict."""
     net = network('inception_v4_slim', auxiliary=None)
-    return net, timm.arrays(net, variables_of(net))
+    return net, TIMM.arrays(net, variables_of(net))
 
 
 KERNEL = 'features.6.branch2.1.conv.weight'
@@ -238,20 +236,20 @@ def without(arrays, name):
 def test_arrays_that_do_not_fit_are_all_named(change, message, state_dict):
     net, arrays = state_dict
     with pytest.raises(ValueError, match=message) as error:
-        timm.variables(net, change(arrays))
+        TIMM.variables(net, change(arrays))
     assert '\n' not in str(error.value)
 
 
 def test_gammas_of_1_are_none(state_dict):
     net, arrays = state_dict
     assert arrays['features.0.bn.weight'].tolist() == 32 * [1.0]
-    assert 'scale' not in timm.variables(net, arrays)['params']['stem']['conv0']['bn']
+    assert 'scale' not in TIMM.variables(net, arrays)['params']['stem']['conv0']['bn']
 
 
 def test_the_background_is_left_out():
     net, wide = (network('inception_v3', classes=n) for n in (4, 5))
-    arrays = slim.arrays(wide, variables_of(wide))
-    found = slim.variables(net, arrays)
+    arrays = TF_SLIM.arrays(wide, variables_of(wide))
+    found = TF_SLIM.variables(net, arrays)
     for block, prefix in (
         ('logits', 'Logits/Conv2d_1c'),
         ('auxiliary', 'AuxLogits/Conv2d_2b'),
@@ -261,16 +259,16 @@ def test_the_background_is_left_out():
         assert np.array_equal(dense['bias'], arrays[f'{name}/biases'][1:])
         assert np.array_equal(dense['kernel'], arrays[f'{name}/weights'][0, 0, :, 1:])
     with pytest.raises(ValueError, match='4 of another shape'):
-        slim.variables(network('inception_v3', classes=3), arrays)
+        TF_SLIM.variables(network('inception_v3', classes=3), arrays)
 
 
 def test_what_training_and_an_unwanted_head_left_is_no_fault():
     net = network('inception_v3', auxiliary=None, classes=4)
     start = variables_of(network('inception_v3', classes=4))
-    arrays = slim.arrays(network('inception_v3', classes=4), start)
+    arrays = TF_SLIM.arrays(network('inception_v3', classes=4), start)
     arrays['global_step'] = np.zeros((), int)
     arrays['InceptionV3/Conv2d_1a_3x3/weights/RMSProp'] = np.zeros(1)
-    found = slim.variables(net, arrays)
+    found = TF_SLIM.variables(net, arrays)
     del start['params']['auxiliary'], start['batch_stats']['auxiliary']
     jax.tree.map(np.testing.assert_array_equal, found, start)
 
@@ -289,7 +287,7 @@ def test_keras_may_count_from_any_number():
     jax.tree.map(np.testing.assert_array_equal, layout.variables(net, arrays), start)
 
 
-@pytest.mark.parametrize('layout', [slim, timm, torchvision, facenet_pytorch, keras])
+@pytest.mark.parametrize('layout', [TF_SLIM, TIMM, TORCHVISION, FACENET_PYTORCH, KERAS])
 def test_a_network_of_another_layout_is_refused(layout):
     with pytest.raises(
         ValueError, match='has no inception_resnet_v2; it has inception_'

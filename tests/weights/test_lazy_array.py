@@ -20,17 +20,17 @@ from helpers.weight_files import (
 from safetensors.numpy import save_file
 
 from inception_jax.__main__ import main
-from inception_jax.weights import convert
+from inception_jax.weights.convert import read_layout_file
 from inception_jax.weights.files.open import open_arrays
-from inception_jax.weights.layouts import keras
-from inception_jax.weights.variables import Entry, read_variables
+from inception_jax.weights.layouts.keras import KERAS
+from inception_jax.weights.translation import Entry, read_variables
 
 HUGE = (10**6, 10**5)
 
 
 def refused_as_keras(path):
     with pytest.raises(ValueError, match=r'as helpers\.narrow:V3 of keras: ') as error:
-        convert.read_foreign(convert.ForeignFile(path, 'keras', 'helpers.narrow:V3'))
+        read_layout_file(path, 'keras', 'helpers.narrow:V3')
     return str(error.value).partition('of keras: ')[2]
 
 
@@ -43,7 +43,7 @@ def huge(file, name):
     [
         ('other/kernel', ' missing: '),
         ('conv2d/kernel', 'conv2d/kernel 1000000x100000, expected 3x3x3x3'),
-        ('predictions/kernel', 'predictions/kernel would be of 492,610,837 classes'),
+        ('predictions/kernel', 'predictions/kernel would have 492,610,837 classes'),
     ],
 )
 def test_an_array_of_another_name_or_shape_is_never_read(name, message, tmp_path):
@@ -70,7 +70,7 @@ def test_a_piece_of_an_array_is_not_far_larger_than_the_array(tmp_path):
     with h5py.File(path, 'w') as file:
         options = {'maxshape': (None,), 'chunks': (10**7,), 'compression': 'gzip'}
         file.create_dataset('a/bias', (4,), 'f4', **options)[:] = 0
-    assert 'holds a/bias in pieces that are larger than it is' in refused(path)
+    assert 'holds a/bias in chunks that are larger than the array' in refused(path)
 
 
 def test_an_h5_file_takes_nothing_from_another(tmp_path):
@@ -164,7 +164,7 @@ def test_whole_numbers_are_no_weights(dtype, tmp_path):
 @pytest.mark.parametrize('wrong', [b'text', 3, 1j])
 def test_what_is_no_number_in_an_h5_file_is_refused(wrong, tmp_path):
     net = dataclasses.replace(narrow.V3, auxiliary=None)
-    shapes = {one.name: one.shape for one in keras.entries(net)}
+    shapes = {one.name: one.shape for one in KERAS.entries(net)}
     arrays = {name: np.full(shape, wrong) for name, shape in shapes.items()}
     message = refused_as_keras(write_h5(tmp_path / 'a.h5', arrays))
     assert message.startswith(f'{len(shapes)} of another type: conv2d/kernel ')

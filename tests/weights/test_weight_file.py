@@ -51,7 +51,7 @@ def save(path, name='helpers.tiny:NET', scales=None, **fields):
     """Writes made-up variables of a network, and returns them."""
     value = about(name, scales, **fields)
     variables = random_variables(choose(**value.network, classes=len(CLASSES)))
-    weight_file.save_weights(path, value, variables)
+    weight_file.write_weight_file(path, value, variables)
     return variables
 
 
@@ -64,7 +64,7 @@ def path(tmp_path):
 def refused(path, name='helpers.tiny:NET'):
     """Returns why a file is refused, in one line that names it or what is beside."""
     with pytest.raises(ValueError, match=re.escape(str(path.with_suffix('')))) as error:
-        trained.trained_weights(path, name)
+        trained.load_weights(path, name)
     assert '\n' not in str(error.value)
     return str(error.value)
 
@@ -81,25 +81,25 @@ def change(path, section=None, **fields):
 )
 def test_variables_come_back_exactly(name, tmp_path):
     start = save(tmp_path / 'a.safetensors', name)
-    found = trained.trained_weights(tmp_path / 'a.safetensors', name)
+    found = trained.load_weights(tmp_path / 'a.safetensors', name)
     jax.tree.map(np.testing.assert_array_equal, found.variables, start)
     assert found.network == dataclasses.replace(load(name), classes=3)
 
 
 def test_what_is_said_of_a_file_comes_back(path):
-    found = weight_file.find_weights(path).about
+    found = weight_file.find_weights(path).info
     assert found.network['name'] == 'helpers.tiny:NET'
     assert found.network['crop_fraction'] == 0.5
     assert (found.classes, found.licence) == (CLASSES, 'MIT')
     assert found.residual_scale is None
-    one = trained.trained_weights(path, 'helpers.tiny:NET')
+    one = trained.load_weights(path, 'helpers.tiny:NET')
     np.testing.assert_array_equal(one.scales, np.full(2, 0.2, np.float32))
     assert one.network.crop_fraction == 0.5
 
 
 def test_residual_scales_come_back(tmp_path):
     save(tmp_path / 'a.safetensors', scales=(0.25, 0.5))
-    found = trained.trained_weights(tmp_path / 'a.safetensors', 'helpers.tiny:NET')
+    found = trained.load_weights(tmp_path / 'a.safetensors', 'helpers.tiny:NET')
     assert found.scales.tolist() == [0.25, 0.5]
 
 
@@ -132,7 +132,7 @@ NOT_JSON = ('', '{', '[]', '3', '{}', '[' * 10**5, '\udcff')
 @pytest.mark.parametrize('text', NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_json_that_is_damaged_is_refused(text, path):
     weight_file.info_path(path).write_text(text, errors='surrogateescape')
-    assert 'is not that of a weight file, or is damaged' in refused(path)
+    assert 'does not describe a weight file, or is damaged' in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_json_that_is_damaged_is_refused(text, path):
 )
 def test_a_json_with_values_of_another_kind_is_refused(section, fields, path):
     change(path, section, **fields)
-    assert 'is not that of a weight file, or is damaged' in refused(path)
+    assert 'does not describe a weight file, or is damaged' in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_json_of_a_network_that_is_not_known_is_refused(path):
 
 def test_a_file_of_another_format_is_refused(path):
     change(path, format=2)
-    assert 'is of another version of inception_jax' in refused(path)
+    assert 'was written by another version of inception_jax' in refused(path)
 
 
 def test_as_many_residual_scales_as_blocks_are_needed(path):
@@ -203,23 +203,23 @@ def test_a_network_that_has_changed_is_refused(path):
 
 def test_one_of_both_files_is_not_enough(path):
     json_file = weight_file.info_path(path).rename(path.with_name('b.json'))
-    assert 'a.json is not there, which says what a.safetensors is' in refused(path)
+    assert 'a.json is missing, which describes a.safetensors' in refused(path)
     json_file.rename(weight_file.info_path(path))
     path.rename(path.with_name('b.safetensors'))
-    assert 'there is no such file' in refused(path)
+    assert 'does not exist' in refused(path)
 
 
 def test_a_byte_that_changed_is_found(path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert 'its SHA-256 is another; fetch or make both again' in refused(path)
+    assert 'its SHA-256 differs; download or make both again' in refused(path)
 
 
 def test_the_file_of_another_is_found(path):
     save(path.with_name('b.safetensors'), 'helpers.tiny:PLAIN')
     shutil.copy(path.with_name('b.safetensors'), path)
-    assert 'is not the file that a.json is of' in refused(path)
+    assert 'is not the file that a.json describes' in refused(path)
 
 
 def test_a_file_with_other_arrays_than_its_network_is_refused(path):
@@ -231,11 +231,11 @@ def test_a_file_with_other_arrays_than_its_network_is_refused(path):
 
 @pytest.mark.parametrize('name', ['a.h5', 'a', 'a.json'])
 def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
-    assert 'is no weight file; expected FILE.safetensors' in refused(tmp_path / name)
+    assert 'is not a weight file; expected FILE.safetensors' in refused(tmp_path / name)
 
 
 def test_class_names_that_would_move_a_terminal_are_refused(path):
     found = json.loads(weight_file.info_path(path).read_text())
     found['classes'][0] = 'cat\x1b[2J'
     weight_file.info_path(path).write_text(json.dumps(found))
-    assert 'is not that of a weight file' in refused(path)
+    assert 'does not describe a weight file' in refused(path)

@@ -1,4 +1,4 @@
-"""benchmark --what input: how fast images come from the files to the devices."""
+"""benchmark --what input: the speed of the input, from the files to the devices."""
 
 import argparse
 import json
@@ -9,21 +9,21 @@ from inception_jax.config.files import load_config
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Measures the training input of a config.
+    """Checks the config and returns the work: to measure its training input and print.
 
     Raises:
-      ValueError: there is no such config or source, its batch does not divide over the
-        devices, or there is no time.
+      ValueError: the config or its source does not exist, or the batch does not divide
+        over the devices.
     """
-    from inception_jax.config.experiment import experiment
+    from inception_jax.config.experiment import experiment as experiment_of
     from inception_jax.data.sources.open import open_source
     from inception_jax.parallel.mesh import check_batch_size, device_mesh
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
-    chosen = experiment(load_config(options.config, rest))
-    check_batch_size(chosen.run.batch_size, device_mesh())
-    data = chosen.data
+    experiment = experiment_of(load_config(options.config, rest))
+    check_batch_size(experiment.run.batch_size, device_mesh())
+    data = experiment.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)
 
     def work() -> int:
@@ -33,61 +33,65 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         from inception_jax.speed.input import measure_input
 
         try:
-            found = measure_input(chosen, source, options.seconds)
+            speed = measure_input(experiment, source, options.seconds)
         except (Unreadable, LostWorker) as error:
             raise Stopped(
-                f'{error}; with config.data.on_unreadable=skip it does not count'
+                f'{error}; set config.data.on_unreadable=skip to skip such images'
                 if isinstance(error, Unreadable)
                 else str(error)
             ) from error
         show = _json if options.format == 'json' else _text
-        print(show(chosen, source, found))
+        print(show(experiment, source, speed))
         return 0
 
     return work
 
 
-def _json(chosen, source, found) -> str:
-    asked = {
-        'source': chosen.data.source,
-        'split': chosen.data.train_split,
+def _json(experiment, source, speed) -> str:
+    conditions = {
+        'source': experiment.data.source,
+        'split': experiment.data.train_split,
         'images': len(source),
-        'size': chosen.network.input_size,
-        'batch_size': chosen.run.batch_size,
+        'size': experiment.network.input_size,
+        'batch_size': experiment.run.batch_size,
     }
-    return json.dumps(asked | found._asdict())
+    return json.dumps(conditions | speed._asdict())
 
 
-def _text(chosen, source, found) -> str:
+def _text(experiment, source, speed) -> str:
     import jax
 
-    batch, size = chosen.run.batch_size, chosen.network.input_size
+    batch, size = experiment.run.batch_size, experiment.network.input_size
     device = jax.devices()[0].device_kind
-    plural = 'es' if found.workers > 1 else ''
-    who = f'{found.workers} process{plural}' if found.workers else 'threads'
+    plural = 'es' if speed.workers > 1 else ''
+    workers = f'{speed.workers} process{plural}' if speed.workers else 'threads'
+    data = experiment.data
     return '\n'.join(
         [
-            f'{chosen.data.source} {chosen.data.train_split}, {len(source):,} images; '
+            f'{data.source} {data.train_split}, {len(source):,} images; '
             f'crops of {size} x {size}, batches of {batch}',
             '',
             markdown_table(
                 ('one thread', 'microseconds an image', 'share'),
-                _shares(found.stages),
+                _shares(speed.stages),
             ),
             '',
             markdown_table(
                 ('to the device', 'images/s'),
                 [
-                    ('one thread', f'{found.one_thread:,.0f}'),
-                    (f'{found.cores} cores, {who}', f'{found.all_cores:,.0f}'),
+                    ('one thread', f'{speed.one_thread:,.0f}'),
+                    (f'{speed.cores} cores, {workers}', f'{speed.all_cores:,.0f}'),
                 ],
             ),
             '',
-            f'Steps of {1e3 * batch / found.all_cores:,.1f} ms or more do not wait.',
+            f'Steps of {1e3 * batch / speed.all_cores:,.1f} ms or more do not wait.',
             '',
             markdown_table(
                 (f'on the device ({device})', 'microseconds an image'),
-                [(name, f'{1e6 * took:,.1f}') for name, took in found.device.items()],
+                [
+                    (name, f'{1e6 * seconds:,.1f}')
+                    for name, seconds in speed.device.items()
+                ],
             ),
         ]
     )
@@ -96,6 +100,6 @@ def _text(chosen, source, found) -> str:
 def _shares(stages: dict[str, float]) -> list[tuple[str, ...]]:
     whole = sum(stages.values())
     return [
-        (name, f'{1e6 * took:,.0f}', f'{100 * took / whole:.0f} %')
-        for name, took in stages.items()
+        (name, f'{1e6 * seconds:,.0f}', f'{100 * seconds / whole:.0f} %')
+        for name, seconds in stages.items()
     ]

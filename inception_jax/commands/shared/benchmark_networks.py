@@ -1,126 +1,157 @@
-"""benchmark --what forward,train: how fast a network is, alone or beside a peer's."""
+"""benchmark --what forward,train: the speed of a network, alone or beside a peer."""
 
 import argparse
-import contextlib
-import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from inception_jax.commands.shared.benchmark_tables import benchmark_text
 from inception_jax.commands.shared.cli import refuse_arguments, sigterm_as_exit
-from inception_jax.model import execution
-from inception_jax.networks.catalogue import choose, load
-from inception_jax.networks.network import Network
+from inception_jax.model.execution import check_execution
+from inception_jax.networks.catalogue import choose
 from inception_jax.networks.shapes import measure
 from inception_jax.runtime.signals import Stopped
-from inception_jax.speed import figures, relatives, sides
+from inception_jax.speed.comparison import (
+    Against,
+    Comparison,
+    find_devices,
+    measure_parts,
+)
+from inception_jax.speed.peers import PEERS, comparable, relative
+from inception_jax.speed.rates import comparison_report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('a network (forward, train)')
-    group.add_argument('--network', metavar='NAME', help='as for describe')
-    group.add_argument('--width', type=float, default=1.0, help='of all stages')
-    group.add_argument('--depth', type=float, default=1.0, help='of all stages')
     group.add_argument(
-        '--input-size', type=int, metavar='N', help="of images; the network's"
+        '--network', metavar='NAME', help='network to measure, as for describe'
     )
     group.add_argument(
-        '--batch-size', type=int, default=8, metavar='N', help='(default: 8)'
+        '--width',
+        type=float,
+        default=1.0,
+        help='factor on the filters of all stages (default: 1)',
     )
-    group.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
+    group.add_argument(
+        '--depth',
+        type=float,
+        default=1.0,
+        help='factor on the blocks of all stages (default: 1)',
+    )
+    group.add_argument(
+        '--input-size',
+        type=int,
+        metavar='N',
+        help="height and width of the images in pixels (default: the network's)",
+    )
+    group.add_argument(
+        '--batch-size',
+        type=int,
+        default=8,
+        metavar='N',
+        help='images in a batch (default: 8)',
+    )
+    group.add_argument(
+        '--dtype',
+        choices=('float32', 'bfloat16'),
+        default='float32',
+        help='type of the convolutions (default: float32)',
+    )
     group.add_argument(
         '--execution',
         metavar='HOW',
         default='fast',
-        help='fast, plain, or fast less some levers: fast-siblings (default: fast)',
+        help='fast, plain, or fast without some levers: fast-siblings (default: fast)',
     )
     group.add_argument(
-        '--rounds', type=int, default=5, metavar='N', help='turns of each (default: 5)'
+        '--rounds',
+        type=int,
+        default=5,
+        metavar='N',
+        help='rounds, in each of which each side is measured once (default: 5)',
     )
     group.add_argument(
         '--against',
-        choices=tuple(relatives.BY_NAME),
-        help='whom to take turns with',
+        choices=tuple(PEERS),
+        help='library to compare with, in alternating rounds',
     )
     group.add_argument(
         '--peer-python',
         metavar='FILE',
-        help='the Python that has the peer, if not this one',
+        help='Python that has the library of --against (default: this Python)',
     )
     group.add_argument(
         '--peer-compile',
         action='store_true',
-        help='try torch.compile too, which takes minutes',
+        help='also try torch.compile, which takes minutes',
     )
 
 
-def options_given(options: argparse.Namespace) -> list[str]:
-    """Lists the options above that have another value than without them."""
+def changed_options(options: argparse.Namespace) -> list[str]:
+    """Lists the options declared above whose value is not the default."""
     parser = argparse.ArgumentParser()
     arguments(parser)
-    without = vars(parser.parse_args([]))
+    defaults = vars(parser.parse_args([]))
     return [
-        f'--{name.replace("_", "-")}'
-        for name, value in without.items()
+        _flag(name)
+        for name, value in defaults.items()
         if getattr(options, name) != value
     ]
+
+
+def _flag(name: str) -> str:
+    return f'--{name.replace("_", "-")}'
 
 
 def run(
     options: argparse.Namespace, rest: list[str], parts: Sequence[str]
 ) -> Callable[[], int]:
-    """Measures a network.
+    """Checks the options and returns the work: to measure `parts` and print.
 
     Raises:
-      ValueError: an option is wrong, the peer cannot be measured, or the batch does not
-        divide over the devices.
+      ValueError: an option is wrong, the peer cannot run, or the batch does not divide
+        over the devices.
     """
     refuse_arguments(rest)
-    asked = _asked(options)
-    with _told():
-        device = sides.check_comparison(asked)
+    comparison = _comparison(options)
+    try:
+        device = find_devices(comparison)
+    except Stopped as error:
+        raise ValueError(str(error)) from error
 
     def work() -> int:
-        told = _about(asked, options) | {'device': device, 'parts': {}}
         with sigterm_as_exit():
-            for part in parts:
-                found = sides.measure_sides(part, asked, device['platform'], _tell)
-                told['parts'][part] = figures.part_figures(
-                    part, asked, found, _twin(asked)
-                )
-        print(json.dumps(told) if options.format == 'json' else benchmark_text(told))
+            times = measure_parts(parts, comparison, device['platform'], _progress)
+        report = comparison_report(comparison, device, times)
+        json_wanted = options.format == 'json'
+        print(json.dumps(report) if json_wanted else benchmark_text(report))
         return 0
 
     return work
 
 
-def _asked(options: argparse.Namespace) -> sides.Comparison:
-    """Looks at the options, as far as it goes without devices."""
+def _comparison(options: argparse.Namespace) -> Comparison:
+    """Checks the options that can be checked without devices."""
     if options.network is None:
         raise ValueError('--what forward and train need --network; see describe')
     if options.config is not None:
         raise ValueError('--config goes with --what input; here give --network NAME')
-    for option in ('batch_size', 'rounds'):
-        if getattr(options, option) < 1:
-            name = option.replace('_', '-')
-            raise ValueError(
-                f'--{name} is {getattr(options, option)}; expected 1 or more'
-            )
+    for name in ('batch_size', 'rounds'):
+        if (number := getattr(options, name)) < 1:
+            raise ValueError(f'{_flag(name)} is {number}; expected 1 or more')
     chosen = {
         'name': options.network,
         'width': options.width,
         'depth': options.depth,
         'input_size': options.input_size,
     }
-    execution.check_execution(options.execution)
+    check_execution(options.execution)
     network, against = choose(**chosen), _against(options)
     if against:
-        network = relatives.comparable(network, against.relative)
+        network = comparable(network, against.relative)
         chosen['auxiliary'] = None if network.auxiliary else False
     measure(network)
-    return sides.Comparison(
+    return Comparison(
         chosen,
         network,
         options.batch_size,
@@ -131,87 +162,30 @@ def _asked(options: argparse.Namespace) -> sides.Comparison:
     )
 
 
-def _against(options: argparse.Namespace) -> sides.Against | None:
-    if options.against is None:
+def _against(options: argparse.Namespace) -> Against | None:
+    name = options.against
+    if name is None:
         for option in ('peer_python', 'peer_compile'):
             if getattr(options, option):
-                name = option.replace('_', '-')
                 raise ValueError(
-                    f'--{name} goes with --against {" or ".join(relatives.BY_NAME)}'
+                    f'{_flag(option)} goes with --against {" or ".join(PEERS)}'
                 )
         return None
     if (options.width, options.depth) != (1.0, 1.0):
         raise ValueError(
-            f'{options.against} has networks of full size only; leave out --width and '
-            '--depth, or --against'
+            f'{name} has only networks of full size; leave out --width and --depth, or '
+            '--against'
         )
-    peer = relatives.BY_NAME[options.against]
-    if options.peer_compile and not peer.slow:
-        raise ValueError(
-            f'{options.against} is compiled as it is; leave out --peer-compile'
-        )
-    return sides.Against(
-        options.against,
-        peer,
-        relatives.relative(options.against, options.network),
+    if options.peer_compile and not PEERS[name].slow:
+        raise ValueError(f'{name} is compiled anyway; leave out --peer-compile')
+    return Against(
+        name,
+        PEERS[name],
+        relative(name, options.network),
         options.peer_python or sys.executable,
         options.peer_compile,
     )
 
 
-@contextlib.contextmanager
-def _told():
-    """Makes a user's mistake of what a look at the devices or the peer stops."""
-    try:
-        yield
-    except Stopped as error:
-        raise ValueError(str(error)) from error
-
-
-def _twin(asked: sides.Comparison) -> Network | None:
-    """Returns the network of ours that computes what the peer's does."""
-    if asked.against is None:
-        return None
-    twin = load(asked.against.relative.twin)
-    return dataclasses.replace(
-        twin,
-        input_size=asked.network.input_size,
-        auxiliary=twin.auxiliary if asked.network.auxiliary else None,
-    )
-
-
-def _about(asked: sides.Comparison, options: argparse.Namespace) -> dict:
-    """Returns what was measured, and under which conditions."""
-    network, twin = asked.network, _twin(asked)
-    told = {
-        'network': options.network,
-        'width': options.width,
-        'depth': options.depth,
-        'auxiliary': network.auxiliary is not None,
-        'input_size': network.input_size,
-        'classes': network.classes,
-        'batch_size': asked.batch_size,
-        **asked.recipe,
-        'macs': figures.forward_macs(network, 'forward'),
-        'cores': _cores(),
-    }
-    if twin is None:
-        return told
-    macs = figures.forward_macs(twin, 'forward')
-    return told | {
-        'against': asked.against.name,
-        'peer_network': asked.against.relative.name,
-        'peer_macs': macs,
-        'same_network': macs == told['macs'],
-    }
-
-
-def _cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

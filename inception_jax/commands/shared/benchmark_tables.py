@@ -1,4 +1,4 @@
-"""What benchmark measured of a network, as tables in Markdown."""
+"""The report of benchmark on a network, as tables in Markdown."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,47 +12,47 @@ COST = (
 )
 
 
-def benchmark_text(told: Mapping) -> str:
-    """Returns what `benchmark_networks` tells."""
+def benchmark_text(report: Mapping) -> str:
+    """Returns a report of `speed.rates.comparison_report` as text."""
     sections = [
-        _head(told),
-        markdown_table(SPEED, [_speed(*row) for row in _rows(told)]),
-        *_ratios(told),
-        markdown_table(COST, [_cost(*row) for row in _rows(told)]),
-        _footnotes(told),
+        _head(report),
+        markdown_table(SPEED, [_speed(*row) for row in _rows(report)]),
+        *_ratios(report),
+        markdown_table(COST, [_cost(*row) for row in _rows(report)]),
+        _footnotes(report),
     ]
     return '\n\n'.join(sections)
 
 
-def _rows(told: Mapping) -> Iterator[tuple[str, str, Mapping]]:
-    """Yields each part and side, what it is called and what was found."""
-    for part, found in told['parts'].items():
-        yield part, told['network'], found['ours']
-        if 'peer' in found:
-            setting = found['peer']['setting']
-            yield part, f'{told["against"]}, {setting}', found['peer']
+def _rows(report: Mapping) -> Iterator[tuple[str, str, Mapping]]:
+    """Yields for each part and side the part, a label and the figures."""
+    for part, sides in report['parts'].items():
+        yield part, report['network'], sides['ours']
+        if 'peer' in sides:
+            setting = sides['peer']['setting']
+            yield part, f'{report["against"]}, {setting}', sides['peer']
 
 
-def _head(told: Mapping) -> str:
-    device, size = told['device'], told['input_size']
+def _head(report: Mapping) -> str:
+    device, size = report['device'], report['input_size']
     scaled = ''
-    if (told['width'], told['depth']) != (1.0, 1.0):
-        scaled = f' (width {told["width"]:g}, depth {told["depth"]:g})'
+    if (report['width'], report['depth']) != (1.0, 1.0):
+        scaled = f' (width {report["width"]:g}, depth {report["depth"]:g})'
     lines = [
-        f'{told["network"]}{scaled}, images of {size} x {size}, batches of '
-        f'{told["batch_size"]}, {told["dtype"]}; {1e-9 * told["macs"]:.3g} billion '
-        'multiply-adds an image',
-        f'{device["devices"]} x {device["kind"]}, {told["cores"]} cores; '
+        f'{report["network"]}{scaled}, images of {size} x {size}, batches of '
+        f'{report["batch_size"]}, {report["dtype"]}; '
+        f'{1e-9 * report["macs"]:.3g} billion multiply-adds an image',
+        f'{device["devices"]} x {device["kind"]}, {report["cores"]} cores; '
         + _versions(device['versions']),
     ]
-    if 'against' in told:
+    if 'against' in report:
         lines.append(
-            f'beside {told["peer_network"]} of {_versions(device["peer_versions"])}'
+            f'beside {report["peer_network"]} of {_versions(device["peer_versions"])}'
         )
-    if 'against' in told and not told['same_network']:
+    if 'against' in report and not report['same_network']:
         lines.append(
-            f"{told['against']}'s {told['peer_network']} is another network, the "
-            f'nearest it has: {1e-9 * told["peer_macs"]:.3g} billion multiply-adds'
+            f"{report['against']}'s {report['peer_network']} is another network, the "
+            f'nearest it has: {1e-9 * report["peer_macs"]:.3g} billion multiply-adds'
         )
     return '\n'.join(lines)
 
@@ -61,54 +61,54 @@ def _versions(versions: Mapping[str, str]) -> str:
     return ', '.join(f'{name} {version}' for name, version in versions.items())
 
 
-def _speed(part: str, side: str, found: Mapping) -> tuple[str, ...]:
-    rate, share = found['images_per_second'], found['share_of_matmul']['median']
+def _speed(part: str, side: str, figures: Mapping) -> tuple[str, ...]:
+    rate, share = figures['images_per_second'], figures['share_of_matmul']['median']
     return (
         part,
         side,
         _digits(rate['median']),
         f'{_digits(rate["least"])} to {_digits(rate["greatest"])}',
-        f'{1e-9 * found["flops_per_second"]["median"]:,.0f}',
+        f'{1e-9 * figures["flops_per_second"]["median"]:,.0f}',
         f'{100 * share:.0f} %',
     )
 
 
-def _cost(part: str, side: str, found: Mapping) -> tuple[str, ...]:
-    planned = (found.get('compiler_memory') or {}).get('temp')
+def _cost(part: str, side: str, figures: Mapping) -> tuple[str, ...]:
+    planned = (figures.get('compiler_memory') or {}).get('temp')
     return (
         part,
         side,
-        f'{found["startup_seconds"]:.1f}',
+        f'{figures["startup_seconds"]:.1f}',
         *(
-            f'{found[name]:.1f}' if name in found else '-'
+            f'{figures[name]:.1f}' if name in figures else '-'
             for name in ('trace_seconds', 'compile_seconds', 'first_step_seconds')
         ),
-        f'{found["peak_bytes"] / GIB:.2f}',
+        f'{figures["peak_bytes"] / GIB:.2f}',
         '-' if planned is None else f'{planned / GIB:.2f}',
     )
 
 
-def _ratios(told: Mapping) -> list[str]:
-    sides = f'{told["network"]} / {told.get("against")}'
+def _ratios(report: Mapping) -> list[str]:
+    networks = f'{report["network"]} / {report.get("against")}'
     lines = [
-        f'{part}, {sides}: {ratio["median"]:.2f} '
+        f'{part}, {networks}: {ratio["median"]:.2f} '
         f'({ratio["least"]:.2f} to {ratio["greatest"]:.2f})'
-        for part, found in told['parts'].items()
-        if (ratio := found.get('ratio'))
+        for part, figures in report['parts'].items()
+        if (ratio := figures.get('ratio'))
     ]
     return ['\n'.join(lines)] if lines else []
 
 
-def _footnotes(told: Mapping) -> str:
-    (*_, found) = told['parts'].values()
+def _footnotes(report: Mapping) -> str:
+    (*_, last) = report['parts'].values()
     rates = ', '.join(
-        f'{1e-9 * one["matmul_flops_per_second"]["median"]:,.0f} GFLOP/s ({part})'
-        for part, one in told['parts'].items()
+        f'{1e-9 * figures["matmul_flops_per_second"]["median"]:,.0f} GFLOP/s ({part})'
+        for part, figures in report['parts'].items()
     )
     return '\n'.join(
         [
-            f'Matrix product in {told["dtype"]}, beside each round: {rates}.',
-            f'Peak memory is that of {found["ours"]["peak_of"]}; start-up is from the '
+            f'Matrix product in {report["dtype"]}, beside each round: {rates}.',
+            f'Peak memory is that of {last["ours"]["peak_of"]}; start-up is from the '
             "process's start to the end of the first step.",
         ]
     )

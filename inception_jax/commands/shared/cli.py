@@ -114,13 +114,19 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Stopped as error:
+        return _failed(name, error)
     try:
         return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
-        print(f'{name}: {_one_line(error)}', file=sys.stderr)
-        return 1
+        return _failed(name, error)
+
+
+def _failed(name: str, error: Stopped) -> int:
+    print(f'{name}: {_one_line(error)}', file=sys.stderr)
+    return 1
 
 
 def close_broken_pipe() -> int:

@@ -1,4 +1,4 @@
-"""train --dry-run: what a step takes, before a device is booked for it."""
+"""train --dry-run: the costs of a step, before you book the machine."""
 
 import argparse
 import dataclasses
@@ -14,29 +14,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--dry-run',
         action='store_true',
-        help='compile the step, print what it takes and exit; needs no data',
+        help='compile the step, print its costs and exit; needs no data',
     )
     group.add_argument(
         '--topology',
         metavar='NAME',
-        help='compile for TPUs that are not there, e.g. v5e:16x16; needs libtpu',
+        help='TPU slice to compile for, which this machine need not have, e.g. '
+        'v5e:16x16; needs libtpu',
     )
     group.add_argument(
         '--largest-batch',
         action='store_true',
         help='find the largest batch whose step fits the memory of the devices',
     )
-    group.add_argument('--format', choices=('table', 'json'))
+    group.add_argument(
+        '--format',
+        choices=('table', 'json'),
+        help='format of the output (default: table)',
+    )
 
 
 def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
-    """Returns the work: to compile for the devices, here or not, and to print.
+    """Checks the options and returns the work: to compile and to print the costs.
 
     Raises:
-      ValueError: there is no such topology, the batch does not divide over it, or the
-        memory of its devices is not known.
+      ValueError: the topology is unknown, the batch does not divide over its devices,
+        or `--largest-batch` does not know their memory.
     """
-    # The compiler for TPUs complains that it has none.
+    # Without TPUs their compiler prints a complaint.
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     from inception_jax.parallel.mesh import (
         check_batch_size,
@@ -54,44 +59,45 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
                 f'the memory of {kind} is not known; --largest-batch knows '
                 f'{", ".join(CHIPS)}'
             )
-        return lambda: _largest(experiment, mesh, options.format)
+        return lambda: _print_largest_batch(experiment, mesh, options.format)
     check_batch_size(experiment.run.batch_size, mesh, experiment.recipe.accumulation)
-    return lambda: _once(experiment, mesh, options.format)
+    return lambda: _print_costs(experiment, mesh, options.format)
 
 
-def _once(experiment, mesh, form: str) -> int:
+def _print_costs(experiment, mesh, output_format: str) -> int:
     from inception_jax.speed.costs import costs
 
     try:
-        found = costs(experiment, mesh)
+        step_costs = costs(experiment, mesh)
     except MemoryError as error:
         print(
             f'{experiment.run.batch_size} images on {mesh.size} devices do not fit: '
             f'{error}; use a smaller batch, recipe.accumulation or recipe.remat'
         )
         return 1
-    print(_json(experiment, found) if form == 'json' else _table(experiment, found))
+    show = _json if output_format == 'json' else _table
+    print(show(experiment, step_costs))
     return 0
 
 
-def _largest(experiment, mesh, form: str) -> int:
+def _print_largest_batch(experiment, mesh, output_format: str) -> int:
     from inception_jax.speed.costs import costs
     from inception_jax.speed.roofline import CHIPS, GIB, largest_batch
 
-    found = {}
+    tried = {}
 
     def memory_of(images: int) -> float:
         run = dataclasses.replace(experiment.run, batch_size=images * mesh.size)
         chosen = dataclasses.replace(experiment, run=run)
         try:
-            found[images] = chosen, costs(chosen, mesh)
+            tried[images] = chosen, costs(chosen, mesh)
         except MemoryError:
             memory = math.inf
         else:
-            memory = found[images][1].memory
-        takes = f'{memory / GIB:.2f} GiB' if images in found else 'does not fit'
-        where = sys.stderr if form == 'json' else sys.stdout
-        print(f'{images} images a device: {takes}', file=where, flush=True)
+            memory = tried[images][1].memory
+        size = f'{memory / GIB:.2f} GiB' if images in tried else 'does not fit'
+        stream = sys.stderr if output_format == 'json' else sys.stdout
+        print(f'{images} images a device: {size}', file=stream, flush=True)
         return memory
 
     limit = CHIPS[mesh.devices.flat[0].device_kind].memory
@@ -99,59 +105,62 @@ def _largest(experiment, mesh, form: str) -> int:
     if not images:
         print('not even the smallest batch fits; use recipe.remat or more devices')
         return 1
-    show = _json if form == 'json' else _table
-    print(show(*found[images]))
+    show = _json if output_format == 'json' else _table
+    print(show(*tried[images]))
     return 0
 
 
-def _json(experiment, found) -> str:
+def _json(experiment, costs) -> str:
     from inception_jax.speed.roofline import CHIPS, roofline
 
-    messages = {kind: m._asdict() for kind, m in found.messages.items()}
-    chip = CHIPS.get(found.device)
-    least = roofline(found, chip) if chip else None
+    messages = {kind: sums._asdict() for kind, sums in costs.messages.items()}
+    chip = CHIPS.get(costs.device)
+    least = roofline(costs, chip) if chip else None
     return json.dumps(
         {
             'network': experiment.network.name,
             'recipe': dataclasses.asdict(experiment.recipe),
             'parallel': dataclasses.asdict(experiment.parallel),
-            **dataclasses.asdict(found),
+            **dataclasses.asdict(costs),
             'messages': messages,
             'roofline': least._asdict() if least else None,
         }
     )
 
 
-def _table(experiment, found) -> str:
+def _table(experiment, costs) -> str:
     from inception_jax.speed.roofline import CHIPS, GIB, roofline
 
-    each = found.batch_size // found.devices
+    each = costs.batch_size // costs.devices
     rows = [
         ('step', f'{experiment.network.name}, {experiment.recipe.dtype}'),
-        ('devices', f'{found.devices} x {found.device}, {each} images on each'),
-        ('memory', f'{found.memory / GIB:.2f} GiB a device'),
-        ('', f'{found.arguments / GIB:.2f} state and batch'),
-        ('', f'{found.temporaries / GIB:.2f} temporaries'),
-        ('', f'{found.program / GIB:.2f} program'),
-        ('arithmetic', f'{found.flops / 1e12:.3f} TFLOP a device'),
-        ('traffic', f'{found.bytes_accessed / 1e9:.1f} GB read and written a device'),
+        ('devices', f'{costs.devices} x {costs.device}, {each} images on each'),
+        ('memory', f'{costs.memory / GIB:.2f} GiB a device'),
+        ('', f'{costs.arguments / GIB:.2f} state and batch'),
+        ('', f'{costs.temporaries / GIB:.2f} temporaries'),
+        ('', f'{costs.program / GIB:.2f} program'),
+        ('arithmetic', f'{costs.flops / 1e12:.3f} TFLOP a device'),
+        ('traffic', f'{costs.bytes_accessed / 1e9:.1f} GB read and written a device'),
     ]
-    for kind, m in found.messages.items():
-        rows.append(('messages', f'{m.count} {kind}, {m.bytes / 1e6:.2f} MB'))
-    if not found.messages:
+    for kind, sums in costs.messages.items():
+        rows.append(('messages', f'{sums.count} {kind}, {sums.bytes / 1e6:.2f} MB'))
+    if not costs.messages:
         rows.append(('messages', 'none'))
-    if found.micro_batches > 1:
-        rows.append(('', f'these three of one of {found.micro_batches} micro-batches'))
-    chip = CHIPS.get(found.device)
-    if least := roofline(found, chip) if chip else None:
+    if costs.micro_batches > 1:
+        parts = costs.micro_batches
+        rows.append(
+            ('', f'arithmetic, traffic, messages: of one of {parts} micro-batches')
+        )
+    chip = CHIPS.get(costs.device)
+    if least := roofline(costs, chip) if chip else None:
         rows += [
             (
                 'at least',
                 f'{1e3 * least.step:.1f} ms a step, '
-                f'{found.batch_size / least.step:,.0f} images/s',
+                f'{costs.batch_size / least.step:,.0f} images/s',
             ),
             ('', f'{1e3 * least.arithmetic:.1f} ms of arithmetic'),
             ('', f'{1e3 * least.memory:.1f} ms of traffic'),
             ('', f'{1e3 * least.messages:.1f} ms of messages, not hidden'),
         ]
-    return '\n'.join(f'{name:<12}{text}' for name, text in rows)
+    return '\n'.join(f'{name:<12}{value}' for name, value in rows)

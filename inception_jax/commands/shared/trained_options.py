@@ -48,9 +48,9 @@ def open_trained(options: argparse.Namespace):
     if options.workdir and options.network:
         raise ValueError('--network goes with --weights, and a run has its own')
     from inception_jax.training.states import trained_run
-    from inception_jax.weights import trained
+    from inception_jax.weights.trained import load_weights
 
     if options.weights:
-        found = trained.trained_weights(options.weights, options.network)
+        found = load_weights(options.weights, options.network)
         return found, f'{options.weights.with_suffix("")}-'
     return trained_run(options.workdir, options.step), f'{options.workdir}/'

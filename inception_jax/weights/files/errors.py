@@ -1,21 +1,21 @@
-"""What can be wrong with a file of weights or an archive, as one line of ours."""
+"""Errors of files of weights and of zip archives, as one line each."""
 
 import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# Weights hardly shrink when they are packed; what grows by more is a bomb.
+# Weights hardly compress; an archive that grows by more than this factor is a bomb.
 MOST_GROWTH = 4
 
 
 class NotWeights(Exception):
-    """Why a file is none of weights; the text goes on after its name."""
+    """The reason why a file has no weights; the message follows the file's name."""
 
 
 @contextlib.contextmanager
-def damaged(*kinds: type[Exception]) -> Iterator[None]:
-    """Makes what a library says of a damaged file one of ours."""
+def damage_as_not_weights(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns the errors by which a library reports a damaged file into NotWeights."""
     try:
         yield
     except NotWeights:
@@ -26,17 +26,19 @@ def damaged(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yields an archive whose content is not far larger than its file.
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens a zip archive whose content is not far larger than the file.
 
-    zipfile says in many ways that one is damaged.
+    Raises:
+      NotWeights: it is damaged, or would grow too much when it is unpacked.
     """
-    with damaged(Exception), zipfile.ZipFile(path) as found:
+    # zipfile reports damage by many kinds of exceptions.
+    with damage_as_not_weights(Exception), zipfile.ZipFile(path) as archive:
         size = path.stat().st_size
-        whole = sum(member.file_size for member in found.infolist())
+        whole = sum(member.file_size for member in archive.infolist())
         if whole > MOST_GROWTH * max(size, 2**16):
             raise NotWeights(
                 f'would unpack from {size:,} bytes to {whole:,}; weights do not shrink '
-                'like that'
+                'that much, so it is refused'
             )
-        yield found
+        yield archive

@@ -1,7 +1,7 @@
-"""Arrays in a file, which are read when their values are asked for.
+"""Arrays in a file whose values are read when they are needed.
 
-Names, shapes and types are looked at before, so that a file takes no more memory than
-the network that it is for.
+Names, shapes and types are checked first, so a file never takes more memory than the
+network that it belongs to.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class LazyArray(NamedTuple):
-    """An array of this shape and type in a file, and what reads it."""
+    """The shape and type of an array in a file, and the function that reads it."""
 
     shape: tuple[int, ...]
     dtype: str

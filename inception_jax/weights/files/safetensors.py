@@ -1,4 +1,4 @@
-"""Files of safetensors, whose head tells all shapes and must account for every byte."""
+"""Files of safetensors, whose header has all shapes and accounts for every byte."""
 
 import contextlib
 import functools
@@ -7,21 +7,21 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from inception_jax.weights.files.errors import damaged
+from inception_jax.weights.files.errors import damage_as_not_weights
 from inception_jax.weights.files.lazy_array import LazyArray
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
-    """Yields the arrays of a file; see `files.opened`."""
-    with damaged(SafetensorError), safe_open(path, 'numpy') as file:
-        yield {name: _stored(file, name) for name in file.keys()}  # noqa: SIM118
+def open_safetensors(path: Path) -> Iterator[dict[str, LazyArray]]:
+    """Yields the arrays of a file; see `open_arrays`."""
+    with damage_as_not_weights(SafetensorError), safe_open(path, 'numpy') as file:
+        yield {name: _lazy(file, name) for name in file.keys()}  # noqa: SIM118
 
 
-def _stored(file, name: str) -> LazyArray:
-    one = file.get_slice(name)
-    kind = {'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16'}
-    dtype = kind.get(one.get_dtype(), one.get_dtype())
+def _lazy(file, name: str) -> LazyArray:
+    view = file.get_slice(name)
+    types = {'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16'}
+    dtype = types.get(view.get_dtype(), view.get_dtype())
     return LazyArray(
-        tuple(one.get_shape()), dtype, functools.partial(file.get_tensor, name)
+        tuple(view.get_shape()), dtype, functools.partial(file.get_tensor, name)
     )

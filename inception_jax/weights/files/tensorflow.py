@@ -1,4 +1,4 @@
-"""Checkpoints of TensorFlow, of one file or of several, read by TensorFlow."""
+"""Checkpoints of TensorFlow, in one file or several, read by TensorFlow."""
 
 import contextlib
 import functools
@@ -6,25 +6,25 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inception_jax.weights.files.errors import NotWeights, damaged
+from inception_jax.weights.files.errors import NotWeights, damage_as_not_weights
 from inception_jax.weights.files.lazy_array import LazyArray
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
-    """Yields the arrays of a checkpoint; see `files.opened`."""
+def open_tensorflow(path: Path) -> Iterator[dict[str, LazyArray]]:
+    """Yields the arrays of a checkpoint; see `open_arrays`."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     try:
         import tensorflow
     except ImportError as error:
         raise NotWeights(
             'is a checkpoint of TensorFlow, which is not installed: pip install '
-            'tensorflow; it is needed for this file alone'
+            'tensorflow; only such files need it'
         ) from error
-    # One of several files is named by what they have in common.
+    # TensorFlow names several files by their common prefix.
     prefix = path.with_suffix('') if path.suffix == '.index' else path
-    fault = tensorflow.errors.OpError
-    with damaged(fault, ValueError):
+    op_error = tensorflow.errors.OpError
+    with damage_as_not_weights(op_error, ValueError):
         reader = tensorflow.train.load_checkpoint(str(prefix))
         types = reader.get_variable_to_dtype_map()
         arrays = {
@@ -35,5 +35,5 @@ def opened(path: Path) -> Iterator[dict[str, LazyArray]]:
             )
             for name, shape in reader.get_variable_to_shape_map().items()
         }
-    with damaged(fault):
+    with damage_as_not_weights(op_error):
         yield arrays

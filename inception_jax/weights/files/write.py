@@ -1,4 +1,4 @@
-"""Files in the layouts of others, for their own programs to read."""
+"""Writes files in the layouts of other libraries, which their own code reads."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,36 +12,35 @@ from inception_jax.runtime.files import write_atomically
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays by name: as safetensors, or for Keras as .h5.
+    """Writes arrays by name, as .safetensors or, for Keras, as .h5.
 
     Raises:
-      ValueError: the path ends otherwise.
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
-    save = save_safetensors if path.suffix == '.safetensors' else _write_h5
-    with write_atomically(path) as place:
-        save(place, arrays)
+    save = write_safetensors if path.suffix == '.safetensors' else _write_h5
+    with write_atomically(path) as draft:
+        save(draft, arrays)
 
 
-def save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays for whoever may read the files of this user.
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays to a file with the permissions of the user's umask.
 
-    The library's own files are for the user alone.
+    The files that safetensors itself creates are readable for their owner only.
 
     Raises:
-      OSError: they cannot be written.
+      OSError: the file cannot be written.
     """
     path.touch()
-    rights = path.stat().st_mode
+    mode = path.stat().st_mode
     try:
         safetensors.numpy.save_file(dict(arrays), path)
     except SafetensorError as error:
         raise OSError(str(error)) from error
-    path.chmod(rights)
+    path.chmod(mode)
 
 
 def check_layout_ending(path: Path, layout: str) -> None:
-    """Raises ValueError unless a path can be that of a file in a layout."""
+    """Raises ValueError unless the layout can be written to a file of this suffix."""
     endings = ('.safetensors', '.h5') if layout == 'keras' else ('.safetensors',)
     if path.suffix not in endings or path.name.endswith('.weights.h5'):
         expected = ' or '.join(f'FILE{ending}' for ending in endings)
@@ -49,7 +48,7 @@ def check_layout_ending(path: Path, layout: str) -> None:
 
 
 def _write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays called layer/array as `Model.load_weights(by_name=True)` reads."""
+    """Writes arrays named layer/array for `Model.load_weights(by_name=True)`."""
     layers: dict[str, list[str]] = {}
     for name in arrays:
         layers.setdefault(name.partition('/')[0], []).append(name)

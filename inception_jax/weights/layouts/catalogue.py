@@ -1,105 +1,114 @@
-"""The layouts by name: their networks, and how these see images."""
+"""All layouts by name, with the networks that each has and their preprocessing."""
 
 import math
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from inception_jax.networks.network import Network
-from inception_jax.weights.layouts import (
-    facenet_pytorch,
-    keras,
-    slim,
-    timm,
-    torchvision,
-)
-from inception_jax.weights.variables import Arrays
+from inception_jax.weights.layouts.facenet_pytorch import FACENET_PYTORCH
+from inception_jax.weights.layouts.keras import KERAS
+from inception_jax.weights.layouts.layout import Layout
+from inception_jax.weights.layouts.slim import SLIM
+from inception_jax.weights.layouts.timm import TIMM
+from inception_jax.weights.layouts.torchvision import TORCHVISION
+from inception_jax.weights.translation import Arrays
 
 GAMMA = {'batch_norm_gamma': True}
-# facenet.py, fixed_image_standardization: (x - 127.5) / 128 of a face of 160 pixels.
-FACES = {
+# facenet.py, fixed_image_standardization: (x - 127.5) / 128, faces of 160 pixels.
+FACE_IMAGES = {
     'input_size': 160,
     'crop_fraction': 1.0,
     'pixel_range': (-127.5 / 128, 127.5 / 128),
 }
 # timm's configurations of its networks.
-TIMM = {'square_crop': True, 'interpolation': 'smooth_bicubic'}
-# torchvision.models.Inception_V3_Weights: of 342 pixels 299.
-TORCHVISION = {
+TIMM_IMAGES = {'square_crop': True, 'interpolation': 'smooth_bicubic'}
+# torchvision.models.Inception_V3_Weights: the central 299 of 342 pixels.
+TORCHVISION_IMAGES = {
     'square_crop': True,
     'interpolation': 'smooth_bilinear',
     'crop_fraction': 0.8742,
 }
 
 
-# More than any released network has; they are counted before the head is read.
+# More than any released network has. The head is counted before it is read.
 MOST_CLASSES = 1_000_000
 
 
-class Layout(NamedTuple):
-    """A network in a layout: what reads it, and the fields of `Network` that are
-    the layout's: how its images are evaluated, and its batch norm.
+class NetworkLayout(NamedTuple):
+    """The layout of a network in a library.
 
-    The module has `variables`, `entries` and, if it `writes`, `arrays`.
+    `fields` are the fields of `Network` that follow from the library: preprocessing and
+    gammas. `is_writable` is False if the library has layers that are folded here.
     """
 
-    module: ModuleType
+    layout: Layout
     fields: Mapping[str, Any]
-    writes: bool = True
+    is_writable: bool = True
 
 
 LAYOUTS = {
     'slim': {
-        'inception_v3': Layout(slim, {}),
-        'inception_v4_slim': Layout(slim, {}),
-        'inception_resnet_v2_slim': Layout(slim, {}),
+        'inception_v3': NetworkLayout(SLIM, {}),
+        'inception_v4_slim': NetworkLayout(SLIM, {}),
+        'inception_resnet_v2_slim': NetworkLayout(SLIM, {}),
     },
-    'facenet': {'inception_resnet_v1_facenet': Layout(slim, FACES, writes=False)},
+    'facenet': {
+        'inception_resnet_v1_facenet': NetworkLayout(
+            SLIM, FACE_IMAGES, is_writable=False
+        )
+    },
     'keras': {
-        'inception_v3': Layout(keras, {}),
-        'inception_resnet_v2_slim': Layout(keras, {}),
+        'inception_v3': NetworkLayout(KERAS, {}),
+        'inception_resnet_v2_slim': NetworkLayout(KERAS, {}),
     },
     'timm': {
-        'inception_v3_torchvision': Layout(torchvision, TIMM),
-        'inception_v4_slim': Layout(timm, GAMMA | TIMM),
-        'inception_resnet_v2_slim': Layout(
-            timm, GAMMA | TIMM | {'crop_fraction': 0.8975}
+        'inception_v3_torchvision': NetworkLayout(TORCHVISION, TIMM_IMAGES),
+        'inception_v4_slim': NetworkLayout(TIMM, GAMMA | TIMM_IMAGES),
+        'inception_resnet_v2_slim': NetworkLayout(
+            TIMM, GAMMA | TIMM_IMAGES | {'crop_fraction': 0.8975}
         ),
     },
-    'torchvision': {'inception_v3_torchvision': Layout(torchvision, TORCHVISION)},
+    'torchvision': {
+        'inception_v3_torchvision': NetworkLayout(TORCHVISION, TORCHVISION_IMAGES)
+    },
     'facenet_pytorch': {
-        'inception_resnet_v1_facenet': Layout(
-            facenet_pytorch, GAMMA | FACES, writes=False
+        'inception_resnet_v1_facenet': NetworkLayout(
+            FACENET_PYTORCH, GAMMA | FACE_IMAGES, is_writable=False
         )
     },
 }
 
 
-def layout(name: str, network: str) -> Layout:
-    """Returns how a network lies in a layout.
+def find_layout(name: str, network: str) -> NetworkLayout:
+    """Returns the layout of a network, by the names of both.
 
     Raises:
-      ValueError: the layout does not have it.
+      ValueError: the layout is unknown, or does not have the network.
+
+    >>> find_layout('timm', 'inception_v4_slim').layout.library
+    'timm'
     """
+    if name not in LAYOUTS:
+        raise ValueError(f'unknown layout {name!r}; expected {", ".join(LAYOUTS)}')
     if network not in LAYOUTS[name]:
         raise ValueError(f'{name} has no {network}; it has {", ".join(LAYOUTS[name])}')
     return LAYOUTS[name][network]
 
 
-def head_classes(module: ModuleType, network: Network, arrays: Arrays) -> int:
-    """Returns how many classes the head of a network has in arrays of its layout.
+def head_classes(layout: Layout, network: Network, arrays: Arrays) -> int:
+    """Returns the number of classes of the head in the arrays of a file.
 
-    Where it is not among them it has as many as the network.
+    If the arrays lack the head, it is that of the network.
 
     Raises:
-      ValueError: it has more than `MOST_CLASSES`.
+      ValueError: there are more than `MOST_CLASSES`.
     """
     head = ('params', 'logits', 'dense0', 'kernel')
-    kernel = next(entry for entry in module.entries(network) if entry.path == head)
+    kernel = next(entry for entry in layout.entries(network) if entry.path == head)
     if kernel.name not in arrays:
         return network.classes
     features = math.prod(kernel.shape) // network.classes
     classes = max(1, math.prod(arrays[kernel.name].shape) // features)
     if classes > MOST_CLASSES:
-        raise ValueError(f'{kernel.name} would be of {classes:,} classes')
+        raise ValueError(f'{kernel.name} would have {classes:,} classes')
     return classes

@@ -1,39 +1,47 @@
-"""facenet's embedding, a dense layer and a batch norm, as one dense layer."""
+"""facenet's embedding: its dense layer and batch norm, folded into one dense layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inception_jax.weights.variables import FLOATS, Arrays
+from inception_jax.weights.translation import FLOATS, Arrays, Entry
 
-# facenet's batch norm, inception_resnet_v1.py.
+# The epsilon of facenet's batch norm (inception_resnet_v1.py).
 EPSILON = 1e-3
 
 
-def folded(
-    arrays: Arrays, names: Mapping[str, str], shape: tuple[int, int], axis: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns a kernel of this shape and a bias that give what both do in inference.
+def fold_embedding(
+    arrays: Arrays, entries: Sequence[Entry], norm: Mapping[str, str], axis: int
+) -> Arrays:
+    """Returns arrays whose last layer has the kernel and bias of both layers.
 
-    Returns None where not all arrays are there in their shapes and types.
+    In inference both layers are linear. If an array is missing, or has another shape or
+    type, the arrays are returned unchanged: the error message then names the array.
 
     Args:
-      names: those of `kernel`, `beta`, `mean`, `variance` and, if there is one,
+      entries: the entries of the network, of which the last two are our last layer.
+      norm: the names of the batch norm's `beta`, `mean`, `variance` and, if it has one,
         `gamma`.
-      axis: the kernel's axis of the embedding, 0 or 1.
+      axis: the axis of the kernel that has the features of the embedding, 0 or 1.
     """
-    shapes = dict.fromkeys(names, (shape[axis],)) | {'kernel': shape}
+    *_, kernel, bias = entries
+    names = {**norm, 'kernel': kernel.name}
+    shapes = dict.fromkeys(norm, (kernel.shape[axis],)) | {'kernel': kernel.shape}
     if any(
         name not in arrays
         or tuple(arrays[name].shape) != shapes[part]
         or str(arrays[name].dtype) not in FLOATS
         for part, name in names.items()
     ):
-        return None
-    found = {part: np.asarray(arrays[name], float) for part, name in names.items()}
-    # What is not finite is refused where all arrays are.
+        return arrays
+    parts = {part: np.asarray(arrays[name], float) for part, name in names.items()}
+    # Values that are not finite are refused later, with all other arrays.
     with np.errstate(all='ignore'):
-        scale = found.get('gamma', 1.0) / np.sqrt(found['variance'] + EPSILON)
-        kernel = found['kernel'] * np.expand_dims(scale, 1 - axis)
-        bias = found['beta'] - found['mean'] * scale
-        return kernel.astype(np.float32), bias.astype(np.float32)
+        scale = parts.get('gamma', 1.0) / np.sqrt(parts['variance'] + EPSILON)
+        folded = {
+            kernel.name: parts['kernel'] * np.expand_dims(scale, 1 - axis),
+            bias.name: parts['beta'] - parts['mean'] * scale,
+        }
+        folded = {name: array.astype(np.float32) for name, array in folded.items()}
+    others = {name: x for name, x in arrays.items() if name not in norm.values()}
+    return others | folded

@@ -1,22 +1,13 @@
-"""What state dicts of PyTorch share: how kernels lie, and the names of arrays."""
+"""The conventions that PyTorch's state dicts share: kernel axes and array names."""
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from inception_jax.networks.network import Network
-from inception_jax.weights.layers import LayerPlace
-from inception_jax.weights.variables import (
-    Arrays,
-    Entry,
-    Layer,
-    Names,
-    layout_entries,
-    read_variables,
-    write_variables,
-)
+from inception_jax.weights.layers import LayerPlace, network_layers
+from inception_jax.weights.layouts.layout import Layout
+from inception_jax.weights.translation import ArrayNames, Arrays, Entry, NamedLayer
 
-NAMES = Names(
+NAMES = ArrayNames(
     kernel='.conv.weight',
     linear='.weight',
     bias='.bias',
@@ -26,14 +17,52 @@ NAMES = Names(
     variance='.bn.running_var',
     axes=(3, 2, 0, 1),
     dense=(1, 0),
+    counter='.bn.num_batches_tracked',
 )
-PARALLEL = 'module.'
+DATA_PARALLEL = 'module.'
 
 
-def in_branch(place: LayerPlace) -> str:
-    """Returns a layer's name in its block: its branch, and where it stands there.
+def pytorch_layout(
+    library: str,
+    networks: tuple[str, ...],
+    layer_names: Callable[[Network], Callable[[LayerPlace], str]],
+    *,
+    auxiliary: bool = False,
+    fold: Callable[[Arrays, Sequence[Entry]], Arrays] | None = None,
+    is_ignored: Callable[[Network, str], bool] = lambda network, name: False,
+) -> Layout:
+    """Returns the layout of a library that saves state dicts.
 
-    A branch of one op has no numbers; pools count.
+    Args:
+      layer_names: maps a network to a function from a layer to its prefix.
+      fold: maps (arrays, entries) to arrays with fewer layers, if the library has a
+        layer that is folded into another one here.
+      is_ignored: see `Layout`.
+    """
+
+    def prepare(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+        arrays = without_data_parallel(arrays)
+        return fold(arrays, entries) if fold else arrays
+
+    def name_layers(network: Network) -> Iterator[NamedLayer]:
+        name = layer_names(network)
+        for place in network_layers(network):
+            yield NamedLayer(place, name(place), name(place))
+
+    return Layout(library, networks, auxiliary, NAMES, name_layers, prepare, is_ignored)
+
+
+def without_data_parallel(arrays: Arrays) -> Arrays:
+    """Returns arrays without the prefix that DataParallel gives to all names."""
+    if not all(name.startswith(DATA_PARALLEL) for name in arrays):
+        return arrays
+    return {name.removeprefix(DATA_PARALLEL): array for name, array in arrays.items()}
+
+
+def branch_name(place: LayerPlace) -> str:
+    """Returns the name of a layer in its block: its branch and its position there.
+
+    Positions count pools. A branch of a single op has no positions.
     """
     first, *_ = place.steps
     number = f'.{first.position}' if first.length > 1 else ''
@@ -47,7 +76,7 @@ def residual_name(
 
     Args:
       stem: the names of the sections of the stem.
-      blocks: those of the blocks by stage; repeated ones are numbered from 0.
+      blocks: the names of blocks by stage; repeated blocks are numbered from 0.
     """
     if place.stage == 'stem':
         return stem[place.section]
@@ -55,45 +84,5 @@ def residual_name(
     if place.block != place.stage:
         block = f'{block}.{int(place.block.rpartition("_")[2]) - 1}'
     if place.steps:
-        return f'{block}.{in_branch(place)}'
+        return f'{block}.{branch_name(place)}'
     return f'{block}.conv2d' if getattr(place.leaf.op, 'linear', False) else block
-
-
-def read(
-    arrays: Arrays, wanted: Sequence[Entry], left_out: tuple[str, ...] = ()
-) -> dict:
-    """Returns our variables of a state dict.
-
-    Names that begin with one of `left_out` are, and so are the counts of batches.
-
-    Raises:
-      ValueError: the arrays are not the network's.
-    """
-
-    def ignored(name: str) -> bool:
-        return name.endswith('.num_batches_tracked') or name.startswith(left_out)
-
-    return read_variables(plain(arrays), wanted, ignored)
-
-
-def plain(arrays: Arrays) -> Arrays:
-    """Returns arrays without the prefix of all names that DataParallel gives them."""
-    if not all(name.startswith(PARALLEL) for name in arrays):
-        return arrays
-    return {name.removeprefix(PARALLEL): x for name, x in arrays.items()}
-
-
-def write(variables: Mapping, wanted: Sequence[Entry]) -> dict[str, np.ndarray]:
-    """Returns the state dict of our variables, with the counts of batches at 0."""
-    counts = {
-        entry.name.replace('.running_var', '.num_batches_tracked'): np.zeros((), int)
-        for entry in wanted
-        if entry.name.endswith('.running_var')
-    }
-    return write_variables(variables, wanted) | counts
-
-
-def entries(network: Network, layers: Iterable[tuple[LayerPlace, str]]) -> list[Entry]:
-    """Returns the arrays of layers that are given with their prefixes."""
-    found = (Layer(place, prefix, prefix) for place, prefix in layers)
-    return layout_entries(network, found, NAMES)

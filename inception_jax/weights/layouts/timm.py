@@ -1,22 +1,23 @@
 """timm's Inception-v4 and -ResNet-v2 (inception_v4.py, inception_resnet_v2.py).
 
-They are TF-Slim's without auxiliary heads, with gammas. Its Inception-v3 is
-torchvision's.
+They are TF-Slim's networks with gammas and without auxiliary heads. timm's Inception-v3
+has the layout of torchvision.
 """
 
 import functools
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Concat
 from inception_jax.weights.layers import LayerPlace, network_layers
-from inception_jax.weights.layouts import pytorch
-from inception_jax.weights.variables import Arrays, Entry
+from inception_jax.weights.layouts.pytorch import (
+    branch_name,
+    pytorch_layout,
+    residual_name,
+)
 
 STEM = ('conv2d_1a', 'conv2d_2a', 'conv2d_2b', 'conv2d_3b', 'conv2d_4a')
-# Blocks of -ResNet-v2, by the name of their stage.
+# The blocks of -ResNet-v2, by stage.
 BLOCKS = {
     'mixed_5b': 'mixed_5b',
     'a': 'repeat',
@@ -30,61 +31,19 @@ BLOCKS = {
 }
 
 
-def variables(network: Network, arrays: Arrays) -> dict:
-    """Returns the variables of a network from a state dict.
+def _layer_names(network: Network) -> Callable[[LayerPlace], str]:
+    if network.name == 'inception_v4_slim':
+        return _feature_names(list(network_layers(network)))
+    return functools.partial(residual_name, STEM, BLOCKS)
 
-    Raises:
-      ValueError: the network has no such layout, or the arrays are not its own.
+
+def _feature_names(places: Sequence[LayerPlace]) -> Callable[[LayerPlace], str]:
+    """Returns the function from a layer of v4 to its prefix, such as features.3.
+
+    The numbers of blocks continue those of the sections of the stem.
     """
-    return pytorch.read(arrays, entries(network))
-
-
-def arrays(network: Network, variables: dict) -> dict[str, np.ndarray]:
-    """Returns the state dict of a network; gammas are 1 where it has none.
-
-    Raises:
-      ValueError: the network has no such layout.
-    """
-    return pytorch.write(variables, entries(network))
-
-
-def entries(network: Network) -> list[Entry]:
-    """Returns the arrays of a network in this layout, in the order of its walk.
-
-    Raises:
-      ValueError: the network has no such layout.
-    """
-    return pytorch.entries(network, layers(network))
-
-
-def layers(network: Network) -> Iterator[tuple[LayerPlace, str]]:
-    """Yields the layers of a network, each with the prefix of its arrays.
-
-    Raises:
-      ValueError: the network has no such layout.
-    """
-    name = {
-        'inception_v4_slim': _numbered(network),
-        'inception_resnet_v2_slim': functools.partial(
-            pytorch.residual_name, STEM, BLOCKS
-        ),
-    }.get(network.name)
-    if name is None or network.auxiliary:
-        raise ValueError(
-            f'timm has no {network.name}{" with an auxiliary head" * bool(name)}; it '
-            'has inception_v4_slim and inception_resnet_v2_slim without'
-        )
-    return ((place, name(place)) for place in network_layers(network))
-
-
-def _numbered(network: Network):
-    """Returns the function from the layers of v4 to their prefixes: all are features.
-
-    The blocks of v4 count on from the sections of the stem.
-    """
-    found = list(network_layers(network))
-    sections = 1 + max((p.section for p in found if p.stage == 'stem'), default=0)
-    blocks = list(dict.fromkeys(p.block for p in found if p.stage != 'stem'))
+    sections = 1 + max((p.section for p in places if p.stage == 'stem'), default=0)
+    blocks = list(dict.fromkeys(p.block for p in places if p.stage != 'stem'))
 
     def name(place: LayerPlace) -> str:
         if place.block == 'logits':
@@ -94,18 +53,25 @@ def _numbered(network: Network):
         feature = f'features.{number}'
         if not place.steps:
             return feature
-        first, *rest = place.steps
-        if stem and _only_with_a_pool(found, place):
+        first, *others = place.steps
+        if stem and _is_only_layer_of_its_section(place, places):
             return f'{feature}.conv'
         if any(isinstance(op, Concat) for op in first.ops):
-            letter = 'ab'[rest[0].branch] if rest else ''
+            letter = 'ab'[others[0].branch] if others else ''
             return f'{feature}.branch{first.branch}_{first.position}{letter}'
-        return f'{feature}.{pytorch.in_branch(place)}'
+        return f'{feature}.{branch_name(place)}'
 
     return name
 
 
-def _only_with_a_pool(found: list[LayerPlace], place: LayerPlace) -> bool:
-    """Tells whether a layer is the only one of its section, beside a pool."""
-    same = [p for p in found if (p.block, p.section) == (place.block, place.section)]
-    return len(same) == 1
+def _is_only_layer_of_its_section(
+    place: LayerPlace, places: Sequence[LayerPlace]
+) -> bool:
+    """Returns whether the section has no other layer; a pool may be beside it."""
+    section = (place.block, place.section)
+    return sum((other.block, other.section) == section for other in places) == 1
+
+
+TIMM = pytorch_layout(
+    'timm', ('inception_v4_slim', 'inception_resnet_v2_slim'), _layer_names
+)

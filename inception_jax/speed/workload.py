@@ -1,6 +1,6 @@
-"""What is measured of a network: the product's train step, and its forward pass.
+"""The functions that a benchmark measures: our train step and our forward pass.
 
-Nothing here reads images, checkpoints or configs, so JAX, Flax and Optax are enough.
+No images, checkpoints or configs are read here, so JAX, Flax and Optax are enough.
 """
 
 import functools
@@ -26,8 +26,8 @@ from inception_jax.steps.train_step import train_step
 PARTS = ('forward', 'train')
 STEPS_PER_EPOCH = 2_002.0  # 1,281,167 images, 640 a step
 
-# The choices and numbers of configs/imagenet_*.py, but for colours, which no peer
-# distorts on the device. A test holds the two together.
+# The choices and numbers of configs/imagenet_*.py, except for colours: no peer distorts
+# colours on the device. A test compares both with the configs.
 CHOICES = {
     'optimizer': 'rmsprop',
     'schedule': 'exponential',
@@ -58,33 +58,29 @@ NUMBERS = {
 }
 
 
-class Work(NamedTuple):
-    """A jitted function of (state, batch), the state, and the next one of (state,
-    result): of a train step, which takes the buffers of the state, the first result.
+class Workload(NamedTuple):
+    """A jitted `function` of (state, batch), its first state, and `next_state`.
+
+    `next_state` maps (state, result of the function) to the state of the next call. The
+    train step donates the buffers of its state.
     """
 
     function: Callable
     state: Any
-    after: Callable[[Any, Any], Any]
+    next_state: Callable[[Any, Any], Any]
 
 
-def recipe_of(**choices: Any) -> Recipe:
-    """Returns the recipe of ImageNet with some choices, `dtype` among them."""
+def imagenet_recipe(**choices: Any) -> Recipe:
+    """Returns the ImageNet recipe with other choices, which must include `dtype`."""
     return Recipe(**CHOICES | choices)
 
 
-def classifier_of(network: Network, recipe: Recipe) -> Classifier:
-    """Returns the classifier that a recipe names; all options of it are given here."""
-    return Classifier(
-        network,
-        recipe.batch_norm_decay,
-        dtype=jnp.dtype(recipe.dtype),
-        execution=recipe.execution,
-    )
+def random_batch(network: Network, batch_size: int, mesh: Mesh) -> dict[str, jax.Array]:
+    """Returns a batch of random images and labels on the devices of the mesh.
 
-
-def batch_of(network: Network, batch_size: int, mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns a batch of noise in its place on the devices."""
+    `image` is uint8 [batch, height, width, 3], `label` int32 [batch] and `example`
+    uint32 [batch].
+    """
     generator = np.random.default_rng(0)
     shape = (batch_size, network.input_size, network.input_size, 3)
     batch = {
@@ -95,27 +91,40 @@ def batch_of(network: Network, batch_size: int, mesh: Mesh) -> dict[str, jax.Arr
     return put_batch(batch, mesh)
 
 
-def work_of(part: str, network: Network, recipe: Recipe, mesh: Mesh) -> Work:
-    """Returns one of `PARTS`, neither traced nor compiled; its state is in place."""
+def workload(part: str, network: Network, recipe: Recipe, mesh: Mesh) -> Workload:
+    """Returns the function of one of `PARTS`, not compiled, with its state on the mesh.
+
+    Raises:
+      KeyError: `part` is none of `PARTS`.
+    """
     return {'forward': _forward, 'train': _train}[part](network, recipe, mesh)
 
 
-def _forward(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
-    classifier = classifier_of(network, recipe)
+def _classifier(network: Network, recipe: Recipe) -> Classifier:
+    return Classifier(
+        network,
+        recipe.batch_norm_decay,
+        dtype=jnp.dtype(recipe.dtype),
+        execution=recipe.execution,
+    )
+
+
+def _forward(network: Network, recipe: Recipe, mesh: Mesh) -> Workload:
+    classifier = _classifier(network, recipe)
 
     def forward(variables, batch):
         images = augment.to_range(batch['image'], network.pixel_range)
         return classifier.apply(variables, images, train=False).logits
 
     variables = initial_variables(network, seed=0, scheme=recipe.initializer)
-    placed = distribute(variables, mesh)
-    return Work(jax.jit(forward), placed, lambda state, result: state)
+    state = distribute(variables, mesh)
+    return Workload(jax.jit(forward), state, lambda state, result: state)
 
 
-def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
+def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Workload:
     step = functools.partial(
         train_step,
-        classifier=classifier_of(network, recipe),
+        classifier=_classifier(network, recipe),
         recipe=recipe,
         augment=functools.partial(
             augment.augment,
@@ -127,4 +136,4 @@ def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)
     jitted = compile_step(step, mesh, donate_state=True)
-    return Work(jitted, distribute(state, mesh), lambda state, result: result[0])
+    return Workload(jitted, distribute(state, mesh), lambda state, result: result[0])

@@ -1,18 +1,22 @@
-"""The networks that other libraries have, and what each of ours is nearest to."""
+"""Other libraries to compare with, and the nearest network in each to each of ours."""
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import inception_jax
 from inception_jax.networks.network import Network
 
-PEERS = Path(__file__).parent / 'peers'
+# The programs are part of the repository, not of the installed package.
+PROGRAMS = Path(inception_jax.__file__).parents[1] / 'benchmarks' / 'peers'
 
 
 class Relative(NamedTuple):
-    """A peer's network: its name there, ours that computes the same (`twin`), and
-    whether it can have an auxiliary head.
+    """A network of a peer, by the peer's name for it.
+
+    `twin` is the network of ours that computes the same. `auxiliary` is whether the
+    peer's network can have an auxiliary head.
     """
 
     name: str
@@ -21,11 +25,12 @@ class Relative(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """Another library: its program, how to get it, and its relatives of our networks.
+    """Another library: its program, its packages, and its relatives of our networks.
 
-    `settings` are the ways in which it is tried, the likely best last; those in `slow`
-    compile for minutes, and are tried when asked for. With `jemalloc` it runs with that
-    allocator where ours does.
+    `packages` are the arguments of `pip install`. `settings` are the ways to run a
+    network that are tried, the likely fastest last. `slow` are further settings, which
+    compile for minutes and are tried only on request. `jemalloc` is whether the program
+    runs with that allocator if our process does.
     """
 
     program: Path
@@ -33,7 +38,7 @@ class Peer(NamedTuple):
     relatives: Mapping[str, Relative]
     settings: tuple[str, ...]
     slow: tuple[str, ...] = ()
-    jemalloc: bool = False  # PyTorch was slower with it
+    jemalloc: bool = False  # PyTorch was slower with it.
 
 
 _TIMM_V3 = Relative('inception_v3', 'inception_v3_torchvision', auxiliary=True)
@@ -42,9 +47,9 @@ _TIMM_RESNET = Relative('inception_resnet_v2', 'inception_resnet_v2_slim')
 _KERAS_V3 = Relative('InceptionV3', 'inception_v3')
 _KERAS_RESNET = Relative('InceptionResNetV2', 'inception_resnet_v2_slim')
 
-BY_NAME = {
+PEERS = {
     'timm': Peer(
-        PEERS / 'timm_peer.py',
+        PROGRAMS / 'timm_peer.py',
         'torch timm',
         {
             'inception_v3': _TIMM_V3,
@@ -59,7 +64,7 @@ BY_NAME = {
         ('compiled, channels last',),
     ),
     'keras': Peer(
-        PEERS / 'keras_peer.py',
+        PROGRAMS / 'keras_peer.py',
         'keras jax',
         {
             'inception_v3': _KERAS_V3,
@@ -75,21 +80,26 @@ BY_NAME = {
 
 
 def relative(peer: str, name: str) -> Relative:
-    """Returns the peer's network that a network of ours is measured beside.
+    """Returns the peer's network that a network of ours is compared with.
 
     Raises:
-      ValueError: the peer has none.
+      ValueError: the peer has no relative of that network, or its program is missing.
     """
-    relatives = BY_NAME[peer].relatives
+    relatives, program = PEERS[peer].relatives, PEERS[peer].program
     if name not in relatives:
         raise ValueError(
             f'{peer} has no relative of {name}; it has those of {", ".join(relatives)}'
         )
+    if not program.exists():
+        raise ValueError(
+            f'{program} is missing: an installed package has no programs of peers; '
+            'run the command in a clone of the repository'
+        )
     return relatives[name]
 
 
-def comparable(network: Network, found: Relative) -> Network:
-    """Returns our network without an auxiliary head that the peer's cannot have."""
-    if network.auxiliary and not found.auxiliary:
+def comparable(network: Network, peers_network: Relative) -> Network:
+    """Returns our network, without an auxiliary head if the peer's cannot have one."""
+    if network.auxiliary and not peers_network.auxiliary:
         return dataclasses.replace(network, auxiliary=None)
     return network

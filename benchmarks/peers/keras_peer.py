@@ -1,38 +1,46 @@
-"""The process that measures a network of keras.applications, with JAX below it.
+"""The process that measures a network of keras.applications on the JAX backend.
 
-Command   KERAS_BACKEND=jax python keras_peer.py, and requests on its stdin (serving.py)
+Command   python benchmarks/peers/keras_peer.py, requests on stdin (speed/serving.py)
+Needs     pip install keras jax; the command `benchmark --against keras` starts it
 
 Steps are written as in Keras's guide "Writing a training loop from scratch in JAX":
 stateless calls in one jitted function that takes the buffers of its state. That is
 faster than `train_on_batch`, which waits for every loss. The train step has
-cross-entropy with smoothed labels and RMSProp with momentum; no weight decay, clipping
-or averages of parameters, which ours has.
+cross-entropy with smoothed labels and RMSProp with momentum. Unlike ours it has no
+weight decay, clipping or EMA weights.
 """
 
 import os
+import sys
 import time
+from pathlib import Path
 
 os.environ['KERAS_BACKEND'] = 'jax'
-os.environ.pop('XLA_FLAGS', None)  # Those of our process; its JAX may not know them.
+os.environ.pop('XLA_FLAGS', None)  # Our process's flags; this JAX may not know them.
 
 import jax
 import keras
 import numpy as np
-from serving import Mistake, peak_resident_bytes, serve
+
+# The clone: of the package only speed/serving.py is used, which needs no JAX.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from inception_jax.speed.serving import Mistake, peak_memory, serve, time_steps
 
 FLOAT32, BFLOAT16 = 'float32', 'mixed_bfloat16'
 
 
 class Peer:
-    """A network, its jitted function and its variables, and one batch."""
+    """A network, its jitted function, its variables, and one batch."""
 
     def hello(self, platform: str, network: str) -> dict:
-        """Looks whether a network of this name can run on the device that we have."""
-        found = jax.devices()[0].platform
-        if found != platform:
+        """Checks the device and the name of the network; reports versions."""
+        own_platform = jax.devices()[0].platform
+        if own_platform != platform:
             raise Mistake(
-                f'our device is a {platform}, and that of the JAX below Keras a '
-                f'{found}; install the same there, or set JAX_PLATFORMS={found}'
+                f'our device is a {platform}, and the JAX below Keras has a '
+                f'{own_platform}; install JAX for a {platform} there, or set '
+                f'JAX_PLATFORMS={own_platform}'
             )
         if not hasattr(keras.applications, network):
             raise Mistake(f'keras {keras.__version__} has no network {network}')
@@ -50,8 +58,8 @@ class Peer:
         dtype: str,
         platform: str,
     ) -> dict:
-        """Makes the network, compiles, and makes the first step."""
-        begun = time.perf_counter()
+        """Builds and compiles the network and runs its first step."""
+        start = time.perf_counter()
         keras.mixed_precision.set_global_policy(
             FLOAT32 if dtype == 'float32' else BFLOAT16
         )
@@ -64,15 +72,15 @@ class Peer:
         self._make_batch(batch_size, input_size, classes)
         function = self._train() if part == 'train' else self._forward()
         jax.block_until_ready((self.state, self.batch))
-        made = time.perf_counter()
+        prepared = time.perf_counter()
         lowered = function.lower(self.state, self.batch)
         traced = time.perf_counter()
         self.function = lowered.compile()
         compiled = time.perf_counter()
-        self.steps(count=1, before=0)
+        self._run(1)
         return {
-            'prepare_seconds': made - begun,
-            'trace_seconds': traced - made,
+            'prepare_seconds': prepared - start,
+            'trace_seconds': traced - prepared,
             'compile_seconds': compiled - traced,
             'first_step_seconds': time.perf_counter() - compiled,
         }
@@ -126,28 +134,23 @@ class Peer:
         return jax.jit(train, donate_argnums=0)
 
     def steps(self, count: int, before: int) -> dict:
-        """Tells the seconds of so many steps, and makes as many `before` as asked."""
-        self._make(before)
-        begun = time.perf_counter()
-        self._make(count)
-        return {'seconds': time.perf_counter() - begun}
+        """Reports the seconds of `count` steps, after `before` untimed steps."""
+        return time_steps(self._run, count, before)
 
-    def _make(self, count: int) -> None:
+    def _run(self, count: int) -> None:
         results = []
         for _ in range(count):
             self.state, result = self.function(self.state, self.batch)
-            # Two steps are queued at most, as ours are on accelerators.
+            # At most two steps are queued, as with ours on accelerators.
             results = [*results[-2:], result]
             if len(results) > 2:
                 jax.block_until_ready(results[0])
         jax.block_until_ready((self.state, results))
 
     def memory(self) -> dict:
-        """Tells the peak of the device, and of the process where they are the same."""
+        """Reports the peak bytes of the device, or of the process on a CPU."""
         stats = jax.devices()[0].memory_stats() or {}
-        if (peak := stats.get('peak_bytes_in_use')) is not None:
-            return {'peak_bytes': peak, 'peak_of': 'a device'}
-        return {'peak_bytes': peak_resident_bytes(), 'peak_of': 'the process'}
+        return peak_memory(stats.get('peak_bytes_in_use'))
 
 
 def _scaled(images):

@@ -1,33 +1,40 @@
-"""The process that measures a network of timm, in PyTorch; needs torch and timm.
+"""The process that measures a network of timm in PyTorch.
 
-Command   python timm_peer.py, and requests on its stdin (serving.py)
+Command   python benchmarks/peers/timm_peer.py, requests on stdin (speed/serving.py)
+Needs     pip install torch timm; the command `benchmark --against timm` starts it
 
-Images are uint8 on the device, as ours are, and are scaled there. The train step has
-cross-entropy with smoothed labels and RMSProp with momentum and weight decay; neither
-clipping nor averages of parameters, which ours has.
+Images are uint8 on the device, like ours, and are scaled there. The train step has
+cross-entropy with smoothed labels and RMSProp with momentum and weight decay. Unlike
+ours it has no clipping and no EMA weights.
 """
 
 import contextlib
+import sys
 import time
+from pathlib import Path
 
 import timm
 import torch
-from serving import Mistake, peak_resident_bytes, serve
 from torch.nn import functional
+
+# The clone: of the package only speed/serving.py is used, which needs no JAX.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from inception_jax.speed.serving import Mistake, peak_memory, serve, time_steps
 
 AUXILIARY_WEIGHT = 0.4
 
 
 class Peer:
-    """A network in one of its settings, and one batch."""
+    """A network in one setting, and one batch."""
 
     def hello(self, platform: str, network: str) -> dict:
-        """Looks whether a network of this name can run on the device that we have."""
+        """Checks the device and the name of the network; reports versions."""
         cuda = torch.cuda.is_available()
         if platform != 'cpu' and not (platform == 'gpu' and cuda):
             raise Mistake(
-                f'our device is a {platform}, and torch {torch.__version__} has none; '
-                'install one that has, or set JAX_PLATFORMS=cpu'
+                f'our device is a {platform}, which torch {torch.__version__} does '
+                'not find; install a torch for it, or set JAX_PLATFORMS=cpu'
             )
         if network not in timm.list_models():
             raise Mistake(f'timm {timm.__version__} has no network {network}')
@@ -45,11 +52,11 @@ class Peer:
         dtype: str,
         platform: str,
     ) -> dict:
-        """Makes the network, and the first step, which compiles where that is asked."""
-        begun = time.perf_counter()
+        """Builds the network and runs its first step, which may compile."""
+        start = time.perf_counter()
         self.device = torch.device('cuda' if platform == 'gpu' else 'cpu')
         self.dtype = getattr(torch, dtype)
-        _as_jax_does()
+        _match_precision_of_jax()
         options = {'aux_logits': True} if auxiliary else {}
         model = timm.create_model(network, num_classes=classes, **options)
         self.layout = (
@@ -62,11 +69,11 @@ class Peer:
         if part == 'train':
             self._make_optimizer()
         self.step = self._train if part == 'train' else self._forward
-        made = time.perf_counter()
-        self.steps(count=1, before=0)
+        prepared = time.perf_counter()
+        self._run(1)
         return {
-            'prepare_seconds': made - begun,
-            'first_step_seconds': time.perf_counter() - made,
+            'prepare_seconds': prepared - start,
+            'first_step_seconds': time.perf_counter() - prepared,
         }
 
     def _make_batch(self, batch_size: int, input_size: int, classes: int) -> None:
@@ -116,31 +123,25 @@ class Peer:
         self.optimizer.step()
 
     def steps(self, count: int, before: int) -> dict:
-        """Tells the seconds of so many steps, and makes as many `before` as asked."""
-        for _ in range(before):
-            self.step()
-        self._wait()
-        begun = time.perf_counter()
+        """Reports the seconds of `count` steps, after `before` untimed steps."""
+        return time_steps(self._run, count, before)
+
+    def _run(self, count: int) -> None:
         for _ in range(count):
             self.step()
-        self._wait()
-        return {'seconds': time.perf_counter() - begun}
-
-    def _wait(self) -> None:
         if self.device.type == 'cuda':
             torch.cuda.synchronize()
 
     def memory(self) -> dict:
-        """Tells the peak of the device, and of the process where they are the same."""
-        if self.device.type == 'cuda':
-            peak = torch.cuda.max_memory_allocated()
-            return {'peak_bytes': peak, 'peak_of': 'a device'}
-        return {'peak_bytes': peak_resident_bytes(), 'peak_of': 'the process'}
+        """Reports the peak bytes of the device, or of the process on a CPU."""
+        gpu = self.device.type == 'cuda'
+        return peak_memory(torch.cuda.max_memory_allocated() if gpu else None)
 
 
-def _as_jax_does() -> None:
-    """Lets float32 be multiplied as TensorFloat-32 on NVIDIA's, which is JAX's default,
-    and lets cuDNN look for the fastest convolution, as XLA does.
+def _match_precision_of_jax() -> None:
+    """Allows TensorFloat-32 on NVIDIA GPUs, which is JAX's default precision.
+
+    cuDNN also searches for the fastest convolution, as XLA does.
     """
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True

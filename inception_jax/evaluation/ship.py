@@ -1,0 +1,205 @@
+"""Converts and exports trained networks that are named by path: runs and files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from inception_jax.training.states import trained_run
+from inception_jax.weights.convert import (
+    LayoutFile,
+    check_layout_export,
+    describe_trained,
+    read_layout_file,
+    write_layout_file,
+)
+from inception_jax.weights.export import Export, export_trained, save_export
+from inception_jax.weights.trained import Trained, load_weights
+from inception_jax.weights.weight_file import (
+    WeightFile,
+    check_weight_ending,
+    find_weights,
+    info_path,
+    write_weight_file,
+)
+
+
+def convert(
+    source: str | Path | Trained,
+    output: str | Path,
+    *,
+    layout: str | None = None,
+    to: str | None = None,
+    network: str | None = None,
+    auxiliary: bool = False,
+    class_names: Sequence[str] | None = None,
+    normalised: tuple[Sequence[float], Sequence[float]] | None = None,
+    licence: str | None = None,
+) -> WeightFile | LayoutFile:
+    """Converts weights: a file of another library or a run to a weight file, or back.
+
+    Args:
+      source: with `layout` a file of another library; with `to` a weight file or a run;
+        with neither a run, whose EMA weights are converted. A run is named by its
+        folder; `ij.trained(folder, step=...)` gives the weights of an earlier step.
+      output: FILE.safetensors; with `to='keras'` also FILE.h5. It must not exist.
+      layout: the layout of `source`: slim, facenet, keras, timm, torchvision or
+        facenet_pytorch.
+      to: the layout of `output`.
+      network: the name of the network; needed with `layout`.
+      auxiliary: with `layout`: whether to keep the auxiliary head, to train on.
+      class_names: with `layout`: the names of the classes in their order. By default
+        1,000 classes are ImageNet's, and others are numbered.
+      normalised: with `layout`: (mean, std) by channel, if the weights expect images
+        (x - mean) / std of x from 0 to 1 and not those of the layout.
+      licence: what may be done with the weights.
+
+    Returns:
+      The file that was written; `print` shows its description.
+
+    Raises:
+      ValueError: an option is wrong, `source` does not exist, is damaged or belongs to
+        another network, or `output` exists.
+      OSError: the output cannot be written.
+
+    >>> import tempfile
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> from inception_jax.networks.catalogue import choose
+    >>> from inception_jax.weights.weight_file import save_weights
+    >>> folder = tempfile.mkdtemp()
+    >>> small = {'name': 'inception_v4_slim', 'width': 0.1, 'depth': 0.01}
+    >>> small |= {'auxiliary': False, 'input_size': 75}
+    >>> variables = initial_variables(choose(**small, classes=3), seed=0, scheme='he')
+    >>> ours = save_weights(f'{folder}/small.safetensors', small, variables)
+    >>> theirs = convert(ours.path, f'{folder}/slim.safetensors', to='slim')
+    >>> theirs.layout, theirs.arrays
+    ('slim', 194)
+    """
+    output = Path(output)
+    is_run = isinstance(source, Trained) or Path(source).is_dir()
+    of_layout = {
+        'auxiliary': auxiliary,
+        'class_names': class_names,
+        'normalised': normalised,
+    }
+    if layout:
+        _check_layout_options(network, to, normalised)
+    else:
+        _check_own_options(source, is_run, to, network, of_layout)
+    if to:
+        return _to_layout(source, output, to, network, licence)
+    check_weight_ending(output)
+    refuse_existing(output)
+    refuse_existing(info_path(output))
+    if layout:
+        described = read_layout_file(
+            Path(source), layout, network, **of_layout, licence=licence
+        )
+    else:
+        described = describe_trained(_open(source, network), licence)
+    write_weight_file(output, *described)
+    return find_weights(output)
+
+
+def _to_layout(
+    source: str | Path | Trained,
+    output: Path,
+    layout: str,
+    network: str | None,
+    licence: str | None,
+) -> LayoutFile:
+    if licence:
+        raise ValueError(
+            'a licence is part of weight files only; leave it out with a layout of the '
+            'output (--to)'
+        )
+    refuse_existing(output)
+    trained = _open(source, network)
+    check_layout_export(trained, output, layout)
+    return write_layout_file(trained, output, layout)
+
+
+def _check_layout_options(network, to, normalised) -> None:
+    """Raises ValueError unless the options describe a file of another library."""
+    if to:
+        raise ValueError(
+            'give the layout of the input (--from) or of the output (--to), not both'
+        )
+    if not network:
+        raise ValueError(
+            'a file in a layout (--from) needs the name of its network; add --network '
+            'NAME (network=)'
+        )
+    if normalised and min(normalised[1]) <= 0:
+        raise ValueError(
+            'normalised (--normalised) has a STD of 0 or below; expected positive '
+            'numbers'
+        )
+
+
+def _check_own_options(source, is_run, to, network, of_layout) -> None:
+    """Raises ValueError unless the options describe a run or a weight file."""
+    for name, value in of_layout.items():
+        if value:
+            raise ValueError(
+                f'{name} goes with the layout of the input (--from); leave it out'
+            )
+    if not (to or is_run):
+        raise ValueError(
+            f'{source} is not the folder of a run; give the layout of a file (--from) '
+            'or, for a weight file, the layout of the output (--to)'
+        )
+    if network and is_run:
+        raise ValueError(f'a run has its own network; leave out the name {network}')
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises ValueError if a path exists."""
+    if path.exists():
+        raise ValueError(f'{path} exists already; name another output')
+
+
+def export(
+    source: str | Path | Trained,
+    output: str | Path,
+    *,
+    network: str | None = None,
+    **options,
+) -> Export:
+    """Exports a trained network as one file that jax runs without this package.
+
+    Args:
+      source: the folder of a run, a weight file, or the value of `ij.trained`.
+      output: FILE.npz; it must not exist.
+      network: of a weight file: the name that its network must have.
+      options: `folded`, `scale_input`, `pixels` and `platforms` of `export_network`.
+
+    Returns:
+      The program, its weights and its metadata; `print` says how to call the program.
+
+    Raises:
+      ValueError: the source or an option is wrong, or the output exists.
+      OSError: the output cannot be written.
+
+    >>> export('missing.safetensors', 'v4.npz')
+    Traceback (most recent call last):
+      ...
+    ValueError: missing.safetensors does not exist
+    """
+    output = Path(output)
+    check_export_path(output)
+    exported = export_trained(_open(source, network), **options)
+    save_export(output, exported)
+    return exported
+
+
+def check_export_path(path: Path) -> None:
+    """Raises ValueError unless an export can be written to a path."""
+    if path.suffix != '.npz':
+        raise ValueError(f'{path} is not a file of a program; expected FILE.npz')
+    refuse_existing(path)
+
+
+def _open(source: str | Path | Trained, network: str | None) -> Trained:
+    if isinstance(source, Trained):
+        return source
+    path = Path(source)
+    return trained_run(path) if path.is_dir() else load_weights(path, network)

@@ -1,0 +1,109 @@
+"""The layout of a library as a value: the names of its layers and of their arrays."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from inception_jax.networks.network import Network
+from inception_jax.weights.translation import (
+    ArrayNames,
+    Arrays,
+    Entry,
+    NamedLayer,
+    layout_entries,
+    read_variables,
+    write_variables,
+)
+
+
+def _unchanged(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+    return arrays
+
+
+def _never(network: Network, name: str) -> bool:
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a library names and stores the arrays of its networks.
+
+    Attributes:
+      library: the name of the library in messages.
+      networks: the names of our networks that the library has.
+      auxiliary: whether the library can have the auxiliary head.
+      names: the names of the arrays of a layer.
+      name_layers: maps a network to its layers with their prefixes, in the order of
+        `network_layers`.
+      prepare: maps (network, arrays of a file, entries) to arrays that the entries
+        describe, e.g. without the prefix of a wrapper.
+      is_ignored: maps (network, name) to whether an array of a file that no entry names
+        is left out on purpose.
+    """
+
+    library: str
+    networks: tuple[str, ...]
+    auxiliary: bool
+    names: ArrayNames
+    name_layers: Callable[[Network], Iterable[NamedLayer]]
+    prepare: Callable[[Network, Arrays, Sequence[Entry]], Arrays] = _unchanged
+    is_ignored: Callable[[Network, str], bool] = _never
+
+    def layers(self, network: Network) -> list[NamedLayer]:
+        """Returns the layers of a network with their prefixes.
+
+        Raises:
+          ValueError: the library has no such network.
+        """
+        known = network.name in self.networks
+        if not known or (network.auxiliary and not self.auxiliary):
+            head = ' with an auxiliary head' if known else ''
+            without = '' if self.auxiliary else ' without auxiliary heads'
+            raise ValueError(
+                f'{self.library} has no {network.name}{head}; it has '
+                f'{", ".join(self.networks)}{without}'
+            )
+        return list(self.name_layers(network))
+
+    def entries(self, network: Network) -> list[Entry]:
+        """Returns the arrays of a network in this layout.
+
+        Raises:
+          ValueError: the library has no such network.
+        """
+        return layout_entries(network, self.layers(network), self.names)
+
+    def variables(self, network: Network, arrays: Arrays) -> dict[str, Any]:
+        """Returns the variables of a network, float32, from the arrays of a file.
+
+        Raises:
+          ValueError: the library has no such network, or the arrays are not its own.
+        """
+        entries, counter = self.entries(network), self.names.counter
+
+        def is_ignored(name: str) -> bool:
+            counts = counter is not None and name.endswith(counter)
+            return counts or self.is_ignored(network, name)
+
+        arrays = self.prepare(network, arrays, entries)
+        return read_variables(arrays, entries, is_ignored)
+
+    def arrays(
+        self, network: Network, variables: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Returns the arrays of a file of this layout, by name.
+
+        Gammas are 1 if the network has none, and counters of batches are 0.
+
+        Raises:
+          ValueError: the library has no such network.
+        """
+        entries, names = self.entries(network), self.names
+        counters = {
+            entry.name.removesuffix(names.variance) + names.counter: np.zeros((), int)
+            for entry in entries
+            if names.counter and entry.name.endswith(names.variance)
+        }
+        return write_variables(variables, entries) | counters
