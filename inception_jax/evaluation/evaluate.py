@@ -164,7 +164,7 @@ def _made(one: Evaluation, told: Callable[[int], None]) -> Probabilities:
             source,
             batch_size=asked.batch_size,
             **view_options(subject.network, crops),
-            some=some,
+            indices=some,
             unreadable=note_unreadable if asked.skip else None,
         )
 

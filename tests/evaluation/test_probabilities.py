@@ -10,7 +10,7 @@ from helpers.tiny import NET
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import evaluation_batches, note_unreadable
-from inception_jax.data.sources.open import Arrays
+from inception_jax.data.sources.arrays import Arrays
 from inception_jax.evaluation import probabilities
 from inception_jax.evaluation.probabilities import Probabilities, compute_probabilities
 from inception_jax.model.classifier import Classifier
@@ -56,14 +56,14 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
     step, mesh = compiled(crops)
     scales = np.float32(0.2)
 
-    def batches(some_source, some):
+    def batches(some_source, indices):
         return evaluation_batches(
             some_source,
             batch_size=batch_size,
             size=16,
             crops=crops,
             crop_fraction=0.875,
-            some=some,
+            indices=indices,
             unreadable=note_unreadable,
         )
 
@@ -100,7 +100,7 @@ def test_every_image_has_the_mean_softmax_of_its_crops(
         size=16,
         crops=crops,
         crop_fraction=0.875,
-        some=range(7, 8),
+        indices=range(7, 8),
     )
     images = augment.to_range(batch['image'], NET.pixel_range)
     if crops > 1:
