@@ -124,7 +124,7 @@ def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
 
 def test_relatives_have_a_star(tmp_path):
     found = of('inception_v4', 20)
-    found.about['fingerprint'] = 'another'
+    found.metadata['fingerprint'] = 'another'
     probabilities.save_probabilities(tmp_path / 'v4.npz', found)
     assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
