@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from inception_jax.data.crops import mirrored, number_of_views, view_options
+from inception_jax.data.crops import (
+    check_crops,
+    mirrored,
+    number_of_views,
+    view_options,
+)
 from inception_jax.data.example import Source
 from inception_jax.data.pipeline import evaluation_batches, note_unreadable
 from inception_jax.data.sources.open import open_source
@@ -131,6 +136,7 @@ def prepare_evaluation(
     Raises:
       ValueError: as `evaluate`.
     """
+    check_crops(crops)
     images, spec, split = _open_images(trained, source, split, data_dir)
     if batch_size == 0:
         raise ValueError('a batch of 0 crops; expected 1 or more')
@@ -214,8 +220,8 @@ def _open_images(
         split, data_dir = split or data.evaluation_split, data_dir or data.data_dir
     if source is None:
         raise ValueError(
-            'a weight file has no images of its own; add --source SOURCE and --split '
-            'NAME'
+            'a weight file has no images of its own; name a source and a split, e.g. '
+            '--source folder:PATH --split val'
         )
     images = open_source(source, split, data_dir=data_dir)
     names = trained.class_names

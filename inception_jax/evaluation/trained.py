@@ -168,6 +168,8 @@ def trained(
     ('ant', 'bee')
     """
     path = Path(path)
+    if not path.exists():
+        raise ValueError(f'{path}: there is no such run or weight file')
     if path.is_dir() or step is not None:
         if network is not None:
             raise ValueError(

@@ -76,6 +76,24 @@ def test_a_folder_is_a_class_per_subfolder_in_the_order_of_names(tmp_path):
     ]
 
 
+def test_the_order_of_a_folder_does_not_depend_on_the_file_system(
+    tmp_path, monkeypatch
+):
+    for name in ('b/2.png', 'b/1.png', 'a/3.png', 'a/deep/4.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listed = open_source(f'folder:{tmp_path}', None)
+    walk = os.walk
+
+    def walk_backwards(*arguments, **options):
+        for folder, folders, files in reversed(list(walk(*arguments, **options))):
+            yield folder, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(os, 'walk', walk_backwards)
+    assert open_source(f'folder:{tmp_path}', None) == listed
+    assert listed.files == ('a/3.png', 'a/deep/4.png', 'b/1.png', 'b/2.png')
+
+
 def test_a_folder_without_a_split_has_its_classes_at_once(tmp_path):
     for name in 'dfabgce':
         (tmp_path / name).mkdir()

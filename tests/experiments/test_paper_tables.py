@@ -150,7 +150,7 @@ def test_excluded_images_do_not_count(write, tmp_path):
             {},
             'is of 12 crops, and Table 4 is made of single networks with 144; give',
         ),
-        (3, {'images': 10}, 'file 2 are of other ids'),
+        (3, {'images': 10}, 'file 2 have different ids'),
     ],
 )
 def test_a_file_that_does_not_belong_is_refused(
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_or_left_out_is_one_line(write, tmp_path, capsys)
     assert 'cannot write to' in capsys.readouterr().err
     assert made(4, one, f'--exclude={out}', f'--output={tmp_path}') == 1
     printed = capsys.readouterr().err
-    assert '1 of 1 images to leave out are not there' in printed
+    assert '1 of 1 images to leave out do not exist' in printed
     assert printed.count('\n') == 1
 
 

@@ -5,9 +5,9 @@ import json
 import jax
 import numpy as np
 import pytest
+from helpers.tiny import NET
+from helpers.training import arguments
 from PIL import Image
-from test_train import arguments
-from tiny import NET
 
 from inception_jax.__main__ import main
 from inception_jax.data.sources.open import open_source
@@ -62,7 +62,7 @@ def test_a_weight_file_opens_by_str_or_path_and_predicts_what_its_run_does(
     path = tmp_path / 'tiny.safetensors'
     assert main(['convert', str(workdir), str(path)]) == 0
     for either in (path, str(path)):
-        same = trained(either, network='tiny:NET')
+        same = trained(either, network='helpers.tiny:NET')
         assert repr(same) == repr(run)
         assert same.predict(pixels) == run.predict(pixels)
 
@@ -169,6 +169,6 @@ def test_a_path_that_holds_no_trained_network_is_refused(workdir, tmp_path):
         with pytest.raises(ValueError, match=str(path)):
             trained(path)
     with pytest.raises(ValueError, match='is a run, which records its own network'):
-        trained(workdir, network='tiny:NET')
+        trained(workdir, network='helpers.tiny:NET')
     with pytest.raises(ValueError, match='999'):
         trained(workdir, step=999)
