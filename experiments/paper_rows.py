@@ -65,7 +65,7 @@ def ours(paper: Table, files: Sequence[Probabilities]) -> list[Ours]:
     """
     by_network = defaultdict(list)
     for found in files:
-        by_network[found.about['network']].append(found)
+        by_network[found.metadata['network']].append(found)
     listed = {name for row in paper.rows for name in row.networks}
     others = [
         Row(name, {name: 1}, None, None) for name in by_network if name not in listed
@@ -90,16 +90,16 @@ def _ours(row: Row, by_network: Mapping[str, list[Probabilities]]) -> Ours:
 
 def _is_relative(found: Probabilities) -> bool:
     """Tells whether a network is not the one of its name, but for the classes."""
-    own = NETWORKS.get(found.about['network'])
+    own = NETWORKS.get(found.metadata['network'])
     if own is None:
         return False
-    own = dataclasses.replace(own, classes=len(found.about['classes']))
-    return found.about.get('fingerprint') != fingerprint(own)
+    own = dataclasses.replace(own, classes=len(found.metadata['classes']))
+    return found.metadata.get('fingerprint') != fingerprint(own)
 
 
 def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -> str:
     """Returns the table in Markdown, and the order of the networks in both."""
-    about = first.about
+    about = first.metadata
     images = len(first.ids)
     other = '' if images == paper.images else f'; the paper has {paper.images:,}'
     return '\n\n'.join(

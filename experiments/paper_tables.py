@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from experiments import study
 from experiments.paper_rows import Table, ours, picture, text, write_csv
 from experiments.study import Size
-from inception_jax.commands.evaluate import told
+from inception_jax.commands.evaluate import evaluation_errors_as_failures
 from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import (
     Parser,
@@ -120,10 +120,10 @@ def _check(paper: Table, paths: Sequence[Path]) -> None:
     for path in paths:
         opened = _opened(path, paper)
         if isinstance(opened, Probabilities):
-            about = opened.about
+            about = opened.metadata
             files.append(opened)
         else:
-            about = opened.asked.about
+            about = opened.metadata
         images, of_first = (
             {name: one.get(name) for name in ('source', 'split', 'classes')}
             for one in (about, next(iter(seen.values()), about))
@@ -164,13 +164,13 @@ def _training(options) -> Callable[[], int]:
 
 
 def _work(module, paper: Table, folder: Path, out, paths) -> int:
-    from inception_jax.evaluation.scores import without_images
+    from inception_jax.evaluation.probabilities import without_images
     from inception_jax.plots.paper_table import draw_paper_table
 
     files = []
     for path in _one_by_one(paths):
         files.append(_answer(_opened(path, paper)))
-        print(f'{files[-1].about["network"]}: {path}', flush=True)
+        print(f'{files[-1].metadata["network"]}: {path}', flush=True)
     with mistakes_as_failures():
         check_same_images(files)
         if out is not None:
@@ -209,9 +209,9 @@ def _opened(path: Path, paper: Table) -> 'Probabilities | Evaluation':
     if path.is_dir():
         return evaluate.prepare_run_evaluation(path, crops=paper.crops)
     found = probabilities.load_probabilities(path)
-    if found.about.get('crops') != paper.crops or 'network' not in found.about:
-        what = f'{found.about.get("crops")} crops'
-        what = 'an ensemble' if 'ensemble' in found.about else what
+    if found.metadata.get('crops') != paper.crops or 'network' not in found.metadata:
+        what = f'{found.metadata.get("crops")} crops'
+        what = 'an ensemble' if 'ensemble' in found.metadata else what
         raise ValueError(
             f'{path} is of {what}, and Table {paper.number} is made of single networks '
             f'with {paper.crops}; give what evaluate --crops {paper.crops} wrote'
@@ -224,5 +224,7 @@ def _answer(opened: 'Probabilities | Evaluation') -> Probabilities:
 
     if isinstance(opened, Probabilities):
         return opened
-    with told('restore it, or evaluate the run with --skip-unreadable'):
-        return evaluate.evaluate(opened, image_progress(len(opened.asked.source)))
+    with evaluation_errors_as_failures(
+        'restore it, or evaluate the run with --skip-unreadable'
+    ):
+        return evaluate.run_evaluation(opened, image_progress(len(opened.source)))
