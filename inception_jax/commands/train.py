@@ -8,8 +8,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared import dry_run, process_options
 from inception_jax.commands.shared.cli import refuse_arguments
-from inception_jax.config.files import load_config
-from inception_jax.config.overrides import parse_overrides
+from inception_jax.config.files import config_from_arguments
 
 HELP = 'train a network, or go on with a run'
 EPILOG = 'Any field of the config can be set: --config.run.epochs=20'
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if not options.workdir and not (options.dry_run and options.config):
         raise ValueError('--workdir DIR is missing; it is where the run lives')
     if options.config:
-        chosen = experiment(load_config(options.config, **parse_overrides(rest)))
+        chosen = experiment(config_from_arguments(options.config, rest))
     else:
         refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
         chosen = experiment(Run(options.workdir).config)

@@ -3,7 +3,7 @@
 import ast
 import copy
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Config = dict[str, dict[str, Any]]
@@ -33,24 +33,6 @@ def literals(expression: str) -> list[Any]:
     except SyntaxError:
         return [literal(part.strip()) for part in expression.split(',')]
     return [literal(ast.unparse(part)) for part in parts]
-
-
-def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """Returns the values of arguments `--config.section.field=value` by field.
-
-    Raises:
-      ValueError: an argument has another form.
-    """
-    changes = {}
-    for argument in arguments:
-        name, equals, value = argument.removeprefix('--config.').partition('=')
-        if not argument.startswith('--config.') or not equals:
-            raise ValueError(
-                f'unknown argument {argument}; see --help, and set fields of the '
-                'config with --config.section.field=value'
-            )
-        changes[name] = literal(value)
-    return changes
 
 
 def resolve(config: Config, name: str) -> str:

@@ -6,8 +6,24 @@ from collections.abc import Callable
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-from inception_jax.parallel.mesh import DATA, _settled, batch_sharding, replicated
+from inception_jax.parallel.mesh import (
+    DATA,
+    _settled,
+    batch_sharding,
+    platform_of,
+    replicated,
+)
+from inception_jax.runtime.compiler_options import compiler_options
 from inception_jax.steps.train_step import itself
+
+
+def jit_for(mesh: Mesh, function: Callable, **options) -> Callable:
+    """Returns `jax.jit` of a function, with the compiler options of a mesh's devices.
+
+    pmap takes no such options.
+    """
+    options['compiler_options'] = compiler_options(platform_of(mesh))
+    return jax.jit(function, **options)
 
 
 def compiled_train_step(step: Callable, mesh: Mesh, mode: str) -> Callable:
@@ -32,7 +48,7 @@ def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
         def whole(state, batch):
             return _settled(function(state, batch, mean=itself), mesh)
 
-        return jax.jit(_named(whole, name), donate_argnums=donate)
+        return jit_for(mesh, _named(whole, name), donate_argnums=donate)
     mean = functools.partial(jax.lax.pmean, axis_name=DATA)
     part = _named(functools.partial(function, mean=mean), name)
     if mode == 'shard_map':
@@ -44,7 +60,7 @@ def _over_batch(function: Callable, mesh: Mesh, mode: str, donate) -> Callable:
             out_specs=PartitionSpec(),
             check_vma=False,
         )
-        return jax.jit(_named(mapped, name), donate_argnums=donate)
+        return jit_for(mesh, _named(mapped, name), donate_argnums=donate)
     mapped = jax.pmap(
         part,
         axis_name=DATA,
@@ -77,9 +93,9 @@ def compiled_probe(probe: Callable, mesh: Mesh) -> Callable:
         with jax.default_matmul_precision('highest'):
             return probe(given, batch)
 
-    return jax.jit(precise, out_shardings=replicated(mesh))
+    return jit_for(mesh, precise, out_shardings=replicated(mesh))
 
 
 def compiled_eval_step(step: Callable, mesh: Mesh) -> Callable:
     """Compiles `step(variables, residual_scale, batch)` -> sums over the batch."""
-    return jax.jit(step, out_shardings=replicated(mesh))
+    return jit_for(mesh, step, out_shardings=replicated(mesh))

@@ -4,6 +4,7 @@ Each checkpoint holds checksums of its content, because Orbax returns a flipped 
 without an error.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import gc
@@ -11,6 +12,7 @@ import inspect
 import logging
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +32,9 @@ from inception_jax.runtime import processes
 from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
+
+# Seconds for a thread of Orbax to end after an error.
+LONGEST_WAIT = 10.0
 
 
 class DamagedCheckpoint(NamedTuple):
@@ -159,9 +164,11 @@ def _saving(folder: Path) -> Iterator[None]:
     except jax.errors.JaxRuntimeError:
         raise
     except Exception as error:
-        raise NotSaved(
-            f'no checkpoint could be written to {folder} ({_first_line(error)})'
-        ) from error
+        reason = _first_line(error)
+    else:
+        return
+    _collect_abandoned()
+    raise NotSaved(f'no checkpoint could be written to {folder} ({reason})')
 
 
 def restore_checkpoint(
@@ -251,9 +258,7 @@ def _restore_item(manager: Manager, step: int, **item) -> Any:
                 'start all again'
             ) from error
         reason = _first_line(error)
-    # Orbax has abandoned other reads, which complain when they are collected: now,
-    # while that is silenced, and the error no longer refers to them.
-    gc.collect()
+    _collect_abandoned()
     raise _Unreadable(reason)
 
 
@@ -262,19 +267,31 @@ def _first_line(error: Exception) -> str:
     return first.split(' See full TensorStore details')[0][:200]
 
 
+def _collect_abandoned() -> None:
+    """Waits for the threads and collects the coroutines that Orbax left after an error.
+
+    They complain when they end. Call it while that is silenced, and when nothing refers
+    to the error and its traceback any more.
+    """
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith('orbax.'):
+            # Orbax's own `join` raises the error of the thread.
+            threading.Thread.join(thread, LONGEST_WAIT)
+    gc.collect()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silences Orbax in the block; an error of Orbax becomes one line of ours.
 
-    The end of the block restores the loggers, the warning filters and the hook.
+    The end of the block restores everything that it changes in the process.
     """
     loggers = [logging.getLogger(name) for name in ('absl', 'asyncio')]
     levels = [logger.level for logger in loggers]
-    hook = sys.unraisablehook
+    hook, new_event_loop = sys.unraisablehook, asyncio.new_event_loop
 
-    def ignore_abandoned_reads(unraisable) -> None:
-        abandoned = 'Event loop is closed' in str(unraisable.exc_value)
-        if not abandoned and not inspect.iscoroutine(unraisable.object):
+    def ignore_coroutines(unraisable) -> None:
+        if not inspect.iscoroutine(unraisable.object):
             hook(unraisable)
 
     with warnings.catch_warnings():
@@ -283,10 +300,31 @@ def _quiet() -> Iterator[None]:
         )
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        sys.unraisablehook = ignore_abandoned_reads
+        sys.unraisablehook = ignore_coroutines
+        asyncio.new_event_loop = lambda: _deaf_when_closed(new_event_loop())
         try:
             yield
         finally:
+            asyncio.new_event_loop = new_event_loop
             sys.unraisablehook = hook
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _deaf_when_closed(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    """Makes a closed event loop ignore calls from other threads.
+
+    After an error Orbax closes its loop while TensorStore still reads or writes. The
+    end of such an operation calls the loop, at any later time.
+    """
+    call_soon = loop.call_soon_threadsafe
+
+    def call_soon_if_open(*arguments, **options):
+        try:
+            return call_soon(*arguments, **options)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+    loop.call_soon_threadsafe = call_soon_if_open
+    return loop

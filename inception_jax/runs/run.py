@@ -22,8 +22,8 @@ from inception_jax.runs.workdir import (
 
 if TYPE_CHECKING:
     import numpy as np
-    from matplotlib.figure import Figure
 
+    from inception_jax.plots.curves import Figure
     from inception_jax.stability.verdicts import Verdict
 
 # The keys that the JSON files of a run have in all versions.

@@ -16,7 +16,7 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.parallel.compile import compiled_train_step
+from inception_jax.parallel.compile import compiled_train_step, jit_for
 from inception_jax.parallel.mesh import distribute, put_batch
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.recipe import Recipe
@@ -109,7 +109,7 @@ def _forward(network: Network, recipe: Recipe, mesh: Mesh) -> Work:
 
     variables = initial_variables(network, seed=0, scheme=recipe.initializer)
     placed = distribute(variables, mesh)
-    return Work(jax.jit(forward), placed, lambda state, result: state)
+    return Work(jit_for(mesh, forward), placed, lambda state, result: state)
 
 
 def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Work:

@@ -20,6 +20,7 @@ from inception_jax.parallel.compile import (
     compiled_eval_step,
     compiled_look,
     compiled_train_step,
+    jit_for,
 )
 from inception_jax.parallel.mesh import Parallel, platform_of
 from inception_jax.runtime.memory import COMPILED
@@ -151,7 +152,7 @@ def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Pr
     steps = with_diagnosis(
         compiled_train_step(step, mesh, how.mode),
         compiled_look(look, mesh, how.mode),
-        jax.jit(functools.partial(update_ratio, network=network)),
+        jit_for(mesh, functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
     one_batch = compiled_eval_step(

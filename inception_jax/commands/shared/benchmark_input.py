@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.config.files import load_config
-from inception_jax.config.overrides import parse_overrides
+from inception_jax.config.files import config_from_arguments
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -22,7 +21,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
-    chosen = experiment(load_config(options.config, **parse_overrides(rest)))
+    chosen = experiment(config_from_arguments(options.config, rest))
     check_batch_size(chosen.run.batch_size, device_mesh())
     data = chosen.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)
