@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared.cli import refuse_arguments
 from inception_jax.networks import NETWORKS
+from inception_jax.runtime.files import write_text
 
 HELP = 'print, draw or compare networks'
 
@@ -54,6 +55,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
 
         text = table(network)
     if options.output:
-        options.output.write_text(text.rstrip() + '\n')
+        write_text(options.output, text.rstrip() + '\n')
     else:
         print(text.rstrip(), flush=True)

@@ -21,7 +21,8 @@ from inception_jax.networks.network import program
 from inception_jax.runs.lock import WorkdirInUse, lock_workdir
 from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.run import Run
-from inception_jax.runs.workdir import log_command
+from inception_jax.runs.workdir import ERROR, log_command
+from inception_jax.runtime.files import write_text
 from inception_jax.training import programs, summary
 from inception_jax.training.loop import Outcome, train
 from inception_jax.training.prepare import PreparedRun, prepare
@@ -161,7 +162,7 @@ def _attempt(
     if not outcomes:
         ((member, p),) = group.items()
         p.workdir.mkdir(parents=True, exist_ok=True)
-        (p.workdir / 'error.txt').write_text(error)
+        write_text(p.workdir / ERROR, error)
         say(f'{member}: failed, see {p.workdir / "error.txt"}')
         return None
     for (member, p), outcome in zip(group.items(), outcomes, strict=True):

@@ -16,9 +16,9 @@ from inception_jax.runtime.allocator import GLIBC, JEMALLOC, PRELOAD, RESTARTED,
 # Stands for `os.execve`: tells what would be started, and goes on.
 WITNESS = """
 import json, os, runpy, sys
-from inception_jax import allocator
+from inception_jax.runtime import allocator
 os.execve = lambda *command: print(json.dumps([*command[:2], dict(command[2])]))
-allocator.wanted = lambda environ: {'MORE': 'memory'}
+allocator.allocator_variables = lambda environ: {'MORE': 'memory'}
 sys.argv = ['inception_jax', '--version']
 runpy.run_module('inception_jax', run_name='__main__')
 """

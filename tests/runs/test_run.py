@@ -3,10 +3,10 @@
 import json
 import math
 
-import fake_runs
 import numpy as np
 import pytest
-from fake_runs import Fate
+from helpers import fake_runs
+from helpers.fake_runs import Fate
 
 from inception_jax.runs.run import Run, run
 
