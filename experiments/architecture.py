@@ -12,6 +12,7 @@ from pathlib import Path
 from inception_jax.networks import load
 from inception_jax.networks.figures.figure import draw
 from inception_jax.networks.shapes import measure
+from inception_jax.runtime.files import write_text
 
 # Figure: network, block (None for the whole network).
 FIGURES = {
@@ -69,12 +70,11 @@ def table() -> str:
 
 
 def main(folder: Path = Path('results/architecture')) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for number, (name, block) in FIGURES.items():
         part = block or 'network'
         path = folder / f'fig_{number:02}_{name}_{part}.svg'
-        path.write_text(draw(load(name), block))
-    (folder / 'table.md').write_text(table())
+        write_text(path, draw(load(name), block))
+    write_text(folder / 'table.md', table())
     print(table())
     print(f'{len(FIGURES)} figures in {folder}')
 

@@ -16,6 +16,7 @@ from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.evaluation.scores import Scores
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
+from inception_jax.runtime.files import write_atomically
 
 
 class Row(NamedTuple):
@@ -208,7 +209,7 @@ def picture(rows: Sequence[Ours]) -> dict:
 
 def write_csv(path: Path, rows: Sequence[Ours]) -> None:
     """Writes a line for each of our scores, and one for a row that has none."""
-    with path.open('w', newline='') as file:
+    with write_atomically(path) as draft, draft.open('w', newline='') as file:
         write = csv.writer(file, lineterminator='\n').writerow
         names = ('error', 'low', 'high')
         ends = [f'top_{k}_{name}' for k in (1, 5) for name in names]

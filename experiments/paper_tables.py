@@ -22,6 +22,7 @@ from inception_jax.commands.shared.cli import (
     run_command,
 )
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
+from inception_jax.runtime.files import write_text
 
 if TYPE_CHECKING:
     from inception_jax.evaluation.evaluate import Evaluation
@@ -178,7 +179,7 @@ def _work(module, paper: Table, folder: Path, out, paths) -> int:
     rows = ours(paper, files)
     title = inspect.getdoc(module).splitlines()[0].removesuffix('.')
     found = text(title, paper, files[0], rows)
-    (folder / 'table.md').write_text(found)
+    write_text(folder / 'table.md', found)
     write_csv(folder / 'table.csv', rows)
     draw_paper_table(picture(rows), folder / 'table')
     print(f'\n{found}\n{folder / "table.png"}')

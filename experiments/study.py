@@ -28,6 +28,7 @@ from inception_jax.lab.grid import (
     write_sweep,
 )
 from inception_jax.runs.workdir import log_command
+from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import LOST, verdict_counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
@@ -116,7 +117,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
       ValueError: there is no such field or data, digits are to be ImageNet, or the
         folder holds another sweep.
     """
-    base = override(load_config(str(CONFIGS / size.config), []), size.changes)
+    base = load_config(CONFIGS / size.config, **size.changes)
     changes = [c for grid in size.grids for c in grid_product(base, grid)]
     source = source or _at_hand(base)
     if source == 'digits':
@@ -175,7 +176,7 @@ def _work(module, found, prepared, conclude, options, shard) -> int:
         )
         return 1 if summary.failed else 0
     text = f'{_head(module, found, ended["failed"])}\n\n{conclude(found)}\n'
-    (found.folder / 'verdict.md').write_text(text)
+    write_text(found.folder / 'verdict.md', text)
     print(f'\n{text}')
     print(report.report([found.folder]))
     return 1 if summary.failed else 0

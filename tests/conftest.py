@@ -8,12 +8,10 @@ import jax
 import pytest
 
 from inception_jax.networks import NETWORKS, load, scaled
-from inception_jax.runtime import xla_flags
 
 # Tests compile more than they compute, so LLVM optimizes nothing unless XLA_FLAGS is
-# given. The other flags are those that a command sets, so that it has the same bits.
+# given.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
-xla_flags.add_flags(os.environ)
 
 pytest.register_assert_rewrite('helpers')
 

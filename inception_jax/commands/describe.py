@@ -14,6 +14,7 @@ from inception_jax.networks import (
     summary,
     table,
 )
+from inception_jax.runtime.files import write_text
 
 HELP = 'print, draw or compare networks'
 
@@ -50,6 +51,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     else:
         output = table(network)
     if options.output:
-        options.output.write_text(output.rstrip() + '\n')
+        write_text(options.output, output.rstrip() + '\n')
     else:
         print(output.rstrip(), flush=True)

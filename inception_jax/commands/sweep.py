@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.shared.cli import add_engine_and_shard, refuse_arguments
-from inception_jax.config.files import load_config
+from inception_jax.config.files import config_from_arguments
 
 HELP = 'run a config with many values of some fields'
 EPILOG = (
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     shard = parse_shard(options.shard)
     if options.config:
-        base = load_config(options.config, rest)
+        base = config_from_arguments(options.config, rest)
     else:
         refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
         base = read_sweep(options.workdir).config

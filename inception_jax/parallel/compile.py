@@ -7,8 +7,24 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-from inception_jax.parallel.mesh import DATA, batch_sharding, replicated, shardings
+from inception_jax.parallel.mesh import (
+    DATA,
+    batch_sharding,
+    platform_of,
+    replicated,
+    shardings,
+)
+from inception_jax.runtime.compiler_options import compiler_options
 from inception_jax.steps.forward import identity
+
+
+def jit_for(mesh: Mesh, function: Callable, **options) -> Callable:
+    """Returns `jax.jit` of a function, with the compiler options of a mesh's devices.
+
+    pmap takes no such options.
+    """
+    options['compiler_options'] = compiler_options(platform_of(mesh))
+    return jax.jit(function, **options)
 
 
 def compile_step(
@@ -45,7 +61,7 @@ def compile_step(
             result = function(state, batch, mean=identity)
             return jax.lax.with_sharding_constraint(result, shardings(result, mesh))
 
-        return jax.jit(_named(whole, name), donate_argnums=donated)
+        return jit_for(mesh, _named(whole, name), donate_argnums=donated)
     mean = functools.partial(jax.lax.pmean, axis_name=DATA)
     part = _named(functools.partial(function, mean=mean), name)
     if mode == 'shard_map':
@@ -57,7 +73,7 @@ def compile_step(
             out_specs=PartitionSpec(),
             check_vma=False,
         )
-        return jax.jit(_named(mapped, name), donate_argnums=donated)
+        return jit_for(mesh, _named(mapped, name), donate_argnums=donated)
     mapped = jax.pmap(
         part,
         axis_name=DATA,
@@ -75,7 +91,7 @@ def compile_evaluation(function: Callable, mesh: Mesh) -> Callable:
 
     It serves `eval_step` and `softmax_step`, whose results every process reads.
     """
-    return jax.jit(function, out_shardings=replicated(mesh))
+    return jit_for(mesh, function, out_shardings=replicated(mesh))
 
 
 def compile_probe(probe: Callable, mesh: Mesh) -> Callable:
@@ -88,7 +104,7 @@ def compile_probe(probe: Callable, mesh: Mesh) -> Callable:
         with jax.default_matmul_precision('highest'):
             return probe(inputs, batch)
 
-    return jax.jit(precise, out_shardings=replicated(mesh))
+    return jit_for(mesh, precise, out_shardings=replicated(mesh))
 
 
 def _named(function: Callable, name: str) -> Callable:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from inception_jax.parallel.mesh import shardings
+from inception_jax.runtime.compiler_options import compiler_options
 
 
 def member_mesh(members: int) -> Mesh:
@@ -64,4 +65,8 @@ def compile_for_members(
         mapped = jax.shard_map(
             alone, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
         )
-    return jax.jit(mapped, donate_argnums=0 if donate else ())
+    return jax.jit(
+        mapped,
+        donate_argnums=0 if donate else (),
+        compiler_options=compiler_options(jax.devices()[0].platform),
+    )

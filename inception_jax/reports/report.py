@@ -7,6 +7,7 @@ from inception_jax.reports.page import page
 from inception_jax.reports.sentences import lineage, summary
 from inception_jax.reports.study import read_study
 from inception_jax.reports.table import table_rows
+from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import verdict_counts
 
 
@@ -29,8 +30,7 @@ def report(folders: list[Path], output: Path | None = None) -> str:
     table = table_rows(study)
     folder = figures(output)
     text = page(study, table, figures=folder.name)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding='utf-8')
+    write_text(output, text)
     written = draw_figures(study, table, folder)
     return _screen(study, table, output, written)
 

@@ -16,7 +16,7 @@ from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
-from inception_jax.parallel.compile import compile_step
+from inception_jax.parallel.compile import compile_step, jit_for
 from inception_jax.parallel.mesh import distribute, put_batch
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.recipe import Recipe
@@ -118,7 +118,7 @@ def _forward(network: Network, recipe: Recipe, mesh: Mesh) -> Workload:
 
     variables = initial_variables(network, seed=0, scheme=recipe.initializer)
     state = distribute(variables, mesh)
-    return Workload(jax.jit(forward), state, lambda state, result: state)
+    return Workload(jit_for(mesh, forward), state, lambda state, result: state)
 
 
 def _train(network: Network, recipe: Recipe, mesh: Mesh) -> Workload:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import Network, program
-from inception_jax.parallel.compile import compile_evaluation, compile_step
+from inception_jax.parallel.compile import compile_evaluation, compile_step, jit_for
 from inception_jax.parallel.mesh import Parallel, platform_of
 from inception_jax.runtime.memory import COMPILED
 from inception_jax.stability.diagnostics import diagnose, update_ratio
@@ -147,7 +147,7 @@ def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Pr
     steps = with_diagnosis(
         compile_step(step, mesh, how.mode, donate_state=True),
         compile_step(look, mesh, how.mode),
-        jax.jit(functools.partial(update_ratio, network=network)),
+        jit_for(mesh, functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
     one_batch = compile_evaluation(

@@ -8,7 +8,7 @@ import pytest
 from helpers.training import arguments, last_state, records
 
 from inception_jax.__main__ import main
-from inception_jax.runs.workdir import read_lineage
+from inception_jax.runs.run import Run
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +47,7 @@ def test_a_fork_goes_on_with_its_own_numbers_and_knows_where_it_is_from(
     rates = [r['learning_rate'] for r in after if r['split'] == 'train']
     assert rates[0] == pytest.approx(0.045)
     assert rates[-1] < 0.01
-    lineage = read_lineage(tmp_path / 'a')
+    lineage = Run(tmp_path / 'a').lineage
     assert lineage == {
         'parent': str(parent.resolve()),
         'step': 20,
@@ -58,7 +58,7 @@ def test_a_fork_goes_on_with_its_own_numbers_and_knows_where_it_is_from(
         'lineage': None,
     }
     assert fork(tmp_path / 'a', 30, tmp_path / 'b', residual_scale=0.1) == 0
-    assert read_lineage(tmp_path / 'b')['lineage'] == lineage
+    assert Run(tmp_path / 'b').lineage['lineage'] == lineage
 
 
 def test_a_fork_that_is_there_goes_on_and_another_is_refused(parent, tmp_path, capsys):

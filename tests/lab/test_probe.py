@@ -17,7 +17,8 @@ from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import probe, probe_text
 from inception_jax.parallel.mesh import distribute, put_batch
-from inception_jax.runs.workdir import claim_workdir, read_config
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import claim_workdir
 from inception_jax.stability.curvature import Curvature
 from inception_jax.training.loop import batch_stream
 from inception_jax.training.prepare import prepare
@@ -174,7 +175,7 @@ def test_before_the_first_checkpoint_the_network_is_that_before_step_1(
 def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     trained, tmp_path, capsys
 ):
-    config = override(read_config(trained), {'network.name': 'helpers.tiny:PLAIN'})
+    config = override(Run(trained).config, {'network.name': 'helpers.tiny:PLAIN'})
     p = prepare(experiment(config), tmp_path)
     claim_workdir(tmp_path, p.identity, p.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0

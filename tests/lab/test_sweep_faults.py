@@ -15,7 +15,7 @@ from inception_jax.__main__ import main
 from inception_jax.lab import lockstep, sweep
 from inception_jax.lab.grid import ENGINES, read_sweep
 from inception_jax.lab.table import sweep_rows
-from inception_jax.runs.workdir import lock_workdir
+from inception_jax.runs.lock import lock_workdir
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,14 @@
 """Damaged and foreign checkpoints: what is used, what is refused, what is said."""
 
+import asyncio
 import dataclasses
 import json
+import logging
 import random
 import resource
 import shutil
+import sys
+import warnings
 
 import chex
 import jax
@@ -100,7 +104,7 @@ def test_of_damaged_checkpoints_the_newest_good_one_is_used(kind, folder, capfd)
     good = 1 if newest == 2 else 2
     chex.assert_trees_all_equal(found.state.params, scaled(good))
     assert int(found.state.step) == good
-    assert found.about['interval'] == [1.5]
+    assert found.metadata['interval'] == [1.5]
     assert capfd.readouterr().err == ''
 
 
@@ -170,8 +174,8 @@ def test_one_of_an_older_version_is_refused_by_its_name(folder):
 def test_one_without_sums_is_taken_at_its_word(folder, monkeypatch):
     """Those of before there were sums."""
     (folder / 'old').mkdir()
-    monkeypatch.setattr(checkpoints, '_sums', lambda state: {})
-    monkeypatch.setattr(checkpoints, '_form', lambda state: None)
+    monkeypatch.setattr(checkpoints, 'content_checksums', lambda state: {})
+    monkeypatch.setattr(checkpoints, 'structure_checksum', lambda state: None)
     with checkpoints.open_manager(folder / 'old', keep=1) as manager:
         checkpoints.save_checkpoint(manager, state_at(3), ABOUT)
     path = next((folder / 'old' / '3' / 'about').iterdir())
@@ -240,3 +244,37 @@ def test_a_disk_that_does_not_take_it_is_one_line(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert checkpoints.checkpoint_steps(tmp_path) == []
+
+
+def process_hooks():
+    """Returns what checkpoints silence in the process for a while."""
+    loggers = [logging.getLogger(name) for name in (None, 'absl', 'asyncio', 'orbax')]
+    return (
+        sys.unraisablehook,
+        asyncio.new_event_loop,
+        list(warnings.filters),
+        [(logger.level, logger.filters, logger.disabled) for logger in loggers],
+    )
+
+
+@pytest.mark.parametrize('kind', ['files that are gone', 'an empty folder', None])
+def test_checkpoints_leave_no_hook_behind(kind, folder, tmp_path):
+    before = process_hooks()
+    assert checkpoints.checkpoint_steps(folder) == [1, 2]
+    assert process_hooks() == before
+    if kind:
+        DAMAGE[kind](folder)
+    assert bool(restored(folder).damaged) == bool(kind)
+    assert process_hooks() == before
+    with checkpoints.open_manager(tmp_path / 'other', keep=1, best=1) as manager:
+        checkpoints.save_checkpoint(manager, state_at(1), ABOUT, 50.0)
+    assert process_hooks() == before
+
+
+def test_an_error_leaves_no_hook_behind(folder):
+    before = process_hooks()
+    for step in '12':
+        shutil.rmtree(folder / step / 'state')
+    with pytest.raises(ValueError, match='no checkpoint in'):
+        restored(folder)
+    assert process_hooks() == before

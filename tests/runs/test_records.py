@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from inception_jax.runs.records import Log, read_records
+from inception_jax.runs.log import Log
+from inception_jax.runs.records import read_records
 
 
 def record(step, **values):

@@ -91,8 +91,8 @@ def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
 @pytest.mark.parametrize('first', ['', 'import jax; '])
 def test_jax_is_told_whether_it_is_imported_or_not(first, tmp_path):
     code = (
-        f'{first}import os; from inception_jax.runtime import compilation_cache as c; '
-        'c.enable_cache(os.environ); import jax; '
+        f'{first}import os; from inception_jax.runtime import compilation_cache; '
+        'compilation_cache.enable_cache(os.environ); import jax; '
         'print(jax.config.jax_compilation_cache_dir, '
         'jax.config.jax_persistent_cache_min_compile_time_secs)'
     )

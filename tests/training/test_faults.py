@@ -15,7 +15,7 @@ from helpers.training import apart, arguments, environment, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
-from inception_jax.runs.workdir import lock_workdir
+from inception_jax.runs.lock import lock_workdir
 from inception_jax.training import loop, programs
 
 SHORT = {'run__epochs': 3, 'run__checkpoint_every_epochs': 1}

@@ -9,7 +9,8 @@ from helpers.training import arguments
 from PIL import Image
 
 from inception_jax.__main__ import main
-from inception_jax.runs.workdir import CLASSES, read_class_names
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import CLASSES
 from inception_jax.training.states import trained_run
 
 
@@ -79,7 +80,7 @@ def test_classes_that_are_damaged_are_one_line(text, folder, capsys):
     assert printed.count('\n') == 1
     # Training goes on, and says again what the classes are.
     assert main(['train', f'--workdir={folder / "run"}']) == 0
-    assert read_class_names(folder / 'run') == ('a', 'b')
+    assert Run(folder / 'run').class_names == ('a', 'b')
 
 
 def test_a_config_without_its_data_is_one_line(folder, capsys):
@@ -88,5 +89,5 @@ def test_a_config_without_its_data_is_one_line(folder, capsys):
     path.write_text(json.dumps({n: x for n, x in found.items() if n != 'data'}))
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
-    assert 'config.json is not that of a run, or is damaged' in printed
+    assert 'config.json is not a file of a run, or is damaged' in printed
     assert printed.count('\n') == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.lab.grid import ENGINES
-from inception_jax.runtime import compilation_cache, xla_flags
+from inception_jax.runtime import compilation_cache
 from inception_jax.runtime.signals import Stopped
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -102,8 +102,7 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
     A command first does all that a user's mistake can stop, and says so by ValueError;
     what it returns is the work itself, in which an error is ours, but for `Stopped`.
     """
-    # JAX and XLA read what these set when they start, so that they come first.
-    xla_flags.add_flags(os.environ)
+    # JAX reads the variables when it starts, so they are set first.
     compilation_cache.enable_cache(os.environ)
     try:
         work = command()
