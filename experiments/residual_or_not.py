@@ -96,7 +96,7 @@ GPU = Size(
 )
 
 PAPER = Size(
-    config='imagenet_inception_v3.py',
+    config='imagenet.py:inception_v3',
     changes={},
     grids=(
         'name=inception_v3,inception_resnet_v1;epochs=200.0;seed=0,1,2',

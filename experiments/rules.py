@@ -89,7 +89,7 @@ GPU = Size(
 )
 
 PAPER = Size(
-    config='imagenet_inception_resnet_v2.py',
+    config='imagenet.py:inception_resnet_v2',
     changes={'run.epochs': 10.0, 'recipe.clip': False},
     grids=(*grids('he', '0,1'), *grids('truncated_normal', '0')),
     cost='ImageNet, 1.9e19 FLOPs, 3 days on 8 GPUs at 10 TFLOP/s each',

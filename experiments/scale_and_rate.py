@@ -100,7 +100,7 @@ GPU = Size(
 )
 
 PAPER = Size(
-    config='imagenet_inception_resnet_v2.py',
+    config='imagenet.py:inception_resnet_v2',
     changes={
         'run.epochs': 10.0,
         'recipe.clip': False,

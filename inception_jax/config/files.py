@@ -1,6 +1,7 @@
 """Config files, and what the command line changes in them."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def load_config(path: str, rest: list[str]) -> dict:
     return override(completed(chosen), changes)
 
 
+def _hint(path: str) -> str:
+    """Returns where a missing config file is today."""
+    if old := re.search(r'imagenet_(inception_\w+)\.py(?::(.*))?$', path):
+        return f'use {path[: old.start()]}imagenet.py:{old[2] or old[1]}'
+    return 'the configs of inception_jax are in the folder configs/ of a clone'
+
+
 def _get_config(path: str) -> dict:
     """Calls `get_config` of FILE, with ARG if the path is FILE:ARG."""
     from ml_collections import ConfigDict
@@ -33,7 +41,7 @@ def _get_config(path: str) -> dict:
     file, *argument = path.split(':', 1)
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
-        raise ValueError(f'--config {file}: there is no such Python file; see configs/')
+        raise ValueError(f'--config {file}: no such Python file; {_hint(path)}')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

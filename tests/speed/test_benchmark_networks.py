@@ -412,7 +412,7 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
     from inception_jax.config.files import load_config
 
-    found = load_config(str(ROOT / 'configs' / f'imagenet_{name}.py'), [])
+    found = load_config(f'{ROOT}/configs/imagenet.py:{name}', [])
     recipe = work.recipe_of(dtype='float32')
     given = {field: found['recipe'][field] for field in work.CHOICES}
     assert given == work.CHOICES | {'colour': 'full'}
