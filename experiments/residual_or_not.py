@@ -108,10 +108,10 @@ PAPER = Size(
 
 def conclude(sweep: Sweep) -> str:
     """Draws our curves beside the paper's, and returns what they say."""
-    from inception_jax.plots.paper_curves import draw_pairs
+    from inception_jax.plots.paper_curves import draw_network_pairs
 
     rows = [row | measured(sweep, row['member']) for row in study.rows(sweep)]
-    draw_pairs(panels(rows), sweep.folder / 'figures' / 'pairs')
+    draw_network_pairs(panels(rows), sweep.folder / 'figures' / 'pairs')
     return f'{remarks(rows)}\n\n![Curves](figures/pairs.png)'
 
 

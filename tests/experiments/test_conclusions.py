@@ -6,7 +6,7 @@ import pytest
 
 from experiments import residual_or_not, rules, scale_and_rate, stability
 from experiments.study import learned
-from inception_jax.plots.paper_curves import draw_pairs
+from inception_jax.plots.paper_curves import draw_network_pairs
 
 
 def row(**values):
@@ -176,7 +176,7 @@ def test_a_run_that_died_is_left_out_of_the_ratios(tmp_path):
     ours, paper = list(residual_or_not.panels(rows).values())[:2]
     assert [len(curves) for curves in ours.values()] == [2, 1]
     assert [len(curves) for curves in paper.values()] == [1, 1]
-    for path in draw_pairs(residual_or_not.panels(rows), tmp_path / 'pairs'):
+    for path in draw_network_pairs(residual_or_not.panels(rows), tmp_path / 'pairs'):
         assert path.stat().st_size > 10_000
 
 

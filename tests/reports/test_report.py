@@ -10,7 +10,7 @@ from helpers import fake_runs
 from helpers.fake_runs import Fate
 
 from inception_jax.plots.quantities import BLOCK_QUANTITIES
-from inception_jax.reports.page import page
+from inception_jax.reports.page import study_page
 from inception_jax.reports.report import report
 from inception_jax.reports.study import KEYS, read_study
 from inception_jax.reports.table import table_rows
@@ -60,7 +60,7 @@ def without_plotly(monkeypatch):
 
 def written(*folders):
     study = read_study(list(folders))
-    return page(study, table_rows(study))
+    return study_page(study, table_rows(study))
 
 
 def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
@@ -80,7 +80,7 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     assert len(body) == 12
     name = 'residual_scale=1.0,width=1.0,seed=0'
     assert body[9][:7] == [name, '1', '1', '0', 'dead', '90', 'c_2']
-    assert head.index('filters, last grid') > 10
+    assert head.index('filters, final feature map') > 10
     grid = next(
         m for m in found.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
     )
@@ -279,7 +279,7 @@ def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
         ({'config.json': '{'}, 'config.json is damaged'),
         ({'sweep.json': '{}'}, 'cannot be read as that of a sweep'),
         ({'sweep.json': '{"config": {}, "members": {}}'}, 'names no members'),
-        ({'config.json': '{}'}, 'config.json is not that of a run'),
+        ({'config.json': '{}'}, 'config.json does not belong to a run'),
         ({'config.json': ABOUT, 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),
     ],
 )
