@@ -99,7 +99,8 @@ def draw_seed_bands(
             panel.set_title(wrap_text(title, 0.85 * width / columns), loc='left')
         for panel in panels:
             _set_axes(panel, quantity)
-        figure.supylabel(quantity.title, fontsize='medium')
+        label = wrap_text(quantity.title, figure.get_size_inches()[1])
+        figure.supylabel(label, fontsize='medium')
         _add_legend(figure, panels, title=legend)
         return save_figure(figure, stem)
 
