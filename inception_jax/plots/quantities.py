@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 SPLITS = {
     'train': 'training batches',
-    'evaluation': 'evaluation, averaged parameters',
+    'evaluation': 'evaluation, EMA weights',
     'diagnostics': 'diagnosed batches',
 }
 

@@ -97,7 +97,7 @@ def _curves_note(study: Study) -> str:
     hint = ' Select a line to see its blocks.' if study.kind != 'run' else ''
     return (
         'Training values are means over the steps since the last record; evaluation '
-        f'uses averaged parameters.{hint} <span class="drag">Drag to zoom, '
+        f'uses the EMA weights.{hint} <span class="drag">Drag to zoom, '
         'double-click to reset.</span>'
     )
 
