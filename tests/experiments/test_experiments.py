@@ -190,3 +190,9 @@ def test_help_is_instant_and_a_mistake_is_one_line(study):
         assert said.returncode == 2
         assert said.stderr.count('\n') == 1
         assert said.stdout == ''
+
+
+def test_a_study_without_the_configs_of_the_clone_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, 'CONFIGS', tmp_path / 'configs')
+    with pytest.raises(ValueError, match='studies need the configs of the repository'):
+        studies.plan(rules.SIZES['laptop'], tmp_path)

@@ -307,3 +307,11 @@ def test_a_sweep_among_others_and_a_folder_given_twice_are_refused(tmp_path):
 
 def test_plotly_stands_in_the_page_once(tmp_path):
     assert written(fake_runs.write_run(tmp_path)).count('/* plotly */') == 1
+
+
+def test_a_folder_may_be_given_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr('inception_jax.reports.report.draw_figures', lambda *_: [])
+    folder = fake_runs.write_run(tmp_path / 'run')
+    summary = report(str(folder), str(tmp_path / 'page.html'))
+    assert f'report      {tmp_path / "page.html"} (' in summary
+    assert 'figures ' not in summary
