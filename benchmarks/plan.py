@@ -1,7 +1,7 @@
 """Plans training on a machine that one does not have, from steps compiled for it.
 
 Command   python -m inception_jax train --dry-run --topology v5e:2x2 --format json \\
-              --config configs/imagenet_inception_resnet_v2.py \\
+              --config configs/imagenet.py:inception_resnet_v2 \\
               --config.recipe.dtype=bfloat16 --config.run.batch_size=128 > v2.json
           python benchmarks/plan.py v2.json --machine v5e-256 --machine h100-64
 Cost      a second; no JAX device

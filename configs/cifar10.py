@@ -1,7 +1,7 @@
-"""A narrow Inception-ResNet on CIFAR-10: a real image set on a laptop.
+"""A narrow Inception-ResNet on CIFAR-10: photographs on a laptop.
 
-Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR (made once by
-          `tfds build cifar10 --file_format=array_record` where TensorFlow is installed)
+Source    tfds:cifar10 in ArrayRecord format, in the folder TFDS_DATA_DIR; build it once
+          with `tfds build cifar10 --file_format=array_record`, which needs TensorFlow
 Network   Inception-ResNet-v1 at a quarter of its width, blocks 1/2/1, 32 -> 75 pixels
 Command   python -m inception_jax train --config configs/cifar10.py --workdir runs/cifar10
 Cost      16 minutes on 2 CPU cores

@@ -1,10 +1,10 @@
-"""A narrow Inception-ResNet on 1,797 handwritten digits: the whole product in a minute.
+"""A narrow Inception-ResNet on 1,797 handwritten digits: a first run in a minute.
 
-Source    digits (ships with scikit-learn, nothing to download); 1,438 to train on
+Source    digits (part of scikit-learn, nothing to download); 1,438 training images
 Network   Inception-ResNet-v1 at a quarter of its width, blocks 1/2/1, 75 x 75 pixels
 Command   python -m inception_jax train --config configs/quickstart.py \\
               --workdir runs/quickstart
-Cost      50 s on 2 CPU cores, compilation included
+Cost      50 s on 2 CPU cores, including compilation
 Expected  top-1 error of at most 5 % on the 359 held-out digits
 """
 
@@ -31,7 +31,7 @@ def get_config(network='inception_resnet_v1'):
                 'initializer': 'he',
                 'batch_norm_decay': 0.9,
                 'dtype': 'float32',
-                'flip': False,  # A mirrored digit is another sign.
+                'flip': False,  # A mirrored digit is a different sign.
                 'colour': 'none',
             },
             'hparams': {

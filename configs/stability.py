@@ -1,15 +1,16 @@
-"""A wide last stage behind a narrow front, on CIFAR-10: where section 3.3 can be seen.
+"""A wide last stage after narrow stages, on CIFAR-10: shows the deaths of section 3.3.
 
-Source    tfds:cifar10 in ArrayRecord format, found through TFDS_DATA_DIR
-Network   Inception-ResNet-v2 at 75 pixels, a quarter of its width and blocks 1/2/5; the
-          last stage, five residual blocks, is 2144 wide (width.reduction_b sets it)
+Source    tfds:cifar10 in ArrayRecord format, in the folder TFDS_DATA_DIR
+Network   Inception-ResNet-v2 at 75 pixels, a quarter of its width, blocks 1/2/5; the
+          five residual blocks of the last stage have 2144 channels, which
+          width.reduction_b sets
 Command   python -m inception_jax sweep --config configs/stability.py \\
               --workdir runs/stability --grid 'residual_scale=0.1,1;seed=0,1,2'
 Cost      about a minute a run of 300 steps on 2 CPU cores
-Expected  with residual scale 1 nearly all channels of the last grid fall silent
+Expected  with residual scale 1 nearly all channels of the final feature map become zero
 
-The recipe is the paper's early one as far as it is known: RMSProp, rate 0.045, kernels
-from a truncated normal of deviation 0.1, no clipping.
+The recipe is the paper's early recipe as far as it is known: RMSProp, learning rate
+0.045, kernels from a truncated normal with standard deviation 0.1, no clipping.
 """
 
 from ml_collections import ConfigDict, config_dict

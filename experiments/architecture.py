@@ -1,7 +1,7 @@
-"""Figs. 3 to 19, 9 and 15, and Table 1, drawn and read from the network values.
+"""Figs. 3 to 19 and Table 1, drawn from the networks of this package.
 
-Claim     the networks of the paper are what its figures and Table 1 print, up to four
-          misprints that would not fit together
+Claim     the networks agree with the figures and Table 1 of the paper, except for four
+          misprints that do not fit together
 Command   python -m experiments.architecture
 Cost      a second; no JAX
 Writes    results/architecture/fig_*.svg and table.md
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from inception_jax.networks import load
 from inception_jax.networks.figures.figure import draw
-from inception_jax.networks.shapes import measure
+from inception_jax.networks.shapes import Measured, measure
 from inception_jax.runtime.files import write_text
 
-# Figure: network, block (None for the whole network).
+# By figure: the network and the block, None for the whole network.
 FIGURES = {
     3: ('inception_v4', 'stem'),
     4: ('inception_v4', 'a'),
@@ -45,26 +45,29 @@ TABLE_1 = {
 MISPRINTS = """
 | figure | printed | drawn | because |
 |---|---|---|---|
-| 3 | 3x3 Conv (192 V) | stride 2 | 71 -> 35, beside a pool of stride 2 |
-| 5 | 1x7, 1x7 in the third branch | 1x7, 7x1 | all its siblings alternate |
+| 3 | 3x3 Conv (192 V) | stride 2 | 71 -> 35; the parallel pool has stride 2 |
+| 5 | 1x7, 1x7 in the third branch | 1x7, 7x1 | the other branches alternate |
 | 17 | 1154 linear | 1152 | the sum needs the trunk's 384 + 384 + 384 |
 | 19 | 2048 linear | 2144 | the sum needs the trunk's 1152 + 384 + 288 + 320 |
 """
 
 
 def reduction_a_filters(name: str) -> tuple[int, int, int, int]:
-    """Returns k, l, m and n as the network value has them."""
-    (block,) = (b for b in measure(load(name)) if b.name == 'reduction_a')
+    """Returns k, l, m and n of a network."""
+    block = _reduction_a(name)
     n, k, l, m = (leaf.output[2] for leaf in block.leaves if leaf.layers)  # noqa: E741
     return k, l, m, n
 
 
-def table() -> str:
-    """Returns Table 1 as read from the values beside the printed one, and misprints."""
+def _reduction_a(name: str) -> Measured:
+    return next(b for b in measure(load(name)) if b.name == 'reduction_a')
+
+
+def table_1() -> str:
+    """Returns Table 1 of the networks beside the printed one, and the misprints."""
     rows = ['| network | k, l, m, n | printed | output |', '|---|---|---|---|']
     for name, printed in TABLE_1.items():
-        (block,) = (b for b in measure(load(name)) if b.name == 'reduction_a')
-        output = 'x'.join(map(str, block.output))
+        output = 'x'.join(map(str, _reduction_a(name).output))
         rows.append(f'| {name} | {reduction_a_filters(name)} | {printed} | {output} |')
     return '\n'.join(rows) + '\n' + MISPRINTS
 
@@ -74,8 +77,8 @@ def main(folder: Path = Path('results/architecture')) -> None:
         part = block or 'network'
         path = folder / f'fig_{number:02}_{name}_{part}.svg'
         write_text(path, draw(load(name), block))
-    write_text(folder / 'table.md', table())
-    print(table())
+    write_text(folder / 'table.md', table_1())
+    print(table_1())
     print(f'{len(FIGURES)} figures in {folder}')
 
 

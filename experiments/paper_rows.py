@@ -1,4 +1,4 @@
-"""Rows of a table of the paper, and what runs of ours give for each."""
+"""The rows of a table of the paper, and the scores of our runs for each row."""
 
 import csv
 import dataclasses
@@ -20,9 +20,10 @@ from inception_jax.runtime.files import write_atomically
 
 
 class Row(NamedTuple):
-    """A row of a table of the paper: errors in percent, None where it gives none.
+    """A row of a table of the paper: errors in percent, None where it has none.
 
-    `networks` are ours, by name and how many of each; an ensemble if more than one.
+    `networks` are the networks of the row and how many of each. More than one network
+    is an ensemble.
     """
 
     title: str
@@ -36,45 +37,52 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the paper. `images` are those that it is of."""
+    """A table of the paper. `images` is the number of images that it evaluates."""
 
     number: int
+    title: str
     crops: int
     images: int
     rows: Sequence[Row]
+    cost: str
+    notes: str
 
 
-class Ours(NamedTuple):
-    """What runs of ours give for a row: the scores of each, or of their ensemble.
+class RowScores(NamedTuple):
+    """Our scores for a row of the paper.
 
-    `counts` are the runs that went into it, by network, and `alone` the scores of each.
-    `relatives` tells that a network has another width, depth or size than the paper's.
+    Attributes:
+      row: the row.
+      counts: the number of our runs for each network.
+      scores: the scores of each run, or of their ensemble.
+      members: the scores of each run.
+      is_relative: whether a network has another width, depth or size than the paper's.
     """
 
     row: Row
     counts: dict[str, int]
     scores: Sequence[Scores]
-    alone: Sequence[Scores]
-    relatives: bool
+    members: Sequence[Scores]
+    is_relative: bool
 
 
-def ours(paper: Table, files: Sequence[Probabilities]) -> list[Ours]:
-    """Returns our scores for the rows of a table, and for other networks after them.
+def score_rows(paper: Table, files: Sequence[Probabilities]) -> list[RowScores]:
+    """Returns our scores for the rows of a table, followed by other networks.
 
-    A row of one network has the scores of all files of it; an ensemble takes the first
-    ones, as many as the paper's or as there are.
+    A row of one network gets the scores of all its files. An ensemble takes the first
+    files: as many as the paper's ensemble, or as many as there are.
     """
     by_network = defaultdict(list)
-    for found in files:
-        by_network[found.metadata['network']].append(found)
+    for file in files:
+        by_network[file.metadata['network']].append(file)
     listed = {name for row in paper.rows for name in row.networks}
     others = [
         Row(name, {name: 1}, None, None) for name in by_network if name not in listed
     ]
-    return [_ours(row, by_network) for row in (*paper.rows, *others)]
+    return [_score_row(row, by_network) for row in (*paper.rows, *others)]
 
 
-def _ours(row: Row, by_network: Mapping[str, list[Probabilities]]) -> Ours:
+def _score_row(row: Row, by_network: Mapping[str, list[Probabilities]]) -> RowScores:
     members = {
         name: by_network.get(name, [])[: count if row.is_ensemble else None]
         for name, count in row.networks.items()
@@ -82,141 +90,134 @@ def _ours(row: Row, by_network: Mapping[str, list[Probabilities]]) -> Ours:
     files = list(itertools.chain(*members.values()))
     if row.is_ensemble and not all(members.values()):
         files = []
-    alone = together = [scores.scores(found) for found in files]
+    alone = together = [scores.scores(file) for file in files]
     if row.is_ensemble and files:
         together = [scores.scores(probabilities.ensemble(files))]
-    counts = {name: len(found) for name, found in members.items()}
-    return Ours(row, counts, together, alone, any(map(_is_relative, files)))
+    counts = {name: len(member_files) for name, member_files in members.items()}
+    return RowScores(row, counts, together, alone, any(map(_is_relative, files)))
 
 
-def _is_relative(found: Probabilities) -> bool:
-    """Tells whether a network is not the one of its name, but for the classes."""
-    own = NETWORKS.get(found.metadata['network'])
-    if own is None:
+def _is_relative(file: Probabilities) -> bool:
+    """Returns whether a network differs from its namesake, except in its classes."""
+    namesake = NETWORKS.get(file.metadata['network'])
+    if namesake is None:
         return False
-    own = dataclasses.replace(own, classes=len(found.metadata['classes']))
-    return found.metadata.get('fingerprint') != fingerprint(own)
+    namesake = dataclasses.replace(namesake, classes=len(file.metadata['classes']))
+    return file.metadata.get('fingerprint') != fingerprint(namesake)
 
 
-def text(title: str, paper: Table, first: Probabilities, rows: Sequence[Ours]) -> str:
+def table_markdown(
+    paper: Table, first: Probabilities, rows: Sequence[RowScores]
+) -> str:
     """Returns the table in Markdown, and the order of the networks in both."""
-    about = first.metadata
-    images = len(first.ids)
+    images, evaluated = len(first.ids), first.about
     other = '' if images == paper.images else f'; the paper has {paper.images:,}'
+    star = (
+        ' A star marks relatives of the networks, with another width, depth or size.'
+        if any(row.is_relative for row in rows)
+        else ''
+    )
+    columns = ('network', 'runs')
+    columns += tuple(f'top-{k}, {side}' for k in (1, 5) for side in ('paper', 'here'))
     return '\n\n'.join(
         [
-            f'# {title}',
+            f'# Table {paper.number}: {paper.title}',
             f'{paper.crops} crop{"s" * (paper.crops > 1)} of {images:,} images of '
-            f'{about["source"]} {about["split"]}{other}. Errors in percent: of one run '
-            'with its 95 % interval, of several the mean with the least and the '
-            'greatest.'
-            + (
-                ' A star marks relatives of the networks, of another width, depth or '
-                'size.'
-                if any(one.relatives for one in rows)
-                else ''
-            ),
-            markdown_table(
-                (
-                    'network',
-                    'runs',
-                    'top-1, paper',
-                    'top-1, here',
-                    'top-5, paper',
-                    'top-5, here',
-                ),
-                map(_cells, rows),
-            ),
+            f'{evaluated["source"]} {evaluated["split"]}{other}. Errors in percent: '
+            'for one run with its 95 % interval, for several runs the mean, the least '
+            f'and the greatest.{star}',
+            markdown_table(columns, map(_cells, rows)),
             *_order(rows),
             *_gains(rows),
-            '![The same as a picture](table.png)\n',
+            '![The same table as a picture](table.png)\n',
         ]
     )
 
 
-def _cells(one: Ours) -> tuple[str, ...]:
-    row = one.row
+def _cells(scored: RowScores) -> tuple[str, ...]:
+    row = scored.row
     runs = ' + '.join(
         f'{count} {name}' if len(row.networks) > 1 else str(count)
-        for name, count in one.counts.items()
+        for name, count in scored.counts.items()
     )
-    star = '*' if one.relatives else ''
+    star = '*' if scored.is_relative else ''
     return (
         row.title,
         f'{runs}{star}' or '-',
-        _number(row.top_1),
-        _errors([each.top_1 for each in one.scores]),
-        _number(row.top_5),
-        _errors([each.top_5 for each in one.scores]),
+        _paper_error(row.top_1),
+        _errors([run.top_1 for run in scored.scores]),
+        _paper_error(row.top_5),
+        _errors([run.top_5 for run in scored.scores]),
     )
 
 
-def _number(error: float | None) -> str:
+def _paper_error(error: float | None) -> str:
     return '-' if error is None else f'{error:.1f}'
 
 
-def _errors(found: Sequence) -> str:
-    if not found:
+def _errors(estimates: Sequence) -> str:
+    if not estimates:
         return '-'
-    if len(found) == 1:
-        (one,) = found
-        return f'{one.error:.2f} ({one.low:.2f} to {one.high:.2f})'
-    return mean_and_range([one.error for one in found], 2)
+    if len(estimates) == 1:
+        (estimate,) = estimates
+        return f'{estimate.error:.2f} ({estimate.low:.2f} to {estimate.high:.2f})'
+    return mean_and_range([estimate.error for estimate in estimates], 2)
 
 
-def _order(rows: Sequence[Ours]) -> Iterator[str]:
-    """Yields the networks that both have, from the least top-1 error on."""
-    both = [one for one in rows if one.scores and one.row.top_1 is not None]
+def _order(rows: Sequence[RowScores]) -> Iterator[str]:
+    """Yields the networks with both scores, beginning with the least top-1 error."""
+    both = [row for row in rows if row.scores and row.row.top_1 is not None]
     if len(both) > 1:
         here = sorted(both, key=_mean_top_1)
-        there = sorted(both, key=lambda one: one.row.top_1)
+        there = sorted(both, key=lambda scored: scored.row.top_1)
         yield '\n'.join(
             f'From the least top-1 error on, {where}: '
-            + ', '.join(one.row.title for one in order)
+            + ', '.join(scored.row.title for scored in order)
             + '.'
             for where, order in (('here', here), ('in the paper', there))
         )
 
 
-def _gains(rows: Sequence[Ours]) -> Iterator[str]:
-    """Yields by how much each ensemble of several runs is better than they are."""
-    for one in rows:
-        if one.row.is_ensemble and len(one.alone) > 1:
-            mine = mean(each.top_1.error for each in one.alone)
+def _gains(rows: Sequence[RowScores]) -> Iterator[str]:
+    """Yields the gain of each ensemble of several runs over the mean of its members."""
+    for scored in rows:
+        if scored.row.is_ensemble and len(scored.members) > 1:
+            alone = mean(run.top_1.error for run in scored.members)
             yield (
-                f'{one.row.title}: {mine - _mean_top_1(one):.2f} points of top-1 error '
-                f'below the mean of its {len(one.alone)} members here, {mine:.2f}.'
+                f'{scored.row.title}: {alone - _mean_top_1(scored):.2f} points of '
+                f'top-1 error below the mean of its {len(scored.members)} members '
+                f'here, {alone:.2f}.'
             )
 
 
-def _mean_top_1(one: Ours) -> float:
-    return mean(each.top_1.error for each in one.scores)
+def _mean_top_1(scored: RowScores) -> float:
+    return mean(run.top_1.error for run in scored.scores)
 
 
-def picture(rows: Sequence[Ours]) -> dict:
-    """Returns what is drawn: by panel and row, the paper's error and our scores."""
+def table_panels(rows: Sequence[RowScores]) -> dict:
+    """Returns the paper's error and our scores to draw, by panel and row."""
     return {
         f'top-{k} error, %': {
-            one.row.title: (
-                getattr(one.row, f'top_{k}'),
-                [getattr(each, f'top_{k}') for each in one.scores],
+            scored.row.title: (
+                getattr(scored.row, f'top_{k}'),
+                [getattr(run, f'top_{k}') for run in scored.scores],
             )
-            for one in rows
+            for scored in rows
         }
         for k in (1, 5)
     }
 
 
-def write_csv(path: Path, rows: Sequence[Ours]) -> None:
-    """Writes a line for each of our scores, and one for a row that has none."""
+def write_csv(path: Path, rows: Sequence[RowScores]) -> None:
+    """Writes a line for each of our scores, and one for a row without scores."""
     with write_atomically(path) as draft, draft.open('w', newline='') as file:
         write = csv.writer(file, lineterminator='\n').writerow
         names = ('error', 'low', 'high')
         ends = [f'top_{k}_{name}' for k in (1, 5) for name in names]
         write(['row', 'paper_top_1_error', 'paper_top_5_error', 'images', *ends])
-        for row, _, found, *_ in rows:
-            head = (row.title, row.top_1, row.top_5)
-            for one in found:
-                write([*head, one.images, *one.top_1, *one.top_5])
-            if not found:
+        for scored in rows:
+            head = (scored.row.title, scored.row.top_1, scored.row.top_5)
+            for run in scored.scores:
+                write([*head, run.images, *run.top_1, *run.top_5])
+            if not scored.scores:
                 write(head)

@@ -1,22 +1,29 @@
-"""A study: a sweep that asks a question of the paper, and an answer in words.
+"""The command of a study: a sweep that tests claims of the paper.
 
-The files of `experiments/` say what is varied and what follows from the table; what
-they share is here.
+A study is a file of `experiments/` with three names: `SIZES` holds the grids, `CLAIMS`
+the claims, and `conclude` returns the verdict. `run` trains the members, writes the
+verdict and the report. Run a study in a clone of the repository, by
+`python -m experiments.NAME`, or by `python experiments/NAME.py` after an editable
+install.
 """
 
 import argparse
-import dataclasses
 import inspect
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, run_command
+from inception_jax.commands.shared.cli import (
+    Parser,
+    add_engine_and_shard,
+    markdown_table,
+    run_command,
+)
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import flatten, override
 from inception_jax.lab.grid import (
@@ -33,7 +40,8 @@ from inception_jax.stability.verdicts import LOST, verdict_counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
-# What stands in where CIFAR-10 is not at hand; a mirrored digit is another sign.
+# Digits replace CIFAR-10 where it is not available. A mirrored digit is a different
+# sign.
 DIGITS = {
     'data.source': 'digits',
     'data.train_split': 'train',
@@ -41,19 +49,38 @@ DIGITS = {
     'data.area': [0.6, 1.0],
     'recipe.flip': False,
 }
-# How many of its epochs have the steps of one of CIFAR-10.
+# One epoch of CIFAR-10 has as many steps as this many epochs of the digits.
 DIGITS_EPOCHS = 50_000 / 1438
+
+# Changes to configs/stability.py: the small network with a wide last stage for 200
+# steps, and the full network for 4000 steps.
+SMALL_NETWORK = {
+    'network.width.reduction_b': 1.0,
+    'data.evaluation_split': 'test[:1000]',
+    'run.epochs': 0.128,
+    'run.log_every_steps': 50,
+}
+FULL_NETWORK = {
+    'network.width': 1.0,
+    'network.depth': 1.0,
+    'run.epochs': 10.24,
+    'run.batch_size': 128,
+    'run.log_every_steps': 100,
+    'run.diagnose_every_steps': 50,
+}
+
+ERROR = 'train_top_1_error'
+
+# A run has learned something if its loss is this many nats below ln(classes), or its
+# error this many points below the error of a guess. A few very wrong answers can make
+# the loss large.
+LEARNED_NATS, LEARNED_POINTS = 0.1, 5.0
 
 Row = dict[str, Any]
 
-# From where on a run has learned something: nats below ln(classes), or points below the
-# error of a guess, where the loss is large because a few answers are very wrong.
-LEARNED_NATS, LEARNED_POINTS = 0.1, 5.0
 
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """A size of a study: a config with changes, the grids, and what they cost."""
+class Size(NamedTuple):
+    """A size of a study: a config file, changes to it, grids, and their cost."""
 
     config: str
     changes: Mapping[str, Any]
@@ -61,27 +88,29 @@ class Size:
     cost: str
 
 
-def run(
-    module: ModuleType,
-    sizes: Mapping[str, Size],
-    conclude: Callable[[Sweep], str],
-    arguments: list[str] | None = None,
-) -> int:
-    """Runs a study from its command line; returns the exit status.
+class Claim(NamedTuple):
+    """A claim, which rows of the table decide it, and the test for these rows."""
 
-    The folder gets the sweep, table.csv, verdict.md with what `conclude` says of them,
-    and report.html with its figures.
+    text: str
+    applies: Callable[[Row], bool]
+    holds: Callable[[list[Row]], bool]
+
+
+def run(module: ModuleType, arguments: list[str] | None = None) -> int:
+    """Runs the study in a module from its command line; returns the exit status.
+
+    The output folder gets the sweep, table.csv, verdict.md and report.html with its
+    figures.
     """
-    options = _options(module, sizes, arguments)
-    # Networks of the experiments, for members that name one by its path.
+    options = _parse_options(module, arguments)
+    # For members whose network is named by its path, as experiments.FILE:NAME.
     sys.path.append(str(CONFIGS.parent))
-    size = sizes[options.scale]
-    return run_command(
-        f'{options.name}.py', lambda: _prepare(module, size, conclude, options)
-    )
+    return run_command(f'{options.name}.py', lambda: _prepare(module, options))
 
 
-def _options(module, sizes, arguments) -> argparse.Namespace:
+def _parse_options(
+    module: ModuleType, arguments: list[str] | None
+) -> argparse.Namespace:
     name = Path(module.__file__).stem
     parser = Parser(
         prog=f'{name}.py',
@@ -89,10 +118,14 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    costs = '; '.join(f'{name}: {size.cost}' for name, size in sizes.items())
-    parser.add_argument('--scale', choices=sizes, required=True, help=costs)
-    parser.add_argument('--output', type=Path, metavar='DIR', help='results/NAME/SCALE')
-    parser.add_argument('--source', help='other data than CIFAR-10, e.g. digits')
+    costs = '; '.join(f'{scale}: {size.cost}' for scale, size in module.SIZES.items())
+    parser.add_argument('--scale', choices=module.SIZES, required=True, help=costs)
+    parser.add_argument(
+        '--output', type=Path, metavar='DIR', help='default: results/NAME/SCALE'
+    )
+    parser.add_argument(
+        '--source', help='other images than CIFAR-10, for example digits'
+    )
     add_engine_and_shard(parser)
     options = parser.parse_args(arguments)
     options.name = name
@@ -100,41 +133,51 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
     return options
 
 
-def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
+def _prepare(module: ModuleType, options: argparse.Namespace) -> Callable[[], int]:
     shard = parse_shard(options.shard)
-    found = plan(size, options.output, options.source)
+    planned = plan(module.SIZES[options.scale], options.output, options.source)
     from inception_jax.lab import sweep
 
-    prepared = sweep.prepare_members(found, options.engine)
-    write_sweep(found)
-    return lambda: _work(module, found, prepared, conclude, options, shard)
+    members = sweep.prepare_members(planned, options.engine)
+    write_sweep(planned)
+    return lambda: _train_and_conclude(module, planned, members, options.engine, shard)
 
 
 def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
-    """Returns the sweep of a study, with other data where a source is given.
+    """Returns the sweep of a study.
+
+    Args:
+      size: the config and the grids.
+      folder: the folder of the sweep.
+      source: images to use in place of the config's, e.g. `digits`.
 
     Raises:
-      ValueError: there is no such field or data, digits are to be ImageNet, or the
-        folder holds another sweep.
+      ValueError: a config, field or source does not exist, digits would replace
+        ImageNet, or the folder holds another sweep.
     """
+    if not CONFIGS.is_dir():
+        raise ValueError(
+            f'{CONFIGS} does not exist; studies need the configs of the repository: '
+            'run them in a clone'
+        )
     base = load_config(CONFIGS / size.config, **size.changes)
     changes = [c for grid in size.grids for c in grid_product(base, grid)]
-    source = source or _at_hand(base)
+    source = source or _available_source(base)
     if source == 'digits':
         if base['data']['source'] != 'tfds:cifar10':
             raise ValueError(
-                f'digits stand in for CIFAR-10, not for {base["data"]["source"]}; use '
+                f'digits can replace CIFAR-10, but not {base["data"]["source"]}; use '
                 'another --scale'
             )
-        base = override(base, _stretched(flatten(base)) | DIGITS)
-        changes = map(_stretched, changes)
+        base = override(base, _epochs_of_digits(flatten(base)) | DIGITS)
+        changes = map(_epochs_of_digits, changes)
     else:
         base = override(base, {'data.source': source})
     return open_sweep(folder, base, name_members(changes))
 
 
-def _at_hand(base: dict) -> str:
-    """Returns the source of a config, or digits in place of a missing CIFAR-10."""
+def _available_source(base: dict) -> str:
+    """Returns the source of a config, or digits if CIFAR-10 is missing."""
     from inception_jax.data.sources.open import open_source
 
     data = base['data']
@@ -148,49 +191,50 @@ def _at_hand(base: dict) -> str:
     return data['source']
 
 
-def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns fields in which epochs of CIFAR-10 are as many steps on the digits."""
+def _epochs_of_digits(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields with epochs of digits that have the steps of CIFAR-10."""
     return {
         field: value * DIGITS_EPOCHS if field.endswith('epochs') else value
         for field, value in fields.items()
     }
 
 
-def _work(module, found, prepared, conclude, options, shard) -> int:
+def _train_and_conclude(module, planned: Sweep, members, engine: str, shard) -> int:
     from inception_jax.lab import sweep
     from inception_jax.lab.table import sweep_rows
     from inception_jax.reports import report
 
-    print(f'{len(prepared)} members in {found.folder}', flush=True)
-    # It would be of the members so far.
-    (found.folder / 'verdict.md').unlink(missing_ok=True)
-    log_command(found.folder)
-    summary = sweep.run_members(found, prepared, engine=options.engine, shard=shard)
+    print(f'{len(members)} members in {planned.folder}', flush=True)
+    # The verdict of an earlier call does not include the new members.
+    (planned.folder / 'verdict.md').unlink(missing_ok=True)
+    log_command(planned.folder)
+    summary = sweep.run_members(planned, members, engine=engine, shard=shard)
     print(sweep.sweep_text(summary))
     if summary.signal:
         return 128 + summary.signal
-    ended = Counter(row['verdict'] for row in sweep_rows(found))
-    if left := ended['unfinished']:
+    verdicts = Counter(row['verdict'] for row in sweep_rows(planned))
+    if left := verdicts['unfinished']:
         print(
-            f'{left} members are left to other parts; run this again when they are done'
+            f'{left} members belong to other parts; run this again when they are done'
         )
-        return 1 if summary.failed else 0
-    text = f'{_head(module, found, ended["failed"])}\n\n{conclude(found)}\n'
-    write_text(found.folder / 'verdict.md', text)
-    print(f'\n{text}')
-    print(report.report([found.folder]))
-    return 1 if summary.failed else 0
+        return int(summary.failed > 0)
+    head = _head(module, planned, verdicts['failed'])
+    verdict = f'{head}\n\n{module.conclude(planned)}\n'
+    write_text(planned.folder / 'verdict.md', verdict)
+    print(f'\n{verdict}')
+    print(report.report(planned.folder))
+    return int(summary.failed > 0)
 
 
-def _head(module, found, failed: int) -> str:
+def _head(module: ModuleType, planned: Sweep, failed: int) -> str:
     title = inspect.getdoc(module).splitlines()[0]
-    source = found.config['data']['source']
+    source = planned.config['data']['source']
     without = f', without the {failed} that failed' if failed else ''
-    return f'# {title}\n\n{len(found.members)} members on {source}{without}.'
+    return f'# {title}\n\n{len(planned.members)} members on {source}{without}.'
 
 
-def rows(sweep: Sweep) -> list[Row]:
-    """Returns the rows of the members that came to an end; failed ones tell nothing."""
+def finished_rows(sweep: Sweep) -> list[Row]:
+    """Returns the rows of the members that did not fail."""
     from inception_jax.lab.table import sweep_rows
 
     return [row for row in sweep_rows(sweep) if row['verdict'] != 'failed']
@@ -201,52 +245,95 @@ def lives(row: Row) -> bool:
 
 
 def died(row: Row) -> bool:
-    """Tells whether a run died or diverged; who is dying neither died nor lives."""
+    """Returns whether a run died or diverged; a dying run neither died nor lives."""
     return row['verdict'] in LOST
 
 
 def learned(row: Row) -> bool:
-    """Tells whether a run that did not die is better than a guess, in loss or error."""
+    """Returns whether a run that did not die is better than a guess."""
     nats = row['nats_learned']
     if died(row) or nats is None:
         return False
     guess = 100.0 * (1.0 - math.exp(-nats - row['train_cross_entropy']))
-    better = guess - row['train_top_1_error']
-    return nats > LEARNED_NATS or better > LEARNED_POINTS
+    return nats > LEARNED_NATS or guess - row[ERROR] > LEARNED_POINTS
 
 
-def _nats(rows: Iterable[Row]) -> Iterator[float]:
-    return (r['nats_learned'] for r in rows if r['nats_learned'] is not None)
+def every(test: Callable[[Row], bool]) -> Callable[[list[Row]], bool]:
+    return lambda rows: all(map(test, rows))
 
 
-def remark(claim: str, holds: bool, rows: Sequence[Row]) -> str:
-    """Returns a claim, whether it holds, and how the rows that tell it ended."""
+def none(test: Callable[[Row], bool]) -> Callable[[list[Row]], bool]:
+    return lambda rows: not any(map(test, rows))
+
+
+def answers(claims: Iterable[Claim], rows: Sequence[Row]) -> list[str]:
+    """Returns a line for each claim that applies to any row."""
+    lines = []
+    for claim in claims:
+        applying = [row for row in rows if claim.applies(row)]
+        if applying:
+            lines.append(answer(claim.text, claim.holds(applying), applying))
+    return lines
+
+
+def answer(claim: str, holds: bool, rows: Sequence[Row]) -> str:
+    """Returns a claim, whether it holds, and how the rows that decide it ended."""
+    nats = [row['nats_learned'] for row in rows if row['nats_learned'] is not None]
     return (
         f'* {claim}: **{"holds" if holds else "does not hold"} here** '
-        f'({verdicts(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
-        f'silent, training error {spread(rows, "train_top_1_error")} %, cross-entropy '
-        f'{mean_and_range(_nats(rows), 2)} nats below a guess at the end).'
+        f'({outcomes(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
+        f'silent, training error {spread(rows, ERROR)} %, cross-entropy '
+        f'{mean_and_range(nats, 2)} nats below a guess at the end).'
     )
 
 
-def verdicts(rows: Iterable[Row]) -> str:
-    """Returns how many rows have which verdict, and which of them learned nothing."""
-    return verdict_counts(map(_outcome, rows))
+def outcomes(rows: Iterable[Row]) -> str:
+    """Returns the counts of the verdicts, and how many runs learned nothing."""
+    return verdict_counts(
+        row['verdict']
+        if died(row) or learned(row)
+        else f'{row["verdict"]} but no better than a guess'
+        for row in rows
+    )
 
 
-def _outcome(row: Row) -> str:
-    if died(row) or learned(row):
-        return row['verdict']
-    return f'{row["verdict"]} but no better than a guess'
+def errors(rows: Iterable[Row]) -> list[float]:
+    """Returns the known training errors, in percent."""
+    return [row[ERROR] for row in rows if row[ERROR] is not None]
+
+
+def results_table(
+    rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]]
+) -> str:
+    """Returns a Markdown table with a line for each group of rows.
+
+    The values of `columns` define the groups; their order is that of the rows.
+    """
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        key = tuple(value(row) for value in columns.values())
+        groups.setdefault(key, []).append(row)
+    lines = [
+        (
+            *key,
+            len(group),
+            outcomes(group),
+            spread(group, 'dead_channels', 100),
+            spread(group, ERROR),
+        )
+        for key, group in groups.items()
+    ]
+    results = ('seeds', 'verdicts', 'silent channels, %', 'training error, %')
+    return markdown_table((*columns, *results), lines)
 
 
 def spread(rows: Iterable[Row], name: str, factor: float = 1.0) -> str:
-    """Returns the mean and range of a column."""
+    """Returns the mean and the range of a column."""
     return mean_and_range(factor * row[name] for row in rows if row[name] is not None)
 
 
 def mean_and_range(values: Iterable[float], digits: int = 1) -> str:
-    """Returns the mean and, of several values, the least and the greatest."""
+    """Returns the mean and, for several values, the least and the greatest."""
     numbers = list(values)
     if not numbers:
         return 'unknown'

@@ -1,4 +1,4 @@
-"""report: a page about a run, a sweep or several runs."""
+"""report: an HTML page about a run, a sweep or several runs."""
 
 import argparse
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared.cli import refuse_arguments
 
-HELP = 'write a page about a run, a sweep or several runs'
+HELP = 'write an HTML page about a run, a sweep or several runs'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,22 +15,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='DIR',
-        help='one run, one sweep, or several runs such as forks of one',
+        help='the folder of a run or of a sweep, or the folders of several runs, for '
+        'example forks of one run',
     )
     parser.add_argument(
         '--output',
         type=Path,
         metavar='FILE',
-        help='the page; otherwise report.html in the folder, or beside the first of '
-        'several runs. Its figures go next to it: into figures, or into STEM_figures '
-        'for a page STEM.html',
+        help='write the page to FILE, and its figures beside it, into the folder '
+        'figures for report.html and STEM_figures for STEM.html; default: report.html '
+        'in the folder, or beside the first of several runs',
     )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Writes one page that needs no network, and its figures as PNG and SVG."""
+    """Writes the page, which works without a network, and its figures."""
     refuse_arguments(rest)
     from inception_jax.reports.report import report
 
-    text = report(options.folders, options.output)
-    return lambda: print(text) or 0
+    summary = report(options.folders, options.output)
+    return lambda: print(summary) or 0

@@ -1,6 +1,7 @@
 """Config files, and changes to their fields."""
 
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,13 @@ def config_with(config: Any, **changes: Any) -> 'Config':
     return override(config, changes)
 
 
+def _hint(path: str) -> str:
+    """Returns where a missing config file is today."""
+    if old := re.search(r'imagenet_(inception_\w+)\.py(?::(.*))?$', path):
+        return f'use {path[: old.start()]}imagenet.py:{old[2] or old[1]}'
+    return 'the configs of inception_jax are in the folder configs/ of a clone'
+
+
 def _get_config(path: str) -> dict:
     """Calls `get_config` of FILE, with ARGUMENT if the path is FILE:ARGUMENT."""
     from ml_collections import ConfigDict
@@ -89,7 +97,7 @@ def _get_config(path: str) -> dict:
     file, *argument = path.split(':', 1)
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
-        raise ValueError(f'config {file}: there is no such Python file; see configs/')
+        raise ValueError(f'config {file}: no such Python file; {_hint(path)}')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

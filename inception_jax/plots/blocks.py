@@ -1,4 +1,4 @@
-"""What happens in every block over time, as a heat map."""
+"""A quantity of all blocks over the steps of a run, as a heat map."""
 
 from pathlib import Path
 
@@ -10,64 +10,73 @@ from inception_jax.plots.series import HeatMap
 from inception_jax.plots.style import (
     PAGE,
     figure_sheet,
-    mark,
+    label_log_axis,
+    mark_step,
     save_figure,
-    spell_powers,
     styled,
 )
 
 
-def heat_map(
-    values: HeatMap,
+def draw_heat_map(
+    heat_map: HeatMap,
     quantity: Quantity,
     stem: Path,
     *,
     title: str,
     step: int | None = None,
 ) -> list[Path]:
-    """Draws a quantity of the blocks, from the image downwards, against the step.
+    """Draws a quantity by block and step; the first block is at the top.
 
-    Blank is what has no value. `step` is marked. Returns the paths of the PNG and of
-    the SVG.
+    Cells without a value are blank.
+
+    Args:
+      heat_map: the values.
+      quantity: the quantity of the values.
+      stem: the path of the files without a suffix.
+      title: the title of the figure.
+      step: a step to mark.
+
+    Returns:
+      The paths of the PNG and the SVG.
     """
-    grid = np.array(values.values, dtype=float)
+    grid = np.array(heat_map.values, dtype=float)
     with styled():
-        figure = figure_sheet(0.75 * PAGE, 0.9 + 0.15 * len(values.blocks))
+        figure = figure_sheet(0.75 * PAGE, 0.9 + 0.15 * len(heat_map.blocks))
         panel = figure.subplots()
         mesh = panel.pcolormesh(
-            edges(values.steps),
-            np.arange(len(values.blocks) + 1) - 0.5,
+            column_edges(heat_map.steps),
+            np.arange(len(heat_map.blocks) + 1) - 0.5,
             np.ma.masked_invalid(grid),
             cmap='cividis',
             norm=_norm(grid, quantity),
         )
-        panel.set_yticks(range(len(values.blocks)), values.blocks)
+        panel.set_yticks(range(len(heat_map.blocks)), heat_map.blocks)
         panel.invert_yaxis()
         panel.set_xlabel('step')
         panel.set_title(title, loc='left')
         bar = figure.colorbar(mesh, label=quantity.title, pad=0.02)
         if isinstance(mesh.norm, LogNorm):
-            spell_powers(bar.ax.yaxis)
-        if step is not None and values.steps[0] <= step <= values.steps[-1]:
-            mark(panel, step)
+            label_log_axis(bar.ax.yaxis)
+        if step is not None and heat_map.steps[0] <= step <= heat_map.steps[-1]:
+            mark_step(panel, step)
         return save_figure(figure, stem)
 
 
-def edges(steps: list[int]) -> np.ndarray:
-    """Returns the borders of columns around the steps: [steps + 1]."""
-    places = np.array(steps, dtype=float)
-    if len(places) == 1:
-        return np.array([places[0] - 0.5, places[0] + 0.5])
-    middles = (places[1:] + places[:-1]) / 2
-    first = places[0] - (middles[0] - places[0])
-    last = places[-1] + (places[-1] - middles[-1])
+def column_edges(steps: list[int]) -> np.ndarray:
+    """Returns the edges of the columns around the steps: [steps + 1]."""
+    centres = np.array(steps, dtype=float)
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middles = (centres[1:] + centres[:-1]) / 2
+    first = centres[0] - (middles[0] - centres[0])
+    last = centres[-1] + (centres[-1] - middles[-1])
     return np.concatenate([[first], middles, [last]])
 
 
 def _norm(grid: np.ndarray, quantity: Quantity) -> Normalize:
     if quantity.is_share:
         return Normalize(0, 100)
-    shown = grid[np.isfinite(grid) & (grid > 0)]
-    if quantity.axis == 'log' and shown.size and shown.min() < shown.max():
-        return LogNorm(shown.min(), shown.max())
+    positive = grid[np.isfinite(grid) & (grid > 0)]
+    if quantity.axis == 'log' and positive.size and positive.min() < positive.max():
+        return LogNorm(positive.min(), positive.max())
     return Normalize()

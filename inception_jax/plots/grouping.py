@@ -1,4 +1,4 @@
-"""The rows of a table by the values of their fields: maps, groups, labels."""
+"""Rows of a table grouped by the values of their fields: maps, lines and labels."""
 
 import dataclasses
 from collections import Counter
@@ -7,13 +7,17 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-# The field that stands for those that only some rows change, such as controls.
+# One field in place of all fields that only some rows change, for example controls.
 CHANGE = 'change'
 
 
 @dataclasses.dataclass(frozen=True)
 class StabilityMap:
-    """`cells[line][column]`: the numbers of the rows with these values of y and x."""
+    """A grid of cells along two fields.
+
+    `cells[line][column]` are the indices of the rows whose field `y` has the value
+    `lines[line]` and whose field `x` has the value `columns[column]`.
+    """
 
     x: str | None
     y: str | None
@@ -23,64 +27,73 @@ class StabilityMap:
 
 
 def group_by_map(rows: Sequence[Row], x: str | None, y: str | None) -> StabilityMap:
-    """Sorts the rows of a table into cells by the values of two of its fields.
+    """Sorts rows into cells by the values of two fields.
 
-    An axis without a field has one place. Rows in one cell differ in other fields.
+    An axis without a field has one position. Rows in one cell differ in other fields.
+
+    >>> rows = [{'scale': 1.0}, {'scale': 0.1}, {'scale': 1.0}]
+    >>> group_by_map(rows, 'scale', None).cells
+    [[[1], [0, 2]]]
     """
-    columns = ordered(row.get(x) for row in rows)
-    lines = ordered(row.get(y) for row in rows)
+    columns = sorted_values(row.get(x) for row in rows)
+    lines = sorted_values(row.get(y) for row in rows)
     cells: list[list[list[int]]] = [[[] for _ in columns] for _ in lines]
-    for number, row in enumerate(rows):
-        cells[lines.index(row.get(y))][columns.index(row.get(x))].append(number)
+    for index, row in enumerate(rows):
+        cells[lines.index(row.get(y))][columns.index(row.get(x))].append(index)
     return StabilityMap(x, y, columns, lines, cells)
 
 
-def axes(
+def map_axes(
     rows: Sequence[Row], fields: Mapping[str, str]
 ) -> tuple[str | None, str | None]:
-    """Returns the fields to lay a stability map along: that for x, and that for y.
+    """Returns the fields for the x axis and the y axis of a stability map.
 
-    The residual scale goes up, a width or the learning rate along; changes and seeds
-    only where nothing else varies. `fields` are their labels by name.
+    The residual scale is the y axis. A width or the learning rate is the x axis.
+    Changes and seeds are axes only if nothing else varies.
+
+    Args:
+      fields: labels of the fields, by name.
     """
-    varied = [f for f in fields if len(ordered(row.get(f) for row in rows)) > 1]
+    varied = [f for f in fields if len(sorted_values(row.get(f) for row in rows)) > 1]
     free = [f for f in varied if not is_seed(f)] or varied
     if len(free) < 2:
         return (free[0] if free else None), None
-    liked = ('residual scale', 'width', 'learning rate')
+    preferred = ('residual scale', 'width', 'learning rate')
 
     def rank(field: str) -> int:
-        ranks = [i for i, words in enumerate(liked) if fields[field].startswith(words)]
-        return min(ranks, default=len(liked) + (field == CHANGE))
+        ranks = [i for i, s in enumerate(preferred) if fields[field].startswith(s)]
+        return min(ranks, default=len(preferred) + (field == CHANGE))
 
     y, x = sorted(free, key=rank)[:2]
     return x, y
 
 
-def usual(rows: Sequence[Row], fields: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the fields that only some rows change, and the values of all the others.
+def usual_values(rows: Sequence[Row], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the fields that only some rows change, with the value of the others.
 
-    These are fields of which one value is in more than two thirds of the rows. The
-    residual scale, widths and seeds are none of them: a study is about these.
+    More than two thirds of the rows have this value. The residual scale, widths and
+    seeds are never among these fields, because a study compares their values.
     """
-    found = {}
-    for field in differing(rows, fields):
+    usual = {}
+    for field in varying_fields(rows, fields):
         value, count = Counter(row[field] for row in rows).most_common(1)[0]
-        about = fields[field].startswith(('residual scale', 'width'))
-        if 3 * count > 2 * len(rows) and not about:
-            found[field] = value
-    return found
+        is_compared = fields[field].startswith(('residual scale', 'width'))
+        if 3 * count > 2 * len(rows) and not is_compared:
+            usual[field] = value
+    return usual
 
 
-def change(row: Row, usual: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
-    """Says in which fields a row differs from the usual values; None: in none."""
+def change_text(
+    row: Row, usual: Mapping[str, Any], fields: Mapping[str, str]
+) -> str | None:
+    """Returns how a row differs from the usual values; None if it does not."""
     parts = []
     for field, value in usual.items():
-        name, given = fields[field], row[field]
-        if given != value and isinstance(given, bool):
-            parts.append(name if given else f'no {name}')
-        elif given != value:
-            parts.append(f'{name} {value_text(given)}')
+        label, changed = fields[field], row[field]
+        if changed != value and isinstance(changed, bool):
+            parts.append(label if changed else f'no {label}')
+        elif changed != value:
+            parts.append(f'{label} {value_text(changed)}')
     return ', '.join(parts) or None
 
 
@@ -88,72 +101,76 @@ def is_seed(field: str) -> bool:
     return field.rpartition('.')[2] == 'seed'
 
 
-def series_labels(
+def value_labels(
     rows: Sequence[Row], field: str | None, fields: Mapping[str, str]
 ) -> dict[Any, str]:
-    """Returns the values of a field, in their order, and what to call each.
+    """Returns a label for each value of a field, in the order of the values.
 
-    Where a width means a number of filters in the last grid, that is said too.
+    The label of a width adds the channels of the final feature map if each width has
+    exactly one number of channels.
     """
-    found = {}
-    for value in ordered(row.get(field) for row in rows):
-        group = {row.get('filters') for row in rows if row.get(field) == value}
-        name = 'none' if value is None and field == CHANGE else value_text(value)
-        found[value] = (name, group.pop() if len(group) == 1 else None)
-    filters = [number for _, number in found.values()]
+    labels, filters = {}, {}
+    for value in sorted_values(row.get(field) for row in rows):
+        counts = {row.get('filters') for row in rows if row.get(field) == value}
+        filters[value] = counts.pop() if len(counts) == 1 else None
+        is_unchanged = value is None and field == CHANGE
+        labels[value] = 'none' if is_unchanged else value_text(value)
     is_width = fields.get(field, '').startswith('width')
-    telling = is_width and None not in filters and len(filters) == len(set(filters))
-    return {
-        value: f'{text} ({number:,} filters)' if telling else text
-        for value, (text, number) in found.items()
-    }
+    distinct = set(filters.values())
+    if is_width and None not in distinct and len(distinct) == len(filters):
+        return {v: f'{labels[v]} ({filters[v]:,} filters)' for v in labels}
+    return labels
 
 
-def differing(rows: Sequence[Row], fields: Iterable[str]) -> list[str]:
-    """Returns the fields, seeds apart, in which the rows differ."""
+def varying_fields(rows: Sequence[Row], fields: Iterable[str]) -> list[str]:
+    """Returns the fields, except seeds, in which the rows differ."""
     free = [field for field in fields if not is_seed(field)]
-    return [f for f in free if len(ordered(row.get(f) for row in rows)) > 1]
+    return [f for f in free if len(sorted_values(row.get(f) for row in rows)) > 1]
 
 
-def series_lines(
+def group_lines(
     rows: Sequence[Row], fields: Mapping[str, str], x: str | None, y: str | None
 ) -> dict[str, dict[str, list[int]]]:
-    """Groups the numbers of rows that differ by their seeds alone, as lines to draw.
+    """Groups the indices of rows that differ only by their seeds, as lines to draw.
 
-    By the title of a panel, which is a value of x if there is y, and by the label of a
-    line, which names the other fields.
+    The first key is the title of a panel: a value of `x` if there is a `y`. The second
+    key is the label of a line, which names the values of the other fields.
     """
     panel, first = (x, y) if y else (None, x)
-    others = [f for f in differing(rows, fields) if f not in (panel, first)]
-    names = {
-        field: series_labels(rows, field, fields) for field in (panel, first, *others)
-    }
+    others = [f for f in varying_fields(rows, fields) if f not in (panel, first)]
+    labels = {f: value_labels(rows, f, fields) for f in (panel, first, *others)}
     keys = [f for f in (first, *others) if f]
 
-    def rank(number: int) -> list[int]:
-        return [list(names[f]).index(rows[number].get(f)) for f in (panel, *keys)]
+    def rank(index: int) -> list[int]:
+        return [list(labels[f]).index(rows[index].get(f)) for f in (panel, *keys)]
 
-    found: dict[str, dict[str, list[int]]] = {}
-    for number in sorted(range(len(rows)), key=rank):
-        row = rows[number]
-        title = f'{fields[panel]} {names[panel][row[panel]]}' if panel else ''
-        label = ', '.join(names[field][row[field]] for field in keys)
-        found.setdefault(title, {}).setdefault(label, []).append(number)
-    return found
+    groups: dict[str, dict[str, list[int]]] = {}
+    for index in sorted(range(len(rows)), key=rank):
+        row = rows[index]
+        title = f'{fields[panel]} {labels[panel][row[panel]]}' if panel else ''
+        label = ', '.join(labels[field][row[field]] for field in keys)
+        groups.setdefault(title, {}).setdefault(label, []).append(index)
+    return groups
 
 
-def ordered(values: Iterable[Any]) -> list[Any]:
-    """Returns the distinct values: None, then numbers by size, then texts."""
+def sorted_values(values: Iterable[Any]) -> list[Any]:
+    """Returns the distinct values: None first, then numbers by size, then texts.
+
+    >>> sorted_values(['he', 10, None, 0.5, 10])
+    [None, 0.5, 10, 'he']
+    """
     return sorted(dict.fromkeys(values), key=_rank)
 
 
 def value_text(value: Any) -> str:
-    """Returns a value of a field as a label."""
+    """Returns the value of a field as a label.
+
+    >>> value_text(None), value_text(1.0), value_text(True)
+    ('default', '1', 'True')
+    """
     if value is None:
         return 'default'
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f'{value:g}' if isinstance(value, float) else f'{value}'
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def _rank(value: Any) -> tuple:

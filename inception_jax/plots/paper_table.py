@@ -1,8 +1,10 @@
-"""Errors of a paper's table beside ours, row by row."""
+"""The errors of a table of the paper and of our runs, row by row."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from matplotlib.axes import Axes
 
 from inception_jax.plots.palette import RAMP
 from inception_jax.plots.style import PAGE, figure_sheet, save_figure, styled
@@ -16,27 +18,27 @@ class Measurement(Protocol):
     high: float
 
 
-Rows = Mapping[str, tuple[float | None, Sequence[Measurement]]]
+RowErrors = Mapping[str, tuple[float | None, Sequence[Measurement]]]
 
 
-def draw_paper_table(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
-    """Draws a panel for each kind of error, with the same rows from above.
+def draw_paper_table(panels: Mapping[str, RowErrors], stem: Path) -> list[Path]:
+    """Draws a panel for each kind of error; all panels have the same rows.
 
     Args:
-      panels: the paper's error, None without one, and ours with their intervals, by
-        title and by row.
-      stem: where to, without the suffix.
+      panels: the paper's error (None if it has none) and our errors with their
+        intervals, by the title of the panel and by row.
+      stem: the path of the files without a suffix.
 
     Returns:
-      The paths of the PNG and of the SVG.
+      The paths of the PNG and the SVG.
     """
     names = list(next(iter(panels.values())))
     with styled():
         figure = figure_sheet(PAGE, 0.8 + 0.32 * len(names))
-        places = figure.subplots(1, len(panels), sharey=True, squeeze=False).flat
-        for panel, (title, rows) in zip(places, panels.items(), strict=True):
-            for place, (paper, found) in enumerate(rows.values()):
-                _draw_row(panel, place, paper, found)
+        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False).flat
+        for panel, (title, rows) in zip(grid, panels.items(), strict=True):
+            for position, (paper, measurements) in enumerate(rows.values()):
+                _draw_row(panel, position, paper, measurements)
             panel.set_yticks(range(len(names)), names)
             panel.set_ylim(len(names) - 0.5, -0.5)
             panel.set_xlim(left=0)
@@ -48,10 +50,16 @@ def draw_paper_table(panels: Mapping[str, Rows], stem: Path) -> list[Path]:
         return save_figure(figure, stem)
 
 
-def _draw_row(panel, place: int, paper: float | None, found: Sequence) -> None:
+def _draw_row(
+    panel: Axes,
+    position: int,
+    paper: float | None,
+    measurements: Sequence[Measurement],
+) -> None:
     if paper is not None:
-        panel.plot(paper, place, 'o', color=RAMP[-1], mfc='none', zorder=3)
-    for number, one in enumerate(found):
-        height = place + 0.5 * (number + 1) / (len(found) + 1) - 0.25
-        panel.plot([one.low, one.high], [height, height], color=RAMP[0], lw=0.8)
-        panel.plot(one.error, height, 'o', color=RAMP[0], ms=3)
+        panel.plot(paper, position, 'o', color=RAMP[-1], mfc='none', zorder=3)
+    for number, measurement in enumerate(measurements):
+        height = position + 0.5 * (number + 1) / (len(measurements) + 1) - 0.25
+        interval = [measurement.low, measurement.high]
+        panel.plot(interval, [height, height], color=RAMP[0], lw=0.8)
+        panel.plot(measurement.error, height, 'o', color=RAMP[0], ms=3)

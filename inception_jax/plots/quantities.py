@@ -1,20 +1,26 @@
-"""The numbers of the records: what they are called, and how they are drawn."""
+"""The quantities that runs record: their names, units and axes in figures."""
 
 import dataclasses
 from collections.abc import Iterable
 
 SPLITS = {
     'train': 'training batches',
-    'evaluation': 'evaluation, averaged parameters',
+    'evaluation': 'evaluation, EMA weights',
     'diagnostics': 'diagnosed batches',
+}
+
+# The points that are marked on a curve.
+MARKS = {
+    'lost': '\N{MULTIPLICATION SIGN} dead or diverged',
+    'origin': '\N{WHITE CIRCLE} fork',
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """A number of the records: what it is called, in which unit, and on which axis.
+    """A recorded number: its label, unit and axis (`linear` or `log`).
 
-    Shares are drawn in percent: `factor` is what a recorded number is multiplied by.
+    Figures show the recorded number times `factor`: 100 turns a share into percent.
     """
 
     label: str
@@ -34,8 +40,8 @@ class Quantity:
 CURVES = {
     'top_1_error': Quantity('top-1 error', '%'),
     'cross_entropy': Quantity('cross-entropy', 'nats', 'log'),
-    'dead_channels': Quantity('dead channels, last grid', '%', factor=100.0),
-    'zero_share': Quantity('zeros, last grid', '%', factor=100.0),
+    'dead_channels': Quantity('dead channels, final feature map', '%', factor=100.0),
+    'zero_share': Quantity('zeros, final feature map', '%', factor=100.0),
     'gradient_norm': Quantity('gradient norm', '', 'log'),
     'learning_rate': Quantity('learning rate'),
     'top_5_error': Quantity('top-5 error', '%'),
@@ -54,7 +60,7 @@ BLOCK_QUANTITIES = {
 
 
 def main_quantities(names: Iterable[str]) -> list[str]:
-    """Returns which quantities of a run have a panel, in their order."""
-    there = set(names)
-    least = {'top_5_error'} | ({'zero_share'} if 'dead_channels' in there else set())
-    return [name for name in CURVES if name in there - least]
+    """Returns the quantities that get a panel in the figure of a run, in order."""
+    recorded = set(names)
+    minor = {'top_5_error'} | ({'zero_share'} if 'dead_channels' in recorded else set())
+    return [name for name in CURVES if name in recorded - minor]

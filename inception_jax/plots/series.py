@@ -1,4 +1,4 @@
-"""Records as values to draw: curves, bands of curves, heat maps of blocks."""
+"""The values that figures show: curves, bands of curves, heat maps of blocks."""
 
 import dataclasses
 import math
@@ -8,19 +8,29 @@ from collections.abc import Iterable, Sequence
 from inception_jax.plots.grouping import Row
 from inception_jax.plots.quantities import BLOCK_QUANTITIES, CURVES, Quantity
 
+Point = tuple[float, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Values against steps; None where a value is not finite."""
+    """Values at steps; a value is None where it is not finite.
+
+    `marks` are points of the line by the names in `quantities.MARKS`: where the run
+    forked from its parent, and where it died or diverged.
+    """
 
     steps: list[int]
     values: list[float | None]
+    marks: dict[str, Point] = dataclasses.field(default_factory=dict)
 
-    def at(self, step: int) -> tuple[float, float] | None:
-        """Returns the point of the drawn line at a step, None where there is no line.
+    def at(self, step: int) -> Point | None:
+        """Returns the point of the drawn line at a step.
 
-        Where the line does not reach the step, it is the end that is nearest before it,
-        or else its beginning.
+        If the line does not reach the step, this is the nearest end before the step,
+        else the start of the line. None if the line has no point.
+
+        >>> Curve([10, 20], [1.0, 2.0]).at(15)
+        (15, 1.5)
         """
         points = list(zip(self.steps, self.values, strict=True))
         before = [point for point in points if point[0] <= step]
@@ -36,48 +46,59 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class HeatMap:
-    """`values[block][column]` at `steps[column]`; None where there is none."""
+    """`values[block][column]` at `steps[column]`; None where there is no value."""
 
     blocks: list[str]
     steps: list[int]
     values: list[list[float | None]]
 
+    @property
+    def is_empty(self) -> bool:
+        return all(value is None for line in self.values for value in line)
+
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """The median of several curves and their range, at the steps of any of them."""
+    """The median and the range of several curves, at the steps of any of them."""
 
     steps: list[int]
     low: list[float]
     middle: list[float]
     high: list[float]
-    members: int
 
 
 def curve_series(
-    records: Iterable[Row], *, after: int = 0
+    records: Iterable[Row], *, origin: int = 0, lost_at: int | None = None
 ) -> dict[tuple[str, str], Curve]:
     """Returns the curves of a run by split and quantity, in the unit of the quantity.
 
-    `after` leaves out what a fork shares with its parent, but for the last record.
+    Args:
+      records: the records of metrics.jsonl, in order.
+      origin: the step at which the run forked. Of the records that the fork shares
+        with its parent, only the last is kept. 0 for a run that is not a fork.
+      lost_at: the step at which the run died or diverged.
     """
-    found: dict[tuple[str, str], Curve] = {}
+    curves: dict[tuple[str, str], Curve] = {}
     for record in records:
         for name in [n for n in CURVES if _is_number(record, n)]:
-            curve = found.setdefault((record['split'], name), Curve([], []))
-            if curve.steps and record['step'] <= after:
+            curve = curves.setdefault((record['split'], name), Curve([], []))
+            if curve.steps and record['step'] <= origin:
                 curve.steps.clear()
                 curve.values.clear()
             curve.steps.append(record['step'])
             curve.values.append(_scaled(record[name], CURVES[name]))
-    return found
+    for curve in curves.values():
+        for mark, step in (('origin', origin), ('lost', lost_at)):
+            if step and (point := curve.at(step)):
+                curve.marks[mark] = point
+    return curves
 
 
-def thin(curve: Curve, most: int) -> Curve:
-    """Keeps about `most` points of a curve, with every peak, trough and gap that shows.
+def thin_curve(curve: Curve, most: int) -> Curve:
+    """Keeps about `most` points of a curve, including every visible peak and gap.
 
-    Of each stretch it keeps the lowest, the highest and the first value that is not
-    finite; and the curve's ends.
+    Each interval keeps its lowest value, its highest value and its first value that is
+    not finite. The ends of the curve are kept too.
     """
     count = len(curve.steps)
     if count <= most:
@@ -85,57 +106,60 @@ def thin(curve: Curve, most: int) -> Curve:
     kept = {0, count - 1}
     size = math.ceil(2 * count / most)
     for start in range(0, count, size):
-        stretch = range(start, min(start + size, count))
-        finite = [i for i in stretch if curve.values[i] is not None]
+        interval = range(start, min(start + size, count))
+        finite = [i for i in interval if curve.values[i] is not None]
         if finite:
             kept.add(min(finite, key=curve.values.__getitem__))
             kept.add(max(finite, key=curve.values.__getitem__))
-        kept.update([i for i in stretch if i not in finite][:1])
-    chosen = sorted(kept)
-    return Curve([curve.steps[i] for i in chosen], [curve.values[i] for i in chosen])
+        kept.update([i for i in interval if i not in finite][:1])
+    indices = sorted(kept)
+    return dataclasses.replace(
+        curve,
+        steps=[curve.steps[i] for i in indices],
+        values=[curve.values[i] for i in indices],
+    )
 
 
 def heat_map_series(
     records: Iterable[Row], quantity: str, *, most: int | None = None
 ) -> HeatMap:
-    """Returns a quantity of the blocks over the steps of the diagnostics records.
+    """Returns a quantity of all blocks at the steps of the diagnostics records.
 
-    At most `most` steps are kept, the first and the last among them. Blocks stand from
-    the image on.
+    Blocks are ordered from the image to the logits. At most `most` steps are kept,
+    including the first and the last.
     """
     rows = [r for r in records if r['split'] == 'diagnostics' and quantity in r]
     if most is not None and len(rows) > most:
         last = len(rows) - 1
         rows = [rows[round(i * last / (most - 1))] for i in range(most)]
     blocks = list(dict.fromkeys(block for row in rows for block in row['blocks']))
-    by_block = [dict(zip(r['blocks'], r[quantity], strict=True)) for r in rows]
+    columns = [dict(zip(r['blocks'], r[quantity], strict=True)) for r in rows]
     unit = BLOCK_QUANTITIES[quantity]
     return HeatMap(
         blocks,
         [row['step'] for row in rows],
-        [[_scaled(one.get(block), unit) for one in by_block] for block in blocks],
+        [[_scaled(column.get(block), unit) for column in columns] for block in blocks],
     )
 
 
-def bands(curves: Sequence[Curve]) -> Band:
-    """Returns the median and the range of curves at each step that has values."""
-    found: dict[int, list[float]] = {}
+def median_band(curves: Sequence[Curve]) -> Band:
+    """Returns the median and the range of curves at each step that has a value."""
+    values: dict[int, list[float]] = {}
     for curve in curves:
         for step, value in zip(curve.steps, curve.values, strict=True):
             if value is not None:
-                found.setdefault(step, []).append(value)
-    steps = sorted(found)
+                values.setdefault(step, []).append(value)
+    steps = sorted(values)
     return Band(
         steps,
-        [min(found[step]) for step in steps],
-        [statistics.median(found[step]) for step in steps],
-        [max(found[step]) for step in steps],
-        len(curves),
+        [min(values[step]) for step in steps],
+        [statistics.median(values[step]) for step in steps],
+        [max(values[step]) for step in steps],
     )
 
 
 def _is_number(record: Row, name: str) -> bool:
-    # Diagnostics records have lists by block under some of the names.
+    # Diagnostics records hold a list by block under some of the names.
     return name in record and not isinstance(record[name], list)
 
 

@@ -1,4 +1,4 @@
-"""The stability map: which members of a sweep live, and when the others died."""
+"""The stability map: the verdict of each member of a sweep and its step."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from matplotlib.patches import Rectangle
 from inception_jax.plots.grouping import (
     Row,
     StabilityMap,
-    differing,
-    series_labels,
+    value_labels,
     value_text,
+    varying_fields,
 )
-from inception_jax.plots.palette import HOLLOW, VERDICTS
+from inception_jax.plots.palette import OUTLINE, VERDICT_COLOURS
 from inception_jax.plots.style import (
     COLUMN,
     LETTER,
@@ -27,35 +27,39 @@ from inception_jax.plots.style import (
 )
 from inception_jax.stability.verdicts import ORDER, verdict_counts
 
-# As many members of a cell have a line of text each; more are told in sum.
+# Up to this many members of a cell have a text each. A cell with more members shows
+# the counts of their verdicts.
 LEGIBLE = 6
 
-FONT = 6.5
+FONT = 6.5  # Points.
 
 
-def stability_map(
-    table: Sequence[Row], grid: StabilityMap, stem: Path, *, fields: Mapping[str, str]
+def draw_stability_map(
+    rows: Sequence[Row], grid: StabilityMap, stem: Path, *, fields: Mapping[str, str]
 ) -> list[Path]:
-    """Draws a cell for each pair of values, split among its members.
+    """Draws a cell for each pair of values, split into strips for its members.
 
-    A member is coloured by its verdict and labelled with it and its step, and with the
-    values by which it differs from its neighbours, seeds apart.
+    The colour of a strip is the verdict of the member. Its text is the verdict and the
+    step, and the values that differ within the cell, except seeds.
 
     Args:
-      fields: what the fields of the table are called.
+      rows: the rows of the table, a row for each member.
+      grid: the indices of the rows by cell.
+      stem: the path of the files without a suffix.
+      fields: labels of the fields, by name.
 
     Returns:
-      The paths of the PNG and of the SVG.
+      The paths of the PNG and the SVG.
     """
-    texts = _texts(table, grid, fields)
+    texts = _strip_texts(rows, grid, fields)
     width, height = _cell_size(grid, texts)
-    names = series_labels(table, grid.x, fields).values() if grid.x else ['']
-    longest = max(len(part) for name in names for part in name.split(' ('))
+    labels = value_labels(rows, grid.x, fields).values() if grid.x else ['']
+    longest = max(len(part) for label in labels for part in label.split(' ('))
     width = max(width, min(LETTER * (longest + 2), 1.2))
-    columns = _spelt(table, grid.x, fields, width)
-    lines = _spelt(table, grid.y, fields, 1.6)
-    left = 0.5 + LETTER * max(len(one) for text in lines for one in text.split('\n'))
-    # On a page too narrow for the texts they are smaller.
+    columns = _wrapped_labels(rows, grid.x, fields, width)
+    lines = _wrapped_labels(rows, grid.y, fields, 1.6)
+    left = 0.5 + LETTER * max(len(part) for text in lines for part in text.split('\n'))
+    # The texts are smaller if the page is too narrow for them.
     size = FONT * min(1.0, (PAGE - left) / (width * len(columns)))
     with styled():
         figure = figure_sheet(
@@ -65,105 +69,104 @@ def stability_map(
         panel = figure.subplots()
         for line, cells in enumerate(grid.cells):
             for column, cell in enumerate(cells):
-                _cell(panel, (column, line), [(table[n], texts[n]) for n in cell], size)
-        _axis(panel.xaxis, columns, fields.get(grid.x, ''))
-        _axis(panel.yaxis, lines, fields.get(grid.y, ''))
+                members = [(rows[i], texts[i]) for i in cell]
+                _draw_cell(panel, (column, line), members, size)
+        _label_axis(panel.xaxis, columns, fields.get(grid.x, ''))
+        _label_axis(panel.yaxis, lines, fields.get(grid.y, ''))
         panel.spines[:].set_visible(False)
-        _legend(panel, {row['verdict'] for row in table})
+        _add_verdict_legend(panel, {row['verdict'] for row in rows})
         return save_figure(figure, stem)
 
 
-def _spelt(
-    table: Sequence[Row], field: str | None, fields: Mapping[str, str], width: float
+def _wrapped_labels(
+    rows: Sequence[Row], field: str | None, fields: Mapping[str, str], width: float
 ) -> list[str]:
-    """Returns the values of a field, broken into lines of a width in inches."""
+    """Returns the labels of the values of a field in lines of `width` inches."""
     if field is None:
         return ['']
-    return [
-        wrap_text(text, width) for text in series_labels(table, field, fields).values()
-    ]
+    labels = value_labels(rows, field, fields).values()
+    return [wrap_text(label, width) for label in labels]
 
 
-def _texts(
-    table: Sequence[Row], grid: StabilityMap, fields: Mapping[str, str]
+def _strip_texts(
+    rows: Sequence[Row], grid: StabilityMap, fields: Mapping[str, str]
 ) -> dict[int, str]:
-    """Returns what is written on each row: nothing where its cell is crowded."""
-    found = {}
+    """Returns the text of each row, by its index; '' in a crowded cell."""
+    texts = {}
     for cell in (cell for line in grid.cells for cell in line):
-        others = differing([table[number] for number in cell], fields)
-        for number in cell:
-            text = _label(table[number], others)
-            found[number] = text if len(cell) <= LEGIBLE else ''
-    return found
+        varying = varying_fields([rows[i] for i in cell], fields)
+        for i in cell:
+            texts[i] = _strip_text(rows[i], varying) if len(cell) <= LEGIBLE else ''
+    return texts
 
 
-def _label(row: Row, others: Sequence[str]) -> str:
+def _strip_text(row: Row, fields: Sequence[str]) -> str:
     step = '' if row['step'] is None else f' {row["step"]:,}'
-    values = ', '.join(value_text(row[field]) for field in others)
-    return f'{values}\n{row["verdict"]}{step}' if others else row['verdict'] + step
+    values = ', '.join(value_text(row[field]) for field in fields)
+    return f'{values}\n{row["verdict"]}{step}' if fields else row['verdict'] + step
 
 
 def _cell_size(grid: StabilityMap, texts: Mapping[int, str]) -> tuple[float, float]:
     """Returns the width and height, in inches, at which every text is legible."""
     lines = [line for text in texts.values() for line in text.split('\n')]
     most = max(len(cell) for line in grid.cells for cell in line)
-    deep = 0.27 if any('\n' in text for text in texts.values()) else 0.16
+    strip = 0.27 if any('\n' in text for text in texts.values()) else 0.16
     width = LETTER * max(map(len, lines)) + 0.1
-    return max(0.75, width), max(0.34, deep * min(most, LEGIBLE))
+    return max(0.75, width), max(0.34, strip * min(most, LEGIBLE))
 
 
-def _cell(
-    panel: Axes, place: tuple[int, int], rows: Sequence[tuple[Row, str]], size: float
+def _draw_cell(
+    panel: Axes, cell: tuple[int, int], members: Sequence[tuple[Row, str]], size: float
 ) -> None:
-    column, line = place
-    if len(rows) > LEGIBLE:
-        rows = sorted(rows, key=lambda one: ORDER.index(one[0]['verdict']))
-    height = 0.92 / max(len(rows), 1)
-    for number, (row, text) in enumerate(rows):
+    column, line = cell
+    if len(members) > LEGIBLE:
+        members = sorted(members, key=lambda member: ORDER.index(member[0]['verdict']))
+    height = 0.92 / max(len(members), 1)
+    for number, (row, text) in enumerate(members):
         top = line + 0.46 - number * height
         panel.add_patch(_strip((column - 0.46, top - height), height, row['verdict']))
-        fill, colour = VERDICTS[row['verdict']]
+        fill, colour = VERDICT_COLOURS[row['verdict']]
         colour = 'black' if fill == 'none' else colour
-        _text(panel, column, top - height / 2, text, color=colour, fontsize=size)
-    if len(rows) > LEGIBLE:
-        verdicts = verdict_counts(row['verdict'] for row, _ in rows).replace(', ', '\n')
+        _write(panel, column, top - height / 2, text, color=colour, fontsize=size)
+    if len(members) > LEGIBLE:
+        counts = verdict_counts(row['verdict'] for row, _ in members)
         box = {'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.85, 'pad': 1}
-        _text(panel, column, line, verdicts, color='black', bbox=box, fontsize=size)
+        options = {'color': 'black', 'bbox': box, 'fontsize': size}
+        _write(panel, column, line, counts.replace(', ', '\n'), **options)
 
 
 def _strip(corner: tuple[float, float], height: float, verdict: str) -> Rectangle:
-    fill, _ = VERDICTS[verdict]
-    hollow = {'edgecolor': HOLLOW, 'linestyle': '--'}
-    edge = hollow if fill == 'none' else {'edgecolor': 'white'}
+    fill, _ = VERDICT_COLOURS[verdict]
+    dashed = {'edgecolor': OUTLINE, 'linestyle': '--'}
+    edge = dashed if fill == 'none' else {'edgecolor': 'white'}
     return Rectangle(corner, 0.92, height, facecolor=fill, linewidth=0.5, **edge)
 
 
-def _text(panel: Axes, x: float, y: float, text: str, **options) -> None:
-    options |= {'ha': 'center', 'va': 'center', 'linespacing': 1.0}
-    panel.text(x, y, text, **options)
+def _write(panel: Axes, x: float, y: float, text: str, **options) -> None:
+    panel.text(x, y, text, ha='center', va='center', linespacing=1.0, **options)
 
 
-def _axis(axis: Axis, texts: Sequence[str], label: str) -> None:
+def _label_axis(axis: Axis, texts: Sequence[str], label: str) -> None:
     axis.set_view_interval(-0.5, len(texts) - 0.5, ignore=True)
     axis.set_ticks(range(len(texts)), texts)
     axis.set_label_text(label)
     axis.set_tick_params(length=0)
 
 
-def _legend(panel: Axes, verdicts: set[str]) -> None:
-    there = {v: VERDICTS[v][0] for v in ORDER if v in verdicts}
+def _add_verdict_legend(panel: Axes, verdicts: set[str]) -> None:
+    fills = {v: VERDICT_COLOURS[v][0] for v in ORDER if v in verdicts}
     patches = [
         Rectangle(
             (0, 0),
             1,
             1,
             facecolor=fill,
-            edgecolor=HOLLOW if fill == 'none' else fill,
+            edgecolor=OUTLINE if fill == 'none' else fill,
             linestyle='--' if fill == 'none' else '-',
             linewidth=0.5,
             label=verdict,
         )
-        for verdict, fill in there.items()
+        for verdict, fill in fills.items()
     ]
     panel.figure.legend(
         handles=patches,

@@ -1,4 +1,4 @@
-"""How every picture looks: type of one size, thin lines, the same files on each run."""
+"""The look of every figure: one type size, thin lines, reproducible files."""
 
 import textwrap
 from contextlib import AbstractContextManager
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-# Inches: a column and the text width of a paper.
+# Inches: the width of a column and of the text of a paper.
 COLUMN, PAGE = 3.4, 7.0
-# Of a letter the width, of a line of text the height, about.
+# Inches, approximately: the width of a letter and the height of a line of text.
 LETTER, LINE = 0.058, 0.14
 
 STYLE = {
@@ -40,42 +40,48 @@ STYLE = {
 
 
 def styled() -> AbstractContextManager:
-    """Returns the context in which a figure is made and saved."""
+    """Returns the context in which a figure must be created and saved."""
     return matplotlib.rc_context(STYLE)
 
 
 def figure_sheet(width: float, height: float) -> Figure:
-    """Returns an empty figure, in inches."""
+    """Returns an empty figure; width and height are in inches."""
     return Figure(figsize=(width, height), layout='constrained')
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Writes STEM.png and STEM.svg, without the date, and returns their paths."""
+    """Writes STEM.png and STEM.svg and returns their paths.
+
+    The files hold no date, so that equal figures are equal files.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f'{stem.name}.{kind}') for kind in ('png', 'svg')]
+    paths = [stem.with_name(f'{stem.name}.{suffix}') for suffix in ('png', 'svg')]
     for path in paths:
         date = {'Date': None} if path.suffix == '.svg' else None
         figure.savefig(path, metadata=date)
-        # The layout of the first file is that of the second.
+        # Both files have the layout that is computed for the first.
         figure.set_layout_engine('none')
     return paths
 
 
 def wrap_text(text: str, width: float) -> str:
-    """Breaks a text into lines of a width in inches, before a parenthesis first."""
+    """Breaks a text into lines of at most `width` inches.
+
+    The first place to break is before a parenthesis.
+    """
     letters = max(8, int(width / LETTER))
     parts = text.replace(' (', '\n(').split('\n') if len(text) > letters else [text]
     return '\n'.join(textwrap.fill(part, letters) for part in parts)
 
 
-def mark(panel: Axes, step: int, label: str | None = None) -> None:
-    """Marks a step by a dashed line that shows on every colour."""
+def mark_step(panel: Axes, step: int, label: str | None = None) -> None:
+    """Marks a step with a dashed line that is visible on every colour."""
     halo = [Stroke(linewidth=2, foreground='white'), Normal()]
     dashes = {'linewidth': 0.9, 'linestyle': (0, (4, 3)), 'path_effects': halo}
     panel.axvline(step, color='black', label=label, **dashes)
 
 
-def spell_powers(axis: Axis) -> None:
+def label_log_axis(axis: Axis) -> None:
     """Labels a logarithmic axis with plain numbers if it spans little."""
     low, high = axis.get_view_interval()
     if 0 < high / low < 30:

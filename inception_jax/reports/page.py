@@ -1,8 +1,8 @@
-"""The report as one page of HTML: words and tables here, figures by its scripts."""
+"""The HTML page of a report: texts and tables; its scripts draw the figures."""
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from string import Template
@@ -11,19 +11,19 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from inception_jax.config.overrides import flatten
-from inception_jax.plots.grouping import CHANGE, Row, ordered, value_text
-from inception_jax.plots.palette import VERDICTS
-from inception_jax.reports.markdown import to_html
-from inception_jax.reports.page_data import page_data
-from inception_jax.reports.sentences import lineage, summary
+from inception_jax.plots.grouping import CHANGE, Row, value_text
+from inception_jax.plots.palette import VERDICT_COLOURS
+from inception_jax.reports.markdown import markdown_to_html
+from inception_jax.reports.page_data import encode_page_data
+from inception_jax.reports.sentences import lineage_tree, study_summary
 from inception_jax.reports.study import Study
-from inception_jax.reports.table import COLUMNS, filled
+from inception_jax.reports.table import COLUMNS, filled_columns
 from inception_jax.runtime.version import VERSION
 from inception_jax.stability.verdicts import ORDER
 
 SCRIPTS = ('figures', 'curves', 'map', 'members', 'blocks', 'main')
 KINDS = {'run': 'Run', 'sweep': 'Sweep', 'runs': 'Runs side by side'}
-DIGITS = {
+FORMATS = {
     'trend': '+.1f',
     'cross_entropy': '.3f',
     'train_cross_entropy': '.3f',
@@ -31,208 +31,209 @@ DIGITS = {
 }
 
 
-def page(study: Study, table: Sequence[Row], *, figures: str = 'figures') -> str:
-    """Returns the whole page, with its styles, scripts and values inside.
+def study_page(study: Study, table: Sequence[Row], *, figures: str = 'figures') -> str:
+    """Returns the whole page, including its styles, scripts and values.
 
-    `figures` is the folder beside it that its figures for papers are in.
+    `figures` is the name of the folder beside the page with the figures for papers.
     """
     return _fill(
         'page.html',
         title=html.escape(f'{study.name}: {KINDS[study.kind].lower()}'),
         kind=KINDS[study.kind],
         name=html.escape(study.name),
-        summary=html.escape(summary(study, table)),
+        summary=html.escape(study_summary(study, table)),
         chips=''.join(_chips(table)),
         facts=''.join(_facts(study)),
         sections='\n'.join(_sections(study, table)),
         figures=html.escape(figures),
         version=VERSION,
-        style=_text('page.css'),
-        data=page_data(study, table),
+        style=_template('page.css'),
+        data=encode_page_data(study, table),
         plotly=get_plotlyjs(),
-        script='\n'.join(_text(f'{name}.js') for name in SCRIPTS),
+        script='\n'.join(_template(f'{name}.js') for name in SCRIPTS),
     )
 
 
-def _sections(study: Study, table: Sequence[Row]):
-    recorded = any(member.records for member in study.members)
-    diagnosed = any(
+def _sections(study: Study, table: Sequence[Row]) -> Iterator[str]:
+    has_records = any(member.records for member in study.members)
+    has_diagnostics = any(
         record['split'] == 'diagnostics'
         for member in study.members
         for records in (member.records, *member.replays.values())
         for record in records
     )
-    family = lineage(study)
+    tree = lineage_tree(study)
     if study.conclusion:
         yield _conclusion(study)
     if study.kind == 'sweep':
-        yield _text('map.html')
-    if family:
-        yield _fill('lineage.html', lineage=html.escape(family))
-    if recorded:
+        yield _template('map.html')
+    if tree:
+        yield _fill('lineage.html', lineage=html.escape(tree))
+    if has_records:
         layout = 'one' if study.kind == 'sweep' else 'two'
-        yield _fill('curves.html', note=_note(study), layout=layout)
+        yield _fill('curves.html', note=_curves_note(study), layout=layout)
     else:
         yield '<section><h2>Curves</h2><p class="note">No records yet.</p></section>'
     if study.kind != 'run':
         yield _members(study, table)
-    if diagnosed or study.kind != 'run':
-        yield _text('blocks.html')
-    yield _made(study)
+    if has_diagnostics or study.kind != 'run':
+        yield _template('blocks.html')
+    yield _commands_and_config(study)
 
 
 def _conclusion(study: Study) -> str:
-    """Returns the verdict of an experiment, which is Markdown with a title."""
-    text = study.conclusion
-    title, _, rest = text.partition('\n') if text.startswith('#') else ('', '', text)
+    """Returns the verdict of an experiment; its Markdown may begin with a title."""
+    markdown = study.conclusion
+    has_title = markdown.startswith('#')
+    title, _, body = markdown.partition('\n') if has_title else ('', '', markdown)
     return _fill(
         'conclusion.html',
         title=html.escape(title.lstrip('# ') or 'Verdict of the experiment'),
-        text=to_html(rest.strip(), study.folder),
+        text=markdown_to_html(body.strip(), study.folder),
     )
 
 
-def _note(study: Study) -> str:
-    picks = ' Choose a line to see its blocks.' if study.kind != 'run' else ''
+def _curves_note(study: Study) -> str:
+    hint = ' Select a line to see its blocks.' if study.kind != 'run' else ''
     return (
-        'Training values are means over the steps since the last record; evaluation is '
-        f'with averaged parameters.{picks} <span class="drag">Drag to enlarge, '
-        'double-click to go back.</span>'
+        'Training values are means over the steps since the last record; evaluation '
+        f'uses the EMA weights.{hint} <span class="drag">Drag to zoom, '
+        'double-click to reset.</span>'
     )
 
 
-def _chips(table: Sequence[Row]):
+def _chips(table: Sequence[Row]) -> Iterator[str]:
     verdicts = [row['verdict'] for row in table]
     for verdict in ORDER:
         if verdict in verdicts:
-            many = '' if len(table) == 1 else f'{verdicts.count(verdict)} '
-            yield f'<li>{_badge(verdict, f"{many}{verdict}")}</li>'
+            count = '' if len(table) == 1 else f'{verdicts.count(verdict)} '
+            yield f'<li>{_badge(verdict, f"{count}{verdict}")}</li>'
 
 
-def _facts(study: Study):
-    about = next((m.about for m in study.members if m.about), {})
-    data = study.config.get('data', {})
+def _facts(study: Study) -> Iterator[str]:
+    run = next((m.identity for m in study.members if m.identity), {})
     facts = {
-        'Network': f'{about["network"]} ({about["fingerprint"]})' if about else None,
-        'Data': data.get('source'),
+        'Network': f'{run["network"]} ({run["fingerprint"]})' if run else None,
+        'Data': study.config.get('data', {}).get('source'),
         'Folder': str(study.folder) if study.kind != 'runs' else None,
-        'Trained with': f'inception_jax {about["inception_jax"]}' if about else None,
+        'Trained with': f'inception_jax {run["inception_jax"]}' if run else None,
     }
-    for name, value in facts.items():
-        if value:
-            yield f'<dt>{name}</dt><dd>{html.escape(str(value))}</dd>'
+    for title, fact in facts.items():
+        if fact:
+            yield f'<dt>{title}</dt><dd>{html.escape(str(fact))}</dd>'
 
 
 def _members(study: Study, table: Sequence[Row]) -> str:
-    columns = filled(table)
+    columns = filled_columns(table)
     verdicts = [v for v in ORDER if any(row['verdict'] == v for row in table)]
     numeric = {name for name in (*study.fields, *columns) if _is_numeric(table, name)}
     return _fill(
         'members.html',
         title='Members' if study.kind == 'sweep' else 'Runs',
         verdicts=''.join(f'<option>{verdict}</option>' for verdict in verdicts),
-        head=''.join(_head(study, columns, numeric)),
+        head=''.join(_head_cells(study, columns, numeric)),
         body='\n'.join(
-            _line(number, row, list(study.fields), columns, numeric)
-            for number, row in enumerate(table)
+            _table_row(index, row, list(study.fields), columns, numeric)
+            for index, row in enumerate(table)
         ),
     )
 
 
-def _head(study: Study, columns: Sequence[str], numeric: set[str]):
-    names = {'member': ('member' if study.kind == 'sweep' else 'run', '')}
-    names |= {field: (label, '') for field, label in study.fields.items()}
-    names |= {name: (COLUMNS[name].label, COLUMNS[name].unit) for name in columns}
-    for name, (label, unit) in names.items():
-        side = ' class="number"' if name in numeric else ''
+def _head_cells(
+    study: Study, columns: Sequence[str], numeric: set[str]
+) -> Iterator[str]:
+    titles = {'member': ('member' if study.kind == 'sweep' else 'run', '')}
+    titles |= {field: (label, '') for field, label in study.fields.items()}
+    titles |= {name: (COLUMNS[name].label, COLUMNS[name].unit) for name in columns}
+    for name, (label, unit) in titles.items():
+        style = ' class="number"' if name in numeric else ''
         unit = f'<span class="unit">, {unit}</span>' if unit else ''
         yield (
-            f'<th scope="col" data-column="{html.escape(name)}"{side}>'
+            f'<th scope="col" data-column="{html.escape(name)}"{style}>'
             f'<button type="button">{html.escape(label)}{unit}</button></th>'
         )
 
 
-def _line(
-    number: int,
+def _table_row(
+    index: int,
     row: Row,
     fields: Sequence[str],
     columns: Sequence[str],
     numeric: set[str],
 ) -> str:
-    cells = [_cell(row['member'], _button(row['member']))]
-    cells += [_cell(row[f], _shown(f, row[f]), _kind(f, numeric)) for f in fields]
-    for name in columns:
-        value = row[name]
-        shown = _badge(value, value) if name == 'verdict' else _number(name, value)
-        cells.append(_cell(value, shown, _kind(name, numeric)))
-    return (
-        f'<tr data-member="{number}" data-verdict="{row["verdict"]}">'
-        f'{"".join(cells)}</tr>'
+    contents = {'member': _member_button(row['member'])}
+    contents |= {field: _field_value(field, row[field]) for field in fields}
+    contents |= {name: _result(name, row[name]) for name in columns}
+    cells = ''.join(
+        _cell(row[name], content, _cell_class(name, numeric))
+        for name, content in contents.items()
     )
+    return f'<tr data-member="{index}" data-verdict="{row["verdict"]}">{cells}</tr>'
 
 
-def _shown(field: str, value: Any) -> str:
-    is_none = field == CHANGE and value is None
-    return '' if is_none else html.escape(value_text(value))
+def _cell(value: Any, content: str, style: str) -> str:
+    style = f' class="{style}"' if style else ''
+    raw = '' if value is None else html.escape(str(value))
+    return f'<td data-value="{raw}"{style}>{content}</td>'
 
 
-def _kind(name: str, numeric: set[str]) -> str:
+def _cell_class(name: str, numeric: set[str]) -> str:
     return 'number' if name in numeric else 'words' if name == CHANGE else ''
 
 
-def _cell(value: Any, shown: str, kind: str = '') -> str:
-    side = f' class="{kind}"' if kind else ''
-    raw = '' if value is None else html.escape(str(value))
-    return f'<td data-value="{raw}"{side}>{shown}</td>'
-
-
-def _button(name: str) -> str:
+def _member_button(name: str) -> str:
     parts = html.escape(name).replace(',', ',<wbr>')
     return f'<button type="button">{parts}</button>'
 
 
-def _number(name: str, value: Any) -> str:
+def _field_value(field: str, value: Any) -> str:
+    is_unchanged = field == CHANGE and value is None
+    return '' if is_unchanged else html.escape(value_text(value))
+
+
+def _result(name: str, value: Any) -> str:
+    if name == 'verdict':
+        return _badge(value, value)
     if value is None or isinstance(value, str):
         return html.escape(value or '')
     if isinstance(value, int):
         return f'{value:,}'
-    return format(value * COLUMNS[name].factor, DIGITS.get(name, '.2f'))
+    return format(value * COLUMNS[name].factor, FORMATS.get(name, '.2f'))
 
 
 def _is_numeric(table: Sequence[Row], name: str) -> bool:
-    values = [
-        value for value in ordered(row[name] for row in table) if value is not None
-    ]
+    values = [row[name] for row in table if row[name] is not None]
     return bool(values) and all(isinstance(value, int | float) for value in values)
 
 
 def _badge(verdict: str, text: str) -> str:
-    fill, colour = VERDICTS[verdict]
+    fill, colour = VERDICT_COLOURS[verdict]
     style = '' if fill == 'none' else f' style="background:{fill};color:{colour}"'
     return f'<span class="verdict {verdict}"{style}>{html.escape(text)}</span>'
 
 
-def _made(study: Study) -> str:
+def _commands_and_config(study: Study) -> str:
     commands = '\n'.join(study.commands) or 'No commands were recorded.'
     values = {name: json.dumps(value) for name, value in flatten(study.config).items()}
     width = max(map(len, values), default=0)
-    base = {'run': 'Config', 'sweep': 'Config that the members vary'}
+    title = {
+        'run': 'Config',
+        'sweep': 'Config that the members vary',
+        'runs': f'Config of {html.escape(study.members[0].name)}',
+    }[study.kind]
     return _fill(
         'made.html',
         commands=html.escape(commands),
-        config_title=base.get(
-            study.kind, f'Config of {html.escape(study.members[0].name)}'
-        ),
+        config_title=title,
         config=html.escape('\n'.join(f'{n:<{width}}  {v}' for n, v in values.items())),
     )
 
 
 def _fill(file: str, /, **values: str) -> str:
-    return Template(_text(file)).substitute(values)
+    return Template(_template(file)).substitute(values)
 
 
 @cache
-def _text(name: str) -> str:
-    return (resources.files('inception_jax.reports') / 'template' / name).read_text(
-        'utf-8'
-    )
+def _template(name: str) -> str:
+    folder = resources.files('inception_jax.reports') / 'template'
+    return (folder / name).read_text('utf-8')

@@ -1,4 +1,4 @@
-"""The values that the page's scripts draw, as compact JSON."""
+"""The values that the scripts of the page draw, as compact JSON."""
 
 import itertools
 import json
@@ -7,53 +7,63 @@ from typing import Any
 
 from inception_jax.plots.grouping import (
     Row,
-    axes,
     group_by_map,
     is_seed,
-    ordered,
-    series_labels,
+    map_axes,
+    sorted_values,
+    value_labels,
 )
-from inception_jax.plots.palette import HOLLOW, SPLIT_COLOURS, VERDICTS, colours, ramp
+from inception_jax.plots.palette import (
+    OUTLINE,
+    SPLIT_COLOURS,
+    VERDICT_COLOURS,
+    ramp_colours,
+    value_colours,
+)
 from inception_jax.plots.quantities import (
     BLOCK_QUANTITIES,
     CURVES,
+    MARKS,
     SPLITS,
     Quantity,
     main_quantities,
 )
-from inception_jax.plots.series import curve_series, heat_map_series, thin
-from inception_jax.reports.sentences import brief, changes, sentences
+from inception_jax.plots.series import heat_map_series, thin_curve
+from inception_jax.reports.sentences import brief, fork_changes, member_sentences
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import ORDER
 
-# How much a browser draws without a wait: points of a figure, numbers of all heat maps.
+# Limits for a page that draws without delay: the points of a figure, and the numbers of
+# all heat maps.
 POINTS, NUMBERS = 60_000, 1_000_000
+
+# Lists that many curves or heat maps share, and their indices in the JSON.
 Shared = dict[tuple, int]
 
 
-def page_data(study: Study, table: Sequence[Row]) -> str:
-    """Returns what the page draws as JSON that is safe inside a script element."""
+def encode_page_data(study: Study, table: Sequence[Row]) -> str:
+    """Returns the values of all figures as JSON that is safe in a script element."""
     steps: Shared = {}
     blocks: Shared = {}
-    members = [_member(one, study, steps, blocks) for one in study.members]
-    value = {
+    members = [_member(member, study, steps, blocks) for member in study.members]
+    page_data = {
         'kind': study.kind,
         'members': members,
         'steps': list(steps),
         'blocks': list(blocks),
         'quantities': _quantities(CURVES),
         'block_quantities': _quantities(BLOCK_QUANTITIES),
-        'verdicts': {verdict: VERDICTS[verdict] for verdict in ORDER},
-        'hollow': HOLLOW,
-        'colours': ramp(len(members)),
+        'verdicts': {verdict: VERDICT_COLOURS[verdict] for verdict in ORDER},
+        'outline': OUTLINE,
+        'colours': ramp_colours(len(members)),
         'splits': [(name, SPLITS[name], SPLIT_COLOURS[name]) for name in SPLITS],
+        'marks': MARKS,
         **_choices(members),
         **_fields(table, study),
         'start': _start(table, study, members),
     }
-    return json.dumps(value, allow_nan=False, separators=(',', ':')).replace(
-        '<', r'\u003c'
-    )
+    text = json.dumps(page_data, allow_nan=False, separators=(',', ':'))
+    return text.replace('<', r'\u003c')
 
 
 def _member(member: Member, study: Study, steps: Shared, blocks: Shared) -> dict:
@@ -63,13 +73,13 @@ def _member(member: Member, study: Study, steps: Shared, blocks: Shared) -> dict
         'name': member.name,
         'verdict': member.verdict,
         'brief': brief(member),
-        'words': sentences(member),
+        'sentences': member_sentences(member),
         'error': member.error,
-        'step': member.outcome.get('step'),
+        'step': member.step,
         'lost': member.lost_at is not None,
         'epochs_per_step': _digits((last.get('epoch') or 0) / max(last['step'], 1), 6),
         'origin': origin and origin['step'],
-        'changes': origin and changes(origin),
+        'changes': origin and fork_changes(origin),
         'curves': _curves(member, study, steps),
         'heat': {
             name: heat
@@ -81,41 +91,38 @@ def _member(member: Member, study: Study, steps: Shared, blocks: Shared) -> dict
 
 def _curves(member: Member, study: Study, steps: Shared) -> dict[str, list]:
     most = min(1000, max(60, POINTS // len(study.members)))
-    after = member.lineage['step'] if member.lineage and study.kind == 'runs' else 0
-    found = {}
-    for (split, name), whole in curve_series(member.records, after=after).items():
-        curve = thin(whole, most)
-        place = steps.setdefault(tuple(curve.steps), len(steps))
-        marks = {
-            mark: [_digits(number, 4) for number in point]
-            for mark, step in (('origin', after), ('lost', member.lost_at))
-            if step and (point := whole.at(step))
-        }
-        found[f'{split}.{name}'] = [place, [_digits(v, 4) for v in curve.values], marks]
-    return found
+    curves = {}
+    for (split, name), curve in study.curves(member).items():
+        curve = thin_curve(curve, most)
+        curves[f'{split}.{name}'] = [
+            steps.setdefault(tuple(curve.steps), len(steps)),
+            [_digits(value, 4) for value in curve.values],
+            {
+                mark: [_digits(number, 4) for number in point]
+                for mark, point in curve.marks.items()
+            },
+        ]
+    return curves
 
 
 def _heat(records: Iterable[Row], study: Study, blocks: Shared) -> dict | None:
-    """Returns the quantities of the blocks that have any value, None without any."""
+    """Returns the quantities of the blocks that have any value, None if none has."""
     names = next((r['blocks'] for r in records if r['split'] == 'diagnostics'), None)
     if names is None:
         return None
-    each = len(study.members) * len(BLOCK_QUANTITIES) * len(names)
-    most = min(200, max(12, NUMBERS // each))
-    maps = {
-        name: heat_map_series(records, name, most=most) for name in BLOCK_QUANTITIES
+    size = len(study.members) * len(BLOCK_QUANTITIES) * len(names)
+    most = min(200, max(12, NUMBERS // size))
+    heat_maps = {
+        name: heat_map
+        for name in BLOCK_QUANTITIES
+        if not (heat_map := heat_map_series(records, name, most=most)).is_empty
     }
-    maps = {
-        name: one
-        for name, one in maps.items()
-        if any(value is not None for line in one.values for value in line)
-    }
-    return maps and {
+    return heat_maps and {
         'blocks': blocks.setdefault(tuple(names), len(blocks)),
-        'steps': next(iter(maps.values())).steps,
+        'steps': next(iter(heat_maps.values())).steps,
         'values': {
-            name: [[_digits(value, 3) for value in line] for line in one.values]
-            for name, one in maps.items()
+            name: [[_digits(value, 3) for value in line] for line in heat_map.values]
+            for name, heat_map in heat_maps.items()
         },
     }
 
@@ -128,76 +135,73 @@ def _quantities(quantities: Mapping[str, Quantity]) -> dict[str, dict]:
 
 
 def _choices(members: Sequence[dict]) -> dict[str, Any]:
-    """Returns which curves there are, and the panels of a run."""
-    there = {key for member in members for key in member['curves']}
-    names = [n for n in CURVES if any(f'{split}.{n}' in there for split in SPLITS)]
+    """Returns the curves that can be chosen, and the panels of a run."""
+    recorded = {key for member in members for key in member['curves']}
+    names = [n for n in CURVES if any(f'{split}.{n}' in recorded for split in SPLITS)]
     return {
         'choices': [
             (f'{split}.{name}', f'{CURVES[name].label}, {split}')
             for name in names
             for split in ('evaluation', 'train', 'diagnostics')
-            if f'{split}.{name}' in there
+            if f'{split}.{name}' in recorded
         ],
         'panels': main_quantities(names),
     }
 
 
 def _fields(table: Sequence[Row], study: Study) -> dict[str, Any]:
-    """Returns the varied fields, stability maps along any two, and where to start."""
-    varied = {f: ordered(row[f] for row in table) for f in study.fields}
+    """Returns the varied fields, and the stability maps along any two of them."""
+    varied = {f: sorted_values(row[f] for row in table) for f in study.fields}
     varied = {field: values for field, values in varied.items() if len(values) > 1}
     singles = [(field, None) for field in (*varied, None)]
-    pairs = [*itertools.combinations(varied, 2), *singles]
-    pairs = pairs if study.kind == 'sweep' else []
+    axes = [*itertools.combinations(varied, 2), *singles]
     return {
         'groups': {
             field: {
                 'label': study.fields[field],
                 'is_seed': is_seed(field),
-                'labels': list(series_labels(table, field, study.fields).values()),
-                'colours': colours(values),
+                'labels': list(value_labels(table, field, study.fields).values()),
+                'colours': value_colours(values),
                 'of': [values.index(row[field]) for row in table],
             }
             for field, values in varied.items()
         },
-        'maps': [_map(table, study.fields, *pair) for pair in pairs],
+        'maps': [
+            _map(table, study.fields, x, y) for x, y in axes if study.kind == 'sweep'
+        ],
     }
 
 
 def _start(table: Sequence[Row], study: Study, members: Sequence[dict]) -> dict:
-    """Returns what is shown first: axes, colours, a curve that is one, a member."""
-    x, y = axes(table, study.fields)
+    """Returns the axes, the colours, the curve and the member that appear first.
+
+    The curve is the first that is a line. The member is the one that died first.
+    """
+    x, y = map_axes(table, study.fields)
     keys = [key for key, _ in _choices(members)['choices']]
     curves = [member['curves'] for member in members]
     lines = [k for k in keys if any(len(c[k][1]) > 2 for c in curves if k in c)]
+    ranks = [(ORDER.index(row['verdict']), row['step'] or 0) for row in table]
     return {
         'x': x,
         'y': y,
         'quantity': (lines or keys or [None])[0],
         'colour': (y or x or 'verdict') if study.kind == 'sweep' else '',
-        'member': _first(table),
+        'member': ranks.index(min(ranks)),
     }
 
 
 def _map(
     table: Sequence[Row], fields: Mapping[str, str], x: str | None, y: str | None
 ) -> dict[str, Any]:
-    grid = group_by_map(table, x, y)
-    columns, lines = (
-        list(series_labels(table, field, fields).values()) for field in (x, y)
-    )
-    return {'x': x, 'y': y, 'columns': columns, 'lines': lines, 'cells': grid.cells}
-
-
-def _first(table: Sequence[Row]) -> int:
-    """Returns the member to look at first: that which died first, if any did."""
-    rank = [(ORDER.index(row['verdict']), row['step'] or 0) for row in table]
-    return rank.index(min(rank))
+    columns, lines = (list(value_labels(table, f, fields).values()) for f in (x, y))
+    cells = group_by_map(table, x, y).cells
+    return {'x': x, 'y': y, 'columns': columns, 'lines': lines, 'cells': cells}
 
 
 def _digits(value: float | None, digits: int) -> float | int | None:
-    """Returns a number with so many digits, whole ones without a point."""
+    """Rounds a number to significant digits; whole numbers become integers."""
     if value is None:
         return None
-    short = float(f'{value:.{digits}g}')
-    return int(short) if short.is_integer() else short
+    rounded = float(f'{value:.{digits}g}')
+    return int(rounded) if rounded.is_integer() else rounded

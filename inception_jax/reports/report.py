@@ -1,60 +1,75 @@
-"""A report of a run, of a sweep or of several runs: a page, and figures for papers."""
+"""A report of a run, of a sweep or of several runs: an HTML page, and figures."""
 
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from inception_jax.plots.grouping import Row
 from inception_jax.reports.figures import draw_figures
-from inception_jax.reports.page import page
-from inception_jax.reports.sentences import lineage, summary
-from inception_jax.reports.study import read_study
+from inception_jax.reports.page import study_page
+from inception_jax.reports.sentences import lineage_tree, study_summary
+from inception_jax.reports.study import Study, read_study
 from inception_jax.reports.table import table_rows
 from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import verdict_counts
 
+StrPath = str | os.PathLike[str]
 
-def report(folders: list[Path], output: Path | None = None) -> str:
-    """Writes the report of what the folders hold and returns one screen of text.
+
+def report(paths: StrPath | Iterable[StrPath], output: StrPath | None = None) -> str:
+    """Writes the report of a run, of a sweep or of several runs.
+
+    The report is one HTML page that works without a network. Its figures for papers
+    are PNG and SVG files in a folder beside the page: `figures` for report.html,
+    `STEM_figures` for STEM.html.
 
     Args:
-      folders: one run, one sweep, or several runs.
-      output: the page, by default report.html in the folder, or beside the first of
-        several; its figures are written next to it, into the folder `figures`, or
-        `STEM_figures` for a page of another name.
+      paths: the folder of a run or of a sweep, or the folders of several runs.
+      output: the path of the page. The default is report.html in the folder, or
+        beside the first of several runs.
+
+    Returns:
+      A summary in one screen of text, with the paths of the files.
 
     Raises:
-      ValueError: a folder holds neither a run nor a sweep, or a file is damaged that
-        is not that of a sweep's member.
+      ValueError: a folder holds neither a run nor a sweep, or a file is damaged. A
+        sweep with damaged members is reported: these members have failed.
+
+    >>> report(['runs/scale=0.1', 'runs/scale=1'], 'scales.html')  # doctest: +SKIP
+    >>> report('nowhere')
+    Traceback (most recent call last):
+      ...
+    ValueError: nowhere is no folder; expected the folder of a run (config.json) or of \
+a sweep (sweep.json); name the --workdir of train or sweep
     """
-    study = read_study([Path(folder) for folder in folders])
-    home = study.folder.resolve().parent if study.kind == 'runs' else study.folder
-    output = Path(output) if output else home / 'report.html'
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    study = read_study([Path(path) for path in paths])
+    parent = study.folder.resolve().parent if study.kind == 'runs' else study.folder
+    page = Path(output) if output else parent / 'report.html'
+    usual_name = page.name == 'report.html'
+    folder = page.with_name('figures' if usual_name else f'{page.stem}_figures')
     table = table_rows(study)
-    folder = figures(output)
-    text = page(study, table, figures=folder.name)
-    write_text(output, text)
-    written = draw_figures(study, table, folder)
-    return _screen(study, table, output, written)
+    html = study_page(study, table, figures=folder.name)
+    write_text(page, html)
+    return _screen(study, table, page, folder, draw_figures(study, table, folder))
 
 
-def figures(output: Path) -> Path:
-    """Returns the folder of a page's figures: no two pages beside each other share it.
-
-    It is `figures` for report.html and `forks_figures` for forks.html.
-    """
-    is_usual = output.name == 'report.html'
-    return output.with_name('figures' if is_usual else f'{output.stem}_figures')
-
-
-def _screen(study, table, output: Path, written: list[Path]) -> str:
-    names = list(dict.fromkeys(path.stem for path in written))
-    lines = [f'{study.kind:<12}{study.name}']
+def _screen(
+    study: Study,
+    table: Sequence[Row],
+    page: Path,
+    folder: Path,
+    drawn: Sequence[Path],
+) -> str:
+    lines = [(study.kind, study.name)]
     if study.kind != 'run':
-        lines += [f'{"members":<12}{verdict_counts(row["verdict"] for row in table)}']
-    lines += [f'{"verdict":<12}{summary(study, table)}']
-    family = lineage(study).splitlines()
-    lines += [f'{"lineage" if line is family[0] else "":<12}{line}' for line in family]
-    size = output.stat().st_size / 1e6
-    lines += [f'{"report":<12}{output} ({size:.1f} MB, one file, opens offline)']
-    if names:
-        where = figures(output)
-        lines += [f'{"figures":<12}{where}, as .png and .svg: {", ".join(names)}']
-    return '\n'.join(lines)
+        lines += [('members', verdict_counts(row['verdict'] for row in table))]
+    lines += [('verdict', study_summary(study, table))]
+    tree = lineage_tree(study).splitlines()
+    lines += [('' if number else 'lineage', line) for number, line in enumerate(tree)]
+    size = page.stat().st_size / 1e6
+    lines += [('report', f'{page} ({size:.1f} MB, one file, opens offline)')]
+    if drawn:
+        names = ', '.join(dict.fromkeys(path.stem for path in drawn))
+        lines += [('figures', f'{folder}, as .png and .svg: {names}')]
+    return '\n'.join(f'{title:<12}{text}' for title, text in lines)

@@ -1,76 +1,84 @@
-"""What a report says in words: verdicts, contrasts, lineages."""
+"""The sentences of a report: verdicts, contrasts between members, lineages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inception_jax.lab.grid import short_names
-from inception_jax.plots.grouping import CHANGE, Row, is_seed, ordered, value_text
+from inception_jax.plots.grouping import (
+    CHANGE,
+    Row,
+    is_seed,
+    sorted_values,
+    value_text,
+)
 from inception_jax.reports.study import Member, Study
 from inception_jax.stability.verdicts import LOST
 
-NONE = 'None died or diverged.'
+NONE_LOST = 'None died or diverged.'
 
 
 def brief(member: Member) -> str:
-    """Returns a verdict as in `dead since step 260`."""
-    step = member.outcome.get('step')
+    """Returns the verdict of a member and its step, as in `dead since step 260`."""
     if member.verdict == 'unfinished':
         return f'unfinished at step {member.steps_done:,}'
-    if step is None:
+    if member.step is None:
         return member.verdict
     word = 'at' if member.verdict == 'diverged' else 'since'
-    return f'{member.verdict} {word} step {step:,}'
+    return f'{member.verdict} {word} step {member.step:,}'
 
 
-def sentences(member: Member) -> str:
-    """Returns a verdict with its reasons and the last evaluation, as sentences."""
-    said = [_upper(brief(member)) + _reason(member) + '.']
+def member_sentences(member: Member) -> str:
+    """Returns the verdict of a member, its reason and the last evaluation."""
+    parts = [_capitalized(brief(member)) + _reason(member) + '.']
     done, steps = member.steps_done, member.outcome.get('steps')
     if member.verdict != 'failed' and steps:
-        said.append(f'{done:,} of {steps:,} steps.')
+        parts.append(f'{done:,} of {steps:,} steps.')
     last = member.outcome.get('last_evaluation')
     if last:
         entropy = last['cross_entropy']
-        said.append(
+        parts.append(
             f'Last evaluation, at step {last["step"]:,}: '
             f'top-1 error {_number(last["top_1_error"], ".2f")} %, cross-entropy '
             f'{_number(entropy, ".3f")}{"" if entropy is None else " nats"}.'
         )
-    return ' '.join(said)
+    return ' '.join(parts)
 
 
-def summary(study: Study, table: Sequence[Row]) -> str:
-    """Returns what became of the runs; of a sweep, with which field losses go most."""
+def study_summary(study: Study, table: Sequence[Row]) -> str:
+    """Returns how the runs ended.
+
+    For a sweep this includes the field along which the shares of losses differ most.
+    """
     if study.kind == 'run':
-        return sentences(study.members[0])
+        return member_sentences(study.members[0])
     if study.kind == 'runs':
         parts = [f'{member.name} {brief(member)}' for member in study.members]
         return f'{"; ".join(parts)}.'
-    many = 'member' if len(table) == 1 else 'members'
-    names = [words for field, words in study.fields.items() if field != CHANGE]
-    over = f' over {_joined(names)}' if names else ''
+    noun = 'member' if len(table) == 1 else 'members'
+    labels = [label for field, label in study.fields.items() if field != CHANGE]
+    over = f' over {_enumerated(labels)}' if labels else ''
     changed = sum(row.get(CHANGE) is not None for row in table)
     controls = f', {changed} of them with another change' if changed else ''
-    return (
-        f'{len(table)} {many}{over}{controls}. {contrast(table, study.fields)}'.strip()
-    )
+    head = f'{len(table)} {noun}{over}{controls}.'
+    return f'{head} {contrast(table, study.fields)}'.strip()
 
 
 def contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
-    """Returns how many were lost, by the field along which the shares differ most.
+    """Returns how many members died or diverged, by the field that matters most.
 
-    Where none was lost it is said of the dying. Members with another change than
-    that of the other fields are left out of the shares, and counted after them. While
-    members are unfinished it begins with how many are finished.
+    This is the field along which the shares differ most. If no member died or
+    diverged, the sentence counts the dying members. Members with a `change` are not
+    part of the shares; the sentence counts them separately. While members are
+    unfinished, the sentence begins with the number of finished members.
     """
-    said = _contrast(table, fields)
+    sentence = _contrast(table, fields)
     if all(row['verdict'] != 'unfinished' for row in table):
-        return said
+        return sentence
     so_far = f'So far, {len(_judged(table))} of {len(table)} finished'
-    if said.startswith(NONE):
-        return f'{so_far}: {said[:1].lower()}{said[1:]}'
-    return f'{so_far}. {said}'.strip()
+    if sentence.startswith(NONE_LOST):
+        return f'{so_far}: {sentence[:1].lower()}{sentence[1:]}'
+    return f'{so_far}. {sentence}'.strip()
 
 
 def _judged(table: Sequence[Row]) -> list[Row]:
@@ -83,38 +91,38 @@ def _contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
     changed = [row for row in judged if row.get(CHANGE) is not None]
     for verdicts, words in ((LOST, 'dead or diverged'), (('dying',), 'dying')):
         count = sum(row['verdict'] in verdicts for row in judged)
-        if count:
-            none = '' if verdicts == LOST else f'{NONE} '
-            shares = _shares(plain, fields, verdicts)
-            said = (
-                f'{words}, {shares}' if shares else f'{count} of {len(judged)} {words}'
-            )
-            lost = sum(row['verdict'] in verdicts for row in changed)
-            rest = f'; {lost} of {len(changed)} with another change' if changed else ''
-            return f'{none}{_upper(said)}{rest if shares else ""}.'
-    return NONE if judged else ''
+        if not count:
+            continue
+        none_lost = '' if verdicts == LOST else f'{NONE_LOST} '
+        shares = _shares(plain, fields, verdicts)
+        if not shares:
+            return f'{none_lost}{count} of {len(judged)} {words}.'
+        lost = sum(row['verdict'] in verdicts for row in changed)
+        rest = f'; {lost} of {len(changed)} with another change' if changed else ''
+        return f'{none_lost}{_capitalized(words)}, {shares}{rest}.'
+    return NONE_LOST if judged else ''
 
 
 def _shares(
     rows: Sequence[Row], fields: Mapping[str, str], verdicts: Sequence[str]
 ) -> str:
     free = [f for f in fields if not is_seed(f) and f != CHANGE]
-    groups = {f: _count(rows, f, verdicts) for f in free}
-    groups = {field: g for field, g in groups.items() if 1 < len(g) <= 10}
-    if not groups:
+    counts = {field: _count(rows, field, verdicts) for field in free}
+    counts = {field: c for field, c in counts.items() if 1 < len(c) <= 10}
+    if not counts:
         return ''
-    field = max(groups, key=lambda f: _difference(groups[f]))
+    field = max(counts, key=lambda f: _difference(counts[f]))
     parts = [
-        f'{n} of {of} at {value_text(value)}'
-        for value, (n, of) in groups[field].items()
+        f'{lost} of {total} at {value_text(value)}'
+        for value, (lost, total) in counts[field].items()
     ]
     return f'by {fields[field]}: {", ".join(parts)}'
 
 
-def lineage(study: Study) -> str:
-    """Returns the family of the members as a tree of text, '' where there are no forks.
+def lineage_tree(study: Study) -> str:
+    """Returns the forks of a study as a tree of text; '' if there are no forks.
 
-    A parent that is not in the study stands in it by its path.
+    A parent that is not in the study appears by its path.
     """
     if not any(member.lineage for member in study.members):
         return ''
@@ -122,28 +130,28 @@ def lineage(study: Study) -> str:
     labels = {
         member.name: f'{member.name}: {brief(member)}' for member in study.members
     }
-    born = set()
+    placed = set()
     for member in study.members:
         child, origin = member.name, member.lineage
-        while origin and child not in born:
+        while origin and child not in placed:
             parent = parent_name(study, origin)
             labels.setdefault(parent, f'{parent} (not in this report)')
-            born.add(child)
-            children.setdefault(parent, []).append((changes(origin), child))
+            placed.add(child)
+            children.setdefault(parent, []).append((fork_changes(origin), child))
             child, origin = parent, origin['lineage']
-    roots = [name for name in labels if name not in born]
+    roots = [name for name in labels if name not in placed]
     return '\n'.join(line for root in roots for line in _tree(root, labels, children))
 
 
 def parent_name(study: Study, origin: Mapping[str, Any]) -> str:
-    """Returns the member that a fork began from, or the path of a run that is none."""
+    """Returns the member that a fork began from, or the path of a run elsewhere."""
     parent = Path(origin['parent']).resolve()
     names = [m.name for m in study.members if m.folder.resolve() == parent]
     return names[0] if names else origin['parent']
 
 
-def changes(origin: Mapping[str, Any]) -> str:
-    """Returns where a fork began and what it changed, in words."""
+def fork_changes(origin: Mapping[str, Any]) -> str:
+    """Returns the step at which a fork began, and its changes, in words."""
     short = short_names(origin['changes'])
     parts = [
         f'{short[name]}: {value_text(old)} to {value_text(new)}'
@@ -152,15 +160,20 @@ def changes(origin: Mapping[str, Any]) -> str:
     return f'from step {origin["step"]:,}, {", ".join(parts) or "nothing changed"}'
 
 
-def _tree(name: str, labels: dict, children: dict, above: str = ''):
-    if not above:
+def _tree(
+    name: str,
+    labels: Mapping[str, str],
+    children: Mapping[str, Sequence[tuple[str, str]]],
+    indent: str = '',
+) -> Iterator[str]:
+    if not indent:
         yield labels[name]
     last = len(children.get(name, ())) - 1
-    for number, (what, child) in enumerate(children.get(name, ())):
+    for number, (changes, child) in enumerate(children.get(name, ())):
         corner, rule = ('└─ ', '   ') if number == last else ('├─ ', '│  ')
-        yield f'{above}{corner}{what}'
-        yield f'{above}{rule}{labels[child]}'
-        yield from _tree(child, labels, children, above + rule)
+        yield f'{indent}{corner}{changes}'
+        yield f'{indent}{rule}{labels[child]}'
+        yield from _tree(child, labels, children, indent + rule)
 
 
 def _reason(member: Member) -> str:
@@ -168,12 +181,12 @@ def _reason(member: Member) -> str:
     if member.verdict == 'failed':
         return f': {(member.error or "no message").splitlines()[-1].rstrip(".")}'
     if member.verdict == 'dead' and layer:
-        return f'; the first block to go silent is {layer}'
+        return f'; the first silent block is {layer}'
     if member.verdict == 'diverged' and layer:
         return f'; first not finite: {layer}'
     if member.verdict == 'dying' and trend is not None:
         return (
-            f'; the share of dead channels changes by {trend:+.2g} points in 100 steps'
+            f'; the share of dead channels changes by {trend:+.2g} points per 100 steps'
         )
     return ''
 
@@ -181,27 +194,27 @@ def _reason(member: Member) -> str:
 def _count(
     rows: Sequence[Row], field: str, verdicts: Sequence[str]
 ) -> dict[Any, tuple[int, int]]:
-    """Returns by value how many rows have one of the verdicts, and of how many."""
+    """Returns, by value of a field, how many rows have a verdict and how many exist."""
     groups = {
         value: [row['verdict'] in verdicts for row in rows if row[field] == value]
-        for value in ordered(row[field] for row in rows)
+        for value in sorted_values(row[field] for row in rows)
     }
     return {value: (sum(group), len(group)) for value, group in groups.items()}
 
 
 def _difference(counts: Mapping[Any, tuple[int, int]]) -> float:
-    """Returns how far the shares of groups are apart: a group weighs as its members."""
-    mean = sum(n for n, _ in counts.values()) / sum(of for _, of in counts.values())
-    return sum(of * (n / of - mean) ** 2 for n, of in counts.values())
+    """Returns the variance between groups, which are weighted by their sizes."""
+    mean = sum(n for n, _ in counts.values()) / sum(size for _, size in counts.values())
+    return sum(size * (n / size - mean) ** 2 for n, size in counts.values())
 
 
-def _joined(words: Sequence[str]) -> str:
+def _enumerated(words: Sequence[str]) -> str:
     return ' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def _upper(text: str) -> str:
+def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _number(value: float | None, form: str) -> str:
-    return 'not finite' if value is None else format(value, form)
+def _number(value: float | None, spec: str) -> str:
+    return 'not finite' if value is None else format(value, spec)

@@ -1,4 +1,4 @@
-"""What is on disk of a run, of a sweep or of several runs, as one value: a study."""
+"""A study: the files of a run, of a sweep or of several runs, read into one value."""
 
 import csv
 import dataclasses
@@ -10,9 +10,10 @@ from typing import Any
 from inception_jax.config.overrides import flatten, value_at
 from inception_jax.lab.grid import read_sweep, short_names
 from inception_jax.lab.table import cell_value
-from inception_jax.plots.grouping import CHANGE, change, usual
+from inception_jax.plots.grouping import CHANGE, change_text, usual_values
+from inception_jax.plots.series import Curve, curve_series
 from inception_jax.runs.outcome import is_finished
-from inception_jax.runs.records import Record, read_records
+from inception_jax.runs.records import Record
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
@@ -22,19 +23,28 @@ Lineage = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A run of a study. What the run has not written yet is empty or None.
+    """A run of a study. Files that the run has not written yet are empty or None.
 
-    `fields` are the values in which the members of the study differ, by their names in
-    it; `filters` the channels of the last grid; `outcome` is verdict.json, `about` is
-    config.json, `replays` are diagnostics of every step, by the steps that they span.
-    Of a run with a damaged file nothing is read, and `error` says which it is.
+    Attributes:
+      name: the name of the run in the study.
+      folder: the folder of the run.
+      fields: the config values that differ between the members, by short name.
+      filters: the channels of the final feature map.
+      identity: the content of config.json.
+      outcome: the content of verdict.json.
+      error: the content of error.txt, or which file of the run is damaged.
+      records: the records of metrics.jsonl.
+      replays: the diagnostics of every step, by the interval of steps.
+      lineage: the content of lineage.json; None for a run that is not a fork.
+      commands: the lines of commands.log.
+      is_damaged: whether a file is damaged. Then nothing else is read.
     """
 
     name: str
     folder: Path
     fields: dict[str, Any]
     filters: int | None = None
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    identity: dict[str, Any] = dataclasses.field(default_factory=dict)
     outcome: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: str | None = None
     records: list[Record] = dataclasses.field(default_factory=list)
@@ -45,18 +55,22 @@ class Member:
 
     @property
     def verdict(self) -> str:
-        """A verdict, or `failed` or `unfinished` where it is not final."""
+        """The final verdict; `failed` or `unfinished` if there is none."""
         if self.outcome and is_finished(self.outcome):
             return self.outcome['verdict']
         return 'unfinished' if self.error is None else 'failed'
 
     @property
+    def step(self) -> int | None:
+        """The step since which the verdict holds."""
+        return self.outcome.get('step')
+
+    @property
     def lost_at(self) -> int | None:
-        """The step of death or divergence, None if it was before the run's fork."""
-        step = self.outcome.get('step')
-        since = self.lineage['step'] if self.lineage else 0
-        lost = self.verdict in LOST and step is not None and step >= since
-        return step if lost else None
+        """The step of death or divergence; None if it was before the run's fork."""
+        origin = self.lineage['step'] if self.lineage else 0
+        is_lost = self.verdict in LOST and self.step is not None and self.step >= origin
+        return self.step if is_lost else None
 
     @property
     def steps_done(self) -> int:
@@ -66,11 +80,17 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Members of a `run` (one), a `sweep` or several `runs`, and their config.
+    """The members of a `run` (one), a `sweep` or several `runs`, and their config.
 
-    `fields` are those in which members differ, by name what people call them. Fields
-    that only some members of a sweep change are one, `change`, which says how.
-    `conclusion` is what an experiment made of its sweep, in words.
+    Attributes:
+      kind: `run`, `sweep` or `runs`.
+      folder: the folder of the run or the sweep, or of the first of several runs.
+      members: the runs.
+      fields: labels of the fields in which the members differ, by short name. One
+        field, `change`, describes all fields that only some members of a sweep change.
+      config: the config that the members vary.
+      commands: the commands that made the study, with their times.
+      conclusion: the verdict of an experiment in Markdown, '' without one.
     """
 
     kind: str
@@ -87,16 +107,25 @@ class Study:
             return ', '.join(member.name for member in self.members)
         return self.folder.resolve().name
 
+    def curves(self, member: Member) -> dict[tuple[str, str], Curve]:
+        """Returns the curves of a member by split and quantity.
+
+        Beside other runs, the curves of a fork start where it left its parent.
+        """
+        is_fork = member.lineage and self.kind == 'runs'
+        origin = member.lineage['step'] if is_fork else 0
+        return curve_series(member.records, origin=origin, lost_at=member.lost_at)
+
 
 def read_study(folders: list[Path]) -> Study:
-    """Reads the study that folders hold: one run, one sweep, or several runs.
+    """Reads one run, one sweep, or several runs.
 
     Raises:
-      ValueError: a folder holds neither, or a file in it is damaged; a file of a
-        sweep's member may be.
+      ValueError: a folder holds neither a run nor a sweep, or a file in it is damaged.
+        A damaged file of a sweep's member is no error: this member has failed.
     """
     if not folders:
-        raise ValueError('no folder was given; name that of a run or of a sweep')
+        raise ValueError('no folder was given; name the folder of a run or a sweep')
     for folder in folders:
         kind = _kind(folder)
         if kind == 'sweep' and len(folders) > 1:
@@ -105,12 +134,16 @@ def read_study(folders: list[Path]) -> Study:
                 'report a sweep alone, or name folders of runs only'
             )
     if kind == 'sweep':
-        return _sweep(folders[0])
-    return _run(folders[0]) if len(folders) == 1 else _runs(folders)
+        return _read_sweep_study(folders[0])
+    return _read_run(folders[0]) if len(folders) == 1 else _read_runs(folders)
 
 
 def member_label(field: str) -> str:
-    """Returns what people call a field: `width of stem` for network.width.stem."""
+    """Returns the label of a config field.
+
+    >>> member_label('network.width.stem')
+    'width of stem'
+    """
     _, name, *entry = field.split('.')
     name = name.replace('_', ' ')
     return f'{name} of {".".join(entry)}' if entry else name
@@ -120,125 +153,132 @@ def _kind(folder: Path) -> str:
     for kind, file in (('sweep', 'sweep.json'), ('run', 'config.json')):
         if (folder / file).is_file():
             return kind
-    what = 'has neither' if folder.is_dir() else 'is no folder'
+    problem = 'has neither' if folder.is_dir() else 'is no folder'
     raise ValueError(
-        f'{folder} {what}; expected the folder of a run (config.json) or of a sweep '
+        f'{folder} {problem}; expected the folder of a run (config.json) or of a sweep '
         '(sweep.json); name the --workdir of train or sweep'
     )
 
 
-def _run(folder: Path) -> Study:
-    member = _member(folder.resolve().name, folder, {})
-    config = member.about.get('config', {})
+def _read_run(folder: Path) -> Study:
+    member = _read_member(folder.resolve().name, folder, {})
+    config = member.identity.get('config', {})
     return Study('run', folder, [member], {}, config, member.commands)
 
 
-def _sweep(folder: Path) -> Study:
+def _read_sweep_study(folder: Path) -> Study:
     sweep = read_sweep(folder)
     if not sweep.members:
         raise ValueError(f'{folder / "sweep.json"} names no members; start the sweep')
-    filters = _filters(folder / 'table.csv')
-    found = []
+    filters = _read_filters(folder / 'table.csv')
+    members = []
     for name in sweep.members:
-        config, home = sweep.config_of(name), sweep.workdir(name)
-        fields = {
+        config = sweep.config_of(name)
+        values = {
             short: value_at(config, field) for field, short in sweep.varied.items()
         }
-        found.append(_member_or_damage(name, home, fields, filters.get(name)))
-    fields = {short: member_label(field) for field, short in sweep.varied.items()}
-    found, fields = _condensed(found, fields)
+        workdir = sweep.workdir(name)
+        members.append(_read_sweep_member(name, workdir, values, filters.get(name)))
+    labels = {short: member_label(field) for field, short in sweep.varied.items()}
+    members, labels = _merge_changes(members, labels)
     verdict = folder / 'verdict.md'
     return Study(
         'sweep',
         folder,
-        found,
-        fields,
+        members,
+        labels,
         sweep.config,
-        _lines(folder / 'commands.log'),
+        _read_lines(folder / 'commands.log'),
         verdict.read_text().strip() if verdict.exists() else '',
     )
 
 
-def _condensed(
-    found: list[Member], fields: dict[str, str]
+def _merge_changes(
+    members: list[Member], fields: dict[str, str]
 ) -> tuple[list[Member], dict[str, str]]:
-    """Puts one field, `change`, in the place of those that only some members change."""
-    rows = [{n: cell_value(value) for n, value in m.fields.items()} for m in found]
-    common = usual(rows, fields)
-    if not common:
-        return found, fields
-    found = [
-        dataclasses.replace(m, fields=m.fields | {CHANGE: change(row, common, fields)})
-        for m, row in zip(found, rows, strict=True)
+    """Replaces the fields that only some members change by one field, `change`."""
+    rows = [{n: cell_value(value) for n, value in m.fields.items()} for m in members]
+    usual = usual_values(rows, fields)
+    if not usual:
+        return members, fields
+    members = [
+        dataclasses.replace(
+            member, fields=member.fields | {CHANGE: change_text(row, usual, fields)}
+        )
+        for member, row in zip(members, rows, strict=True)
     ]
-    kept = {name: words for name, words in fields.items() if name not in common}
-    return found, kept | {CHANGE: 'change'}
+    kept = {name: label for name, label in fields.items() if name not in usual}
+    return members, kept | {CHANGE: 'change'}
 
 
-def _runs(folders: list[Path]) -> Study:
-    names = _names(folders)
-    found = [_member(n, f, {}) for n, f in zip(names, folders, strict=True)]
-    configs = [flatten(member.about.get('config', {})) for member in found]
-    dotted = [
+def _read_runs(folders: list[Path]) -> Study:
+    names = _distinct_names(folders)
+    members = [_read_member(n, f, {}) for n, f in zip(names, folders, strict=True)]
+    configs = [flatten(member.identity.get('config', {})) for member in members]
+    differing = [
         name
         for name in dict.fromkeys(name for config in configs for name in config)
         if any(config.get(name) != configs[0].get(name) for config in configs)
     ]
-    short = short_names(dotted)
-    found = [
-        dataclasses.replace(member, fields={short[n]: config.get(n) for n in dotted})
-        for member, config in zip(found, configs, strict=True)
+    short = short_names(differing)
+    members = [
+        dataclasses.replace(m, fields={short[n]: config.get(n) for n in differing})
+        for m, config in zip(members, configs, strict=True)
     ]
-    commands = [line for member in found for line in member.commands]
-    config = found[0].about.get('config', {})
-    fields = {short[name]: member_label(name) for name in dotted}
-    return Study('runs', folders[0], found, fields, config, commands)
+    commands = [line for member in members for line in member.commands]
+    config = members[0].identity.get('config', {})
+    labels = {short[name]: member_label(name) for name in differing}
+    return Study('runs', folders[0], members, labels, config, commands)
 
 
-def _names(folders: list[Path]) -> list[str]:
-    """Returns the shortest ends of paths that tell the folders apart."""
-    parts = [folder.resolve().parts for folder in folders]
-    for count in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(one[-count:]) for one in parts]
+def _distinct_names(folders: list[Path]) -> list[str]:
+    """Returns the shortest ends of the paths that are distinct."""
+    paths = [folder.resolve().parts for folder in folders]
+    for count in range(1, max(map(len, paths)) + 1):
+        names = ['/'.join(parts[-count:]) for parts in paths]
         if len(set(names)) == len(names):
             return names
     raise ValueError('a folder was given twice; name each run once')
 
 
-def _member_or_damage(
+def _read_sweep_member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None
 ) -> Member:
     try:
-        return _member(name, folder, fields, filters)
+        return _read_member(name, folder, fields, filters)
     except ValueError as error:
         return Member(name, folder, fields, filters, error=str(error), is_damaged=True)
 
 
-def _member(
+def _read_member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None = None
 ) -> Member:
     error = folder / 'error.txt'
     run = Run(folder)
+    try:
+        records = read_records(folder)
+    except ValueError as damage:
+        raise ValueError(f'{folder}: {damage}') from damage
     return Member(
         name=name,
         folder=folder,
         fields=fields,
         filters=filters,
-        about=run.identity if is_run(folder) else {},
+        identity=run.identity if is_run(folder) else {},
         outcome=run.outcome or {},
         error=error.read_text().strip() if error.exists() else None,
-        records=_records(folder),
+        records=records,
         replays={
-            path.stem.removeprefix('replay-').replace('-', ' to '): _replay(path)
-            for path in sorted(folder.glob('replay-*-*.jsonl'), key=_span)
+            path.stem.removeprefix('replay-').replace('-', ' to '): _read_replay(path)
+            for path in sorted(folder.glob('replay-*-*.jsonl'), key=_interval)
         },
         lineage=run.lineage,
-        commands=_lines(folder / 'commands.log'),
+        commands=_read_lines(folder / 'commands.log'),
     )
 
 
-def _filters(path: Path) -> dict[str, int]:
-    """Reads the widths of the members' last grids from the table of a sweep."""
+def _read_filters(path: Path) -> dict[str, int]:
+    """Reads the channels of the members' final feature maps from a sweep's table."""
     if not path.exists():
         return {}
     with path.open(newline='') as file:
@@ -246,27 +286,20 @@ def _filters(path: Path) -> dict[str, int]:
     return {row['member']: int(row['filters']) for row in rows if row.get('filters')}
 
 
-def _records(folder: Path) -> list[Record]:
-    try:
-        return read_records(folder)
-    except ValueError as error:
-        raise ValueError(f'{folder}: {error}') from error
-
-
-def _span(path: Path) -> list[int]:
+def _interval(path: Path) -> list[int]:
     return [int(step) for step in re.findall(r'\d+', path.stem)]
 
 
-def _replay(path: Path) -> list[Record]:
+def _read_replay(path: Path) -> list[Record]:
     records = []
     for line in path.read_text().splitlines():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
-            # A replay that goes on, or was stopped, ends in half a line.
+            # The last line of a running or interrupted replay is incomplete.
             break
     return records
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []

@@ -1,4 +1,4 @@
-"""The table of a study: a row for each member, and what its columns are called."""
+"""The table of a study: a row for each member, and the titles of its columns."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from inception_jax.lab.table import RESULTS, cell_value, run_results
 from inception_jax.plots.quantities import Quantity
 from inception_jax.reports.study import Member, Study
 
-# What one looks for comes first; the rest may be beyond the edge of a screen.
+# In order of importance: the last columns may be beyond the edge of a screen.
 COLUMNS = {
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
@@ -15,7 +15,7 @@ COLUMNS = {
     'nats_learned': Quantity('below ln(classes)', 'nats'),
     'train_top_1_error': Quantity('training top-1 error', '%'),
     'top_1_error': Quantity('top-1 error', '%'),
-    'filters': Quantity('filters', 'last grid'),
+    'filters': Quantity('filters', 'final feature map'),
     'trend': Quantity('trend', 'points/100 steps'),
     'steps_done': Quantity('steps done'),
     'steps': Quantity('steps'),
@@ -27,14 +27,15 @@ COLUMNS = {
 
 
 def table_rows(study: Study) -> list[dict[str, Any]]:
-    """Returns the members' fields, verdicts and last records, None where there is none.
+    """Returns the fields, verdict and last records of each member, None if unknown.
 
-    It is read from the members' folders, so a sweep that goes on is seen as it stands.
+    The rows are read from the folders of the members, so that they are up to date
+    while a sweep is running.
     """
     return [_row(member) for member in study.members]
 
 
-def filled(table: list[dict[str, Any]]) -> list[str]:
+def filled_columns(table: list[dict[str, Any]]) -> list[str]:
     """Returns the columns of `COLUMNS` in which any row has a value."""
     return [name for name in COLUMNS if any(row[name] is not None for row in table)]
 

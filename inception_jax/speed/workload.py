@@ -26,8 +26,8 @@ from inception_jax.steps.train_step import train_step
 PARTS = ('forward', 'train')
 STEPS_PER_EPOCH = 2_002.0  # 1,281,167 images, 640 a step
 
-# The choices and numbers of configs/imagenet_*.py, except for colours: no peer distorts
-# colours on the device. A test compares both with the configs.
+# The choices and numbers of configs/imagenet.py, but for colours, which no peer
+# distorts on the device. A test holds the two together.
 CHOICES = {
     'optimizer': 'rmsprop',
     'schedule': 'exponential',

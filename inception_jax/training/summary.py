@@ -16,13 +16,13 @@ from inception_jax.training.prepare import PreparedRun
 def write_summary(p: PreparedRun, outcome: Outcome) -> str:
     """Writes verdict.json and curves.png into the workdir and returns a summary."""
     # Most of a second of import, for which no first step has to wait.
-    from inception_jax import plots
+    from inception_jax.plots.curves import draw_run_curves
 
     records = read_records(p.workdir)
     outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
-    plots.draw_run_curves(records, p.workdir / 'curves.png', title=p.network.name)
+    draw_run_curves(records, p.workdir / 'curves.png', title=p.network.name)
     write_json(
         p.workdir / 'verdict.json',
         {

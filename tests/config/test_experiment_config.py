@@ -7,6 +7,7 @@ from helpers.configs import config
 from helpers.paths import CONFIGS
 
 from inception_jax.config.experiment import experiment
+from inception_jax.config.files import load_config
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
@@ -28,7 +29,7 @@ def test_every_config_is_an_experiment_with_a_head(path):
     ],
 )
 def test_the_papers_recipe(name, epochs):
-    chosen = experiment(config(f'imagenet_{name}'))
+    chosen = experiment(config(f'imagenet:{name}'))
     assert chosen.network.name == name
     assert (chosen.run.batch_size, chosen.run.epochs) == (20 * 32, epochs)
     assert chosen.recipe.optimizer == 'rmsprop'
@@ -43,11 +44,27 @@ def test_the_papers_recipe(name, epochs):
     assert expected.items() <= chosen.hparams.items()
 
 
+@pytest.mark.parametrize(
+    ('path', 'repair'),
+    [
+        ('configs/imagenet_inception_v4.py', 'use configs/imagenet.py:inception_v4'),
+        (
+            'imagenet_inception_v4.py:inception_v4_slim',
+            'use imagenet.py:inception_v4_slim',
+        ),
+        ('nowhere.py', 'in the folder configs/ of a clone'),
+    ],
+)
+def test_the_error_about_a_missing_config_says_what_to_use(path, repair):
+    with pytest.raises(ValueError, match=f'no such Python file; .*{repair}'):
+        load_config(path, [])
+
+
 def test_the_four_networks_have_one_recipe():
     names = ('inception_v3', 'inception_v4', 'inception_resnet_v1')
-    expected = config('imagenet_inception_resnet_v2')
+    expected = config('imagenet:inception_resnet_v2')
     for name in names:
-        given = config(f'imagenet_{name}')
+        given = config(f'imagenet:{name}')
         given['network']['name'] = expected['network']['name']
         given['run']['epochs'] = expected['run']['epochs']
         assert given == expected, name

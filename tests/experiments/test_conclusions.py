@@ -6,7 +6,7 @@ import pytest
 
 from experiments import residual_or_not, rules, scale_and_rate, stability
 from experiments.study import learned
-from inception_jax.plots.paper_curves import draw_pairs
+from inception_jax.plots.paper_curves import draw_network_pairs
 
 
 def row(**values):
@@ -63,7 +63,7 @@ def test_remarks_on_stability_hold_only_if_all_rows_agree():
     assert '**does not hold here**' in line(said, 'A lower rate')
     assert '**holds here**' in line(said, 'Clipped')
     assert '**holds here** (1 alive but no better' in line(said, 'An extra')
-    assert '| 1280 | 1 | 2 | 1 | 99.0 | 90.0 |' in said
+    assert '| 1280 | 1 | 2 | 1 dead, 1 diverged | 99.0 | 90.0 |' in said
     said = stability.remarks([*rows, row(seed=2)])
     assert '**does not hold here**' in line(said, 'Wide')
 
@@ -121,7 +121,7 @@ def test_epochs_to_an_error_are_between_evaluations_at_the_first_crossing():
     assert residual_or_not.epochs_to(80, curve) is None
     assert residual_or_not.epochs_to(39, curve) is None
     later = [(1.0, 79.0), (2.0, 52.0)]
-    assert residual_or_not.errors([curve, later], step=5) == [55, 60, 65, 70, 75]
+    assert residual_or_not.shared_errors([curve, later], step=5) == [55, 60, 65, 70, 75]
 
 
 def test_the_papers_curves_give_the_ratios_that_the_paper_is_told_to_show():
@@ -171,12 +171,12 @@ def test_a_run_that_died_is_left_out_of_the_ratios(tmp_path):
     rows += [runs('inception_resnet_v1', 0, 9.0, **DEAD)[1]]
     said = residual_or_not.remarks(rows)
     assert '0.50 to 40 %; 0.50 to 45 %; 0.50 to 50 %' in said
-    assert 'they died: 1.' in line(said, 'Inception-ResNet-v1')
+    assert 'Left out because they died: 1.' in line(said, 'Inception-ResNet-v1')
     assert '| Inception-ResNet-v1 | 8.00 | 2 | 300.0 (300.0 to 300.0) |' in said
     ours, paper = list(residual_or_not.panels(rows).values())[:2]
     assert [len(curves) for curves in ours.values()] == [2, 1]
     assert [len(curves) for curves in paper.values()] == [1, 1]
-    for path in draw_pairs(residual_or_not.panels(rows), tmp_path / 'pairs'):
+    for path in draw_network_pairs(residual_or_not.panels(rows), tmp_path / 'pairs'):
         assert path.stat().st_size > 10_000
 
 
@@ -198,8 +198,8 @@ def test_rules_are_ranked_with_their_spread():
     assert '**holds here** (2 dead; 99.0' in line(said, 'The constant 1')
     assert '**holds here**' in line(said, 'Constants of')
     assert '**does not hold here** (1 diverged, 4 alive' in line(said, 'All rules')
-    assert line(said, 'Of the rules') == (
-        '* Of the rules that keep all alive skip_init has the least training error; '
+    assert line(said, 'skip_init has') == (
+        '* skip_init has the least training error of the rules that keep all alive; '
         'within the range of its seeds: constant; behind: non_residual.'
     )
     assert '| layer_scale | 1 | 1 diverged | unknown | unknown |' in said

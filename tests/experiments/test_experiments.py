@@ -1,6 +1,5 @@
 """The experiments, at the scale of a test."""
 
-import dataclasses
 import functools
 import re
 import subprocess
@@ -33,7 +32,7 @@ from inception_jax.networks.shapes import measure
 from inception_jax.reports import report
 
 STUDIES = (stability, residual_or_not, rules, scale_and_rate)
-SCALES = ('LAPTOP', 'GPU', 'PAPER')
+SCALES = ('laptop', 'gpu', 'paper')
 
 
 def test_table_1_and_the_figures_come_from_the_values(tmp_path, capsys):
@@ -58,21 +57,21 @@ def flops(found, images):
 @pytest.mark.parametrize('scale', SCALES)
 @pytest.mark.parametrize('study', STUDIES, ids=lambda module: module.__name__)
 def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
-    chosen = getattr(study, scale)
+    chosen = study.SIZES[scale]
     found = studies.plan(chosen, tmp_path, 'synthetic:50000/10')
     runs = sweep.prepare_members(found, 'sequential')
     assert len(runs) >= 12
     assert not list(tmp_path.iterdir())
     assert chosen.cost in ' '.join(study.__doc__.split())
-    if scale != 'LAPTOP':
+    if scale != 'laptop':
         printed = re.search(r'([\d.]+e\d+) FLOPs', chosen.cost)
-        images = 1_281_167 if scale == 'PAPER' else 50_000
+        images = 1_281_167 if scale == 'paper' else 50_000
         assert flops(found, images) == pytest.approx(float(printed[1]), rel=0.05)
 
 
 @pytest.mark.parametrize('study', STUDIES, ids=lambda module: module.__name__)
 def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
-    one = dataclasses.replace(study.LAPTOP, grids=('warmup_epochs=0.064',))
+    one = study.SIZES['laptop']._replace(grids=('warmup_epochs=0.064',))
     images, digits = (
         sweep.prepare_members(
             studies.plan(one, tmp_path, source), 'sequential'
@@ -89,10 +88,8 @@ def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
 
 
 def test_the_two_of_a_pair_cost_the_same_within_2_percent(tmp_path):
-    for scale in ('LAPTOP', 'GPU'):
-        found = studies.plan(
-            getattr(residual_or_not, scale), tmp_path, 'synthetic:64/10'
-        )
+    for scale in ('laptop', 'gpu'):
+        found = studies.plan(residual_or_not.SIZES[scale], tmp_path, 'synthetic:64/10')
         macs = {}
         for member in found.members:
             chosen = experiment(found.config_of(member)).network
@@ -123,7 +120,9 @@ def test_a_scale_is_another_start_and_a_lower_rate_of_the_last_layer_alone():
         values = initial_variables(network, seed=0, scheme='truncated_normal')
         return loss(values['params'], values['batch_stats'], np.float32(scale))
 
-    large = scale_and_rate.started(tiny.NET, 'large', 10 * scale_and_rate.STDDEV)
+    large = scale_and_rate.with_linear_stddev(
+        tiny.NET, 'large', 10 * scale_and_rate.STDDEV
+    )
     (value, slopes), (same, others) = start(tiny.NET, 1.0), start(large, 0.1)
     np.testing.assert_allclose(same, value, rtol=1e-5)
     for path, slope in jax.tree_util.tree_leaves_with_path(slopes):
@@ -139,23 +138,24 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
         grids=('rule=constant,zero_init;initializer=he;residual_scale=1.0;seed=0',),
         cost='seconds',
     )
-    monkeypatch.setattr(report, 'report', lambda folders: f'report of {folders}')
+    monkeypatch.setattr(report, 'report', lambda folder: f'report of {folder}')
     arguments = ['--scale=laptop', f'--output={tmp_path}', '--source=synthetic:64/4']
-    scales = {'laptop': shrunken}
-    assert studies.run(rules, scales, rules.conclude, arguments) == 0
+    monkeypatch.setattr(rules, 'SIZES', {'laptop': shrunken})
+    assert studies.run(rules, arguments) == 0
     told = (tmp_path / 'verdict.md').read_text()
     assert told.startswith('# After section 3.3')
     assert '2 members on synthetic:64/4.' in told
     assert '**does not hold here** (2 alive' in told
     assert (tmp_path / 'table.csv').exists()
-    assert f'report of [{tmp_path!r}]' in capsys.readouterr().out
+    assert f'report of {tmp_path}' in capsys.readouterr().out
 
     def fails(*_, **__):
         raise RuntimeError('out of luck')
 
     monkeypatch.setattr(sweep, 'train', fails)
-    more = dataclasses.replace(shrunken, grids=('seed=1',))
-    assert studies.run(rules, {'laptop': more}, rules.conclude, arguments) == 1
+    more = shrunken._replace(grids=('seed=1',))
+    monkeypatch.setattr(rules, 'SIZES', {'laptop': more})
+    assert studies.run(rules, arguments) == 1
     assert 'without the 1 that failed' in (tmp_path / 'verdict.md').read_text()
 
 
@@ -164,9 +164,9 @@ def test_what_is_known_of_a_run_comes_from_its_folder(tmp_path):
     found = Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
     for member in found.members:
         fake_runs.write_run(found.workdir(member))
-    (first, second) = studies.rows(found)
+    (first, second) = studies.finished_rows(found)
     assert first['verdict'] == second['verdict'] == 'alive'
-    measured = residual_or_not.measured(found, 'a')
+    measured = residual_or_not.measure_member(found, 'a')
     assert len(measured['curve']) == 10
     assert measured['images_per_second'] == pytest.approx(310, rel=0.1)
     assert measured['macs'] == 9_678_360
@@ -184,9 +184,15 @@ def test_help_is_instant_and_a_mistake_is_one_line(study):
     said = call('--help')
     assert time.monotonic() - began < 2
     assert said.returncode == 0
-    assert study.PAPER.cost in ' '.join(said.stdout.split())
+    assert study.SIZES['paper'].cost in ' '.join(said.stdout.split())
     for mistake in (['--scale=tiny'], ['--scal=laptop'], ['--scale=laptop', '--x']):
         said = call(*mistake)
         assert said.returncode == 2
         assert said.stderr.count('\n') == 1
         assert said.stdout == ''
+
+
+def test_a_study_without_the_configs_of_the_clone_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, 'CONFIGS', tmp_path / 'configs')
+    with pytest.raises(ValueError, match='studies need the configs of the repository'):
+        studies.plan(rules.SIZES['laptop'], tmp_path)

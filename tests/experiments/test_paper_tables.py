@@ -2,21 +2,19 @@
 
 import csv
 import dataclasses
-import importlib
 
 import numpy as np
 import pytest
 from helpers.training import TINY, arguments
 
-from experiments import paper_tables, table_2, table_3, table_4, table_5
-from experiments.paper_rows import Row, Table
+from experiments import paper_tables
+from experiments.paper_rows import Row
+from experiments.paper_tables import TABLES
 from inception_jax.__main__ import main
 from inception_jax.evaluation import probabilities
 from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
-
-MODULES = {2: table_2, 3: table_3, 4: table_4, 5: table_5}
 
 
 def mark(network):
@@ -45,8 +43,7 @@ def of(network, right, *, crops=144, images=20, seed=0):
 
 
 def made(number, *options):
-    module = importlib.import_module(f'experiments.table_{number}')
-    return paper_tables.run(module, module.TABLE, [*map(str, options)])
+    return paper_tables.run(TABLES[number], [*map(str, options)])
 
 
 @pytest.fixture
@@ -59,9 +56,9 @@ def write(tmp_path):
     return save
 
 
-@pytest.mark.parametrize('number', MODULES)
+@pytest.mark.parametrize('number', TABLES)
 def test_the_tables_are_the_papers(number):
-    table = MODULES[number].TABLE
+    table = TABLES[number]
     assert (table.number, table.images) == (number, 48_238 if number == 2 else 50_000)
     assert table.crops == {2: 1, 3: 12, 4: 144, 5: 144}[number]
     # Of every table the sums of the columns, as the paper prints them.
@@ -69,7 +66,7 @@ def test_the_tables_are_the_papers(number):
     for column, total in zip(('top_1', 'top_5'), sums[number], strict=True):
         errors = [getattr(row, column) for row in table.rows]
         assert sum(filter(None, errors)) == pytest.approx(total)
-    assert f'--crops {table.crops}`' in MODULES[number].__doc__
+    assert f'--crops {table.crops}`' in paper_tables.description(table)
 
 
 def test_a_table_has_the_papers_errors_and_ours(write, tmp_path, capsys):
@@ -82,7 +79,7 @@ def test_a_table_has_the_papers_errors_and_ours(write, tmp_path, capsys):
     assert made(4, *files, f'--output={tmp_path}') == 0
     assert capsys.readouterr().err == ''
     lines = (tmp_path / 'table.md').read_text().splitlines()
-    assert lines[0] == ('# Table 4: errors of one network by 144 crops of each image')
+    assert lines[0] == ('# Table 4: errors of one network on 144 crops of each image')
     assert (
         '144 crops of 20 images of tfds:imagenet2012 validation; the paper' in lines[2]
     )
@@ -148,7 +145,7 @@ def test_excluded_images_do_not_count(write, tmp_path):
         (
             4,
             {},
-            'is of 12 crops, and Table 4 is made of single networks with 144; give',
+            'holds 12 crops; Table 4 needs single networks with 144: give files',
         ),
         (3, {'images': 10}, 'file 2 have different ids'),
     ],
@@ -197,10 +194,7 @@ def test_an_ensemble_is_not_a_network(write, tmp_path, capsys):
         tmp_path / 'mean.npz', probabilities.ensemble(both)
     )
     assert made(4, tmp_path / 'mean.npz') == 2
-    assert (
-        'is of an ensemble, and Table 4 is made of single networks'
-        in capsys.readouterr().err
-    )
+    assert 'holds an ensemble; Table 4 needs single networks' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('options', [(), ('x.npz', '--scale=laptop')])
@@ -211,7 +205,7 @@ def test_a_table_is_of_files_or_of_a_scale(options, capsys):
 
 def test_runs_and_sweeps_are_evaluated(tmp_path, monkeypatch):
     rows = (Row('mine', {'tiny': 1}, 20.0, 5.0),)
-    monkeypatch.setattr(table_2, 'TABLE', Table(2, 1, 64, rows))
+    monkeypatch.setitem(TABLES, 2, TABLES[2]._replace(images=64, rows=rows))
     run = tmp_path / 'run'
     assert main(arguments(run, run__epochs=2)) == 0
     sweep = ['sweep', *arguments(tmp_path / 'sweep', run__epochs=1)[1:]]
@@ -223,17 +217,15 @@ def test_runs_and_sweeps_are_evaluated(tmp_path, monkeypatch):
 
 
 def test_the_small_networks_are_trained_once(tmp_path, monkeypatch, capsys):
-    small = dataclasses.replace(
-        paper_tables.LAPTOP,
+    small = paper_tables.LAPTOP._replace(
         config='quickstart.py',
         changes=TINY | {'run.epochs': 1},
         grids=('seed=0,1',),
     )
     monkeypatch.setattr(paper_tables, 'LAPTOP', small)
-    for number, table in ((2, table_2), (3, table_3)):
-        monkeypatch.setattr(
-            table, 'TABLE', table.TABLE._replace(rows=(Row('mine', {'tiny': 1}, 2, 1),))
-        )
+    rows = (Row('mine', {'tiny': 1}, 2, 1),)
+    for number in (2, 3):
+        monkeypatch.setitem(TABLES, number, TABLES[number]._replace(rows=rows))
         options = ['--scale=laptop', '--source=synthetic:64/4']
         out = tmp_path / str(number)
         assert (

@@ -6,10 +6,11 @@ from helpers.paths import CONFIGS
 
 
 def config(name='quickstart', **sections):
+    name, *network = name.split(':')
     spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    given = module.get_config().to_dict()
+    given = module.get_config(*network).to_dict()
     for section, fields in sections.items():
         given[section] = given[section] | fields
     return given

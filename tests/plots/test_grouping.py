@@ -31,7 +31,7 @@ def test_a_seed_is_an_axis_only_where_nothing_else_varies(fields, expected):
     names = [field for field in fields if field != 'fixed']
     table = [dict.fromkeys(names, i) | {'fixed': 0} for i in range(2)]
     called = {field: field.replace('_', ' ') for field in fields}
-    assert grouping.axes(table, called) == expected
+    assert grouping.map_axes(table, called) == expected
 
 
 def test_rows_that_differ_by_seeds_are_one_line():
@@ -42,14 +42,14 @@ def test_rows_that_differ_by_seeds_are_one_line():
         for seed in (0, 1)
     ]
     table.append({'scale': 1.0, 'width': 2, 'seed': 0, 'rule': 'rezero', 'filters': 16})
-    assert grouping.series_lines(table, fields, 'width', 'scale') == {
+    assert grouping.group_lines(table, fields, 'width', 'scale') == {
         'width 1 (8 filters)': {
             '0.1, default': [2, 3],
             '1, default': [0, 1],
         },
         'width 2 (16 filters)': {'1, rezero': [4]},
     }
-    assert grouping.series_lines(table[:2], fields, 'seed', None) == {
+    assert grouping.group_lines(table[:2], fields, 'seed', None) == {
         '': {'0': [0], '1': [1]}
     }
 
@@ -57,18 +57,18 @@ def test_rows_that_differ_by_seeds_are_one_line():
 def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
     table = [{'width': n, 'rule': n, 'filters': 7 + n} for n in (1, 2)]
     fields = {'width': 'width', 'rule': 'rule'}
-    assert grouping.series_labels(table, 'width', fields) == {
+    assert grouping.value_labels(table, 'width', fields) == {
         1: '1 (8 filters)',
         2: '2 (9 filters)',
     }
-    assert grouping.series_labels(table, 'rule', fields) == {1: '1', 2: '2'}
+    assert grouping.value_labels(table, 'rule', fields) == {1: '1', 2: '2'}
     table.append({'width': 2, 'rule': 2, 'filters': 100})
-    assert grouping.series_labels(table, 'width', fields) == {1: '1', 2: '2'}
+    assert grouping.value_labels(table, 'width', fields) == {1: '1', 2: '2'}
 
 
 def test_values_are_ordered_none_first_then_numbers_then_texts():
     values = ['he', 10, None, 0.5, '[1]', 10]
-    assert grouping.ordered(values) == [None, 0.5, 10, '[1]', 'he']
+    assert grouping.sorted_values(values) == [None, 0.5, 10, '[1]', 'he']
 
 
 def controls():
@@ -86,23 +86,23 @@ def controls():
 
 def test_fields_that_few_rows_change_are_told_as_a_change():
     table, fields = controls()
-    usual = grouping.usual(table, fields)
+    usual = grouping.usual_values(table, fields)
     assert usual == {'rule': None, 'clip': False, 'rate': 0.045}
-    told = [grouping.change(row, usual, fields) for row in table]
+    told = [grouping.change_text(row, usual, fields) for row in table]
     assert told == [*[None] * 4, 'rate 0.0045', 'rule rezero, clip']
 
 
 def test_a_residual_scale_is_no_mere_change():
     table, fields = controls()
-    assert 'scale' not in grouping.usual(table[2:] + table[2:4], fields)
+    assert 'scale' not in grouping.usual_values(table[2:] + table[2:4], fields)
     factorial = [{'rule': rule, 'rate': rate} for rule in (0, 1) for rate in (0, 1)]
-    assert grouping.usual(factorial, {'rule': 'rule', 'rate': 'rate'}) == {}
+    assert grouping.usual_values(factorial, {'rule': 'rule', 'rate': 'rate'}) == {}
 
 
 def test_changes_are_an_axis_only_where_nothing_else_varies():
     fields = {'change': 'change', 'seed': 'seed', 'rule': 'rule', 'width': 'width'}
     table = [dict.fromkeys(fields, value) for value in (None, 1)]
-    assert grouping.axes(table, fields) == ('rule', 'width')
+    assert grouping.map_axes(table, fields) == ('rule', 'width')
     del fields['rule'], fields['width']
-    assert grouping.axes(table, fields) == ('change', None)
-    assert grouping.series_labels(table, 'change', fields)[None] == 'none'
+    assert grouping.map_axes(table, fields) == ('change', None)
+    assert grouping.value_labels(table, 'change', fields)[None] == 'none'

@@ -7,11 +7,16 @@ import pytest
 from helpers import fake_runs
 from helpers.fake_runs import Fate
 
-from inception_jax import plots
 from inception_jax.plots import grouping, palette, quantities, series
-from inception_jax.plots.blocks import edges
-from inception_jax.plots.curves import Line
+from inception_jax.plots.blocks import column_edges, draw_heat_map
+from inception_jax.plots.curves import (
+    Line,
+    draw_run_curves,
+    draw_run_panels,
+    draw_seed_bands,
+)
 from inception_jax.plots.series import Curve
+from inception_jax.plots.stability import draw_stability_map
 from inception_jax.reports import sentences
 from inception_jax.reports.figures import draw_figures
 from inception_jax.reports.study import read_study
@@ -30,9 +35,7 @@ def texts(path):
 
 def test_the_picture_of_a_workdir_is_drawn(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run', Fate('diverged', 70))
-    plots.draw_run_curves(
-        read_records(folder), tmp_path / 'curves.png', title='made up'
-    )
+    draw_run_curves(read_records(folder), tmp_path / 'curves.png', title='made up')
     assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
 
@@ -44,12 +47,12 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
     ]
     grid = grouping.group_by_map(table, 'scale', None)
     fields = {'scale': 'residual scale'}
-    png, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
+    png, svg = draw_stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert png.stat().st_size > 5_000
     found = texts(svg)
     assert {'residual scale', '0.1', '1', 'dead 1,200', 'failed', 'alive'} <= set(found)
     for verdict in ('alive', 'dead'):
-        assert palette.VERDICTS[verdict][0] in svg.read_text()
+        assert palette.VERDICT_COLOURS[verdict][0] in svg.read_text()
 
 
 def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
@@ -57,30 +60,31 @@ def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
     table = [{'initializer': name, 'seed': 0} | dead for name in ('he', 'lecun')]
     grid = grouping.group_by_map(table, None, None)
     fields = {'initializer': 'initializer', 'seed': 'seed'}
-    _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields=fields)
+    _, svg = draw_stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert {'he', 'lecun', 'dead 5'} <= set(texts(svg))
 
 
 def test_a_crowded_cell_is_told_in_sum(tmp_path):
     table = [{'verdict': 'dead', 'step': 5}] * 7 + [{'verdict': 'alive', 'step': None}]
     grid = grouping.group_by_map(table, None, None)
-    _, svg = plots.stability_map(table, grid, tmp_path / 'map', fields={})
+    _, svg = draw_stability_map(table, grid, tmp_path / 'map', fields={})
     assert {'7 dead', '1 alive'} <= set(texts(svg))
 
 
 def test_pictures_are_the_same_files_every_time(tmp_path):
     curves = {('train', 'cross_entropy'): Curve([1, 2], [2.0, 1.5])}
     drawn = {'cross_entropy': quantities.CURVES['cross_entropy']}
-    one = plots.panels(curves, drawn, tmp_path / 'one')
-    other = plots.panels(curves, drawn, tmp_path / 'other')
+    one = draw_run_panels(curves, drawn, tmp_path / 'one')
+    other = draw_run_panels(curves, drawn, tmp_path / 'other')
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
 
 
 def test_bands_have_a_panel_and_a_label_each(tmp_path):
-    band = series.bands([Curve([1, 2], [2.0, 3.0]), Curve([1, 2], [4.0, None])])
-    line = Line('#0072b2', band, deaths=[(2, 3.0)], origin=(1, 3.0))
+    marks = {'lost': (2, 3.0), 'origin': (1, 2.0)}
+    curves = [Curve([1, 2], [2.0, 3.0], marks), Curve([1, 2], [4.0, None])]
+    line = Line('#0072b2', curves)
     groups = {'width 1': {'0.1': line}, 'width 2': {'0.1': line, '1': line}}
-    _, svg = plots.seed_band(
+    _, svg = draw_seed_bands(
         groups, quantities.CURVES['top_1_error'], tmp_path / 'spread', legend='scale'
     )
     found = texts(svg)
@@ -92,21 +96,21 @@ def test_bands_have_a_panel_and_a_label_each(tmp_path):
 def test_what_is_never_above_zero_is_drawn_all_the_same(tmp_path, value):
     curves = {('train', 'gradient_norm'): Curve([1, 2], [value, value])}
     drawn = {'gradient_norm': quantities.CURVES['gradient_norm']}
-    assert plots.panels(curves, drawn, tmp_path / 'panels', step=1, what='dead')
+    assert draw_run_panels(curves, drawn, tmp_path / 'panels', step=1, label='dead')
     heat = series.HeatMap(['a'], [5], [[value]])
     norm = quantities.BLOCK_QUANTITIES['gradient_norm']
-    assert plots.heat_map(heat, norm, tmp_path / 'heat', title='none', step=1)
+    assert draw_heat_map(heat, norm, tmp_path / 'heat', title='none', step=1)
 
 
 def test_columns_of_a_heat_map_meet_midway():
-    np.testing.assert_array_equal(edges([10, 20, 40]), [5, 15, 30, 50])
-    np.testing.assert_array_equal(edges([7]), [6.5, 7.5])
+    np.testing.assert_array_equal(column_edges([10, 20, 40]), [5, 15, 30, 50])
+    np.testing.assert_array_equal(column_edges([7]), [6.5, 7.5])
 
 
 def test_a_heat_map_names_its_blocks(tmp_path):
     heat = series.HeatMap(['stem', 'c_2'], [1, 2], [[0.0, 50.0], [None, 100.0]])
     share = quantities.BLOCK_QUANTITIES['dead_channels']
-    _, svg = plots.heat_map(heat, share, tmp_path / 'heat', title='one', step=2)
+    _, svg = draw_heat_map(heat, share, tmp_path / 'heat', title='one', step=2)
     assert {'stem', 'c_2', 'one', share.title, 'step'} <= set(texts(svg))
 
 
@@ -151,17 +155,19 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     assert '0.1' not in changed
     lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
     assert {'learning rate 0.0045', 'none'} <= set(lines)
-    assert 'dead channels, last grid (training), %' in lines
-    assert sentences.summary(study, table).endswith('; 1 of 1 with another change.')
+    assert {'dead channels, final feature map', '(training), %'} <= set(lines)
+    assert sentences.study_summary(study, table).endswith(
+        '; 1 of 1 with another change.'
+    )
 
 
 def test_colours_are_ordered_where_values_are():
-    assert palette.colours([0.1, 1.0]) == palette.ramp(2)
-    assert palette.colours([None, 'he']) == list(palette.DISTINCT[:2])
-    assert palette.colours(list('abcdefgh')) == palette.ramp(8)
+    assert palette.value_colours([0.1, 1.0]) == palette.ramp_colours(2)
+    assert palette.value_colours([None, 'he']) == list(palette.DISTINCT[:2])
+    assert palette.value_colours(list('abcdefgh')) == palette.ramp_colours(8)
 
 
 def test_the_ramp_runs_from_end_to_end():
-    assert palette.ramp(1) == [palette.RAMP[0]]
-    assert palette.ramp(5) == list(palette.RAMP)
-    assert palette.ramp(2) == [palette.RAMP[0], palette.RAMP[-1]]
+    assert palette.ramp_colours(1) == [palette.RAMP[0]]
+    assert palette.ramp_colours(5) == list(palette.RAMP)
+    assert palette.ramp_colours(2) == [palette.RAMP[0], palette.RAMP[-1]]

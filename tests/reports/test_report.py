@@ -10,7 +10,7 @@ from helpers import fake_runs
 from helpers.fake_runs import Fate
 
 from inception_jax.plots.quantities import BLOCK_QUANTITIES
-from inception_jax.reports.page import page
+from inception_jax.reports.page import study_page
 from inception_jax.reports.report import report
 from inception_jax.reports.study import read_study
 from inception_jax.reports.table import table_rows
@@ -61,7 +61,7 @@ def without_plotly(monkeypatch):
 
 def written(*folders):
     study = read_study(list(folders))
-    return page(study, table_rows(study))
+    return study_page(study, table_rows(study))
 
 
 def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
@@ -81,7 +81,7 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     assert len(body) == 12
     name = 'residual_scale=1.0,width=1.0,seed=0'
     assert body[9][:7] == [name, '1', '1', '0', 'dead', '90', 'c_2']
-    assert head.index('filters, last grid') > 10
+    assert head.index('filters, final feature map') > 10
     grid = next(
         m for m in found.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
     )
@@ -308,3 +308,11 @@ def test_a_sweep_among_others_and_a_folder_given_twice_are_refused(tmp_path):
 
 def test_plotly_stands_in_the_page_once(tmp_path):
     assert written(fake_runs.write_run(tmp_path)).count('/* plotly */') == 1
+
+
+def test_a_folder_may_be_given_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr('inception_jax.reports.report.draw_figures', lambda *_: [])
+    folder = fake_runs.write_run(tmp_path / 'run')
+    summary = report(str(folder), str(tmp_path / 'page.html'))
+    assert f'report      {tmp_path / "page.html"} (' in summary
+    assert 'figures ' not in summary

@@ -13,7 +13,7 @@ from inception_jax.plots import series
 from inception_jax.plots.series import Curve
 from inception_jax.reports import sentences
 from inception_jax.reports.study import member_label, read_study
-from inception_jax.reports.table import filled, table_rows
+from inception_jax.reports.table import filled_columns, table_rows
 from inception_jax.stability.verdicts import Verdict
 from inception_jax.training import summary
 from inception_jax.training.loop import Outcome
@@ -58,7 +58,7 @@ def test_a_forks_curve_starts_at_its_last_record_before_the_fork():
     records = [
         {'split': 'train', 'step': step, 'cross_entropy': 1.0} for step in (10, 20, 30)
     ]
-    found = series.curve_series(records, after=25)
+    found = series.curve_series(records, origin=25)
     assert found['train', 'cross_entropy'].steps == [20, 30]
 
 
@@ -66,11 +66,11 @@ def test_a_thinned_curve_keeps_peaks_troughs_gaps_and_ends():
     values = [1.0] * 1000
     values[333], values[444], values[555] = 9.0, -9.0, None
     curve = Curve(list(range(1000)), values)
-    thinned = series.thin(curve, 100)
+    thinned = series.thin_curve(curve, 100)
     assert len(thinned.steps) <= 110
     assert {0, 333, 444, 555, 999} <= set(thinned.steps)
     assert thinned.steps == sorted(thinned.steps)
-    assert series.thin(curve, 1000) is curve
+    assert series.thin_curve(curve, 1000) is curve
 
 
 def test_a_point_lies_on_the_drawn_line():
@@ -100,7 +100,7 @@ def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():
 
 
 def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
-    found = series.bands([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
+    found = series.median_band([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
     assert (found.steps, found.low, found.middle, found.high) == (
         [1, 2],
         [1.0, 5.0],
@@ -126,7 +126,7 @@ def test_the_table_has_fields_verdicts_and_last_records(sweep):
     alive = member(sweep, residual_scale=0.1, width=0.25, seed=0)
     (last,) = [r for r in alive.records if r['split'] == 'evaluation'][-1:]
     assert table[0]['cross_entropy'] == last['cross_entropy']
-    assert 'trend' in filled(table)
+    assert 'trend' in filled_columns(table)
 
 
 def test_members_without_verdict_are_failed_or_unfinished(sweep):
@@ -238,7 +238,7 @@ def test_the_dying_are_told_where_none_was_lost():
 def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
     folder = fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0), widths=(1.0,))
     study = read_study([folder])
-    assert sentences.summary(study, table_rows(study)) == (
+    assert sentences.study_summary(study, table_rows(study)) == (
         '6 members over residual scale, width and seed. '
         'So far, 5 of 6 finished. '
         'Dead or diverged, by residual scale: 0 of 2 at 0.1, 3 of 3 at 1.'
@@ -270,7 +270,7 @@ def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
         (Fate(), 'Alive. 600 of 600 steps.'),
         (
             Fate('dead', 260),
-            'Dead since step 260; the first block to go silent is c_2.',
+            'Dead since step 260; the first silent block is c_2.',
         ),
         (Fate('dying', 90), 'the share of dead channels changes by +3.1 points'),
         (
@@ -283,11 +283,11 @@ def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
 )
 def test_a_verdict_is_said_in_words(tmp_path, fate, expected):
     study = read_study([fake_runs.write_run(tmp_path, fate)])
-    assert expected in sentences.summary(study, table_rows(study))
+    assert expected in sentences.study_summary(study, table_rows(study))
 
 
 def test_forks_are_a_tree(forks):
-    assert sentences.lineage(forks) == '\n'.join(
+    assert sentences.lineage_tree(forks) == '\n'.join(
         [
             'base: dead since step 260',
             '├─ from step 400, learning_rate: 0.045 to 0.0045',
@@ -302,7 +302,7 @@ def test_forks_are_a_tree(forks):
 
 def test_a_fork_without_its_parents_names_them(forks):
     again = next(m.folder for m in forks.members if m.name == 'again')
-    lines = sentences.lineage(read_study([again])).splitlines()
+    lines = sentences.lineage_tree(read_study([again])).splitlines()
     assert lines[0].endswith('base (not in this report)')
     assert lines[2].endswith('early (not in this report)')
     assert lines[4].endswith('again: diverged at step 480')
@@ -314,12 +314,12 @@ def test_a_fork_may_have_the_name_of_its_parents_folder(tmp_path):
     other = tmp_path / 'forks' / 'other'
     for folder, step in ((late, 400), (other, 300)):
         fake_runs.fork(base, folder, step, {'residual_scale': 0.1}, Fate())
-    tree = sentences.lineage(read_study([late, other])).splitlines()
+    tree = sentences.lineage_tree(read_study([late, other])).splitlines()
     assert tree[0] == f'{base} (not in this report)'
     assert tree[2::2] == ['│  scale=1: alive', '   other: alive']
-    alone = sentences.lineage(read_study([late])).splitlines()
+    alone = sentences.lineage_tree(read_study([late])).splitlines()
     assert (alone[0], alone[2]) == (tree[0], '   scale=1: alive')
-    both = sentences.lineage(read_study([base, late])).splitlines()
+    both = sentences.lineage_tree(read_study([base, late])).splitlines()
     assert (both[0], both[2]) == ('runs/scale=1: alive', '   forks/scale=1: alive')
 
 

@@ -430,7 +430,7 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
     from inception_jax.config.files import load_config
 
-    found = load_config(ROOT / 'configs' / f'imagenet_{name}.py')
+    found = load_config(ROOT / 'configs' / f'imagenet.py:{name}')
     recipe = workload.imagenet_recipe(dtype='float32')
     given = {field: found['recipe'][field] for field in workload.CHOICES}
     assert given == workload.CHOICES | {'colour': 'full'}

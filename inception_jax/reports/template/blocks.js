@@ -1,5 +1,5 @@
-// A member's blocks over time, as a heat map.
-// A replay was made to be looked at: the page of a run opens on the last of them.
+// The blocks of a member over time, as a heat map. The page of a run starts with the
+// last replay, because a user made it in order to see it.
 const blockState = {
   quantity: 'dead_channels',
   source: study.kind === 'run' ? Object.keys(study.members[0].heat).at(-1) : 'run',
@@ -41,7 +41,7 @@ function heatTrace(heat, quantity) {
   };
 }
 
-// A dashed line that shows on every colour.
+// A dashed line that is visible on every colour.
 function halo(step) {
   const ends = { type: 'line', x0: step, x1: step, yref: 'paper', y0: 0, y1: 1 };
   return [
@@ -62,8 +62,8 @@ function drawBlocks() {
     return;
   }
   const quantity = study.block_quantities[blockState.quantity];
-  note.textContent = 'From the image at the top to the logits. Blank: no value, because the block has none ' +
-    'or because it is not finite.';
+  note.textContent = 'The blocks are ordered from the image at the top to the logits. A blank cell has no ' +
+    'value, or a value that is not finite.';
   const count = study.blocks[heat.blocks].length;
   const within = member.step !== null && member.step >= heat.steps[0] && member.step <= heat.steps.at(-1);
   draw(node, [heatTrace(heat, quantity)], {

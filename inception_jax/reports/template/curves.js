@@ -1,4 +1,4 @@
-// Curves: panels of a few runs, or one quantity of many members at a time.
+// Curves: panels of a few runs, or one quantity of many members.
 const NO_FIELD = '';
 const curveState = {
   quantity: study.start.quantity,
@@ -7,7 +7,7 @@ const curveState = {
   hidden: new Set(),
 };
 
-// What a line's colour stands for: a label and a colour for each group of lines.
+// The groups of lines, each with a label and a colour.
 function groupsOf(by) {
   if (study.kind === 'run') {
     const keys = Object.keys(study.members[0].curves);
@@ -18,7 +18,7 @@ function groupsOf(by) {
     return Object.keys(study.verdicts)
       .filter((v) => study.members.some((m) => m.verdict === v))
       .map((v) => [v, study.verdicts[v][0]])
-      .map(([v, fill]) => ({ key: v, label: v, colour: fill === 'none' ? study.hollow : fill }));
+      .map(([v, fill]) => ({ key: v, label: v, colour: fill === 'none' ? study.outline : fill }));
   }
   const [labels, colours] = by === NO_FIELD
     ? [study.members.map((m) => m.name), study.colours]
@@ -32,7 +32,7 @@ function groupKey(by, index, split) {
   return String(by === NO_FIELD ? index : study.groups[by].of[index]);
 }
 
-function places(member, curve) {
+function xValues(member, curve) {
   const steps = study.steps[curve[0]];
   return curveState.along === 'epoch' ? steps.map((s) => s * member.epochs_per_step) : steps;
 }
@@ -42,9 +42,9 @@ function lineTrace(index, split, curve, colour) {
   const few = study.members.length <= 8;
   const steady = split === 'evaluation' && few;
   const dots = (steady && curve[1].length <= 60) || curve[1].length === 1;
-  const what = study.kind === 'sweep' ? '' : `, ${split}`;
+  const suffix = study.kind === 'sweep' ? '' : `, ${split}`;
   return {
-    x: places(member, curve),
+    x: xValues(member, curve),
     y: curve[1],
     mode: dots ? 'lines+markers' : 'lines',
     marker: { size: 5 },
@@ -52,7 +52,7 @@ function lineTrace(index, split, curve, colour) {
     opacity: study.kind === 'runs' && split === 'train' ? 0.55 : 1,
     meta: index,
     hovertemplate:
-      `${plain(study.kind === 'run' ? split : member.name + what)}<br>${curveState.along} ` +
+      `${plain(study.kind === 'run' ? split : member.name + suffix)}<br>${curveState.along} ` +
       `%{x:,.4~g}: %{y:,.4~g}<br>${plain(member.brief)}<extra></extra>`,
   };
 }
@@ -125,11 +125,11 @@ function yAxis(quantity, traces) {
   return { rangemode: 'tozero' };
 }
 
-// The step since which a verdict holds, as a dashed line with the verdict above it.
+// A dashed line at the step since which the verdict holds, with the verdict above it.
 function verdictLine(member) {
   if (!member || member.step === null) return {};
   const x = curveState.along === 'epoch' ? member.step * member.epochs_per_step : member.step;
-  const line = { color: study.hollow, dash: 'dash', width: 1.5 };
+  const line = { color: study.outline, dash: 'dash', width: 1.5 };
   return {
     shapes: [{ type: 'line', x0: x, x1: x, yref: 'paper', y0: 0, y1: 1, line }],
     annotations: [{ x, y: 1, yref: 'paper', text: member.brief, showarrow: false, yanchor: 'bottom', borderpad: 0 }],
@@ -156,7 +156,7 @@ function redrawCurves() {
   for (const panel of panels) panel();
 }
 
-// A few runs: a panel for each quantity, with all splits in it.
+// A few runs: a panel for each quantity, with all splits.
 function layPanels() {
   const plots = study.panels.map((name) => [name, figure(study.quantities[name])]);
   for (const [name, plot] of plots) {
@@ -166,7 +166,7 @@ function layPanels() {
   }
 }
 
-// Many members: the chosen quantity, and beneath it the channels that die.
+// Many members: the selected quantity, and below it the dead channels.
 function layChosen() {
   const holder = element('div', { class: 'plot' });
   const head = element('figcaption');
@@ -202,10 +202,10 @@ function layLegend() {
     node.append(button);
   }
   if (study.kind !== 'run' && study.members.some((m) => m.lost)) {
-    node.append(element('span', { class: 'mark' }, '\u00d7 dead or diverged'));
+    node.append(element('span', { class: 'mark' }, study.marks.lost));
   }
   if (study.kind === 'runs' && study.members.some((m) => m.origin !== null)) {
-    node.append(element('span', { class: 'mark' }, '\u25cb fork'));
+    node.append(element('span', { class: 'mark' }, study.marks.origin));
   }
 }
 

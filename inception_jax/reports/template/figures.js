@@ -1,9 +1,9 @@
-// What every figure shares: values, colours, the frame, controls.
+// Shared by all figures: values, colours, the layout frame and controls.
 const study = JSON.parse(document.getElementById('study').textContent);
 const byId = (id) => document.getElementById(id);
 const narrow = () => window.innerWidth < 640;
 
-// Plotly reads tags and entities in its texts.
+// Plotly interprets tags and entities in texts.
 const plain = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 function element(tag, attributes = {}, ...children) {
@@ -69,7 +69,7 @@ function draw(node, traces, layout) {
   return Plotly.react(node, traces, frame(layout), { displayModeBar: false, responsive: true });
 }
 
-// Paper is narrower than most windows.
+// Printed pages are narrower than most windows.
 function fitPaper(width) {
   for (const node of document.querySelectorAll('.js-plotly-plot')) {
     Plotly.relayout(node, { width, autosize: width === null });

@@ -1,4 +1,4 @@
-// The member that is looked at, and the start of the page.
+// The selected member, and the start of the page.
 const selection = { member: study.start.member };
 
 function describeMember() {
@@ -7,7 +7,7 @@ function describeMember() {
   const badge = element('span');
   badge.textContent = member.brief;
   paint(badge, member.verdict);
-  byId('member-about').replaceChildren(element('strong', {}, member.name), ' ', badge, element('br'), member.words);
+  byId('member-about').replaceChildren(element('strong', {}, member.name), ' ', badge, element('br'), member.sentences);
   byId('member-error').hidden = !member.error;
   byId('member-error').textContent = member.error ?? '';
 }

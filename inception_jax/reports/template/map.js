@@ -1,10 +1,10 @@
-// The stability map: a table of tiles, a tile for each member.
+// The stability map: a table with a tile for each member.
 const MANY = 12;
 const mapState = { x: study.start.x, y: study.start.y, only: {} };
 
 function gridOf(x, y) {
-  const found = study.maps.find((m) => m.x === x && m.y === y);
-  if (found) return found;
+  const grid = study.maps.find((m) => m.x === x && m.y === y);
+  if (grid) return grid;
   const other = study.maps.find((m) => m.x === y && m.y === x);
   return {
     columns: other.lines,
@@ -26,7 +26,7 @@ function counted(members) {
     .join(', ');
 }
 
-// The fields, seeds apart, in which the members of a cell differ.
+// The fields, except seeds, in which the members of a cell differ.
 function differing(members) {
   return Object.values(study.groups).filter((group) => !group.is_seed
     && new Set(members.map((i) => group.of[i])).size > 1);
@@ -65,7 +65,7 @@ function cell(members) {
   return node;
 }
 
-// Narrow columns break a name after its underscores.
+// In narrow columns a name can break after its underscores.
 const breakable = (text) => text.replaceAll('_', '_\u200b');
 
 function drawMap() {

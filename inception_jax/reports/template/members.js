@@ -3,10 +3,10 @@ const collator = new Intl.Collator('en', { numeric: true });
 
 function order(column, sign) {
   return (a, b) => {
-    const [one, other] = [a, b].map((row) => row.cells[column].dataset.value);
-    if (one === '' || other === '') return (one === '') - (other === '');
-    const numeric = !Number.isNaN(Number(one)) && !Number.isNaN(Number(other));
-    return sign * (numeric ? Number(one) - Number(other) : collator.compare(one, other));
+    const [left, right] = [a, b].map((row) => row.cells[column].dataset.value);
+    if (left === '' || right === '') return (left === '') - (right === '');
+    const numeric = !Number.isNaN(Number(left)) && !Number.isNaN(Number(right));
+    return sign * (numeric ? Number(left) - Number(right) : collator.compare(left, right));
   };
 }
 
