@@ -41,9 +41,9 @@ class Outputs(NamedTuple):
 class Classifier(nn.Module):
     """A network as a linen module.
 
-    Parameters, batch statistics and variables in general are float32, and do not depend
-    on `dtype`, `remat`, `execution` or `platform`. `inception_jax.model.initializers`
-    draws them; `Classifier.init` compiles longer and uses the He initializer of Flax.
+    Its variables are float32 and do not depend on `dtype`, `remat`, `execution` or
+    `platform`. `initializers.init` draws them without compilation. `Classifier.init`
+    compiles the whole network, and draws with the He initializer of Flax.
 
     With the collection `intermediates` mutable, each block stores its `output` there.
     Each residual sum also stores its `trunk` x and its `branch` F(x) before the scale.

@@ -2,7 +2,7 @@
 
 import jax
 
-# What an example's randomness is used for in a step.
+# The uses of an example's randomness in a step.
 AUGMENTATION, DROPOUT = 0, 1
 
 
