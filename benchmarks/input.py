@@ -1,17 +1,17 @@
-"""Compares training's way from image files to crops with timm's, in one run.
+"""Compares our path from image files to training crops with timm's, in one run.
 
 Command   TFDS_DATA_DIR=DIR python benchmarks/input.py [--source tfds:imagenet2012]
 Needs     pip install torch torchvision timm, in an environment of its own
 Cost      two minutes
 Prints    images/s of one core's time and of all cores, and ratios with their spread
 
-Both sides take turns. timm's transform is what its trainer uses with its prefetcher
-(flip, normalisation and collation to floats are left to the device there, as here the
-flip and the colours): random area and aspect of the same ranges, bilinear, uint8. Its
-images wait in memory, ours are read from their records, shuffled and batched, and
-Grain's time counts. The areas are drawn otherwise: see `geometry.random_area_crop`.
-A small source is repeated up to an epoch of 60,000, for Grain's shuffle takes longer to
-find an index of few.
+The sides alternate. timm's transform is the one that its trainer uses with a
+prefetcher: random area and aspect of the same ranges, bilinear, uint8. It leaves flip,
+normalisation and conversion to floats to the device, as we leave flip and colours.
+timm's images are in memory; ours are read from records, shuffled and batched, and
+Grain's time counts. The areas have another distribution: see
+`geometry.random_area_crop`. A small source is repeated up to an epoch of 60,000,
+because Grain's shuffle takes longer to find an index of few.
 """
 
 import argparse
@@ -38,18 +38,18 @@ from inception_jax.data.sources.open import open_source
 
 SIZE, AREA, ASPECT = 299, (0.05, 1.0), (3 / 4, 4 / 3)
 BATCH, EPOCH = 50, 60_000
-AHEAD = 2 * cores() * 2 * BATCH  # more than any of the streams has prepared
+AHEAD = 2 * cores() * 2 * BATCH  # more images than any stream has prepared
 
 
 class Rates(NamedTuple):
-    """Images per second of one core's time, and of the clock."""
+    """Images per second of CPU time (`core`) and of wall-clock time (`clock`)."""
 
     core: float
     clock: float
 
 
 def timed(work: Callable[[], int]) -> Rates:
-    """Does some work, which tells for how many images it was."""
+    """Returns the rates of `work`, which returns the number of its images."""
     clock, core = time.perf_counter(), time.process_time()
     images = work()
     return Rates(
@@ -79,7 +79,7 @@ def our_batches(source: Source, threads: int) -> Iterator[dict]:
 
 
 def consumed(batches: Iterator, images: int) -> int:
-    """Takes so many images from a stream, and touches each of its batches."""
+    """Takes `images` images or more from a stream and touches each of its batches."""
     done = 0
     while done < images:
         batch = next(batches)
@@ -89,7 +89,7 @@ def consumed(batches: Iterator, images: int) -> int:
 
 
 def settled() -> None:
-    """Waits for what still works ahead, which would count as the next side's time."""
+    """Waits until prefetching has ended, which would count as the next side's time."""
     time.sleep(1.0)
     used = -1.0
     while time.process_time() - used > 0.01:
@@ -98,7 +98,7 @@ def settled() -> None:
 
 
 class Repeated:
-    """A source over and over, up to an epoch of many images."""
+    """A source that is repeated up to an epoch of `EPOCH` images."""
 
     def __init__(self, source: Source):
         self.source, self.class_names = source, source.class_names
@@ -112,7 +112,7 @@ class Repeated:
 
 
 class InMemory:
-    """Files as torch's DataLoader wants them, over and over."""
+    """Files in memory as a repeated data set of torch's DataLoader."""
 
     def __init__(self, files: Sequence[bytes], transform: Callable):
         self.files, self.transform = files, transform
@@ -132,7 +132,7 @@ def timm_transform(files: Sequence[bytes], transform: Callable) -> int:
 
 
 def compare(source: Source, rounds: int, seconds: float) -> dict[str, list[Rates]]:
-    """Measures both sides in turn, so many rounds."""
+    """Measures both sides alternately for `rounds` rounds of about `seconds` each."""
     import torch
     from timm.data import create_transform
     from timm.data.loader import fast_collate
@@ -154,7 +154,7 @@ def compare(source: Source, rounds: int, seconds: float) -> dict[str, list[Rates
     images = max(len(files), round(seconds * timed(lambda: our_transform(files)).clock))
 
     def of_stream(name: str) -> Rates:
-        # What was prepared before the turn does not count.
+        # Images that were prepared before the turn do not count.
         consumed(streams[name], AHEAD)
         return timed(lambda: consumed(streams[name], images))
 
@@ -165,19 +165,19 @@ def compare(source: Source, rounds: int, seconds: float) -> dict[str, list[Rates
             lambda: timm_transform(files, default)
         ),
     } | {name: functools.partial(of_stream, name) for name in streams}
-    found = {name: [] for name in sides}
+    rates = {name: [] for name in sides}
     for _ in range(rounds):
         for name, turn in sides.items():
             settled()
-            found[name].append(turn())
-    return found
+            rates[name].append(turn())
+    return rates
 
 
-def show(found: dict[str, list[Rates]]) -> str:
-    """Returns a table, and the ratios of the rounds: median, least and greatest."""
+def show(rates: dict[str, list[Rates]]) -> str:
+    """Returns a table, and the median and range of the ratios of the rounds."""
 
     def row(name: str, which: str) -> tuple[str, ...]:
-        values = [getattr(rates, which) for rates in found[name]]
+        values = [getattr(turn, which) for turn in rates[name]]
         return (
             name,
             {'core': "one core's second", 'clock': f'second of {cores()} cores'}[which],
@@ -187,15 +187,15 @@ def show(found: dict[str, list[Rates]]) -> str:
 
     def ratio(ours: str, theirs: str, which: str) -> str:
         values = [
-            getattr(one, which) / getattr(other, which)
-            for one, other in zip(found[ours], found[theirs], strict=True)
+            getattr(our_turn, which) / getattr(their_turn, which)
+            for our_turn, their_turn in zip(rates[ours], rates[theirs], strict=True)
         ]
         return (
             f'{ours} / {theirs}: {statistics.median(values):.2f} '
             f'({min(values):.2f} to {max(values):.2f})'
         )
 
-    transform, lean, default, thread, all_ours, all_theirs = found
+    transform, lean, default, thread, all_ours, all_theirs = rates
     rows = [row(name, 'core') for name in (transform, thread, lean, default)]
     rows += [row(name, 'clock') for name in (all_ours, all_theirs)]
     return '\n'.join(
@@ -218,7 +218,10 @@ def main() -> int:
     parser.add_argument('--split', default='train')
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument(
-        '--seconds', type=float, default=2.0, help='of a turn, about (default: 2)'
+        '--seconds',
+        type=float,
+        default=2.0,
+        help='seconds of a turn, about (default: 2)',
     )
     options = parser.parse_args()
     try:

@@ -1,12 +1,12 @@
-"""Kills a run at random moments, again and again, and compares it with one left alone.
+"""Kills a run at random moments and compares it with an uninterrupted run.
 
 Command   python benchmarks/kills.py --kills 51 --epochs 10
 Cost      half a minute to a minute a kill on 2 CPU cores (3 kills: 141 s; 51: an hour)
-Expected  every restart goes on; in the end parameters, averages, optimizer state and
-          position in the data have the same bits, and no record is missing or double
+Expected  every restart resumes; in the end parameters, EMA weights, optimizer state and
+          position in the data are bit-identical, and no record is missing or repeated
 
-The signal is SIGKILL: nothing can be tidied up. A third of the kills come while the
-process starts, a third while it trains, and a third while a checkpoint is written.
+The signal is SIGKILL, so the process cannot clean up. A third of the kills come while
+the process starts, a third while it trains, a third while it writes a checkpoint.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from inception_jax.training.states import open_run
 
 ROOT = Path(__file__).parent.parent
 
-# A small network, and checkpoints and records as often as can be.
+# A small network with checkpoints and records as often as possible.
 FIELDS = {
     'network.width': 0.1,
     'network.depth': 0.01,
@@ -50,39 +50,41 @@ def main() -> int:
     )
     parser.add_argument('--kills', type=int, default=50)
     parser.add_argument('--epochs', type=float, default=40.0)
-    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the moments (default: 0)'
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         killed, whole = Path(folder, 'killed'), Path(folder, 'whole')
         kinds = campaign(killed, options)
-        if begun(killed, options.epochs).wait() or begun(whole, options.epochs).wait():
-            print('a run did not end well')
+        if start(killed, options.epochs).wait() or start(whole, options.epochs).wait():
+            print('a run failed')
             return 1
-        told = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
-        print(f'{sum(kinds.values())} kills survived: {told}')
+        counts = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
+        print(f'{sum(kinds.values())} kills survived: {counts}')
         differences = compare(killed, whole)
     for difference in differences:
         print(f'differs: {difference}')
     if not differences:
-        print('the run has the bits and the records of one that was left alone')
+        print('the run is bit-identical to an uninterrupted run, with the same records')
     return 1 if differences or sum(kinds.values()) < options.kills else 0
 
 
 def campaign(workdir: Path, options: argparse.Namespace) -> collections.Counter:
-    """Starts and kills a run until it has been killed often enough, or has ended."""
+    """Starts and kills a run `options.kills` times, or until it has ended."""
     chance, kinds = random.Random(options.seed), collections.Counter()
     moments = {
-        'while it started': started,
-        'while it trained': trained,
-        'while it saved': saved,
+        'while it started': wait_for_start,
+        'while it trained': wait_for_training,
+        'while it saved': wait_for_saving,
     }
     for number in range(options.kills):
         kind = list(moments)[number % len(moments)]
-        process = begun(workdir, options.epochs)
+        process = start(workdir, options.epochs)
         moments[kind](process, workdir, chance)
         if process.poll() is not None:
-            how = 'raise --epochs' if process.returncode == 0 else 'it failed'
-            print(f'the run ended after {sum(kinds.values())} kills; {how}')
+            reason = 'raise --epochs' if process.returncode == 0 else 'it failed'
+            print(f'the run ended after {sum(kinds.values())} kills; {reason}')
             break
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -92,7 +94,7 @@ def campaign(workdir: Path, options: argparse.Namespace) -> collections.Counter:
     return kinds
 
 
-def begun(workdir: Path, epochs: float) -> subprocess.Popen:
+def start(workdir: Path, epochs: float) -> subprocess.Popen:
     fields = FIELDS | {'run.epochs': epochs}
     return subprocess.Popen(
         [
@@ -106,17 +108,21 @@ def begun(workdir: Path, epochs: float) -> subprocess.Popen:
     )
 
 
-def started(process: subprocess.Popen, _: Path, chance: random.Random) -> None:
+def wait_for_start(_: subprocess.Popen, __: Path, chance: random.Random) -> None:
     time.sleep(chance.uniform(0.0, 6.0))
 
 
-def trained(process: subprocess.Popen, workdir: Path, chance: random.Random) -> None:
+def wait_for_training(
+    process: subprocess.Popen, workdir: Path, chance: random.Random
+) -> None:
     before = _size(workdir)
     _wait(process, lambda: _size(workdir) > before)
     time.sleep(chance.uniform(0.0, 1.0))
 
 
-def saved(process: subprocess.Popen, workdir: Path, chance: random.Random) -> None:
+def wait_for_saving(
+    process: subprocess.Popen, workdir: Path, chance: random.Random
+) -> None:
     before, left = _size(workdir), _drafts(workdir)
     _wait(process, lambda: _size(workdir) > before)
     _wait(process, lambda: _drafts(workdir) - left)
@@ -137,19 +143,19 @@ def _wait(process: subprocess.Popen, ready: Callable) -> None:
         time.sleep(0.002)
 
 
-def compare(one: Path, other: Path) -> list[str]:
-    """Returns in what two finished runs differ."""
+def compare(first: Path, second: Path) -> list[str]:
+    """Lists the parts in which two finished runs differ."""
     differences = []
     records = [
         [{n: x for n, x in r.items() if n not in CLOCKS} for r in read_records(folder)]
-        for folder in (one, other)
+        for folder in (first, second)
     ]
     if records[0] != records[1]:
         differences.append('records')
-    lines = (one / 'metrics.jsonl').read_text().splitlines()
-    if len(lines) != len({json.dumps(_place(line)) for line in lines}):
-        differences.append('records are double')
-    states = [resume.newest_state(open_run(folder))[0] for folder in (one, other)]
+    lines = (first / 'metrics.jsonl').read_text().splitlines()
+    if len(lines) != len({json.dumps(_split_and_step(line)) for line in lines}):
+        differences.append('records are repeated')
+    states = [resume.newest_state(open_run(folder))[0] for folder in (first, second)]
     for name in vars(states[0]):
         pair = [jax.tree.leaves(getattr(state, name)) for state in states]
         if not all(map(_same, *pair)):
@@ -157,7 +163,7 @@ def compare(one: Path, other: Path) -> list[str]:
     return differences
 
 
-def _place(line: str) -> tuple:
+def _split_and_step(line: str) -> tuple:
     record = json.loads(line)
     return record['split'], record['step']
 

@@ -1,17 +1,17 @@
-"""Measures the seven networks, each beside timm's where there is one.
+"""Measures seven networks, each beside its relative in timm if there is one.
 
 Command   python benchmarks/networks.py OUTPUT [--dtype bfloat16] [--batch-size 256] \\
               [--execution fast] [--execution fast-siblings] [--peer-python PYTHON]
-Needs     pip install torch timm, here or in an environment of its own; of ours only
-          jax, flax, optax and numpy; to be run where inception_jax can be imported
+Needs     pip install torch timm, here or in an environment of its own; of our own
+          requirements only jax, flax, optax and numpy; run it in a clone
 Cost      on a GPU about five minutes a network; on 2 CPU cores, with --batch-size 8
           --dtype float32, about ten
-Writes    OUTPUT/ROW.json, what the benchmark command tells of each row, and
-          OUTPUT/networks.md, a table of the rows that were asked for
+Writes    OUTPUT/ROW.json, the report of the benchmark command on each row, and
+          OUTPUT/networks.md, a table of the requested rows
 
-A row is a network under an execution. Its batch is --batch-size halved until both sides
-fit the memory: each try is the command itself, in processes of its own, training first.
-Rows that are there are not measured again; they must have been asked with the same.
+A row is a network under an execution. Its batch is --batch-size, halved until both
+sides fit the memory. Each attempt runs the command in processes of its own, training
+first. Rows that exist are not measured again; their options must be the same.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from inception_jax.commands.shared.benchmark_tables import GIB
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.model.execution import check_execution
 
-# The networks of the paper, then the released ones; with the nearest that timm has.
+# The networks of the paper, then the released ones; True if timm has a relative.
 NETWORKS = {
     'inception_v3': True,
     'inception_v4': True,
@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def flags_of(network: str, execution: str, options) -> list[str]:
-    """Returns the flags of a row, all but the batch."""
+    """Returns the options of a row, without the batch size."""
     flags = [f'--network={network}', f'--dtype={options.dtype}']
     flags += [f'--execution={execution}']
     flags += [f'--rounds={options.rounds}', f'--seconds={options.seconds}']
@@ -61,11 +61,11 @@ def flags_of(network: str, execution: str, options) -> list[str]:
     return flags
 
 
-def found(path: Path, asked: Sequence[str]) -> dict | None:
-    """Returns the row that is there, None if there is none.
+def read_row(path: Path, flags: Sequence[str]) -> dict | None:
+    """Returns the row in a file, None if the file does not exist.
 
     Raises:
-      ValueError: it cannot be read, or was asked with other flags.
+      ValueError: the file has other content, or was measured with other options.
     """
     if not path.exists():
         return None
@@ -73,21 +73,22 @@ def found(path: Path, asked: Sequence[str]) -> dict | None:
         row = json.loads(path.read_text())
         before, _ = list(row['asked']), list(rows(row))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path} is no row of this script; remove it') from error
-    if before != asked:
-        old, new = ({*before} - {*asked}, {*asked} - {*before})
+        raise ValueError(f'{path} is not a row of this script; remove it') from error
+    if before != flags:
+        old, new = ({*before} - {*flags}, {*flags} - {*before})
         raise ValueError(
-            f'{path} was asked with {" ".join(sorted(old))}, now it is '
-            f'{" ".join(sorted(new))}; remove it, or name another OUTPUT'
+            f'{path} was measured with {" ".join(sorted(old))}, and now the options '
+            f'are {" ".join(sorted(new))}; remove it, or name another OUTPUT'
         )
     return row
 
 
-def measured(flags: Sequence[str], batch_size: int) -> str | None:
-    """Returns what the command tells with the largest batch that fits, None if none.
+def measure(flags: Sequence[str], batch_size: int) -> str | None:
+    """Returns the report with the largest batch that fits, None if no batch fits.
 
     Raises:
-      ChildProcessError: it failed for another reason; the text is its last line.
+      ChildProcessError: the command failed for another reason; the message is the last
+        line of its stderr.
     """
     while batch_size:
         begun = time.monotonic()
@@ -100,7 +101,7 @@ def measured(flags: Sequence[str], batch_size: int) -> str | None:
             check=False,
         )
         took = f'{time.monotonic() - begun:.0f} s'
-        last = (done.stderr.strip() or 'no word').splitlines()[-1]
+        last = (done.stderr.strip() or 'no message').splitlines()[-1]
         if done.returncode == 0:
             print(f'{batch_size} images: measured in {took}', flush=True)
             return done.stdout
@@ -111,20 +112,20 @@ def measured(flags: Sequence[str], batch_size: int) -> str | None:
     return None
 
 
-def rows(told: Mapping) -> Iterator[tuple[str, ...]]:
-    """Yields the lines of the table for what the command told."""
-    for part, figures in told['parts'].items():
+def rows(report: Mapping) -> Iterator[tuple[str, ...]]:
+    """Yields the lines of the table for a report of the command."""
+    for part, figures in report['parts'].items():
         ours, peer = figures['ours'], figures.get('peer')
         ratio = figures.get('ratio')
         yield (
-            told['network'],
-            told['execution'],
-            str(told['batch_size']),
+            report['network'],
+            report['execution'],
+            str(report['batch_size']),
             part,
             f'{ours["images_per_second"]["median"]:,.4g}',
             f'{peer["images_per_second"]["median"]:,.4g}' if peer else '-',
             '{median:.2f} ({least:.2f} to {greatest:.2f})'.format(**ratio)
-            + ('' if told['same_network'] else ', another network')
+            + ('' if report['same_network'] else ', another network')
             if ratio
             else '-',
             f'{100 * ours["share_of_matmul"]["median"]:.0f} %',
@@ -142,7 +143,9 @@ def main() -> int:
     parser.add_argument('output', type=Path)
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=[*NETWORKS])
     parser.add_argument('--dtype', choices=DTYPES, default='bfloat16')
-    parser.add_argument('--batch-size', type=_count, default=256, help='the first try')
+    parser.add_argument(
+        '--batch-size', type=_count, default=256, help='largest batch to try'
+    )
     parser.add_argument('--execution', action='append', metavar='HOW')
     parser.add_argument('--rounds', type=_count, default=5)
     parser.add_argument('--seconds', type=float, default=2.0)
@@ -164,32 +167,32 @@ def main() -> int:
 
 
 def _work(options: argparse.Namespace, executions: Iterable[str]) -> int:
-    asked = {
+    options_of = {
         options.output / f'{network}-{options.dtype}-{execution}.json': [
             *flags_of(network, execution, options),
             f'--batch-size={options.batch_size}',
         ]
         for network, execution in itertools.product(options.networks, executions)
     }
-    # All that are there are looked at before the first is measured.
-    there = {path: found(path, flags) for path, flags in asked.items()}
+    # All existing rows are checked before the first is measured.
+    existing = {path: read_row(path, flags) for path, flags in options_of.items()}
     lines, status = [], 0
-    for path, flags in asked.items():
+    for path, flags in options_of.items():
         print(path.stem, flush=True)
-        row = there[path]
+        row = existing[path]
         if row is None:
             try:
-                *others, _ = flags  # all but the batch
-                told = measured(others, options.batch_size)
+                *others, _ = flags  # without the batch size
+                report = measure(others, options.batch_size)
             except ChildProcessError as error:
                 print(error, file=sys.stderr)
                 status = 1
                 continue
-            if told is None:
+            if report is None:
                 print('no batch fits', file=sys.stderr)
                 status = 1
                 continue
-            row = {'asked': flags} | json.loads(told)
+            row = {'asked': flags} | json.loads(report)
             path.write_text(json.dumps(row, indent=1) + '\n')
         lines += rows(row)
         (options.output / 'networks.md').write_text(

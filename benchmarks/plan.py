@@ -1,4 +1,4 @@
-"""Plans training on a machine that one does not have, from steps compiled for it.
+"""Plans training on a machine that you do not have, from a step compiled for it.
 
 Command   python -m inception_jax train --dry-run --topology v5e:2x2 --format json \\
               --config configs/imagenet.py:inception_resnet_v2 \\
@@ -7,9 +7,9 @@ Command   python -m inception_jax train --dry-run --topology v5e:2x2 --format js
 Cost      a second; no JAX device
 Prints    a row for each file and machine, in Markdown
 
-Each device does what the compiled step does on one: as many images, the same arithmetic
-and traffic. Only its messages change with the number of devices. Nothing is measured:
-it is a roofline, and docs/scale.md has its assumptions.
+Each device has the work of a device in the compiled step: as many images, the same
+arithmetic and traffic. Only messages change with the number of devices. Nothing is
+measured: the plan is a roofline. docs/scale.md lists its assumptions.
 """
 
 import argparse
@@ -26,9 +26,11 @@ IMAGES = 1_281_167
 
 
 class Machine(NamedTuple):
-    """Devices in hosts. Within a group each sends over its links, and between groups
-    `outside` bytes per second. A collective takes `latency` seconds however small it
-    is, and `cores` of each host decode images.
+    """A machine of many devices in hosts and groups.
+
+    `devices` is the number of devices, `per_host` those of a host and `group` those
+    that links connect. Between groups each device sends `outside` bytes per second. A
+    collective takes at least `latency` seconds. `cores` of each host decode images.
     """
 
     chip: str
@@ -52,8 +54,10 @@ MACHINES = {
 
 
 class Plan(NamedTuple):
-    """What a machine does at best: seconds of a step, images per second, and the shares
-    of a device's memory and of a host's cores that it takes.
+    """The best case of training on a machine.
+
+    `least` has the seconds of a step. `memory` is the share of a device's memory that a
+    step takes, `input` the share of a host's cores that decoding takes.
     """
 
     least: Roofline
@@ -67,25 +71,26 @@ class Plan(NamedTuple):
         return 3600 * self.images_per_second / IMAGES
 
 
-def plan(found: Costs, machine: Machine, per_core: float) -> Plan:
-    """Plans a step for a machine whose cores decode so many images per second each."""
-    each = found.batch_size // found.devices
+def plan(costs: Costs, machine: Machine, per_core: float) -> Plan:
+    """Plans a step for a machine; each core decodes `per_core` images per second."""
+    each = costs.batch_size // costs.devices
     chip = CHIPS[machine.chip]
-    there = dataclasses.replace(found, devices=machine.devices)
-    least = roofline(there, _as_one(chip, machine), machine.latency)
+    scaled = dataclasses.replace(costs, devices=machine.devices)
+    least = roofline(scaled, _as_one(chip, machine), machine.latency)
     rate = each * machine.devices / least.step
     return Plan(
         least,
         each * machine.devices,
         rate,
-        found.memory / chip.memory,
+        costs.memory / chip.memory,
         rate * machine.per_host / machine.devices / (machine.cores * per_core),
     )
 
 
 def _as_one(chip: Chip, machine: Machine) -> Chip:
-    """Returns the chip with the link that, around a single ring, is as fast as the
-    machine: sums are first taken within groups, then of a device's part between them.
+    """Returns the chip with a link that makes a single ring as fast as the machine.
+
+    The machine sums within groups first, then a device's part between groups.
     """
     n, k = machine.devices, machine.group
     within = (k - 1) / k / chip.link
@@ -97,14 +102,14 @@ def read(path: Path) -> tuple[str, Costs]:
     """Returns the name and the costs in a file of `train --dry-run --format json`.
 
     Raises:
-      ValueError: it is none.
+      ValueError: the file has other content, or no plan is possible for its step.
     """
     try:
-        told = json.loads(path.read_text())
-        messages = {kind: Messages(**m) for kind, m in told['messages'].items()}
-        fields = {field.name: told[field.name] for field in dataclasses.fields(Costs)}
-        norm = told['parallel']['batch_norm'].replace('_', ' ')
-        name = f'{told["network"]}, {norm}'
+        report = json.loads(path.read_text())
+        messages = {kind: Messages(**m) for kind, m in report['messages'].items()}
+        fields = {field.name: report[field.name] for field in dataclasses.fields(Costs)}
+        norm = report['parallel']['batch_norm'].replace('_', ' ')
+        name = f'{report["network"]}, {norm}'
         costs = Costs(**fields | {'messages': messages})
     except OSError as error:
         raise ValueError(f'{path} cannot be read: {error.strerror}') from error
@@ -115,12 +120,12 @@ def read(path: Path) -> tuple[str, Costs]:
     if costs.device not in CHIPS or costs.devices < 2:
         raise ValueError(
             f'{path}: a step on {costs.devices} x {costs.device}; a plan needs the '
-            'traffic and the messages of one on 2 accelerators or more: make it with '
+            'traffic and messages of a step on 2 accelerators or more: compile it with '
             '--topology v5e:2x2'
         )
     if costs.micro_batches > 1 or set(messages) - {'all-reduce'}:
         raise ValueError(
-            f'{path} is of a step with micro-batches or split kernels, whose messages '
+            f'{path} has a step with micro-batches or split kernels, whose messages '
             'no plan knows; use recipe.accumulation 1 and parallel.parameter_devices 1'
         )
     return name, costs
@@ -131,7 +136,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    parser.add_argument('--machine', action='append', choices=MACHINES)
+    parser.add_argument(
+        '--machine',
+        action='append',
+        choices=MACHINES,
+        help='machine to plan for; may be repeated (default: all)',
+    )
     parser.add_argument(
         '--per-core',
         type=float,
@@ -151,17 +161,17 @@ def main() -> int:
         '| images/s | epochs/hour | memory | input |\n' + '|---' * 11 + '|'
     )
     for name in options.machine or MACHINES:
-        for step, found in steps:
-            print(_row(name, step, plan(found, MACHINES[name], options.per_core)))
+        for step, costs in steps:
+            print(_row(name, step, plan(costs, MACHINES[name], options.per_core)))
     return 0
 
 
-def _row(machine: str, step: str, found: Plan) -> str:
-    times = (*found.least, found.least.step)
-    cells = [machine, step, f'{found.batch_size:,}']
+def _row(machine: str, step: str, best: Plan) -> str:
+    times = (*best.least, best.least.step)
+    cells = [machine, step, f'{best.batch_size:,}']
     cells += [f'{1e3 * seconds:.1f} ms' for seconds in times]
-    cells += [f'{found.images_per_second:,.0f}', f'{found.epochs_per_hour:.0f}']
-    cells += [f'{100 * found.memory:.0f} %', f'{100 * found.input:.0f} %']
+    cells += [f'{best.images_per_second:,.0f}', f'{best.epochs_per_hour:.0f}']
+    cells += [f'{100 * best.memory:.0f} %', f'{100 * best.input:.0f} %']
     return f'| {" | ".join(cells)} |'
 
 

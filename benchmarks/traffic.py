@@ -1,14 +1,14 @@
-"""What a train step moves on a TPU, under one execution or another, told by a compiler.
+"""The memory traffic of a train step on a TPU by execution, read from the compiler.
 
 Command   JAX_PLATFORMS=cpu python benchmarks/traffic.py inception_resnet_v2 \\
               --execution plain --execution fast --execution fast-tiles
 Needs     pip install "jax[tpu]"; no TPU
 Cost      two to four minutes for each execution on 2 cores
-Prints    a row for each execution, in Markdown: bytes as XLA counts them and those of
-          main memory (inception_jax/speed/traffic.py), the least time for them,
-          compiling; with --operations N the N operations that move most
+Prints    a row for each execution, in Markdown: bytes as XLA counts them, bytes of main
+          memory (inception_jax/speed/traffic.py), the least time for both, and the
+          compile time; with --operations N also the N operations that move most
 
-The step is the product's, in bfloat16. The devices of the slice share the batch.
+The step is the step of `train`, in bfloat16. The devices of the slice share the batch.
 """
 
 import argparse
@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 def compiled(network, execution: str, devices, batch_size: int):
-    """Compiles the train step for devices that are not there."""
+    """Compiles the train step for devices that this machine need not have."""
     recipe = imagenet_recipe(dtype='bfloat16', execution=execution)
     mesh = device_mesh(devices=devices)
     pure = run_functions(network, recipe, None, platform_of(mesh))
@@ -51,14 +51,14 @@ def compiled(network, execution: str, devices, batch_size: int):
 
 
 def row(execution: str, step, chip, seconds: float) -> list[str]:
-    found, moved = step.cost_analysis(), traffic.main_memory(step.as_text())
+    cost, moved = step.cost_analysis(), traffic.main_memory(step.as_text())
     temporaries = step.memory_analysis().temp_size_in_bytes
     return [
         execution,
-        f'{found["flops"] / 1e12:.2f}',
-        f'{found["bytes accessed"] / 1e9:.1f}',
+        f'{cost["flops"] / 1e12:.2f}',
+        f'{cost["bytes accessed"] / 1e9:.1f}',
         f'{moved / 1e9:.1f}',
-        f'{1e3 * found["flops"] / chip.flops:.1f}',
+        f'{1e3 * cost["flops"] / chip.flops:.1f}',
         f'{1e3 * moved / chip.bandwidth:.1f}',
         f'{temporaries / 2**30:.2f}',
         f'{seconds:.0f}',

@@ -307,28 +307,28 @@ def test_the_batch_is_halved_until_it_fits(monkeypatch, capsys):
         return subprocess.CompletedProcess(command, 0, '{}', '')
 
     monkeypatch.setattr(subprocess, 'run', run)
-    assert networks_benchmark.measured(['--network=inception_v3'], 256) == '{}'
+    assert networks_benchmark.measure(['--network=inception_v3'], 256) == '{}'
     assert tried == [256, 128, 64]
     mistake = subprocess.CompletedProcess([], 2, '', 'a mistake')
     monkeypatch.setattr(subprocess, 'run', lambda *_, **__: mistake)
     with pytest.raises(ChildProcessError, match='a mistake'):
-        networks_benchmark.measured([], 256)
+        networks_benchmark.measure([], 256)
 
 
 def test_a_row_is_of_one_question(tmp_path):
     path, asked = tmp_path / 'row.json', ['--rounds=5', '--batch-size=8']
-    assert networks_benchmark.found(path, asked) is None
+    assert networks_benchmark.read_row(path, asked) is None
     row = {'asked': asked, 'network': 'inception_v4', 'parts': {}}
     path.write_text(json.dumps(row))
-    assert networks_benchmark.found(path, asked) == row
+    assert networks_benchmark.read_row(path, asked) == row
     with pytest.raises(
-        ValueError, match='with --batch-size=8, now it is --batch-size=4'
+        ValueError, match='with --batch-size=8, and now the options are --batch-size=4'
     ):
-        networks_benchmark.found(path, ['--rounds=5', '--batch-size=4'])
+        networks_benchmark.read_row(path, ['--rounds=5', '--batch-size=4'])
     for damaged in ('{', '{"parts": {}}', '[]', '{"asked": 1, "parts": {}}'):
         path.write_text(damaged)
-        with pytest.raises(ValueError, match=r'row\.json is no row of this script'):
-            networks_benchmark.found(path, asked)
+        with pytest.raises(ValueError, match=r'row\.json is not a row of this script'):
+            networks_benchmark.read_row(path, asked)
 
 
 def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
@@ -339,7 +339,7 @@ def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
         tried.append(flags)
         return told
 
-    monkeypatch.setattr(networks_benchmark, 'measured', measured)
+    monkeypatch.setattr(networks_benchmark, 'measure', measured)
     names = [
         '--networks',
         'inception_v4',
@@ -357,7 +357,7 @@ def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
     (tmp_path / 'inception_v4-bfloat16-plain.json').unlink()
     capsys.readouterr()
     assert networks_benchmark.main() == 2
-    assert 'is no row' in capsys.readouterr().err
+    assert 'is not a row' in capsys.readouterr().err
     assert len(tried) == 2
 
 

@@ -20,7 +20,7 @@ def test_a_run_survives_a_kill_of_each_kind():
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     assert '3 kills survived: 1 while it saved, 1 while it started' in found.stdout
-    assert 'has the bits and the records of one that was left alone' in found.stdout
+    assert 'the run is bit-identical to an uninterrupted run' in found.stdout
 
 
 def test_another_seed_and_a_double_record_are_differences(tmp_path):
@@ -35,4 +35,4 @@ def test_another_seed_and_a_double_record_are_differences(tmp_path):
     records = one / 'metrics.jsonl'
     lines = records.read_text().splitlines(keepends=True)
     records.write_text(''.join([*lines, lines[-1]]))
-    assert compare(one, other) == ['records', 'records are double']
+    assert compare(one, other) == ['records', 'records are repeated']
