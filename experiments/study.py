@@ -116,7 +116,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
       ValueError: there is no such field or data, digits are to be ImageNet, or the
         folder holds another sweep.
     """
-    base = override(load_config(str(CONFIGS / size.config), []), size.changes)
+    base = load_config(CONFIGS / size.config, **size.changes)
     changes = [c for grid in size.grids for c in grid_product(base, grid)]
     source = source or _at_hand(base)
     if source == 'digits':

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared.cli import add_engine_and_shard, refuse_arguments
 from inception_jax.config.files import load_config
+from inception_jax.config.overrides import parse_overrides
 
 HELP = 'run a config with many values of some fields'
 EPILOG = (
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     shard = parse_shard(options.shard)
     if options.config:
-        base = load_config(options.config, rest)
+        base = load_config(options.config, **parse_overrides(rest))
     else:
         refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
         base = read_sweep(options.workdir).config

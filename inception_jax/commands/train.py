@@ -9,6 +9,7 @@ from pathlib import Path
 from inception_jax.commands.shared import dry_run, process_options
 from inception_jax.commands.shared.cli import refuse_arguments
 from inception_jax.config.files import load_config
+from inception_jax.config.overrides import parse_overrides
 
 HELP = 'train a network, or go on with a run'
 EPILOG = 'Any field of the config can be set: --config.run.epochs=20'
@@ -34,15 +35,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Trains the network of a config in a workdir, or goes on with the run in it."""
     began = time.monotonic()
     from inception_jax.config.experiment import experiment
-    from inception_jax.runs.workdir import read_config
+    from inception_jax.runs.run import Run
 
     if not options.workdir and not (options.dry_run and options.config):
         raise ValueError('--workdir DIR is missing; it is where the run lives')
     if options.config:
-        chosen = experiment(load_config(options.config, rest))
+        chosen = experiment(load_config(options.config, **parse_overrides(rest)))
     else:
         refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
-        chosen = experiment(read_config(options.workdir))
+        chosen = experiment(Run(options.workdir).config)
     if options.dry_run:
         return dry_run.run(options, chosen)
     if options.topology or options.largest_batch or options.format:
@@ -67,7 +68,7 @@ def begun(prepared, began: float | None = None) -> Callable[[], int]:
     Raises:
       ValueError: another process has it, or the run in it cannot go on.
     """
-    from inception_jax.runs.workdir import lock_workdir
+    from inception_jax.runs.lock import lock_workdir
     from inception_jax.runtime.processes import is_first
     from inception_jax.training.resume import start_or_resume
 

@@ -15,7 +15,8 @@ from inception_jax.config.overrides import override, resolve, value_at
 from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
 from inception_jax.runs.records import read_records, write_records
-from inception_jax.runs.workdir import claim_workdir, read_lineage
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import claim_workdir
 from inception_jax.runtime.files import write_json
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.resume import checkpoint_metadata
@@ -58,9 +59,9 @@ def plan_fork(
         'changes': {
             name: [value_at(config, name), new] for name, new in changes.items()
         },
-        'lineage': read_lineage(parent.workdir),
+        'lineage': Run(parent.workdir).lineage,
     }
-    if into.exists() and read_lineage(into) != json.loads(json.dumps(lineage)):
+    if into.exists() and Run(into).lineage != json.loads(json.dumps(lineage)):
         raise ValueError(
             f'{into} is there and is not this fork; name another folder --into'
         )

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME
 from inception_jax.config.overrides import Config, flatten, literals, override, resolve
-from inception_jax.runs.identity import FREE
 from inception_jax.runs.workdir import is_sweep
 from inception_jax.runtime.files import lock_file, refuse_unwritable, write_json
 
@@ -134,7 +134,7 @@ def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> 
     # Fields that only one has, as those of an older config, are for the members' own
     # checks.
     changed = [n for n in sorted(old.keys() & new.keys()) if old[n] != new[n]]
-    for field in set(changed) - FREE:
+    for field in set(changed) - MAY_CHANGE_ON_RESUME:
         raise ValueError(
             f'{folder} holds a sweep with config.{field}={old.get(field)!r}, and this '
             f'config has {new.get(field)!r}; use another folder'

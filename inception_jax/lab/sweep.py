@@ -18,13 +18,10 @@ from inception_jax.lab import lockstep
 from inception_jax.lab.grid import Sweep, shard_of
 from inception_jax.lab.table import write_table
 from inception_jax.networks.network import program
-from inception_jax.runs.workdir import (
-    WorkdirInUse,
-    is_finished,
-    lock_workdir,
-    log_command,
-    read_verdict,
-)
+from inception_jax.runs.lock import WorkdirInUse, lock_workdir
+from inception_jax.runs.outcome import is_finished
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import log_command
 from inception_jax.training import programs, summary
 from inception_jax.training.loop import Outcome, train
 from inception_jax.training.prepare import PreparedRun, prepare
@@ -193,6 +190,6 @@ def _outcomes(group: list[PreparedRun], engine: str) -> list[Outcome]:
 
 
 def _is_finished(p: PreparedRun) -> bool:
-    verdict = read_verdict(p.workdir)
+    verdict = Run(p.workdir).readable_outcome
     # The steps of this sweep: one with more epochs than before goes on.
     return verdict is not None and is_finished(verdict | {'steps': p.steps})

@@ -10,8 +10,9 @@ from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import Config, value_at
 from inception_jax.lab.grid import Sweep, read_sweep
 from inception_jax.networks.shapes import measure
+from inception_jax.runs.outcome import is_ended, is_finished
 from inception_jax.runs.records import read_records
-from inception_jax.runs.workdir import is_ended, is_finished, read_config, read_verdict
+from inception_jax.runs.run import Run
 from inception_jax.runtime.files import lock_file, write_atomically
 
 Row = dict[str, Any]
@@ -78,10 +79,10 @@ def _row(sweep: Sweep, member: str) -> Row:
 
 def _is_shorter(folder: Path, config: Config) -> bool:
     """Tells whether a run came to an end before the sweep was made longer."""
-    verdict = read_verdict(folder)
+    verdict = Run(folder).readable_outcome
     if verdict is None or is_ended(verdict):
         return False
-    return read_config(folder)['run']['epochs'] < config['run']['epochs']
+    return Run(folder).config['run']['epochs'] < config['run']['epochs']
 
 
 def run_results(folder: Path) -> Row:
@@ -104,7 +105,7 @@ def run_results(folder: Path) -> Row:
         row['train_top_1_error'] = last['top_1_error']
         row['dead_channels'] = last['dead_channels']
     row['steps_done'] = records[-1]['step'] if records else 0
-    verdict = read_verdict(folder) or {}
+    verdict = Run(folder).readable_outcome or {}
     row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
     if 'classes' in verdict and row['train_cross_entropy'] is not None:
         row['nats_learned'] = math.log(verdict['classes']) - row['train_cross_entropy']

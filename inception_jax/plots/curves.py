@@ -190,7 +190,12 @@ RUN_LABELS = {
 
 
 def draw_run_curves(records: list[dict], path: Path, *, title: str) -> None:
-    """Draws top-1 error, in percent, and cross-entropy against the epoch as a PNG."""
+    """Writes the figure of `run_curves` as a PNG."""
+    run_curves(records, title=title).savefig(path, dpi=120)
+
+
+def run_curves(records: list[dict], *, title: str) -> Figure:
+    """Returns a figure of top-1 error (percent) and cross-entropy (nats) by epoch."""
     figure = Figure(figsize=(9, 3.8), layout='constrained')
     panels = figure.subplots(1, 2)
     for panel, name, label in zip(
@@ -217,4 +222,4 @@ def draw_run_curves(records: list[dict], path: Path, *, title: str) -> None:
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    return figure

@@ -11,18 +11,13 @@ from inception_jax.config.overrides import flatten, value_at
 from inception_jax.lab.grid import read_sweep, short_names
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change, usual
+from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.records import Record, read_records
-from inception_jax.runs.workdir import is_finished
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
 
 Lineage = dict[str, Any]
-
-# What the files of a run hold, at least.
-KEYS = {
-    'config.json': {'inception_jax', 'network', 'fingerprint', 'config'},
-    'verdict.json': {'verdict', 'steps_done', 'steps'},
-    'lineage.json': {'parent', 'step', 'changes', 'lineage'},
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,20 +218,21 @@ def _member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None = None
 ) -> Member:
     error = folder / 'error.txt'
+    run = Run(folder)
     return Member(
         name=name,
         folder=folder,
         fields=fields,
         filters=filters,
-        about=_json(folder / 'config.json'),
-        outcome=_json(folder / 'verdict.json'),
+        about=run.identity if is_run(folder) else {},
+        outcome=run.outcome or {},
         error=error.read_text().strip() if error.exists() else None,
         records=_records(folder),
         replays={
             path.stem.removeprefix('replay-').replace('-', ' to '): _replay(path)
             for path in sorted(folder.glob('replay-*-*.jsonl'), key=_span)
         },
-        lineage=_json(folder / 'lineage.json') or None,
+        lineage=run.lineage,
         commands=_lines(folder / 'commands.log'),
     )
 
@@ -270,22 +266,6 @@ def _replay(path: Path) -> list[Record]:
             # A replay that goes on, or was stopped, ends in half a line.
             break
     return records
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f'{path} is damaged ({error}); restore it, or leave its run out'
-        ) from error
-    if not isinstance(content, dict) or not content.keys() >= KEYS[path.name]:
-        raise ValueError(
-            f'{path} is not that of a run; restore it, or leave its run out'
-        )
-    return content
 
 
 def _lines(path: Path) -> list[str]:

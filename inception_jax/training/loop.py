@@ -19,8 +19,9 @@ from inception_jax.data.pipeline import (
 from inception_jax.data.prefetch import LostWorker, cores, worker_count
 from inception_jax.parallel.mesh import keep_pace, put_batch
 from inception_jax.runs import checkpoints
-from inception_jax.runs.records import Log, Record, read_records, record_text
-from inception_jax.runs.workdir import fork_step
+from inception_jax.runs.log import Log, record_text
+from inception_jax.runs.records import Record, read_records
+from inception_jax.runs.run import fork_step
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
 from inception_jax.stability.verdicts import Verdict, VerdictState, diverged

@@ -12,14 +12,15 @@ from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import value_at
-from inception_jax.config.sections import Run
+from inception_jax.config.sections import RunSection
 from inception_jax.data.example import Example
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
-from inception_jax.runs.workdir import is_run, read_class_names, read_identity
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import is_run
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.hparams import Hparams, hparams_for
@@ -68,7 +69,8 @@ def prepare_recorded(workdir: Path) -> PreparedRun:
     Raises:
       ValueError: there is no run, or it does not fit the devices.
     """
-    found, names = read_identity(workdir), read_class_names(workdir)
+    before = Run(workdir)
+    found, names = before.identity, before.class_names
     chosen = experiment(found['config'])
     if names is None:
         return prepare(chosen, workdir)
@@ -90,7 +92,7 @@ def _counts(workdir: Path, found: Mapping[str, Any]) -> dict[str, int]:
         return {part: int(about['images']) for part, about in found['data'].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f'{workdir / "config.json"} is not that of a run, or is damaged'
+            f'{workdir / "config.json"} is not a file of a run, or is damaged'
         ) from error
 
 
@@ -167,7 +169,7 @@ def _with_sources(
     )
 
 
-def _steps(run: Run, images: int) -> int:
+def _steps(run: RunSection, images: int) -> int:
     """Returns how many steps a run makes."""
     steps = round(run.epochs * (images / run.batch_size))
     if steps < 1:
@@ -192,7 +194,7 @@ def _weights(
     path = chosen.recipe.init_from
     if path is None:
         return None
-    before = read_identity(workdir) if is_run(workdir) else {}
+    before = Run(workdir).identity if is_run(workdir) else {}
     digest, same = (
         before.get('weights'),
         value_at(before, 'config.recipe.init_from') == path,

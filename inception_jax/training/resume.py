@@ -7,10 +7,10 @@ from inception_jax.parallel.mesh import distribute, sharded_shapes
 from inception_jax.runs import checkpoints
 from inception_jax.runs.identity import check_same_run
 from inception_jax.runs.records import read_records
+from inception_jax.runs.run import fork_step
 from inception_jax.runs.workdir import (
     claim_workdir,
     clear_outcome,
-    fork_step,
     move_to_damaged,
 )
 from inception_jax.runtime import processes
@@ -85,12 +85,12 @@ def _restored(p: PreparedRun, at: int | None = None):
             variables = load_initial_weights(p.experiment.recipe, digest, drawn)
             state = dataclasses.replace(state, **variables, ema=variables)
         return distribute(state, p.mesh), RunProgress(VerdictState(), []), ()
-    watch = saved.about['watch']
+    watch = saved.metadata['watch']
     watch = VerdictState(
         Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
     )
     state = dataclasses.replace(saved.state, hparams=state.hparams)
-    return state, RunProgress(watch, saved.about['interval']), saved.damaged
+    return state, RunProgress(watch, saved.metadata['interval']), saved.damaged
 
 
 def accept_only(p: PreparedRun) -> Callable[[Mapping], None]:

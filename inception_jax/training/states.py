@@ -9,9 +9,8 @@ import jax
 from inception_jax.config.experiment import experiment
 from inception_jax.networks.network import fingerprint
 from inception_jax.parallel.mesh import put_batch
-from inception_jax.runs import checkpoints
 from inception_jax.runs.records import read_records
-from inception_jax.runs.workdir import fork_step, read_config, read_verdict
+from inception_jax.runs.run import Run, fork_step
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.training.loop import batch_stream
@@ -28,7 +27,7 @@ def open_run(workdir: Path) -> PreparedRun:
     Raises:
       ValueError: there is no run.
     """
-    return prepare(experiment(read_config(workdir)), workdir)
+    return prepare(experiment(Run(workdir).config), workdir)
 
 
 def state_at(p: PreparedRun, step: int) -> tuple[TrainState, RunProgress]:
@@ -77,9 +76,9 @@ def check_run_step(p: PreparedRun, step: int) -> None:
 def _known_steps(workdir: Path) -> Iterator[int]:
     """Yields steps that a run is known to have made."""
     yield from (record['step'] for record in read_records(workdir))
-    yield from checkpoints.checkpoint_steps(workdir / 'checkpoints')
-    if verdict := read_verdict(workdir):
-        yield verdict['steps_done']
+    yield from Run(workdir).checkpoints
+    if outcome := Run(workdir).readable_outcome:
+        yield outcome['steps_done']
 
 
 def trained_run(workdir: Path, step: int | None = None) -> Trained:

@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
 
 
 def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
-    config = files.load_config(str(QUICKSTART), [])
+    config = files.load_config(QUICKSTART)
     rows = grid_product(config, 'depth.c=0.2;residual_scale.c=0.1')
     config['network']['depth'] = {'a': 0.2}
     rows += grid_product(config, 'seed=7;learning_rate=1')

@@ -143,9 +143,9 @@ def test_members_without_verdict_are_failed_or_unfinished(sweep):
         ('metrics.jsonl', b'x\n{}\n', 'line 1 of metrics.jsonl is not a record'),
         ('verdict.json', b'', 'verdict.json is damaged'),
         ('verdict.json', b'\xff', 'verdict.json is damaged'),
-        ('verdict.json', b'{"passed": true}', 'verdict.json is not that of a run'),
-        ('verdict.json', b'[1]', 'verdict.json is not that of a run'),
-        ('config.json', b'{}', 'config.json is not that of a run'),
+        ('verdict.json', b'{"passed": true}', 'verdict.json is not a file of a run'),
+        ('verdict.json', b'[1]', 'verdict.json is not a file of a run'),
+        ('config.json', b'{}', 'config.json is not a file of a run'),
     ],
 )
 def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
