@@ -19,6 +19,7 @@ from inception_jax.commands.shared.cli import (
     Parser,
     image_progress,
     mistakes_as_failures,
+    print_now,
     run_command,
 )
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
@@ -147,20 +148,11 @@ def _images(images: dict) -> str:
 
 def _training(options) -> Callable[[], int]:
     """Prepares the runs of a scale; returns what trains those that are not done."""
-    from inception_jax.lab import sweep
-    from inception_jax.lab.grid import write_sweep
+    from inception_jax.lab.sweep import start_sweep
 
     found = study.plan(LAPTOP, options.runs, options.source)
-    prepared = sweep.prepare_members(found, 'sequential')
-    write_sweep(found)
-
-    def train() -> int:
-        print(f'{len(prepared)} members in {found.folder}', flush=True)
-        summary = sweep.run_members(found, prepared, engine='sequential')
-        print(sweep.sweep_text(summary), flush=True)
-        return 128 + summary.signal if summary.signal else int(summary.failed > 0)
-
-    return train
+    train = start_sweep(found, 'sequential', say=print_now)
+    return lambda: train().exit_status
 
 
 def _work(module, paper: Table, folder: Path, out, paths) -> int:
@@ -187,7 +179,7 @@ def _work(module, paper: Table, folder: Path, out, paths) -> int:
 
 def _one_by_one(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, and of a sweep its members."""
-    from inception_jax.lab.grid import read_sweep
+    from inception_jax.lab.sweep_folder import read_sweep
     from inception_jax.runs.workdir import is_sweep
 
     for path in paths:

@@ -36,7 +36,7 @@ from statistics import mean
 from experiments import study
 from experiments.study import Row, Size, died, mean_and_range, spread
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 
 Curve = list[tuple[float, float]]  # Epochs, and top-1 errors in percent.
 

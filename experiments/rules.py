@@ -36,7 +36,7 @@ from statistics import mean
 from experiments import study
 from experiments.study import Row, Size, lives, remark, spread, verdicts
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 from inception_jax.networks.rules import RULES
 
 ERROR = 'train_top_1_error'

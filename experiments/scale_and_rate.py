@@ -32,7 +32,7 @@ from statistics import mean
 from experiments import study
 from experiments.study import Row, Size, learned, lives, remark, spread, verdicts
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2

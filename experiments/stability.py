@@ -22,7 +22,7 @@ from typing import Any
 from experiments import study
 from experiments.study import Row, Size, died, learned, lives, remark, spread
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
 

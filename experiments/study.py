@@ -16,18 +16,16 @@ from statistics import mean
 from types import ModuleType
 from typing import Any
 
-from inception_jax.commands.shared.cli import Parser, add_engine_and_shard, run_command
+from inception_jax.commands.shared.cli import (
+    Parser,
+    add_engine_and_shard,
+    print_now,
+    run_command,
+)
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import flatten, override
-from inception_jax.lab.grid import (
-    Sweep,
-    grid_product,
-    name_members,
-    open_sweep,
-    parse_shard,
-    write_sweep,
-)
-from inception_jax.runs.workdir import log_command
+from inception_jax.lab.grid import name_members, parse_grid, parse_shard
+from inception_jax.lab.sweep_folder import Sweep, open_sweep
 from inception_jax.stability.verdicts import LOST, verdict_counts
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
@@ -102,11 +100,10 @@ def _options(module, sizes, arguments) -> argparse.Namespace:
 def _prepare(module, size: Size, conclude, options) -> Callable[[], int]:
     shard = parse_shard(options.shard)
     found = plan(size, options.output, options.source)
-    from inception_jax.lab import sweep
+    from inception_jax.lab.sweep import start_sweep
 
-    prepared = sweep.prepare_members(found, options.engine)
-    write_sweep(found)
-    return lambda: _work(module, found, prepared, conclude, options, shard)
+    train = start_sweep(found, options.engine, shard, say=print_now)
+    return lambda: _work(module, found, train, conclude)
 
 
 def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
@@ -117,7 +114,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
         folder holds another sweep.
     """
     base = load_config(CONFIGS / size.config, **size.changes)
-    changes = [c for grid in size.grids for c in grid_product(base, grid)]
+    changes = [c for grid in size.grids for c in parse_grid(base, grid)]
     source = source or _at_hand(base)
     if source == 'digits':
         if base['data']['source'] != 'tfds:cifar10':
@@ -155,30 +152,25 @@ def _stretched(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _work(module, found, prepared, conclude, options, shard) -> int:
-    from inception_jax.lab import sweep
-    from inception_jax.lab.table import sweep_rows
+def _work(module, found, train, conclude) -> int:
     from inception_jax.reports import report
 
-    print(f'{len(prepared)} members in {found.folder}', flush=True)
     # It would be of the members so far.
     (found.folder / 'verdict.md').unlink(missing_ok=True)
-    log_command(found.folder)
-    summary = sweep.run_members(found, prepared, engine=options.engine, shard=shard)
-    print(sweep.sweep_text(summary))
+    summary = train()
     if summary.signal:
-        return 128 + summary.signal
-    ended = Counter(row['verdict'] for row in sweep_rows(found))
+        return summary.exit_status
+    ended = Counter(row['verdict'] for row in found.table())
     if left := ended['unfinished']:
         print(
             f'{left} members are left to other parts; run this again when they are done'
         )
-        return 1 if summary.failed else 0
+        return summary.exit_status
     text = f'{_head(module, found, ended["failed"])}\n\n{conclude(found)}\n'
     (found.folder / 'verdict.md').write_text(text)
     print(f'\n{text}')
     print(report.report([found.folder]))
-    return 1 if summary.failed else 0
+    return summary.exit_status
 
 
 def _head(module, found, failed: int) -> str:
@@ -190,9 +182,7 @@ def _head(module, found, failed: int) -> str:
 
 def rows(sweep: Sweep) -> list[Row]:
     """Returns the rows of the members that came to an end; failed ones tell nothing."""
-    from inception_jax.lab.table import sweep_rows
-
-    return [row for row in sweep_rows(sweep) if row['verdict'] != 'failed']
+    return [row for row in sweep.table() if row['verdict'] != 'failed']
 
 
 def lives(row: Row) -> bool:

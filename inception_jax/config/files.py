@@ -23,15 +23,42 @@ def load_config(path: str | Path, /, **changes: Any) -> 'Config':
       path: a Python file with a function `get_config`, or FILE:ARGUMENT to call it with
         an argument.
       changes: values by the name of a field. If two sections have the field, give its
-        dotted name: `**{'network.width.stem': 0.5}`.
+        dotted name: `**{'network.width.stem': 0.5}`. A section takes a mapping of its
+        fields: `run={'epochs': 1}`.
 
     Raises:
       ValueError: there is no such file or field, or the file has an error.
     """
-    from inception_jax.config.experiment import completed
+    return config_with(_get_config(str(path)), **changes)
+
+
+def config_with(config: Any, /, **changes: Any) -> 'Config':
+    """Returns a complete config as nested dicts, with other values for some fields.
+
+    Args:
+      config: a mapping of sections, a ConfigDict or an Experiment.
+      changes: values by the name of a field, as in `load_config`.
+
+    Raises:
+      ValueError: there is no such field.
+    """
+    from inception_jax.config.experiment import Experiment, completed
     from inception_jax.config.overrides import override
 
-    return override(completed(_get_config(str(path))), changes)
+    if isinstance(config, Experiment):
+        config = config.config
+    if hasattr(config, 'to_dict'):
+        config = config.to_dict()
+    config = completed(config)
+    for section in config.keys() & changes.keys():
+        fields = changes.pop(section)
+        if not isinstance(fields, Mapping):
+            raise ValueError(
+                f'config.{section} is a section, and its value is {fields!r}; give a '
+                'mapping of its fields'
+            )
+        changes |= {f'{section}.{name}': value for name, value in fields.items()}
+    return override(config, changes)
 
 
 def _get_config(path: str) -> dict:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.overrides import flatten, value_at
-from inception_jax.lab.grid import read_sweep, short_names
+from inception_jax.lab.grid import short_names
+from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change, usual
 from inception_jax.runs.outcome import is_finished

@@ -26,7 +26,7 @@ from experiments import study as studies
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import sweep
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure

@@ -22,7 +22,7 @@ from helpers.training import arguments, environment, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
-from inception_jax.runs.workdir import lock_workdir
+from inception_jax.runs.lock import lock_workdir
 from inception_jax.training import resume
 from inception_jax.training.states import open_run
 
