@@ -101,7 +101,7 @@ def test_a_probe_is_a_value_that_prints_itself(trained):
     assert [x is None for x in answers.scale_gradient] == [True, False, False]
     assert answers.jacobian_gain is None
     assert repr(answers) == "ProbeAnswers('tiny', step=17: scale_gradient, scales)"
-    assert str(answers).startswith('tiny after step 17 (epoch 1.14), asked on the 96')
+    assert str(answers).startswith('tiny after step 17 (epoch 1.13), asked on the 96')
     assert '<pre>tiny after' in answers._repr_html_()
     with pytest.raises(ValueError, match="no question 'hessian'"):
         probe(trained, ask=('hessian',))
@@ -133,7 +133,11 @@ def test_a_sweep_has_a_table_and_a_map(config, tmp_path, capfd):
     ]
     assert {row['verdict'] for row in rows} == {'alive'}
     assert repr(read_sweep(tmp_path)) == f"Sweep('{tmp_path}', 4 members: 4 alive)"
-    assert str(swept).splitlines()[1].split()[:3] == ['residual_scale', 'seed', 'epochs']
+    assert str(swept).splitlines()[1].split()[:3] == [
+        'residual_scale',
+        'seed',
+        'epochs',
+    ]
     assert swept._repr_html_().count('<tr>') == 5
     assert '<svg' in swept._repr_html_()
     with pytest.raises(ValueError, match='holds a sweep'):

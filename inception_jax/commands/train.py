@@ -55,10 +55,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.runtime.memory import compute_where_called
     from inception_jax.runtime.processes import failing_together, is_first
     from inception_jax.training.prepare import prepare
-    from inception_jax.training.run import start
+    from inception_jax.training.run import start_run
 
     compute_where_called()
     with failing_together(2, ValueError, OSError):
         prepared = prepare(checked, options.workdir)
-        work = start(prepared, say=print_now if is_first() else None, began=began)
+        work = start_run(prepared, say=print_now if is_first() else None, began=began)
     return lambda: work().exit_status

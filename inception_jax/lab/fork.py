@@ -20,7 +20,7 @@ from inception_jax.training.failures import outside_errors_as_stopped
 from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.resume import checkpoint_metadata
-from inception_jax.training.run import pass_signal_on, start
+from inception_jax.training.run import pass_signal_on, start_run
 from inception_jax.training.states import (
     AnyRun,
     check_run_step,
@@ -48,8 +48,11 @@ def fork(run: AnyRun, /, step: int, into: str | Path, **changes: Any) -> Run:
       ValueError: the parent has no such step, a change is of another field, or the
         folder holds something else.
 
-    >>> fork('runs/unscaled', step=45, into='runs/saved',
-    ...      residual_scale=0.1)  # doctest: +SKIP
+    >>> ij.fork('runs/unscaled', step=45, into='runs/saved',
+    ...         residual_scale=0.1)  # doctest: +SKIP
+    >>> ij.fork('no_such_folder', step=45, into='runs/saved')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
     work = start_fork(open_run(run), step, Path(into), changes)
     pass_signal_on(work().signal)
@@ -66,21 +69,21 @@ def start_fork(
 ) -> Callable[[], Outcome]:
     """Checks a fork; returns the function that makes it, if need be, and trains it.
 
-    `say` prints as in `training.run.start`.
+    `say` prints as in `training.run.start_run`.
 
     Raises:
       ValueError: as in `fork`, or the fork that is there cannot resume.
     """
     child, lineage = _plan(parent, step, into, changes)
     if into.exists():
-        return start(child, say=say)
+        return start_run(child, say=say)
     with refuse_unwritable(into):
         into.parent.mkdir(parents=True, exist_ok=True)
 
     def make_and_train() -> Outcome:
         with outside_errors_as_stopped():
             _make(parent, child, lineage)
-        return start(child, say=say)()
+        return start_run(child, say=say)()
 
     return make_and_train
 

@@ -83,7 +83,7 @@ def grid_product(config: Config, axes: Mapping[str, Any]) -> list[Changes]:
 
 
 def _values(values: Any) -> list:
-    if hasattr(values, 'tolist'):  # Of an array of NumPy, as Python's own numbers.
+    if hasattr(values, 'tolist'):  # An array of NumPy becomes Python numbers.
         values = values.tolist()
     return list(values) if isinstance(values, list | tuple | range) else [values]
 

@@ -99,9 +99,10 @@ def probe(
     Raises:
       ValueError: there is no such run, step or question.
 
-    >>> answers = probe('runs/quickstart', step=45)  # doctest: +SKIP
-    >>> answers.scale_gradient  # doctest: +SKIP
-    [None, 0.0123, ...]
+    >>> ij.probe('runs/quickstart', step=45).scale_gradient  # doctest: +SKIP
+    >>> ij.probe('no_such_folder')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
     options = ProbeOptions(tuple(ask), tuple(factors), samples, seed)
     prepared = open_run(run)

@@ -89,9 +89,13 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     Raises:
       ValueError: the run has not made these steps.
 
-    >>> print(replay('runs/quickstart', 40, 45))  # doctest: +SKIP
-    5 steps, runs/quickstart/replay-40-45.jsonl
-    2 of 2 records of training and diagnostics are equal; no checkpoint to ...
+    >>> print(ij.replay('runs/quickstart', 360, 405))  # doctest: +SKIP
+    45 steps, runs/quickstart/replay-360-405.jsonl
+    4 of 4 records of training and diagnostics are equal; the state is bit-identical
+    to that of the checkpoint
+    >>> ij.replay('no_such_folder', 360, 405)
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
     run = open_run(run)
     check_replay(run, first, last)

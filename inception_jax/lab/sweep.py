@@ -32,7 +32,7 @@ from inception_jax.runs.workdir import log_command
 from inception_jax.training.loop import Outcome, train_from
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.programs import compiled_names
-from inception_jax.training.run import Starts, pass_signal_on, start_together
+from inception_jax.training.run import Starts, pass_signal_on, start_runs
 
 
 def sweep(
@@ -65,6 +65,9 @@ def sweep(
     >>> scales = ij.sweep(config, 'runs/sweep',
     ...                   residual_scale=[0.1, 1.0], seed=range(3))  # doctest: +SKIP
     >>> scales.table()  # doctest: +SKIP
+    >>> ij.sweep({'run': {'seed': 0}}, 'runs/sweep', seed=[])
+    Traceback (most recent call last):
+    ValueError: the grid has no value for config.run.seed; give it one or more
     """
     if engine not in ENGINES:
         raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
@@ -256,7 +259,7 @@ def _train_together(group: list[PreparedRun], engine: str) -> list[Outcome]:
             return train_members(runs, starts, engine)
         return [train_from(run, *starts.pop(0), lines=False) for run in runs]
 
-    return start_together(group, train_all)()
+    return start_runs(group, train_all)()
 
 
 def _is_finished(run: PreparedRun) -> bool:

@@ -37,6 +37,14 @@ class Sweep:
     """A base config, and what each member changes in it, by the name of the member.
 
     `repr` is one line, `print` gives a table, and a notebook shows the stability map.
+
+    >>> from pathlib import Path
+    >>> members = {'seed=1': {'run.seed': 1}}
+    >>> sweep = ij.Sweep(Path('runs/sweep'), {'run': {'seed': 0}}, members)
+    >>> sweep
+    Sweep('runs/sweep', 1 member: 1 unfinished)
+    >>> sweep.config_of('seed=1')
+    {'run': {'seed': 1}}
     """
 
     folder: Path
@@ -82,10 +90,9 @@ class Sweep:
         }
 
     def __repr__(self) -> str:
-        return (
-            f'Sweep({str(self.folder)!r}, {len(self.members)} members: '
-            f'{self.verdict_counts()})'
-        )
+        count = len(self.members)
+        members = f'{count} member{"" if count == 1 else "s"}'
+        return f'Sweep({str(self.folder)!r}, {members}: {self.verdict_counts()})'
 
     def __str__(self) -> str:
         return '\n'.join([repr(self), *aligned(self._cells(), left=1)])
@@ -168,7 +175,10 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
       ValueError: the folder holds no sweep, or its file is damaged.
 
-    >>> table = read_sweep('runs/sweep').table()  # doctest: +SKIP
+    >>> table = ij.read_sweep('runs/sweep').table()  # doctest: +SKIP
+    >>> ij.read_sweep('no_such_folder')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no sweep; start one with sweep --config
     """
     folder = Path(folder)
     path = folder / 'sweep.json'

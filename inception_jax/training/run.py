@@ -51,10 +51,13 @@ def train(
 
     >>> config = ij.load_config('configs/quickstart.py')  # doctest: +SKIP
     >>> run = ij.train(config, 'runs/unscaled', residual_scale=1.0)  # doctest: +SKIP
+    >>> ij.train({'run': {'epochs': 1}}, 'runs/unscaled', epoch=2)
+    Traceback (most recent call last):
+    ValueError: unknown field config.epoch; did you mean config.run.epochs?
     """
     checked = experiment(config_with(config, **changes))
     prepared = prepare(checked, Path(workdir))
-    pass_signal_on(start(prepared)().signal)
+    pass_signal_on(start_run(prepared)().signal)
     return run_in(workdir)
 
 
@@ -64,7 +67,7 @@ def pass_signal_on(number: int | None) -> None:
         signal.raise_signal(number)
 
 
-def start(
+def start_run(
     run: PreparedRun,
     *,
     say: Callable[[str], None] | None = None,
@@ -90,17 +93,17 @@ def start(
         lines = say is not None
         return [train_from(run, state, progress, lines=lines, began=began)]
 
-    work = start_together([run], train_alone, say=say)
+    work = start_runs([run], train_alone, say=say)
     return lambda: work()[0]
 
 
-def start_together(
+def start_runs(
     runs: Sequence[PreparedRun],
     train_all: Callable[[Sequence[PreparedRun], Starts], list[Outcome]],
     *,
     say: Callable[[str], None] | None = None,
 ) -> Callable[[], list[Outcome]]:
-    """Does for several runs what `start` does for one.
+    """Does for several runs what `start_run` does for one.
 
     `train_all` trains the runs from their states, which it removes from the list, so
     that no state is on the devices twice.
