@@ -49,7 +49,7 @@ def check_initial_weights(
     file_network = weight_file.weight_network(
         file, name if ':' in file.about.network['name'] else None
     )
-    _check_network(file_network, network)
+    check_same_network(file_network, network)
     if scales_of_network:
         scales = file.about.residual_scale or residual_scales(file_network)
         _check_scales(scales, hparams)
@@ -88,7 +88,7 @@ def load_initial_weights(
     return {name: tree | loaded[name] for name, tree in random_variables.items()}
 
 
-def _check_network(file_network: Network, network: Network) -> None:
+def check_same_network(file_network: Network, network: Network) -> None:
     """Raises ValueError if weights would compute something else in `network`."""
     for field in MUST_AGREE:
         expected = getattr(file_network, field)

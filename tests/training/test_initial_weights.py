@@ -9,7 +9,7 @@ from helpers import narrow
 from helpers.training import arguments, last_state
 
 from inception_jax.__main__ import main
-from inception_jax.training.initial_weights import _check_network
+from inception_jax.training.initial_weights import check_same_network
 from inception_jax.weights import trained, weight_file
 
 
@@ -177,13 +177,13 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
     with pytest.raises(
         ValueError, match='with other blocks than those of inception_v3'
     ):
-        _check_network(theirs, ours)
-    _check_network(theirs, dataclasses.replace(theirs, classes=5))
+        check_same_network(theirs, ours)
+    check_same_network(theirs, dataclasses.replace(theirs, classes=5))
 
 
 def test_another_crop_than_that_of_the_weights_is_told(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
-    _check_network(narrow.V4, ours)
+    check_same_network(narrow.V4, ours)
     assert 'evaluated otherwise: --config.network.square_crop=False' in (
         capsys.readouterr().err
     )
