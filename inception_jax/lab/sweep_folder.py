@@ -189,7 +189,7 @@ def read_sweep(folder: str | Path) -> Sweep:
         return Sweep(folder, content['config'], content['members'])
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path} does not describe a sweep, or is damaged; restore it from a copy'
+            f'{path} is not a file of a sweep, or is damaged; restore it from a copy'
         ) from error
 
 

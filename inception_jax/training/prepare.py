@@ -99,7 +99,7 @@ def _recorded_images(workdir: Path, identity: Mapping[str, Any]) -> dict[str, in
         return {part: int(s['images']) for part, s in identity['data'].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f'{workdir / "config.json"} does not describe a run, or is damaged; '
+            f'{workdir / "config.json"} is not a file of a run, or is damaged; '
             'restore it from a copy'
         ) from error
 

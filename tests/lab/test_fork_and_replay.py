@@ -86,7 +86,7 @@ def test_a_fork_whose_checkpoints_are_gone_does_not_begin_anew(
     ):
         capsys.readouterr()
         assert again() == 2
-        assert 'is a fork and its checkpoints are gone' in capsys.readouterr().err
+        assert 'is a fork, and its checkpoints are gone' in capsys.readouterr().err
     assert records(into) == whole
 
 

@@ -7,7 +7,8 @@ import chex
 import jax
 import numpy as np
 import pytest
-from test_train import TINY, last_state, records
+from helpers.paths import QUICKSTART
+from helpers.training import TINY, last_state, records
 
 from inception_jax.config.files import load_config
 from inception_jax.lab.fork import fork
@@ -31,7 +32,7 @@ DIGITS = TINY | {
 
 @pytest.fixture(scope='module')
 def config():
-    return load_config('configs/quickstart.py', **DIGITS)
+    return load_config(QUICKSTART, **DIGITS)
 
 
 @pytest.fixture(scope='module')
