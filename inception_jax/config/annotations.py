@@ -1,4 +1,4 @@
-"""Values in a config beside the annotations of what they are for."""
+"""Type annotations of config fields: whether a value fits, and their names in words."""
 
 import types
 import typing
@@ -10,7 +10,10 @@ import numpy as np
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Tells whether a value, as JSON or Python has it, is what an annotation says."""
+    """Whether a value from a config file or from JSON fits a type annotation.
+
+    An int fits a float, and a list fits a tuple.
+    """
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return any(fits(value, option) for option in typing.get_args(annotation))
     kind = typing.get_origin(annotation) or annotation
@@ -23,10 +26,8 @@ def fits(value: Any, annotation: Any) -> bool:
             value, typing.get_args(annotation)
         )
     if kind is Mapping:
-        _, entry = typing.get_args(annotation)
-        return isinstance(value, Mapping) and all(
-            fits(one, entry) for one in value.values()
-        )
+        _, item = typing.get_args(annotation)
+        return isinstance(value, Mapping) and all(fits(x, item) for x in value.values())
     return value is None if kind is types.NoneType else isinstance(value, kind)
 
 
@@ -37,7 +38,11 @@ def _fit_items(values, annotations) -> bool:
 
 
 def annotation_text(annotation: Any) -> str:
-    """Returns what may stand in a config, in words; arrays never do."""
+    """Returns an annotation in words, without arrays, which a config cannot hold.
+
+    >>> annotation_text(tuple[float, float] | None)
+    'list of 2 float or None'
+    """
     kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if kind in (typing.Union, types.UnionType):
         plain = [p for p in parts if p not in (jax.Array, np.ndarray)]

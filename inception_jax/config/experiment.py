@@ -1,14 +1,13 @@
-"""From a config to typed values: a section is the keyword arguments of one of them."""
+"""From a config to typed values: a section is the fields of one dataclass."""
 
 import dataclasses
-import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inception_jax.config.annotations import annotation_text, fits
 from inception_jax.config.overrides import unknown_field
-from inception_jax.config.sections import Data, Run
+from inception_jax.config.sections import DataSection, NetworkSection, RunSection
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import Parallel
@@ -17,52 +16,73 @@ from inception_jax.steps.by_block import block_names, select_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.recipe import Recipe
 
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """A config, checked. `classes` is None where the data decides."""
-
-    network: Network
-    classes: int | None
-    recipe: Recipe
-    hparams: dict[str, Any]
-    data: Data
-    run: Run
-    verdicts: Thresholds
-    parallel: Parallel
-    config: dict[str, Any]
-
-
-# The sections that are keyword arguments of one value each.
 SECTIONS = {
+    'network': NetworkSection,
     'recipe': Recipe,
-    'data': Data,
-    'run': Run,
+    'hparams': Hparams,
+    'data': DataSection,
+    'run': RunSection,
     'verdicts': Thresholds,
     'parallel': Parallel,
 }
 
 
+def config_fields(section: type) -> dict[str, dataclasses.Field]:
+    """Returns the fields of a section's dataclass that a config may set, by name.
+
+    A field with the metadata `computed` is left out: the run computes it.
+    """
+    fields = dataclasses.fields(section)
+    return {f.name: f for f in fields if not f.metadata.get('computed')}
+
+
+# Dotted names of the fields that may change when a run resumes.
+MAY_CHANGE_ON_RESUME = frozenset(
+    f'{section}.{name}'
+    for section, target in SECTIONS.items()
+    for name, field in config_fields(target).items()
+    if field.metadata.get('may_change_on_resume')
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A checked config as typed values.
+
+    `classes` is None if the data decides the number of classes. `hparams` are keyword
+    arguments of `hparams_for`. `config` is the completed config.
+    """
+
+    network: Network
+    classes: int | None
+    recipe: Recipe
+    hparams: dict[str, Any]
+    data: DataSection
+    run: RunSection
+    verdicts: Thresholds
+    parallel: Parallel
+    config: dict[str, Any]
+
+
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a config with the fields that it may leave out, as older ones do."""
+    """Returns a config with the default of each field that it leaves out.
+
+    Configs of older versions lack fields, and the section `parallel`, whose fields all
+    have defaults.
+    """
     full = dict(config)
     for name, target in SECTIONS.items():
-        fields = dataclasses.fields(target)
-        defaults = {
-            f.name: f.default for f in fields if f.default is not dataclasses.MISSING
-        }
+        fields = config_fields(target)
+        defaults = {n: f.default for n, f in fields.items() if _has_default(f)}
+        if name not in full and len(defaults) < len(fields):
+            continue
         if isinstance(section := full.get(name, {}), Mapping):
             full[name] = defaults | section
-    if isinstance(network := full.get('network'), Mapping):
-        own = inspect.signature(choose).parameters.values()
-        given = {p.name: p.default for p in own if p.default is not p.empty}
-        # None is what the network has.
-        full['network'] = given | dict.fromkeys(_network_fields()) | network
     return full
 
 
 def experiment(config: Mapping[str, Any]) -> Experiment:
-    """Checks a config of seven sections and makes values of it.
+    """Checks a config of seven sections and returns its typed values.
 
     Raises:
       ValueError: a field is unknown, missing, of the wrong type or out of range.
@@ -72,31 +92,26 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
             raise ValueError(
                 f'config.{name} is {section!r}; expected a section of fields'
             )
-    sections = ('network', 'hparams', *SECTIONS)
-    needed = [name for name in sections if name != 'parallel']
-    _check_names('', config, sections, required=needed)
     config = completed({name: dict(section) for name, section in config.items()})
+    _check_names('config.', config, SECTIONS, required=SECTIONS)
+    for name, target in SECTIONS.items():
+        _check_section(name, config[name], config_fields(target))
     if isinstance(weights := config['recipe']['init_from'], str):
         config['recipe']['init_from'] = os.path.abspath(weights)
-    network = _arguments('network', choose, config['network'])
-    hparams = _arguments(
-        'hparams', Hparams, config['hparams'], filled=('epochs', 'steps_per_epoch')
-    )
-    found = Experiment(
-        network=choose(**network),
-        classes=network.get('classes'),
-        hparams=hparams,
+    values = {n: SECTIONS[n](**config[n]) for n in SECTIONS if n != 'hparams'}
+    section = values['network']
+    values['network'] = network = choose(**vars(section))
+    recipe = values['recipe']
+    _check_stages(network, recipe.remat)
+    _check_frozen(network, recipe)
+    # The same run, however the names were written.
+    config['recipe']['frozen'] = list(recipe.frozen)
+    return Experiment(
+        classes=section.classes,
+        hparams=dict(config['hparams']),
         config=config,
-        **{
-            name: target(**_arguments(name, target, config[name]))
-            for name, target in SECTIONS.items()
-        },
+        **values,
     )
-    _check_stages(found.network, found.recipe.remat)
-    _check_frozen(found.network, found.recipe)
-    # However it was spelt, it is the same run.
-    config['recipe']['frozen'] = list(found.recipe.frozen)
-    return found
 
 
 def _check_stages(network: Network, remat: tuple[str, ...]) -> None:
@@ -110,10 +125,10 @@ def _check_stages(network: Network, remat: tuple[str, ...]) -> None:
 
 
 def _check_frozen(network: Network, recipe: Recipe) -> None:
-    """Raises ValueError where a name means no block, or none is left to train."""
+    """Raises ValueError if a name matches no block, or no block is left to train."""
     factors = dict(recipe.rate_factors)
-    for field, given in (('frozen', recipe.frozen), ('rate_factors', factors)):
-        for name in given:
+    for field, names in (('frozen', recipe.frozen), ('rate_factors', factors)):
+        for name in names:
             if not select_blocks(network, [name]):
                 raise ValueError(
                     f'config.recipe.{field} names {name!r}; {network.name} has '
@@ -123,7 +138,7 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
     if frozen == set(block_names(network)):
         raise ValueError(
             f'config.recipe.frozen is {", ".join(recipe.frozen)}, which is all of '
-            f'{network.name}; leave out what is to be trained, e.g. logits'
+            f'{network.name}; leave out the blocks to train, e.g. logits'
         )
     for name in factors:
         if frozen.issuperset(select_blocks(network, [name])):
@@ -134,54 +149,35 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
 
 
 def _groups(network: Network) -> list[str]:
-    """Lists the names of stages, of heads, and of all stages together."""
+    """Lists the names of the stages, the heads, and `trunk` for all stages."""
     heads = [name for name in ('logits', 'auxiliary') if name in block_names(network)]
     return [*(stage.name for stage in network.stages), *heads, 'trunk']
 
 
-def _arguments(
-    section: str, target: Callable, given: Mapping[str, Any], filled: tuple = ()
-) -> dict[str, Any]:
-    """Returns `given` if it is a set of keyword arguments of `target`."""
-    parameters = _parameters(target)
-    names = [name for name in parameters if name not in filled]
-    required = [n for n in names if parameters[n].default is inspect.Parameter.empty]
-    _check_names(section, given, names, required)
-    hints = {n: parameters[n].annotation for n in names}
-    for name, value in given.items():
-        if not fits(value, hints[name]):
+def _check_section(
+    section: str, values: Mapping[str, Any], fields: Mapping[str, dataclasses.Field]
+) -> None:
+    """Raises ValueError unless the values are those of the fields."""
+    required = [name for name, field in fields.items() if not _has_default(field)]
+    _check_names(f'config.{section}.', values, fields, required)
+    for name, value in values.items():
+        if not fits(value, fields[name].type):
             raise ValueError(
                 f'config.{section}.{name} is {value!r}; expected '
-                f'{annotation_text(hints[name])}'
+                f'{annotation_text(fields[name].type)}'
             )
-    return dict(given)
 
 
-def _parameters(target: Callable) -> dict[str, inspect.Parameter]:
-    """Lists parameters; keywords that `choose` passes on are the fields of Network."""
-    parameters = dict(inspect.signature(target).parameters)
-    if target is choose:
-        del parameters['properties']
-        parameters |= _network_fields()
-    return parameters
+def _has_default(field: dataclasses.Field) -> bool:
+    return field.default is not dataclasses.MISSING
 
 
-def _network_fields() -> dict[str, inspect.Parameter]:
-    """Lists the fields of a network that a config may give another value, or None."""
-    fields = inspect.signature(Network).parameters
-    skip = {'name', 'stages', 'auxiliary'}
-    return {
-        name: p.replace(annotation=p.annotation | None)
-        for name, p in fields.items()
-        if name not in skip
-    }
-
-
-def _check_names(section, given, names, required) -> None:
-    prefix = f'config.{section}.' if section else 'config.'
-    for name in given:
-        if name not in names:
-            raise ValueError(unknown_field(prefix, name, names))
-    missing = [prefix + name for name in required if name not in given]
+def _check_names(
+    prefix: str, names: Iterable[str], known: Iterable[str], required: Iterable[str]
+) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(unknown_field(prefix, name, known))
+    missing = [prefix + name for name in required if name not in names]
     if missing:
         raise ValueError(f'the config lacks {", ".join(missing)}; give it a value')

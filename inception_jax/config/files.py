@@ -1,30 +1,65 @@
-"""Config files, and what the command line changes in them."""
+"""Config files, and changes to their fields."""
 
 import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inception_jax.config.overrides import Config
 
 
-def load_config(path: str, rest: list[str]) -> dict:
-    """Loads a config file and sets the fields of `--config.section.field=value`.
+def load_config(path: str | Path, /, **changes: Any) -> 'Config':
+    """Loads a config file and changes fields of the config.
+
+    The result is a plain dict of seven sections: network, recipe, hparams, data, run,
+    verdicts, parallel. `experiment`, `train` and `sweep` check its values.
+
+    >>> config = load_config('configs/quickstart.py', residual_scale=1.0, seed=7)
+    >>> config['hparams']['residual_scale'], config['run']['seed']
+    (1.0, 7)
+
+    Args:
+      path: a Python file with a function `get_config`, or FILE:ARGUMENT to call it with
+        an argument.
+      changes: values by the name of a field. If two sections have the field, give its
+        dotted name: `**{'network.width.stem': 0.5}`. A section takes a mapping of its
+        fields: `run={'epochs': 1}`.
 
     Raises:
-      ValueError: there is no such file or field, or an argument of another kind.
+      ValueError: there is no such file or field, or the file has an error.
     """
-    from inception_jax.config.experiment import completed
-    from inception_jax.config.overrides import literal, override
+    return config_with(_get_config(str(path)), **changes)
 
-    chosen, changes = _get_config(path), {}
-    for argument in rest:
-        name, equals, value = argument.removeprefix('--config.').partition('=')
-        if not argument.startswith('--config.') or not equals:
+
+def config_with(config: Any, /, **changes: Any) -> 'Config':
+    """Returns a complete config as nested dicts, with other values for some fields.
+
+    Args:
+      config: a mapping of sections, a ConfigDict or an Experiment.
+      changes: values by the name of a field, as in `load_config`.
+
+    Raises:
+      ValueError: there is no such field.
+    """
+    from inception_jax.config.experiment import Experiment, completed
+    from inception_jax.config.overrides import override
+
+    if isinstance(config, Experiment):
+        config = config.config
+    if hasattr(config, 'to_dict'):
+        config = config.to_dict()
+    config = completed(config)
+    for section in config.keys() & changes.keys():
+        fields = changes.pop(section)
+        if not isinstance(fields, Mapping):
             raise ValueError(
-                f'unknown argument {argument}; see --help, and set fields of the '
-                'config by --config.section.field=value'
+                f'config.{section} is a section, and its value is {fields!r}; give a '
+                'mapping of its fields'
             )
-        changes[name] = literal(value)
-    return override(completed(chosen), changes)
+        changes |= {f'{section}.{name}': value for name, value in fields.items()}
+    return override(config, changes)
 
 
 def _hint(path: str) -> str:
@@ -35,22 +70,20 @@ def _hint(path: str) -> str:
 
 
 def _get_config(path: str) -> dict:
-    """Calls `get_config` of FILE, with ARG if the path is FILE:ARG."""
+    """Calls `get_config` of FILE, with ARGUMENT if the path is FILE:ARGUMENT."""
     from ml_collections import ConfigDict
 
     file, *argument = path.split(':', 1)
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
-        raise ValueError(f'--config {file}: no such Python file; {_hint(path)}')
+        raise ValueError(f'config {file}: no such Python file; {_hint(path)}')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         config = module.get_config(*argument)
     except Exception as error:
         kind = type(error).__name__
-        raise ValueError(
-            f'--config {path} cannot be loaded: {kind}: {error}'
-        ) from error
+        raise ValueError(f'config {path} cannot be loaded: {kind}: {error}') from error
     if not isinstance(config, Mapping | ConfigDict):
         raise ValueError(
             f'get_config of {file} returns a {type(config).__name__}; expected a '

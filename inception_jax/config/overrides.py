@@ -1,79 +1,108 @@
-"""Changes to a config, as text on a command line and as values by dotted name."""
+"""Changes to a config: values written on a command line, and fields by dotted name."""
 
 import ast
 import copy
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Config = dict[str, dict[str, Any]]
 
 
-def literal(text: str) -> Any:
-    """Returns the Python value that a text spells; other texts stand for themselves."""
+def literal(expression: str) -> Any:
+    """Returns the value of a Python literal; another expression stays a string.
+
+    >>> literal('0.1'), literal('true'), literal("{'c': 2}"), literal('he')
+    (0.1, True, {'c': 2}, 'he')
+    """
     words = {'true': True, 'false': False}
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(expression)
     except (ValueError, SyntaxError):
-        return words.get(text.lower(), text)
+        return words.get(expression.lower(), expression)
 
 
-def literals(text: str) -> list[Any]:
-    """Returns values separated by commas, as in `0.1, he, {'c': 0.2}`."""
+def literals(expression: str) -> list[Any]:
+    """Returns the values of literals separated by commas.
+
+    >>> literals("0.1, he, {'c': 0.2}")
+    [0.1, 'he', {'c': 0.2}]
+    """
     try:
-        parts = ast.parse(f'[{text}]', mode='eval').body.elts
+        parts = ast.parse(f'[{expression}]', mode='eval').body.elts
     except SyntaxError:
-        return [literal(part.strip()) for part in text.split(',')]
+        return [literal(part.strip()) for part in expression.split(',')]
     return [literal(ast.unparse(part)) for part in parts]
 
 
-def resolve(config: Config, name: str) -> str:
-    """Returns the full dotted name of a field: `run.seed` for `seed`.
-
-    What follows a field names an entry of its value, as in `network.width.stem`.
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """Returns the values of arguments `--config.section.field=value` by field.
 
     Raises:
-      ValueError: there is no such field, or there are several.
+      ValueError: an argument has another form.
+    """
+    changes = {}
+    for argument in arguments:
+        name, equals, value = argument.removeprefix('--config.').partition('=')
+        if not argument.startswith('--config.') or not equals:
+            raise ValueError(
+                f'unknown argument {argument}; see --help, and set fields of the '
+                'config with --config.section.field=value'
+            )
+        changes[name] = literal(value)
+    return changes
+
+
+def resolve(config: Config, name: str) -> str:
+    """Returns the full dotted name of a field, as `run.seed` for `seed`.
+
+    More names after a field name entries of its value, as in `network.width.stem`.
+
+    Raises:
+      ValueError: no field or several fields have the name.
     """
     head, *rest = name.split('.')
     if head in config:
         if not rest or rest[0] not in config[head]:
-            raise ValueError(unknown_field('config.', name, _fields(config)))
+            raise ValueError(unknown_field('config.', name, flatten(config)))
         return name
-    found = [section for section, fields in config.items() if head in fields]
-    if not found:
-        raise ValueError(unknown_field('config.', name, _fields(config)))
-    if len(found) > 1:
-        names = ' or '.join(f'{section}.{name}' for section in found)
+    sections = [section for section, fields in config.items() if head in fields]
+    if not sections:
+        raise ValueError(unknown_field('config.', name, flatten(config)))
+    if len(sections) > 1:
+        names = ' or '.join(f'{section}.{name}' for section in sections)
         raise ValueError(f'{name} names several fields; write {names}')
-    return f'{found[0]}.{name}'
+    return f'{sections[0]}.{name}'
 
 
 def override(config: Config, changes: Mapping[str, Any]) -> Config:
-    """Returns a config with other values at dotted names.
+    """Returns a copy of a config with other values; `changes` are by name.
+
+    >>> override({'run': {'seed': 0, 'epochs': 10}}, {'seed': 3})
+    {'run': {'seed': 3, 'epochs': 10}}
 
     Raises:
-      ValueError: a name leads into a value that is not by name.
+      ValueError: a field is unknown, or a name leads into a value without entries.
     """
     config = copy.deepcopy(config)
     for name, value in changes.items():
         *path, last = resolve(config, name).split('.')
-        place = config
+        entries = config
         for i, key in enumerate(path):
-            if place[key] is None:
-                place[key] = {}
-            place = place[key]
-            if not isinstance(place, dict):
+            if entries[key] is None:
+                entries[key] = {}
+            entries = entries[key]
+            if not isinstance(entries, dict):
                 raise ValueError(
-                    f'config.{name}: config.{".".join(path[: i + 1])} is {place!r}, '
-                    'which has no parts; give it values by name first'
+                    f'config.{name}: config.{".".join(path[: i + 1])} is {entries!r}, '
+                    'which has no entries; give it values by name first'
                 )
-        place[last] = value
+        entries[last] = value
     return config
 
 
 def value_at(config: Mapping[str, Any], name: str) -> Any:
-    """Returns the value at a dotted name, None where there is none."""
+    """Returns the value at a full dotted name, None if the config has none."""
     value: Any = config
     for key in name.split('.'):
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -81,20 +110,16 @@ def value_at(config: Mapping[str, Any], name: str) -> Any:
 
 
 def unknown_field(prefix: str, name: str, names: Iterable[str]) -> str:
-    """Returns what to say about a field that is not there."""
+    """Returns the error message for an unknown field, with the most similar name."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     hint = f'; did you mean {prefix}{near[0]}?' if near else ''
     return f'unknown field {prefix}{name}{hint}'
 
 
-def _fields(config: Config) -> list[str]:
-    return [
-        f'{section}.{name}' for section, fields in config.items() for name in fields
-    ]
-
-
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a config by their dotted names."""
+    """Returns the values of all fields by dotted name."""
     return {
-        f'{s}.{name}': v for s, fields in config.items() for name, v in fields.items()
+        f'{section}.{name}': value
+        for section, fields in config.items()
+        for name, value in fields.items()
     }

@@ -1,21 +1,59 @@
-"""The sections of a config that no other folder has a value for."""
+"""The sections of a config that no other folder has a dataclass for.
+
+The metadata of a field says whether it may change when a run resumes: such a field
+changes what a run costs or leaves behind, not what it computes.
+"""
 
 import dataclasses
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from inception_jax.data.geometry import check_range
 
 
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Where images come from and how much of each a training crop takes.
+def _free(**options: Any) -> Any:
+    """Returns a dataclass field that may change when a run resumes."""
+    return dataclasses.field(metadata={'may_change_on_resume': True}, **options)
 
-    `area` is the range of the crop's share of the image, `aspect` that of its width
-    divided by its height. `data_dir` is the folder of TFDS, None for TFDS_DATA_DIR. An
-    image that cannot be read ends the run (`on_unreadable` 'stop') or is counted, and
-    the next one of the order takes its place ('skip'). `workers` processes load the
-    training images; None is as many as the machine needs, 0 threads alone.
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSection:
+    """The arguments of `networks.catalogue.choose`; None keeps the network's own value.
+
+    `name` is a name of the catalogue or `package.module:NAME`. `width` and `depth`
+    multiply filters and blocks, as one number or by stage. `auxiliary` False removes
+    the auxiliary head. `rule` is a name of `networks.rules.RULES`. `extra_batch_norm`
+    adds the control of section 3.3. The other fields are those of `Network`.
+    """
+
+    name: str
+    width: float | Mapping[str, float] = 1.0
+    depth: float | Mapping[str, float] = 1.0
+    auxiliary: bool | None = None
+    rule: str | None = None
+    extra_batch_norm: bool = False
+    classes: int | None = None
+    input_size: int | None = None
+    crop_fraction: float | None = None
+    square_crop: bool | None = None
+    interpolation: str | None = None
+    pixel_range: tuple[float, float] | None = None
+    dropout: float | None = None
+    batch_norm_gamma: bool | None = None
+    batch_norm_epsilon: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSection:
+    """The images of a run, and how much of an image a training crop takes.
+
+    `area` is the range of the crop's share of the image, `aspect` the range of its
+    width divided by its height. `data_dir` is the folder of TFDS, None for
+    TFDS_DATA_DIR. An unreadable image ends the run (`on_unreadable` 'stop') or is
+    counted and replaced by the next image ('skip'). `workers` is the number of
+    processes that load training images: None as many as the machine needs, 0 threads
+    only.
     """
 
     source: str
@@ -23,9 +61,9 @@ class Data:
     evaluation_split: str
     area: tuple[float, float]
     aspect: tuple[float, float]
-    data_dir: str | None = None
-    on_unreadable: str = 'stop'
-    workers: int | None = None
+    data_dir: str | None = _free(default=None)
+    on_unreadable: str = _free(default='stop')
+    workers: int | None = _free(default=None)
 
     def __post_init__(self):
         if self.workers is not None and self.workers < 0:
@@ -42,25 +80,26 @@ class Data:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """How long a run is and what it leaves behind.
+class RunSection:
+    """The length of a run, and what it logs, evaluates and saves.
 
-    `batch_size` is the global one. 0 for `diagnose_every_steps` means never, and so it
-    does for `checkpoint_every_minutes`, at which one more is saved with the next
-    record. Of the checkpoints the last `keep_checkpoints` are kept, and the `keep_best`
-    by top-1 error: with these there is one after each evaluation.
+    `batch_size` is that of the global batch. 0 for `diagnose_every_steps` means never.
+    0 for `checkpoint_every_minutes` means never; otherwise a checkpoint is due with the
+    first record after so many minutes. The last `keep_checkpoints` checkpoints are
+    kept, and the `keep_best` checkpoints with the lowest top-1 error; with `keep_best`
+    above 0 each evaluation saves a checkpoint.
     """
 
     seed: int
     batch_size: int
-    epochs: float
-    log_every_steps: int
-    evaluate_every_epochs: float
-    checkpoint_every_epochs: float
-    keep_checkpoints: int
-    diagnose_every_steps: int
-    checkpoint_every_minutes: float = 0.0
-    keep_best: int = 0
+    epochs: float = _free()
+    log_every_steps: int = _free()
+    evaluate_every_epochs: float = _free()
+    checkpoint_every_epochs: float = _free()
+    keep_checkpoints: int = _free()
+    diagnose_every_steps: int = _free()
+    checkpoint_every_minutes: float = _free(default=0.0)
+    keep_best: int = _free(default=0)
 
     MAY_BE_0: ClassVar = (
         'diagnose_every_steps',

@@ -1,7 +1,20 @@
-"""The names of ImageNet's classes, from the package of TFDS."""
+"""Names of classes: as JSON holds them, and ImageNet's from the package of TFDS."""
 
 import importlib.util
 from pathlib import Path
+from typing import Any
+
+
+def parse_class_names(names: Any) -> tuple[str, ...]:
+    """Returns the names of classes in a value read from JSON.
+
+    Raises:
+      ValueError: the value is not a list of strings, or it is empty.
+    """
+    strings = isinstance(names, list) and all(isinstance(x, str) for x in names)
+    if not strings or not names:
+        raise ValueError(f'{names!r:.80} is not a list of names of classes')
+    return tuple(names)
 
 
 def imagenet_labels() -> tuple[str, ...]:

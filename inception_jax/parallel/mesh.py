@@ -33,9 +33,13 @@ class Parallel:
     `parameter_devices`, which gather a kernel where it is used.
     """
 
-    mode: str = 'jit'
+    mode: str = dataclasses.field(
+        default='jit', metadata={'may_change_on_resume': True}
+    )
     batch_norm: str = 'global'
-    parameter_devices: int = 1
+    parameter_devices: int = dataclasses.field(
+        default=1, metadata={'may_change_on_resume': True}
+    )
 
     def __post_init__(self):
         _check_choice('mode', self.mode, MODES)

@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.overrides import flatten, value_at
-from inception_jax.lab.grid import read_sweep, short_names
+from inception_jax.lab.grid import short_names
+from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change_text, usual_values
 from inception_jax.plots.series import Curve, curve_series
+from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.records import Record, read_records
-from inception_jax.runs.workdir import is_finished
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
 
 Lineage = dict[str, Any]
-
-# The keys that each file of a run must have.
-KEYS = {
-    'config.json': {'inception_jax', 'network', 'fingerprint', 'config'},
-    'verdict.json': {'verdict', 'steps_done', 'steps'},
-    'lineage.json': {'parent', 'step', 'changes', 'lineage'},
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,20 +259,21 @@ def _read_member(
         records = read_records(folder)
     except ValueError as damage:
         raise ValueError(f'{folder}: {damage}') from damage
+    run = Run(folder)
     return Member(
         name=name,
         folder=folder,
         fields=fields,
         filters=filters,
-        identity=_read_json(folder / 'config.json'),
-        outcome=_read_json(folder / 'verdict.json'),
+        identity=run.identity if is_run(folder) else {},
+        outcome=run.outcome or {},
         error=error.read_text().strip() if error.exists() else None,
         records=records,
         replays={
             path.stem.removeprefix('replay-').replace('-', ' to '): _read_replay(path)
             for path in sorted(folder.glob('replay-*-*.jsonl'), key=_interval)
         },
-        lineage=_read_json(folder / 'lineage.json') or None,
+        lineage=run.lineage,
         commands=_read_lines(folder / 'commands.log'),
     )
 
@@ -303,22 +300,6 @@ def _read_replay(path: Path) -> list[Record]:
             # The last line of a running or interrupted replay is incomplete.
             break
     return records
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f'{path} is damaged ({error}); restore it, or leave its run out'
-        ) from error
-    if not isinstance(content, dict) or not content.keys() >= KEYS[path.name]:
-        raise ValueError(
-            f'{path} does not belong to a run; restore it, or leave its run out'
-        )
-    return content
 
 
 def _read_lines(path: Path) -> list[str]:

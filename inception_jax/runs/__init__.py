@@ -1,1 +1,1 @@
-"""A run on disk: its folder, identity, records and checkpoints."""
+"""A run on disk: its folder, identity, records, checkpoints and outcome."""

@@ -1,10 +1,12 @@
-"""Checkpoints of a run: the whole state and what else is needed to go on exactly.
+"""Checkpoints of a run: the whole training state, and metadata for an exact resume.
 
-Each has check sums of its content, since Orbax returns a flipped bit as it finds it.
+Each checkpoint holds checksums of its content, because Orbax returns a flipped bit
+without an error.
 """
 
 import contextlib
 import dataclasses
+import gc
 import inspect
 import logging
 import math
@@ -16,72 +18,87 @@ from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy as keeping
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from inception_jax.runs.checksums import _form, _sum_of_json, _sums
+from inception_jax.runs.checksums import (
+    content_checksums,
+    json_checksum,
+    structure_checksum,
+)
+from inception_jax.runs.workdir import checkpoint_steps
 from inception_jax.runtime import processes
 from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
 
 
-class Damage(NamedTuple):
-    """A checkpoint that cannot be read, and why."""
+class DamagedCheckpoint(NamedTuple):
+    """A checkpoint that cannot be read, and the reason."""
 
     path: Path
     reason: str
 
 
 class Saved(NamedTuple):
-    """A checkpoint. `about` is JSON: whose it is, the verdict, the last metrics.
+    """A restored checkpoint.
 
-    `damaged` are newer ones, which cannot be read.
+    `metadata` is JSON: the identity of the run, the verdict so far, the metrics since
+    the last record. `damaged` are newer checkpoints that cannot be read.
     """
 
     state: TrainState
-    about: dict[str, Any]
-    damaged: tuple[Damage, ...] = ()
+    metadata: dict[str, Any]
+    damaged: tuple[DamagedCheckpoint, ...] = ()
 
 
 class NotSaved(Exception):
-    """A checkpoint could not be written; those before it are as they were."""
+    """A checkpoint could not be written; earlier checkpoints are unchanged."""
 
 
 class _Unreadable(Exception):
-    """Why a checkpoint cannot be read."""
+    """The reason why a checkpoint cannot be read."""
 
 
 @contextlib.contextmanager
 def open_manager(
     folder: Path, keep: int, *, best: int = 0, always: Sequence[int] = ()
 ) -> Iterator[Manager]:
-    """Opens Orbax's manager of a folder: asynchronous, with the last `keep` kept.
+    """Opens Orbax's manager of a folder, which saves in the background.
 
-    The `best` by top-1 error, of those saved with one, and the steps `always` are kept
-    as well. At the end what is being written is waited for.
+    The end of the block waits until the last checkpoint is written.
+
+    Args:
+      keep: number of newest checkpoints to keep.
+      best: number of checkpoints with the lowest top-1 error to keep as well.
+      always: steps whose checkpoints are never removed.
 
     Raises:
-      NotSaved: it cannot be written.
+      NotSaved: a checkpoint cannot be written.
     """
-    policies = [keeping.LatestN(keep), keeping.CustomSteps(always)]
+    policies = [
+        preservation_policy.LatestN(keep),
+        preservation_policy.CustomSteps(always),
+    ]
     if best:
         policies.append(_Best(best, _errors(folder)))
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=keeping.AnyPreservationPolicy(policies),
+        preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
         cleanup_tmp_directories=True,
     )
     with _quiet():
-        one = Manager(folder.absolute(), options=options)
+        manager = Manager(folder.absolute(), options=options)
         try:
-            yield one
+            yield manager
         finally:
             with _saving(folder):
-                one.close()
+                manager.close()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Best:
-    """Keeps the checkpoints of the least errors; `before` are those of earlier ones."""
+    """Keeps the checkpoints with the lowest errors; `before` has those of earlier runs
+    of the process by step.
+    """
 
     count: int
     before: dict[int, float]
@@ -96,34 +113,40 @@ class _Best:
 
 
 def _errors(folder: Path) -> dict[int, float]:
-    """Returns the errors of the checkpoints that were saved with one."""
-    if not folder.exists():
+    """Returns the top-1 errors that checkpoints were saved with, by step."""
+    if not (steps := checkpoint_steps(folder)):
         return {}
     errors = {}
     with _quiet(), Manager(folder.absolute()) as manager:
-        for step in manager.all_steps():
+        for step in steps:
             with contextlib.suppress(_Unreadable):
-                (about,) = _item(manager, step, about=ocp.args.JsonRestore())
-                errors[step] = about.get('top_1_error')
+                metadata = _restore_item(manager, step, about=ocp.args.JsonRestore())
+                errors[step] = metadata.get('top_1_error')
     return {step: error for step, error in errors.items() if error is not None}
 
 
 def save_checkpoint(
-    manager: Manager, state: TrainState, about: dict, top_1_error: float | None = None
+    manager: Manager,
+    state: TrainState,
+    metadata: dict,
+    top_1_error: float | None = None,
 ) -> None:
     """Starts to save the state under its step, with its error if it was evaluated.
 
     Raises:
-      NotSaved: it cannot be written, or the one before it could not.
+      NotSaved: this checkpoint or the one before it cannot be written.
     """
-    own = {'form': _form(state), 'sums': _sums(state), 'top_1_error': top_1_error}
-    about = about | own
-    about['sums']['about'] = _sum_of_json(about)
+    metadata = metadata | {
+        'form': structure_checksum(state),
+        'sums': content_checksums(state),
+        'top_1_error': top_1_error,
+    }
+    metadata['sums']['about'] = json_checksum(metadata)
     with _saving(Path(manager.directory)):
         manager.save(
             int(state.step),
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
+                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(metadata)
             ),
             metrics=None if top_1_error is None else {'top_1_error': top_1_error},
         )
@@ -141,98 +164,97 @@ def _saving(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def checkpoint_steps(folder: Path) -> list[int]:
-    """Lists the steps that have a checkpoint."""
-    if not folder.exists():
-        return []
-    with Manager(folder.absolute()) as manager:
-        return list(manager.all_steps())
-
-
 def restore_checkpoint(
     folder: Path,
     like: TrainState,
     accept: Callable[[Mapping], None],
     at: int | None = None,
 ) -> Saved | None:
-    """Returns the newest checkpoint that can be read, in the places of `like`.
-
-    With `at` it is the newest one up to that step. Returns None where there is none.
+    """Returns the newest checkpoint that can be read, None if there is no checkpoint.
 
     Args:
-      accept: raises ValueError if the content of `about` is not that of this run.
+      like: a state, or its shapes, with the structure and the devices of the result.
+      accept: raises ValueError if the metadata is that of another run.
+      at: a step; later checkpoints are ignored.
 
     Raises:
-      ValueError: there are checkpoints and none can be read; or it is another run's, or
-        its arrays are others than those of `like`.
+      ValueError: no checkpoint can be read, the checkpoint belongs to another run, or
+        its arrays are not those of `like`.
     """
     damaged = []
     with _quiet(), Manager(folder.absolute()) as manager:
         for step in _newest_first(manager, at):
             try:
-                state, about = _read(manager, step, like, accept)
-                return Saved(state, about, tuple(damaged))
+                state, metadata = _read(manager, step, like, accept)
+                return Saved(state, metadata, tuple(damaged))
             except _Unreadable as error:
-                damaged.append(Damage(folder / str(step), str(error)))
+                damaged.append(DamagedCheckpoint(folder / str(step), str(error)))
     if damaged:
-        found = '; '.join(f'{d.path.name}: {d.reason}' for d in damaged)
+        reasons = '; '.join(f'{d.path.name}: {d.reason}' for d in damaged)
         raise ValueError(
-            f'no checkpoint in {folder} can be read ({found}); restore one from a '
-            'copy, or use another --workdir to begin anew'
+            f'no checkpoint in {folder} can be read ({reasons}); restore one from a '
+            'copy, or start a new run in another --workdir'
         )
     return None
 
 
 def _newest_first(manager: Manager, at: int | None) -> Iterator[int]:
-    """Yields the steps with a checkpoint that the first of all processes sees."""
+    """Yields the steps with a checkpoint, as the first of all processes sees them."""
     below = math.inf if at is None else at + 1
     while True:
-        seen = (step for step in manager.all_steps() if step < below)
-        below = processes.agree(max(seen, default=-1))
+        steps = (step for step in manager.all_steps() if step < below)
+        below = processes.agree(max(steps, default=-1))
         if below < 0:
             return
         yield below
 
 
 def _read(manager: Manager, step: int, like: TrainState, accept: Callable):
-    """Returns state and about; `about` first, since it says whose the state is."""
-    (about,) = _item(manager, step, about=ocp.args.JsonRestore())
-    if not isinstance(about, Mapping):
-        raise _Unreadable('it does not say whose it is')
-    sums = about.get('sums', {})
-    if 'about' in sums and sums['about'] != _sum_of_json(about):
-        raise _Unreadable('what it says of itself is not what was written')
-    accept(about)
-    if about.get('form', _form(like)) != _form(like):
-        version = about['run']['inception_jax']
+    """Returns state and metadata; reads the metadata first, to check the run."""
+    metadata = _restore_item(manager, step, about=ocp.args.JsonRestore())
+    if not isinstance(metadata, Mapping):
+        raise _Unreadable('its metadata is missing')
+    checksums = metadata.get('sums', {})
+    if 'about' in checksums and checksums['about'] != json_checksum(metadata):
+        raise _Unreadable('its metadata is not what was written')
+    accept(metadata)
+    structure = structure_checksum(like)
+    if metadata.get('form', structure) != structure:
+        version = metadata['run']['inception_jax']
         raise ValueError(
             f'the checkpoint {manager.directory / str(step)} was written by '
-            f'inception_jax {version}, whose state has other arrays; go on with that '
-            'version, or use another --workdir to begin anew'
+            f'inception_jax {version}, whose state has other arrays; resume the run '
+            'with that version, or start a new run in another --workdir'
         )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    (state,) = _item(manager, step, state=ocp.args.StandardRestore(abstract))
-    for name, found in _sums(state).items():
-        if sums.get(name, found) != found:
+    state = _restore_item(manager, step, state=ocp.args.StandardRestore(abstract))
+    for name, checksum in content_checksums(state).items():
+        if checksums.get(name, checksum) != checksum:
             raise _Unreadable(f'its {name} is not what was written')
     if int(state.step) != step:
-        raise _Unreadable(f'it is that of step {int(state.step)}')
-    return state, about
+        raise _Unreadable(f'it holds the state of step {int(state.step)}')
+    return state, metadata
 
 
-def _item(manager: Manager, step: int, **wanted) -> Iterator:
+def _restore_item(manager: Manager, step: int, **item) -> Any:
+    """Returns one item of a checkpoint, given as its name and how to read it."""
     try:
-        return manager.restore(step, args=ocp.args.Composite(**wanted)).values()
+        (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
+        return value
     except jax.errors.JaxRuntimeError:
         raise
     except Exception as error:
         if 'sync_global_devices' in str(error):
             raise ValueError(
-                f'the processes do not read the same checkpoints in '
-                f'{manager.directory}; see that all see the same files, then start all '
-                'again'
+                'the processes do not read the same checkpoints in '
+                f'{manager.directory}; make sure that all see the same files, then '
+                'start all again'
             ) from error
-        raise _Unreadable(_first_line(error)) from error
+        reason = _first_line(error)
+    # Orbax has abandoned other reads, which complain when they are collected: now,
+    # while that is silenced, and the error no longer refers to them.
+    gc.collect()
+    raise _Unreadable(reason)
 
 
 def _first_line(error: Exception) -> str:
@@ -242,22 +264,29 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what Orbax says of an error that becomes one line of ours."""
-    logger = logging.getLogger('absl')
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    # Not put back: its threads and what they leave behind end when they like.
-    sys.unraisablehook = _others_only
-    logging.getLogger('asyncio').setLevel(logging.CRITICAL)
-    warnings.filterwarnings('ignore', 'coroutine .* was never awaited', RuntimeWarning)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    """Silences Orbax in the block; an error of Orbax becomes one line of ours.
 
+    The end of the block restores the loggers, the warning filters and the hook.
+    """
+    loggers = [logging.getLogger(name) for name in ('absl', 'asyncio')]
+    levels = [logger.level for logger in loggers]
+    hook = sys.unraisablehook
 
-def _others_only(unraisable, others=sys.unraisablehook) -> None:
-    """Tells of an error in a thread, but not of reads that nobody waits for."""
-    left = 'Event loop is closed' in str(unraisable.exc_value)
-    if not left and not inspect.iscoroutine(unraisable.object):
-        others(unraisable)
+    def ignore_abandoned_reads(unraisable) -> None:
+        abandoned = 'Event loop is closed' in str(unraisable.exc_value)
+        if not abandoned and not inspect.iscoroutine(unraisable.object):
+            hook(unraisable)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'coroutine .* was never awaited', RuntimeWarning
+        )
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        sys.unraisablehook = ignore_abandoned_reads
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""Check sums of a state and of JSON."""
+"""Checksums (CRC-32) of a training state and of JSON."""
 
 import json
 import zlib
@@ -11,24 +11,25 @@ from jax.experimental import multihost_utils
 from inception_jax.steps.state import TrainState
 
 
-def _form(state: TrainState) -> int:
-    """Returns a sum over the names, shapes and types of a state's arrays."""
+def structure_checksum(state: TrainState) -> int:
+    """Returns a checksum over the names, shapes and types of a state's arrays."""
     named = jax.tree_util.tree_flatten_with_path(state)[0]
-    spelt = [f'{jax.tree_util.keystr(n)} {x.shape} {x.dtype}' for n, x in named]
-    return zlib.crc32('\n'.join(spelt).encode())
+    lines = [f'{jax.tree_util.keystr(n)} {x.shape} {x.dtype}' for n, x in named]
+    return zlib.crc32('\n'.join(lines).encode())
 
 
-def _sums(state: TrainState) -> dict[str, int]:
-    """Returns a sum over the bits of each field of a state, wherever it lies."""
-    sums = {}
+def content_checksums(state: TrainState) -> dict[str, int]:
+    """Returns a checksum over the bits of each field; devices make no difference."""
+    checksums = {}
     for name, field in vars(state).items():
-        sums[name] = 0
+        checksums[name] = 0
         for x in jax.tree.leaves(field):
-            sums[name] = zlib.crc32(_bits(x), sums[name])
-    return sums
+            checksums[name] = zlib.crc32(whole_array(x), checksums[name])
+    return checksums
 
 
-def _bits(x: jax.Array) -> np.ndarray:
+def whole_array(x: jax.Array) -> np.ndarray:
+    """Returns all values of an array on the host; of a key, its raw data."""
     if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
         x = jax.random.key_data(x)
     if isinstance(x, jax.Array) and not x.is_fully_replicated:
@@ -36,7 +37,10 @@ def _bits(x: jax.Array) -> np.ndarray:
     return np.ascontiguousarray(x)
 
 
-def _sum_of_json(about: Mapping) -> int:
-    """Returns a sum over the content of `about`, its own sum left out."""
-    sums = {n: x for n, x in about['sums'].items() if n != 'about'}
-    return zlib.crc32(json.dumps({**about, 'sums': sums}, sort_keys=True).encode())
+def json_checksum(metadata: Mapping) -> int:
+    """Returns a checksum over the metadata of a checkpoint.
+
+    It leaves out the entry `sums.about`, where the checksum itself is stored.
+    """
+    sums = {n: x for n, x in metadata['sums'].items() if n != 'about'}
+    return zlib.crc32(json.dumps({**metadata, 'sums': sums}, sort_keys=True).encode())

@@ -1,14 +1,15 @@
-"""Whose a run is: what makes it this run and no other."""
+"""The identity of a run: the config, network, data and weights a resume must match."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inception_jax.config.experiment import completed
+from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME, completed
 from inception_jax.config.overrides import flatten
 from inception_jax.networks.network import Network, fingerprint
-from inception_jax.runs.workdir import is_sweep
+from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
 from inception_jax.runtime.version import VERSION
 
 
@@ -19,12 +20,14 @@ def run_identity(
     replicas: int,
     weights: str | None,
 ) -> dict:
-    """Returns what makes a run this run and no other, as JSON.
+    """Returns the identity of a run as JSON, the content of its config.json.
 
-    `replicas` is the number of devices with batch statistics of their own, `weights`
-    the SHA-256 of those that it begins with.
+    Args:
+      data: number of images, number of classes and digest of their names, by split.
+      replicas: number of devices with batch statistics of their own.
+      weights: SHA-256 of the weights that the run begins with, None for random ones.
     """
-    about = {
+    identity = {
         'inception_jax': VERSION,
         'network': network.name,
         'fingerprint': fingerprint(network),
@@ -33,52 +36,57 @@ def run_identity(
         'config': config,
         'weights': weights,
     }
-    return json.loads(json.dumps(about))
+    return json.loads(json.dumps(identity))
 
 
-def check_workdir(folder: Path, run: Mapping[str, Any]) -> None:
-    """Raises ValueError if the folder holds another run than the identity `run`."""
-    path = folder / 'config.json'
+def check_workdir(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Raises ValueError if the folder holds a sweep, or a run of another identity."""
     if is_sweep(folder):
         raise ValueError(f'{folder} holds a sweep; use another --workdir')
-    if not path.exists():
+    if not is_run(folder):
         return
     try:
-        before = json.loads(path.read_text())
-        check_same_run(folder, before, run)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        check_same_run(folder, Run(folder).identity, identity)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'{path} is not that of a run, or is damaged; use another --workdir'
+            f'{folder / CONFIG} is not a file of a run, or is damaged; use another '
+            '--workdir'
         ) from error
 
 
-def check_same_run(folder: Path, before: Mapping, run: Mapping) -> None:
-    """Raises ValueError unless two identities differ in nothing but `FREE` fields."""
-    if before['fingerprint'] != run['fingerprint']:
+def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
+    """Raises ValueError if two identities differ in more than a resume may change.
+
+    A field of the config may change if its dataclass field says so in its metadata.
+    """
+    if before['fingerprint'] != now['fingerprint']:
         raise ValueError(
             f'workdir {folder} holds a run of {before["network"]} '
-            f'({before["fingerprint"]}), and this config names {run["network"]} '
-            f'({run["fingerprint"]}); use another --workdir'
+            f'({before["fingerprint"]}), and this config names {now["network"]} '
+            f'({now["fingerprint"]}); use another --workdir'
         )
-    _check_config(folder, before, run)
-    _check_parts(folder, before, run)
-    for split in run['data']:
-        if before['data'][split] != run['data'][split]:
+    _check_config(folder, before, now)
+    _check_replicas(folder, before, now)
+    _check_weights(folder, before, now)
+    for split in now['data']:
+        if before['data'][split] != now['data'][split]:
             raise ValueError(
                 f'the data of the {split} split have changed since the run in {folder} '
-                f'began: {_spelled(before["data"][split])} then, '
-                f'{_spelled(run["data"][split])} now; restore them, or use another '
-                '--workdir'
+                f'began: {_data_text(before["data"][split])} then, '
+                f'{_data_text(now["data"][split])} now; restore the data, or use '
+                'another --workdir'
             )
 
 
-def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
-    # Defaults as JSON has them: lists for tuples.
+def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:
+    # Through JSON, which has lists for the tuples of defaults.
     old, new = (
-        flatten(json.loads(json.dumps(completed(one['config']))))
-        for one in (before, run)
+        flatten(json.loads(json.dumps(completed(identity['config']))))
+        for identity in (before, now)
     )
-    free = FREE - {'run.epochs'} if new['recipe.schedule'] == 'cosine' else FREE
+    free = MAY_CHANGE_ON_RESUME
+    if new['recipe.schedule'] == 'cosine':
+        free = free - {'run.epochs'}  # Each learning rate depends on the length.
     changed = [
         n for n in sorted(old | new) if n not in free and old.get(n) != new.get(n)
     ]
@@ -91,52 +99,29 @@ def _check_config(folder: Path, before: Mapping, run: Mapping) -> None:
         )
 
 
-def _check_parts(folder: Path, before: Mapping, run: Mapping) -> None:
-    """Raises ValueError where other devices or weights make another run of it."""
-    parts = [one.get('replicas', 1) for one in (before, run)]
-    if parts[0] != parts[1]:
+def _check_replicas(folder: Path, before: Mapping, now: Mapping) -> None:
+    old, new = (identity.get('replicas', 1) for identity in (before, now))
+    if old != new:
         raise ValueError(
-            f'the run in {folder} has batch statistics of {parts[0]} parts of a batch, '
-            f'and here it would have those of {parts[1]} devices; use as many devices, '
+            f'the run in {folder} has batch statistics of {old} parts of a batch, and '
+            f'here it would have batch statistics of {new} devices; use {old} devices, '
             'or another --workdir'
         )
-    weights = [one.get('weights') for one in (before, run)]
-    if weights[0] != weights[1]:
-        began = f'weights of SHA-256 {weights[0]}' if weights[0] else 'drawn values'
-        now = 'other weights' if weights[1] else 'none'
+
+
+def _check_weights(folder: Path, before: Mapping, now: Mapping) -> None:
+    old, new = (identity.get('weights') for identity in (before, now))
+    if old != new:
+        began = f'weights of SHA-256 {old}' if old else 'random weights'
+        named = 'other weights' if new else 'no weights'
         raise ValueError(
             f'the run in {folder} began with {began}, and config.recipe.init_from '
-            f'names {now}; go on by --workdir alone, or use another'
+            f'names {named}; resume it with --workdir alone, or use another --workdir'
         )
 
 
-def _spelled(data: Mapping[str, Any]) -> str:
+def _data_text(data: Mapping[str, Any]) -> str:
     return (
-        f'{data["images"]:,} images of {data["classes"]:,} classes (names '
-        f'{data["class_names"]})'
+        f'{data["images"]:,} images of {data["classes"]:,} classes (digest of their '
+        f'names {data["class_names"]})'
     )
-
-
-# Fields that change what a run leaves behind, and not what it computes.
-FREE = frozenset(
-    {
-        'data.data_dir',
-        'data.on_unreadable',
-        'data.workers',
-        'parallel.mode',
-        'parallel.parameter_devices',
-        'recipe.execution',
-        'recipe.init_from',
-        'recipe.remat',
-        'run.epochs',
-        'run.log_every_steps',
-        'run.evaluate_every_epochs',
-        'run.checkpoint_every_epochs',
-        'run.checkpoint_every_minutes',
-        'run.keep_checkpoints',
-        'run.keep_best',
-        'verdicts.on_dead',
-        'verdicts.on_diverged',
-        'run.diagnose_every_steps',
-    }
-)

@@ -1,1 +1,1 @@
-"""The process: files, messages, memory, signals, other processes, flags of XLA."""
+"""The process and its files: messages, memory, signals, other processes, compilers."""

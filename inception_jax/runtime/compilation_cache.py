@@ -1,8 +1,8 @@
-"""Where compiled programs are kept on the disk, so that a command starts faster again.
+"""The folder of compiled programs, so that a command starts faster the second time.
 
-JAX does the keeping. Commands name it a folder, unless the user has named one or none:
-`JAX_COMPILATION_CACHE_DIR=` or `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. What
-is read is what was compiled, so a run has the same bits with it and without.
+JAX reads and writes the folder; commands name it. `JAX_COMPILATION_CACHE_DIR=` or
+`JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off. A program from the cache is
+the program that was compiled, so results are bit-identical with the cache and without.
 """
 
 import contextlib
@@ -15,23 +15,24 @@ from importlib import metadata
 from pathlib import Path
 
 CPUINFO = Path('/proc/cpuinfo')
-# What tells machine code apart in it: on x86, and on ARM.
+# The fields that decide which machine code runs: on x86, and on ARM.
 CPU_FIELDS = (
     *('vendor_id', 'cpu family', 'model', 'flags'),
     *('CPU implementer', 'CPU architecture', 'CPU part', 'Features'),
 )
 OFF = ('0', 'false', 'f', 'no', 'n', 'off')
 MOST_BYTES = 5 * 2**30
-# JAX keeps what takes so long to compile; its own second leaves out half of a run's.
+# JAX keeps programs that take this long to compile; its default of one second leaves
+# out half of a run's programs.
 LEAST_SECONDS = 0.1
 
 
 def enable_cache(environ: MutableMapping[str, str]) -> None:
-    """Names a folder for compiled programs where one can be written."""
+    """Names a folder for compiled programs, if one can be written."""
     off = environ.get('JAX_ENABLE_COMPILATION_CACHE', '').lower() in OFF
     if off or 'JAX_COMPILATION_CACHE_DIR' in environ:
         return
-    # No home, no right to write, or a JAX that was not installed as a package.
+    # Raised without a home, without permission, or if JAX is not an installed package.
     with contextlib.suppress(OSError, RuntimeError, metadata.PackageNotFoundError):
         folder = cache_folder(environ)
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,20 +43,17 @@ def enable_cache(environ: MutableMapping[str, str]) -> None:
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Returns the folder of this user, this version of XLA and this kind of machine.
+    """Returns the folder of this user, this version of XLA and this kind of processor.
 
-    A home may be shared by machines of which one cannot run the code of another.
+    Machines that share a home may not be able to run each other's machine code.
     """
     caches = Path(environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return (
-        caches
-        / 'inception_jax'
-        / f'xla-{metadata.version("jaxlib")}-{machine_digest()}'
-    )
+    version = metadata.version('jaxlib')
+    return caches / 'inception_jax' / f'xla-{version}-{machine_digest()}'
 
 
 def machine_digest(cpuinfo: Path = CPUINFO) -> str:
-    """Returns a short digest of the kind of processor and of what it can do."""
+    """Returns 8 hexadecimal digits for the kind of processor and its instructions."""
     kind = [platform.machine()]
     with contextlib.suppress(OSError):
         first, _, _ = cpuinfo.read_text().partition('\n\n')
@@ -65,10 +63,10 @@ def machine_digest(cpuinfo: Path = CPUINFO) -> str:
 
 
 def trim_cache(folder: Path, most: int = MOST_BYTES) -> None:
-    """Removes what was not used for longest until the files are at most so many bytes.
+    """Removes the least recently used files until the rest is at most `most` bytes.
 
-    JAX would do it with a lock that each read waits for, and once a process is killed
-    between its two files it writes no more (github.com/jax-ml/jax/issues/39880).
+    JAX can do it too, but takes a lock for each read, and writes nothing more after a
+    process was killed between its two files (github.com/jax-ml/jax/issues/39880).
     """
     files = sorted(_used(folder), reverse=True)
     for _, size, path in files:
@@ -79,7 +77,7 @@ def trim_cache(folder: Path, most: int = MOST_BYTES) -> None:
 
 
 def _used(folder: Path) -> Iterator[tuple[float, int, str]]:
-    """Yields when each file below a folder was last used, its size and its path."""
+    """Yields the time of last use, the size in bytes and the path of each file."""
     for root, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(root, name)
@@ -90,7 +88,7 @@ def _used(folder: Path) -> Iterator[tuple[float, int, str]]:
 
 
 def _set(environ: MutableMapping[str, str], name: str, value: str | float) -> None:
-    """Sets a variable that is not set; JAX reads it when it is imported."""
+    """Sets a variable that is not set, for JAX already imported or imported later."""
     if name not in environ:
         environ[name] = str(value)
         if jax := sys.modules.get('jax'):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and locks on them."""
+"""Files that are written whole or not at all, and locks on files."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,11 @@ from typing import Any
 
 @contextlib.contextmanager
 def refuse_unwritable(folder: Path) -> Iterator[None]:
-    """Raises ValueError where what is written in the block cannot be."""
+    """Turns an OSError of the block into a ValueError that names the folder.
+
+    Raises:
+      ValueError: a file in the folder cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -20,39 +24,38 @@ def refuse_unwritable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def parse_class_names(classes: Any) -> tuple[str, ...]:
-    """Returns the names of classes in JSON.
-
-    Raises:
-      ValueError: they are no list of texts.
-    """
-    texts = isinstance(classes, list) and all(isinstance(x, str) for x in classes)
-    if not texts or not classes:
-        raise ValueError('no list of names')
-    return tuple(classes)
-
-
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yields where to write a file, which is there when all of it is written."""
-    place = draft_path(path)
+    """Yields the path of a draft, which replaces `path` at the end of the block.
+
+    A reader sees the old file or the new one, never a part. After an error the old file
+    is unchanged and the draft is gone. A device or a pipe is written directly.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    draft = path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
     try:
-        yield place
-        place.replace(path)
+        yield draft
+        draft.replace(path)
     finally:
-        place.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file (UTF-8) atomically; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as draft:
+        draft.write_text(text, encoding='utf-8')
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON in one piece: whoever reads it sees the old file or the new one."""
-    text = json.dumps(value, indent=2, allow_nan=False) + '\n'
-    with write_atomically(path) as place:
-        place.write_text(text)
+    """Writes a value as JSON atomically.
 
-
-def draft_path(path: Path) -> Path:
-    """Returns where to write what is to replace a file: a place of its own."""
-    return path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
+    Raises:
+      ValueError: the value holds a number that is not finite.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The memory of a process: what compiling took and what a step takes are there once."""
+"""The memory of a process: what compiling leaves behind, and what a step takes."""
 
 import contextlib
 import ctypes
@@ -6,29 +6,29 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-# What JAX calls the end of a compilation, or of reading a compiled program.
+# The event that JAX records after it compiled a program or read it from the cache.
 COMPILED = '/jax/core/compile/backend_compile_duration'
 
-# What compiles faster leaves nothing that is worth a look at all free memory.
+# A shorter compilation leaves too little memory to look for.
 LEAST_SECONDS = 1.0
 
 
 def compute_where_called() -> None:
-    """Has a program for one CPU computed by the call itself, not beside the caller.
+    """Makes JAX compute on a single CPU inside the call, not in the background.
 
-    Beside it the temporaries of a step may outlive the step until the next has taken
-    its own, as large again. For commands, before JAX starts its devices; no variable
-    says it. Other devices have queues of their own, which stay.
+    In the background, the temporaries of one step may live until the next step has
+    allocated its own. Commands call this before JAX starts its devices, because no
+    environment variable sets it. Other devices keep their queues.
     """
     jax.config.update('jax_cpu_enable_async_dispatch', False)
 
 
 @contextlib.contextmanager
 def trimmed_memory() -> Iterator[None]:
-    """Gives back what each compilation leaves, until the end of the block.
+    """Returns free memory to the system after each compilation within the block.
 
-    A step's program takes more than a gigabyte to compile, which the allocator keeps
-    for later; the step would need its own beside that.
+    Compiling a train step takes more than a gigabyte, which the allocator would keep
+    while the step allocates its own.
     """
 
     def listen(event: str, seconds: float, **_) -> None:
@@ -43,23 +43,24 @@ def trimmed_memory() -> Iterator[None]:
 
 
 def trim_memory() -> None:
-    """Has jemalloc give back what is free if it is here, or the C library if it can."""
-    if trim := _function('malloc_trim'):
+    """Makes jemalloc, or the C library, return free memory to the system."""
+    if trim := _library_function('malloc_trim'):
         trim(0)
-    if control := _function('mallctl'):
-        control(b'arena.4096.purge', None, None, None, 0)  # 4096: of all arenas
+    if control := _library_function('mallctl'):
+        # Arena 4096 stands for all arenas.
+        control(b'arena.4096.purge', None, None, None, 0)
 
 
 def jemalloc_version() -> str | None:
-    """Returns the version of jemalloc, None where another allocator is in its place."""
+    """Returns the version of jemalloc, None if another allocator is loaded."""
     version, size = ctypes.c_char_p(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_char_p))
-    if control := _function('mallctl'):
+    if control := _library_function('mallctl'):
         control(b'version', ctypes.byref(version), ctypes.byref(size), None, 0)
     return version.value.decode().partition('-')[0] if version.value else None
 
 
-def _function(name: str) -> Callable | None:
-    """Returns a function of the libraries of this process, None if there is none."""
+def _library_function(name: str) -> Callable | None:
+    """Returns a C function of this process, None if no library has it."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         return getattr(ctypes.CDLL(None), name)
     return None

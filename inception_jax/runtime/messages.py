@@ -1,10 +1,9 @@
-"""Notes that people did not ask for and should know."""
+"""Notes to the user on standard error."""
 
 import sys
 
 
-def warn(text: str) -> None:
-    """Tells people what they did not ask for and should know."""
-    # In one piece, for threads may have something to say at once.
-    sys.stderr.write(f'note: {text}\n')
+def warn(message: str) -> None:
+    """Prints one note in a single write, because threads may print at once."""
+    sys.stderr.write(f'note: {message}\n')
     sys.stderr.flush()

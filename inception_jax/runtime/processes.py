@@ -1,6 +1,7 @@
-"""One run on several processes: each has a part of every batch, the first one writes.
+"""One run on several processes: each loads a part of every batch, the first one writes.
 
-They make the same steps and must agree on what else to do, and when.
+All processes make the same steps, so they must agree on every other decision and on
+when they make it.
 """
 
 import contextlib
@@ -16,22 +17,23 @@ from jax.experimental import multihost_utils
 
 from inception_jax.runtime.signals import watch_signals
 
-# Asks all processes whether to stop: after a step, for which signal, None to go on.
+# Maps the number of steps made to the signal that stops the run, None to continue.
+# All processes get the same answer.
 Stop = Callable[[int], int | None]
 
 
 def is_first() -> bool:
-    """Tells whether this process writes what is written once."""
+    """Whether this process writes the files and the messages of the run."""
     return jax.process_index() == 0
 
 
 def process_shard() -> tuple[int, int]:
-    """Returns which part of every batch is this process's: i of n."""
+    """Returns (i, n): this process loads part i of the n parts of every batch."""
     return jax.process_index(), jax.process_count()
 
 
 def agree(number: int) -> int:
-    """Returns what the first process says; all must ask at the same time."""
+    """Returns the int32 number of the first process; all processes must call it."""
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.broadcast_one_to_all(np.array(number, np.int32)))
@@ -39,21 +41,21 @@ def agree(number: int) -> int:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Catches signals; yields what tells of them, at the same step in all processes.
+    """Catches SIGINT and SIGTERM; all processes learn of it at the same step.
 
-    SIGINT and SIGTERM are meant. With several processes one of them is enough, and JAX
-    passes it on as it does a cluster's notice of preemption.
+    A signal to one of several processes is enough. JAX passes it on, as it does with a
+    cluster's notice of preemption.
     """
     if jax.process_count() == 1:
         with watch_signals() as caught:
             yield lambda step: caught()
         return
-    found = []
+    received = []
 
     def stop(step: int) -> int | None:
-        if not found and multihost_utils.reached_preemption_sync_point(step):
-            found.append(signal.SIGTERM)
-        return found[0] if found else None
+        if not received and multihost_utils.reached_preemption_sync_point(step):
+            received.append(signal.SIGTERM)
+        return received[0] if received else None
 
     # JAX listens to SIGTERM alone.
     before = signal.signal(
@@ -66,39 +68,41 @@ def stop_signals() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def failing_together(status: int, *told: type[Exception]) -> Iterator[None]:
-    """Ends one of several processes at once, and so all, where it cannot go on.
+def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
+    """Ends this process at once after an error, and with it all other processes.
 
-    Whatever would be closed in good order would wait for the others. Errors of the
-    kinds `told` are a line, others of ours a traceback.
+    Leaving the context managers around the block would wait for the other processes. A
+    single process is not ended; its error is raised. An error of the `expected` kinds
+    is printed as one line, another one with its traceback.
     """
     try:
         yield
     except Exception as error:
-        name = _name()
+        name = _process_name()
         if name is None:
             raise
-        if isinstance(error, told):
-            text = ' '.join(str(error).split())
+        if isinstance(error, expected):
+            message = ' '.join(str(error).split())
         elif isinstance(error, jax.errors.JaxRuntimeError):
             first = str(error).splitlines()[0][:200]
-            text = (
-                f'a step failed, as it does where it has lost another one ({first}); '
-                'see why it ended, then start all again: the run goes on from its last '
-                'checkpoint'
+            message = (
+                f'a step failed, probably because another process ended ({first}); '
+                'find out why it ended, then start all processes again: the run '
+                'resumes from its last checkpoint'
             )
         else:
-            text = traceback.format_exc()
-        print(f'{name}: {text}', file=sys.stderr, flush=True)
+            message = traceback.format_exc()
+        print(f'{name}: {message}', file=sys.stderr, flush=True)
         os._exit(status)
 
 
-def _name() -> str | None:
-    """Returns the name of this process in messages, None where it is alone."""
+def _process_name() -> str | None:
+    """Returns the name of this process for messages, None if there is no other."""
     if not jax.distributed.is_initialized():
         return None
     try:
         index, count = process_shard()
-    except (RuntimeError, AssertionError):  # As where devices are asked for.
-        return 'a process'  # JAX counts them when its devices start, and they cannot.
+    except (RuntimeError, AssertionError):
+        # JAX counts processes when its devices start, and they could not.
+        return 'a process'
     return f'process {index} of {count}' if count > 1 else None

@@ -1,23 +1,28 @@
-"""What ends a run before its last step: SIGINT and SIGTERM, or a word of why."""
+"""The end of a run before its last step: SIGINT, SIGTERM, or an outside failure."""
 
 import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
 
+HANDLED = (signal.SIGINT, signal.SIGTERM)
 SAME_SIGNAL_SECONDS = 1.0
 
 
 class Stopped(Exception):
-    """Something outside ended a run; the text says what, and how to go on."""
+    """A failure outside the program ended the work.
+
+    The message is one line: what failed, and how to resume.
+    """
 
 
 @contextlib.contextmanager
 def watch_signals() -> Iterator[Callable[[], int | None]]:
-    """Catches the first SIGINT or SIGTERM and tells its number; a second one kills.
+    """Catches the first SIGINT or SIGTERM; a second one kills the process.
 
-    One that follows at once is the first again: some launchers, `timeout` among them,
-    signal a process and then its group.
+    Yields a function that returns the number of the caught signal, or None. A signal
+    within `SAME_SIGNAL_SECONDS` of the first is ignored as a repetition: some
+    launchers, `timeout` among them, signal a process and then its group.
     """
     caught, since = [], 0.0
 
@@ -27,15 +32,17 @@ def watch_signals() -> Iterator[Callable[[], int | None]]:
             caught.append(number)
             since = time.monotonic()
         elif time.monotonic() - since > SAME_SIGNAL_SECONDS:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            restore_handlers()
             signal.raise_signal(number)
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    for one in before:
-        signal.signal(one, catch)
+    def restore_handlers():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    for number in before:
+        signal.signal(number, catch)
     try:
         yield lambda: caught[0] if caught else None
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        restore_handlers()

@@ -20,7 +20,7 @@ from inception_jax.parallel.mesh import (
 )
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import run_functions
+from inception_jax.training.programs import pure_functions
 
 COLLECTIVES = (
     'all-reduce',
@@ -81,7 +81,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     check_batch_size(run.batch_size, mesh, recipe.accumulation)
     # pmap compiles for the devices at hand only; shard_map's program is the same.
     mode = 'jit' if how.mode == 'jit' else 'shard_map'
-    pure = run_functions(
+    pure = pure_functions(
         experiment.network, recipe, how.batch_norm_axis, platform_of(mesh)
     )
     step = compiled_train_step(pure.step, mesh, mode)

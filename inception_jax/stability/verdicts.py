@@ -37,8 +37,12 @@ class Thresholds:
     dead_share: float
     dying_share: float
     window: int
-    on_dead: str = 'go_on'
-    on_diverged: str = 'stop'
+    on_dead: str = dataclasses.field(
+        default='go_on', metadata={'may_change_on_resume': True}
+    )
+    on_diverged: str = dataclasses.field(
+        default='stop', metadata={'may_change_on_resume': True}
+    )
 
     def __post_init__(self):
         if not 0 < self.dying_share <= self.dead_share <= 1:

@@ -53,8 +53,8 @@ class Hparams:
     residual_scale_start: Number | tuple[float, ...] | Mapping[str, float] | None
     residual_scale_epochs: Number
     ema_decay: Number
-    epochs: Number
-    steps_per_epoch: Number
+    epochs: Number = dataclasses.field(metadata={'computed': True})
+    steps_per_epoch: Number = dataclasses.field(metadata={'computed': True})
 
 
 def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> Hparams:

@@ -45,13 +45,19 @@ class Recipe:
     flip: bool
     colour: str
     accumulation: int = 1
-    remat: str | tuple[str, ...] = ()
+    remat: str | tuple[str, ...] = dataclasses.field(
+        default=(), metadata={'may_change_on_resume': True}
+    )
     skip_non_finite: bool = False
-    init_from: str | None = dataclasses.field(default=None, compare=False)
+    init_from: str | None = dataclasses.field(
+        default=None, compare=False, metadata={'may_change_on_resume': True}
+    )
     new_head: bool = dataclasses.field(default=False, compare=False)
     frozen: str | tuple[str, ...] = ()
     rate_factors: Mapping[str, float] | None = None
-    execution: str = 'fast'
+    execution: str = dataclasses.field(
+        default='fast', metadata={'may_change_on_resume': True}
+    )
 
     def __post_init__(self):
         if not 0 <= self.batch_norm_decay < 1:

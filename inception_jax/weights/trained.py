@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax.config.sections import Data
+from inception_jax.config.sections import DataSection
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import device_mesh
@@ -34,7 +34,7 @@ class Trained(NamedTuple):
     about: dict[str, Any]
     origin: dict[str, Any]
     licence: str | None = None
-    data: Data | None = None
+    data: DataSection | None = None
     images: dict[str, Any] | None = None
     batch_size: int | None = None
 

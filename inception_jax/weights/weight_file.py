@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from inception_jax.data.labels import parse_class_names
 from inception_jax.networks.catalogue import choose
 from inception_jax.networks.network import Network, fingerprint, residual_scales
-from inception_jax.runtime.files import parse_class_names, write_atomically, write_json
+from inception_jax.runtime.files import write_atomically, write_json
 from inception_jax.runtime.version import VERSION
 from inception_jax.weights.files.errors import NotWeights
 from inception_jax.weights.files.safetensors import opened

@@ -57,7 +57,7 @@ def test_the_papers_recipe(name, epochs):
 )
 def test_the_error_about_a_missing_config_says_what_to_use(path, repair):
     with pytest.raises(ValueError, match=f'no such Python file; .*{repair}'):
-        load_config(path, [])
+        load_config(path)
 
 
 def test_the_four_networks_have_one_recipe():

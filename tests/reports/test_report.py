@@ -12,8 +12,9 @@ from helpers.fake_runs import Fate
 from inception_jax.plots.quantities import BLOCK_QUANTITIES
 from inception_jax.reports.page import study_page
 from inception_jax.reports.report import report
-from inception_jax.reports.study import KEYS, read_study
+from inception_jax.reports.study import read_study
 from inception_jax.reports.table import table_rows
+from inception_jax.runs.run import KEYS
 from inception_jax.stability.verdicts import ORDER
 
 ABOUT = json.dumps({key: {} for key in KEYS['config.json']})
@@ -277,9 +278,9 @@ def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
     [
         ({}, 'has neither; expected the folder of a run'),
         ({'config.json': '{'}, 'config.json is damaged'),
-        ({'sweep.json': '{}'}, 'cannot be read as that of a sweep'),
+        ({'sweep.json': '{}'}, 'is not a file of a sweep'),
         ({'sweep.json': '{"config": {}, "members": {}}'}, 'names no members'),
-        ({'config.json': '{}'}, 'config.json does not belong to a run'),
+        ({'config.json': '{}'}, 'config.json is not a file of a run'),
         ({'config.json': ABOUT, 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),
     ],
 )

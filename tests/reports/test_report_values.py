@@ -143,9 +143,9 @@ def test_members_without_verdict_are_failed_or_unfinished(sweep):
         ('metrics.jsonl', b'x\n{}\n', 'line 1 of metrics.jsonl is not a record'),
         ('verdict.json', b'', 'verdict.json is damaged'),
         ('verdict.json', b'\xff', 'verdict.json is damaged'),
-        ('verdict.json', b'{"passed": true}', 'verdict.json does not belong to a run'),
-        ('verdict.json', b'[1]', 'verdict.json does not belong to a run'),
-        ('config.json', b'{}', 'config.json does not belong to a run'),
+        ('verdict.json', b'{"passed": true}', 'verdict.json is not a file of a run'),
+        ('verdict.json', b'[1]', 'verdict.json is not a file of a run'),
+        ('config.json', b'{}', 'config.json is not a file of a run'),
     ],
 )
 def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
@@ -162,8 +162,8 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
 
 
 def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
-    p = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
-    summary.write_summary(p, Outcome(600, Verdict(), None))
+    run = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
+    summary.write_summary(run, Outcome(step=600, steps=600, verdict=Verdict()))
     written = fake_runs.read_json(tmp_path / 'verdict.json')
     made_up = fake_runs.read_json(
         fake_runs.write_run(tmp_path / 'run') / 'verdict.json'

@@ -11,7 +11,7 @@ import pytest
 from helpers.paths import ROOT
 
 from inception_jax.runtime import allocator
-from inception_jax.runtime.allocator import ASKED, GLIBC, JEMALLOC, PRELOAD, SWITCH
+from inception_jax.runtime.allocator import GLIBC, JEMALLOC, PRELOAD, RESTARTED, SWITCH
 
 # Stands for `os.execve`: tells what would be started, and goes on.
 WITNESS = """
@@ -45,7 +45,7 @@ def without_jemalloc(monkeypatch, setting):
 
 
 def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
-    found = allocator.is_jemalloc_wanted({})
+    found = allocator.allocator_variables({})
     assert found[PRELOAD] == 'libjemalloc.so.2'
     assert 'dirty_decay_ms:-1' in found[JEMALLOC]
     assert 'narenas:1' in found[JEMALLOC]
@@ -56,56 +56,61 @@ def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
 def test_jemalloc_asks_for_no_huge_pages_where_all_have_them_or_none(
     with_jemalloc, setting, said
 ):
-    assert 'thp:always' in allocator.is_jemalloc_wanted({})[JEMALLOC]
+    assert 'thp:always' in allocator.allocator_variables({})[JEMALLOC]
     setting.write_text(said)
-    assert 'thp' not in allocator.is_jemalloc_wanted({})[JEMALLOC]
+    assert 'thp' not in allocator.allocator_variables({})[JEMALLOC]
 
 
 @pytest.mark.parametrize('said', ['[always] madvise never', 'always madvise [never]'])
 def test_nor_does_the_c_library(without_jemalloc, setting, said):
     setting.write_text(said)
-    assert allocator.is_jemalloc_wanted({}) == {}
+    assert allocator.allocator_variables({}) == {}
 
 
 def test_the_c_library_stands_in_for_it_and_keeps_its_other_tunables(without_jemalloc):
-    assert allocator.is_jemalloc_wanted({}) == {GLIBC: 'glibc.malloc.hugetlb=1'}
+    assert allocator.allocator_variables({}) == {GLIBC: 'glibc.malloc.hugetlb=1'}
     given = {GLIBC: 'glibc.malloc.arena_max=1'}
-    assert allocator.is_jemalloc_wanted(given) == {
+    assert allocator.allocator_variables(given) == {
         GLIBC: 'glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1'
     }
-    assert allocator.is_jemalloc_wanted({GLIBC: 'glibc.malloc.hugetlb=0'}) == {}
+    assert allocator.allocator_variables({GLIBC: 'glibc.malloc.hugetlb=0'}) == {}
 
 
 @pytest.mark.parametrize('version', [(), (2, 34)])
 def test_not_a_c_library_that_does_not_ask(without_jemalloc, monkeypatch, version):
     monkeypatch.setattr(allocator, 'glibc', lambda: version)
-    assert allocator.is_jemalloc_wanted({}) == {}
+    assert allocator.allocator_variables({}) == {}
 
 
 def test_not_without_the_setting_of_linux(without_jemalloc, setting):
     setting.unlink()
-    assert allocator.is_jemalloc_wanted({}) == {}
+    assert allocator.allocator_variables({}) == {}
 
 
-@pytest.mark.parametrize('environ', [{SWITCH: '0'}, {SWITCH: ASKED}, {PRELOAD: 'x'}])
+@pytest.mark.parametrize(
+    'environ', [{SWITCH: '0'}, {SWITCH: RESTARTED}, {PRELOAD: 'x'}]
+)
 def test_nothing_is_changed_where_the_user_or_we_have_said_a_word(
     with_jemalloc, environ
 ):
-    assert allocator.is_jemalloc_wanted(environ) == {}
+    assert allocator.allocator_variables(environ) == {}
 
 
 def test_settings_of_jemalloc_of_the_users_own_stay_his(with_jemalloc, monkeypatch):
     monkeypatch.setattr(allocator, 'glibc', lambda: ())
-    assert allocator.is_jemalloc_wanted({JEMALLOC: 'narenas:1'}) == {}
+    assert allocator.allocator_variables({JEMALLOC: 'narenas:1'}) == {}
 
 
 def test_a_peer_gets_the_variables_without_what_we_added():
-    added = {PRELOAD: 'libjemalloc.so.2', JEMALLOC: 'thp:always', SWITCH: ASKED}
+    added = {PRELOAD: 'libjemalloc.so.2', JEMALLOC: 'thp:always', SWITCH: RESTARTED}
     assert allocator.without_jemalloc({'OTHER': 'kept', **added}) == {
         'OTHER': 'kept',
-        SWITCH: ASKED,
+        SWITCH: RESTARTED,
     }
-    for own in ({PRELOAD: 'his.so', JEMALLOC: 'his'}, {SWITCH: ASKED, JEMALLOC: 'his'}):
+    for own in (
+        {PRELOAD: 'his.so', JEMALLOC: 'his'},
+        {SWITCH: RESTARTED, JEMALLOC: 'his'},
+    ):
         assert allocator.without_jemalloc(own) == own
 
 
@@ -155,7 +160,7 @@ def test_the_same_command_is_started_with_the_variables_and_all_others():
     program, again, environ = json.loads(told)
     assert program == sys.executable
     assert again == command
-    added = {'MORE': 'memory', SWITCH: ASKED, 'OTHER': 'kept'}
+    added = {'MORE': 'memory', SWITCH: RESTARTED, 'OTHER': 'kept'}
     assert added.items() <= environ.items()
 
 
@@ -176,7 +181,7 @@ def test_the_installed_command_starts_again_too(monkeypatch):
 def test_importing_the_command_line_starts_nothing(monkeypatch):
     monkeypatch.setattr(os, 'execve', lambda *_: pytest.fail('started'))
     monkeypatch.setattr(
-        allocator, 'is_jemalloc_wanted', lambda environ: {'MORE': 'memory'}
+        allocator, 'allocator_variables', lambda environ: {'MORE': 'memory'}
     )
     monkeypatch.delitem(sys.modules, 'inception_jax.__main__', raising=False)
     from inception_jax.__main__ import main

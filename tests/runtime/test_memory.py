@@ -87,7 +87,7 @@ def test_jemalloc_gives_back_what_is_free():
         pytest.skip('jemalloc is not installed')
     variables = {
         allocator.PRELOAD: library,
-        allocator.JEMALLOC: allocator.JEMALLOC_SAYS,
+        allocator.JEMALLOC: allocator.JEMALLOC_OPTIONS,
         'PYTHONPATH': os.pathsep.join(sys.path),
     }
     done = subprocess.run(

@@ -155,7 +155,7 @@ class Recorder:
 def test_a_peer_has_jemalloc_only_where_it_gains_by_it(monkeypatch, name, kept):
     for variable in (allocator.PRELOAD, allocator.JEMALLOC):
         monkeypatch.setenv(variable, 'ours')
-    monkeypatch.setenv(allocator.SWITCH, allocator.ASKED)
+    monkeypatch.setenv(allocator.SWITCH, allocator.RESTARTED)
     monkeypatch.setattr(sides, 'child', lambda name, command, environment: environment)
     against = sides.Against(name, BY_NAME[name], None, 'python', slow=False)
     found = sides._peer(types.SimpleNamespace(against=against), 'cpu')
@@ -412,7 +412,7 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
     from inception_jax.config.files import load_config
 
-    found = load_config(f'{ROOT}/configs/imagenet.py:{name}', [])
+    found = load_config(f'{ROOT}/configs/imagenet.py:{name}')
     recipe = work.recipe_of(dtype='float32')
     given = {field: found['recipe'][field] for field in work.CHOICES}
     assert given == work.CHOICES | {'colour': 'full'}

@@ -88,5 +88,5 @@ def test_a_config_without_its_data_is_one_line(folder, capsys):
     path.write_text(json.dumps({n: x for n, x in found.items() if n != 'data'}))
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
-    assert 'config.json is not that of a run, or is damaged' in printed
+    assert 'config.json is not a file of a run, or is damaged' in printed
     assert printed.count('\n') == 1

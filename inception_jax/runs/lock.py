@@ -1,0 +1,45 @@
+"""The lock on a workdir: one process at a time trains a run."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from inception_jax.runtime.files import refuse_unwritable
+
+
+class WorkdirInUse(ValueError):
+    """Another process holds the lock on a folder."""
+
+
+def lock_workdir(folder: Path) -> IO:
+    """Locks a folder for this process until the returned file is closed.
+
+    Raises:
+      WorkdirInUse: another process holds the lock.
+      ValueError: the folder cannot be written, or its file system has no locks.
+    """
+    with refuse_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / '.hold').open('a+')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip() or 'another process'
+        file.close()
+        raise WorkdirInUse(
+            f'{holder} is at work in {folder}; wait until it ends, stop it, or use '
+            'another --workdir'
+        ) from error
+    except OSError as error:
+        file.close()
+        raise ValueError(
+            f'{folder} cannot be locked ({error.strerror}); use a folder on a file '
+            'system with flock'
+        ) from error
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+    return file

@@ -1,0 +1,233 @@
+"""A run on disk as a value: config, records, verdict, lineage and checkpoints."""
+
+import base64
+import dataclasses
+import html
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inception_jax.data.labels import parse_class_names
+from inception_jax.runs.outcome import is_finished
+from inception_jax.runs.records import SPLITS, Record, read_records, record_columns
+from inception_jax.runs.workdir import (
+    CLASSES,
+    CONFIG,
+    LINEAGE,
+    VERDICT,
+    checkpoint_steps,
+    is_sweep,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from inception_jax.stability.verdicts import Verdict
+
+# The keys that the JSON files of a run have in all versions.
+KEYS = {
+    CONFIG: {'inception_jax', 'network', 'fingerprint', 'config'},
+    VERDICT: {'verdict', 'steps_done', 'steps'},
+    LINEAGE: {'parent', 'step', 'changes', 'lineage'},
+}
+
+
+def run(path: str | Path) -> 'Run':
+    """Returns the run in a folder, the `--workdir` of train.
+
+    A run that is still training can be read: each attribute reads its file anew.
+
+    >>> run('no_such_folder')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
+
+    Raises:
+      ValueError: the folder holds no run, or its config.json is damaged.
+    """
+    value = Run(Path(path))
+    _ = value.identity
+    return value
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """A run on disk. An attribute reads its file when it is asked for.
+
+    `print(run)` shows the result of the run; a notebook shows its curves as well. Each
+    attribute raises ValueError if its file is damaged.
+
+        run = ij.run('runs/quickstart')
+        pandas.DataFrame(run.records('train')).plot('step', 'loss')
+    """
+
+    workdir: Path
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The content of config.json: the config and what else a resume must match."""
+        if is_sweep(self.workdir):
+            raise ValueError(
+                f'{self.workdir} holds a sweep; name the folder of one of its members, '
+                f'in {self.workdir / "members"}'
+            )
+        identity = self._read_json(CONFIG)
+        if identity is None:
+            raise ValueError(
+                f'{self.workdir} holds no run; start one with train --config'
+            )
+        return identity
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the run: fields by section."""
+        return self.identity['config']
+
+    @property
+    def network(self) -> str:
+        """The name of the network."""
+        return self.identity['network']
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in the order of the labels.
+
+        None for a run of an older version, which did not write them.
+        """
+        path = self.workdir / CLASSES
+        try:
+            return parse_class_names(json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ValueError(
+                f'{path} is damaged; remove it and resume the run with train, which '
+                'writes it again'
+            ) from error
+
+    def records(self, split: str) -> 'dict[str, np.ndarray]':
+        """Returns the records of a split as a table: equally long columns by name.
+
+        `pandas.DataFrame(run.records('train'))` is a data frame. A number that was not
+        finite is nan. Errors are in percent, `cross_entropy` and `loss` in nats.
+
+        Args:
+          split: `train`, `evaluation` or `diagnostics`. A train record holds means over
+            the steps since the record before it. Diagnostics have one row per step and
+            block, and `block` names the block.
+
+        Raises:
+          ValueError: there is no such split, or metrics.jsonl is damaged.
+        """
+        if split not in SPLITS:
+            raise ValueError(f'unknown split {split!r}; use one of {", ".join(SPLITS)}')
+        return record_columns(read_records(self.workdir, split))
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """The content of verdict.json; None while the run trains or after a kill."""
+        return self._read_json(VERDICT)
+
+    @property
+    def readable_outcome(self) -> dict[str, Any] | None:
+        """The outcome; None if its file is damaged, since a resumed run rewrites it."""
+        try:
+            return self.outcome
+        except ValueError:
+            return None
+
+    @property
+    def verdict(self) -> 'Verdict | None':
+        """The verdict on the stability of the run; None without an outcome."""
+        from inception_jax.stability.verdicts import Verdict
+
+        if (outcome := self.outcome) is None:
+            return None
+        fields = (field.name for field in dataclasses.fields(Verdict))
+        return Verdict(**{name: outcome.get(name) for name in fields})
+
+    @property
+    def lineage(self) -> dict[str, Any] | None:
+        """The content of lineage.json: parent and step of a fork, None otherwise."""
+        return self._read_json(LINEAGE)
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The steps that have a checkpoint, in order."""
+        return checkpoint_steps(self.workdir / 'checkpoints')
+
+    def curves(self) -> 'Figure':
+        """Returns a matplotlib figure: top-1 error and cross-entropy by epoch."""
+        from inception_jax.plots.curves import run_curves
+
+        return run_curves(read_records(self.workdir), title=self.network)
+
+    def __repr__(self) -> str:
+        steps, verdict = self._progress()
+        return f'Run({str(self.workdir)!r}, {self.network}, {verdict}, {steps} steps)'
+
+    def __str__(self) -> str:
+        steps, verdict = self._progress()
+        lines = {'run': self.workdir, 'network': self.network, 'steps': steps}
+        lines |= _error_lines(read_records(self.workdir, 'evaluation'))
+        lines['verdict'] = verdict
+        return '\n'.join(f'{name:<12}{value}' for name, value in lines.items())
+
+    def _repr_html_(self) -> str:
+        image = io.BytesIO()
+        self.curves().savefig(image, format='png', dpi=100)
+        data = base64.b64encode(image.getvalue()).decode()
+        return (
+            f'<pre>{html.escape(str(self))}</pre>'
+            f'<img src="data:image/png;base64,{data}" alt="curves of the run">'
+        )
+
+    def _progress(self) -> tuple[str, str]:
+        """Returns the steps made and the verdict in words."""
+        if (outcome := self.readable_outcome) is None:
+            records = read_records(self.workdir)
+            return f'{records[-1]["step"] if records else 0:,}', 'no verdict yet'
+        steps = f'{outcome["steps_done"]:,} of {outcome["steps"]:,}'
+        return steps, f'{self.verdict}{"" if is_finished(outcome) else " so far"}'
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        """Returns the content of a JSON file of the run, None if there is none."""
+        path = self.workdir / name
+        try:
+            content = json.loads(path.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:
+            raise ValueError(
+                f'{path} is damaged ({error}); restore the file from a copy'
+            ) from error
+        if not isinstance(content, dict) or not content.keys() >= KEYS[name]:
+            raise ValueError(
+                f'{path} is not a file of a run; restore the file from a copy'
+            )
+        return content
+
+
+def _error_lines(evaluations: list[Record]) -> dict[str, str]:
+    """Returns the errors of the last and of the best evaluation in words."""
+    if not evaluations:
+        return {}
+    best = min(evaluations, key=lambda record: record['top_1_error'])
+    return {'last': _errors(evaluations[-1]), 'best': _errors(best)}
+
+
+def _errors(record: Record) -> str:
+    nats = record['cross_entropy']
+    return (
+        f'top-1 error {record["top_1_error"]:.2f} %, top-5 error '
+        f'{record["top_5_error"]:.2f} %, cross-entropy '
+        f'{"not finite" if nats is None else f"{nats:.3f}"}, epoch '
+        f'{record["epoch"]:.1f}'
+    )
+
+
+def fork_step(folder: Path) -> tuple[int, ...]:
+    """Returns the step at which a forked run begins; () for a run that is no fork."""
+    lineage = Run(folder).lineage
+    return (lineage['step'],) if lineage else ()
