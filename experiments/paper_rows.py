@@ -73,7 +73,7 @@ def score_rows(paper: Table, files: Sequence[Probabilities]) -> list[RowScores]:
     """
     by_network = defaultdict(list)
     for file in files:
-        by_network[file.about['network']].append(file)
+        by_network[file.metadata['network']].append(file)
     listed = {name for row in paper.rows for name in row.networks}
     others = [
         Row(name, {name: 1}, None, None) for name in by_network if name not in listed
@@ -98,18 +98,18 @@ def _score_row(row: Row, by_network: Mapping[str, list[Probabilities]]) -> RowSc
 
 def _is_relative(file: Probabilities) -> bool:
     """Returns whether a network differs from its namesake, except in its classes."""
-    namesake = NETWORKS.get(file.about['network'])
+    namesake = NETWORKS.get(file.metadata['network'])
     if namesake is None:
         return False
-    namesake = dataclasses.replace(namesake, classes=len(file.about['classes']))
-    return file.about.get('fingerprint') != fingerprint(namesake)
+    namesake = dataclasses.replace(namesake, classes=len(file.metadata['classes']))
+    return file.metadata.get('fingerprint') != fingerprint(namesake)
 
 
 def table_markdown(
     paper: Table, first: Probabilities, rows: Sequence[RowScores]
 ) -> str:
     """Returns the table in Markdown, and the order of the networks in both."""
-    images, evaluated = len(first.ids), first.about
+    images, evaluated = len(first.ids), first.metadata
     other = '' if images == paper.images else f'; the paper has {paper.images:,}'
     star = (
         ' A star marks relatives of the networks, with another width, depth or size.'

@@ -16,7 +16,7 @@ from experiments.paper_rows import (
     write_csv,
 )
 from experiments.study import Size
-from inception_jax.commands.evaluate import told
+from inception_jax.commands.evaluate import evaluation_errors_as_failures
 from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import (
     Parser,
@@ -230,11 +230,9 @@ def _check_files(paper: Table, paths: Sequence[Path]) -> None:
     seen, files = {}, []
     for path in paths:
         source = _open_source(path, paper)
+        origin = source.metadata
         if isinstance(source, Probabilities):
-            origin = source.about
             files.append(source)
-        else:
-            origin = source.asked.about
         first = next(iter(seen.values()), origin)
         if _images(origin) != _images(first):
             raise ValueError(
@@ -270,13 +268,13 @@ def _prepare_training(options: argparse.Namespace) -> Callable[[], int]:
 def _make_table(
     paper: Table, folder: Path, excluded: list[str] | None, paths: Sequence[Path]
 ) -> int:
-    from inception_jax.evaluation.scores import without_images
+    from inception_jax.evaluation.probabilities import without_images
     from inception_jax.plots.paper_table import draw_paper_table
 
     files = []
     for path in _single_runs(paths):
         files.append(_probabilities(_open_source(path, paper)))
-        print(f'{files[-1].about["network"]}: {path}', flush=True)
+        print(f'{files[-1].metadata["network"]}: {path}', flush=True)
     with mistakes_as_failures():
         check_same_images(files)
         if excluded is not None:
@@ -314,9 +312,11 @@ def _open_source(path: Path, paper: Table) -> 'Probabilities | Evaluation':
     if path.is_dir():
         return evaluate.prepare_run_evaluation(path, crops=paper.crops)
     file = probabilities.load_probabilities(path)
-    if file.about.get('crops') != paper.crops or 'network' not in file.about:
-        is_ensemble = 'ensemble' in file.about
-        content = 'an ensemble' if is_ensemble else f'{file.about.get("crops")} crops'
+    if file.metadata.get('crops') != paper.crops or 'network' not in file.metadata:
+        is_ensemble = 'ensemble' in file.metadata
+        content = (
+            'an ensemble' if is_ensemble else f'{file.metadata.get("crops")} crops'
+        )
         raise ValueError(
             f'{path} holds {content}; Table {paper.number} needs single networks with '
             f'{paper.crops}: give files that evaluate --crops {paper.crops} wrote'
@@ -329,5 +329,6 @@ def _probabilities(source: 'Probabilities | Evaluation') -> Probabilities:
 
     if isinstance(source, Probabilities):
         return source
-    with told('restore it, or evaluate the run with --skip-unreadable'):
-        return evaluate.evaluate(source, image_progress(len(source.asked.source)))
+    advice = 'restore it, or evaluate the run with --skip-unreadable'
+    with evaluation_errors_as_failures(advice):
+        return evaluate.run_evaluation(source, image_progress(len(source.source)))

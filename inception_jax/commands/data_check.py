@@ -1,4 +1,4 @@
-"""data-check: read every image of a source once and tell what there is."""
+"""data-check: reads every image of a source once and reports on them."""
 
 import argparse
 import json
@@ -6,26 +6,34 @@ from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import image_progress, refuse_arguments
 
-HELP = 'read every image of a source once and tell what there is'
+HELP = 'read every image of a source once and report counts, sizes and duplicates'
 EPILOG = (
-    'Exit status 1 if an image cannot be read. Images with the same content are listed '
-    'over all splits: one in two of them makes an evaluation too good.'
+    'The exit status is 1 if an image cannot be read. Images with the same content are '
+    'listed across all splits, because an image in both splits makes an evaluation too '
+    'optimistic.'
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--source', required=True, help='as in config.data.source, e.g. folder:PATH'
+        '--source',
+        required=True,
+        help='images to read, as in config.data.source, e.g. folder:PATH',
     )
     parser.add_argument(
         '--split',
         action='append',
         metavar='NAME',
-        help='of the source, e.g. train; may be given several times. Without any a '
-        'folder has its classes at once, and TFDS names its splits',
+        help='split of the source, e.g. train; may be repeated. Without a split a '
+        'folder has its class folders at the top, and a TFDS source lists its splits',
     )
-    parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
-    parser.add_argument('--format', choices=('text', 'json'), default='text')
+    parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
+    parser.add_argument(
+        '--format',
+        choices=('text', 'json'),
+        default='text',
+        help='format of the report (default: %(default)s)',
+    )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -41,7 +49,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         report = audit(sources, image_progress(sum(map(len, sources.values()))))
-        print(_json(report) if options.format == 'json' else _text(report))
+        print(_json(report) if options.format == 'json' else _table(report))
         return 1 if report.unreadable else 0
 
     return work
@@ -52,20 +60,22 @@ def _json(report) -> str:
     return json.dumps(report._asdict() | {'splits': splits})
 
 
-def _text(report) -> str:
+def _table(report) -> str:
     lines = []
     for name, split in report.splits.items():
         lines.append(f'{name}: {split.images:,} images')
-        lines += [f'  {line}' for line in _about(split)]
+        lines += [f'  {line}' for line in _split_lines(split)]
     lines.append(f'same content: {len(report.duplicates):,} groups')
     for group in report.duplicates[:20]:
         lines.append('  ' + ', '.join(f'{split} {name}' for split, name in group))
     lines.append(f'cannot be read: {len(report.unreadable):,}')
-    lines += [f'  {split} {name}: {why}' for split, name, why in report.unreadable]
+    lines += [
+        f'  {split} {name}: {reason}' for split, name, reason in report.unreadable
+    ]
     return '\n'.join(lines)
 
 
-def _about(split) -> list[str]:
+def _split_lines(split) -> list[str]:
     counts = split.classes.values()
     empty = [name for name, count in split.classes.items() if not count]
     lines = [f'{len(counts):,} classes of {min(counts):,} to {max(counts):,} images']
@@ -73,10 +83,10 @@ def _about(split) -> list[str]:
         more = ', ...' if len(empty) > 5 else ''
         lines.append(f'{len(empty):,} classes are empty: {", ".join(empty[:5])}{more}')
     if split.heights:
-        for name, (least, middle, most) in (
+        for side, (smallest, median, largest) in (
             ('height', split.heights),
             ('width', split.widths),
         ):
-            lines.append(f'{name} {least:,} to {most:,}, median {middle:,.0f}')
+            lines.append(f'{side} {smallest:,} to {largest:,}, median {median:,.0f}')
     lines.append(', '.join(f'{count:,} {kind}' for kind, count in split.kinds.items()))
     return lines

@@ -1,4 +1,4 @@
-"""ensemble: the errors of several networks together, from files of probabilities."""
+"""ensemble: the errors of several networks together, from saved probabilities."""
 
 import argparse
 import sys
@@ -8,16 +8,23 @@ from pathlib import Path
 from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import refuse_arguments
 
-HELP = 'the errors of several networks together, from files of probabilities'
-EPILOG = 'The softmax is averaged. One file alone is told as evaluate does.'
+HELP = 'print the errors of an ensemble, from files of probabilities'
+EPILOG = 'The softmax is averaged. For a single file the output is that of evaluate.'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'files', nargs='+', type=Path, metavar='FILE', help='what evaluate wrote'
+        'files',
+        nargs='+',
+        type=Path,
+        metavar='FILE',
+        help='files of probabilities that evaluate has written',
     )
     parser.add_argument(
-        '--output', type=Path, metavar='FILE', help='where the mean goes, if anywhere'
+        '--output',
+        type=Path,
+        metavar='FILE',
+        help='file for the averaged probabilities (default: none)',
     )
     error_tables.arguments(parser)
 
@@ -25,27 +32,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Averages files of the same images and prints the errors."""
     refuse_arguments(rest)
-    out = error_tables.read_excluded(options)
-    from inception_jax.evaluation import probabilities
+    excluded = error_tables.read_excluded(options)
+    _check_files(options.files, options.output)
+    from inception_jax.evaluation.probabilities import (
+        ensemble,
+        load_probabilities,
+        save_probabilities,
+    )
     from inception_jax.runtime.files import refuse_unwritable
 
-    paths = [path.resolve() for path in options.files]
-    if twice := [path for path in paths if paths.count(path) > 1]:
-        raise ValueError(
-            f'{twice[0]} is named twice; an ensemble is of different files'
-        )
-    if options.output and options.output.resolve() in paths:
-        raise ValueError(
-            f'--output {options.output} is one of the files; name another one'
-        )
-    files = [probabilities.load_probabilities(path) for path in options.files]
-    found = probabilities.ensemble(files) if len(files) > 1 else files[0]
-    names = files[0].about['classes']
-    text = error_tables.errors_text(found, names, options, out)
+    if len(options.files) > 1:
+        probabilities = ensemble(options.files)
+    else:
+        probabilities = load_probabilities(options.files[0])
+    table = error_tables.error_table(probabilities, options, excluded)
     if options.output:
         with refuse_unwritable(options.output.parent):
-            probabilities.save_probabilities(options.output, found)
-    print(text)
+            save_probabilities(options.output, probabilities)
+    print(table)
     if options.output:
         print(options.output, file=sys.stderr)
     return lambda: 0
+
+
+def _check_files(files: list[Path], output: Path | None) -> None:
+    """Raises ValueError if a file comes twice or would be overwritten."""
+    paths = [path.resolve() for path in files]
+    if duplicates := [path for path in paths if paths.count(path) > 1]:
+        raise ValueError(
+            f'{duplicates[0]} is named twice; an ensemble has different files'
+        )
+    if output and output.resolve() in paths:
+        raise ValueError(f'--output {output} is one of the files; name another one')

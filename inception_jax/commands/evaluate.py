@@ -1,4 +1,4 @@
-"""evaluate: the errors of a network, with 1, 10, 12 or 144 crops of an image."""
+"""evaluate: the errors of a trained network with 1, 10, 12 or 144 crops."""
 
 import argparse
 import contextlib
@@ -14,12 +14,12 @@ from inception_jax.commands.shared.cli import (
     sigterm_as_exit,
 )
 
-HELP = 'the errors of a run or of weights, by 1, 10, 12 or 144 crops'
+HELP = 'evaluate a run or a weight file with 1, 10, 12 or 144 crops an image'
 EPILOG = (
-    'Of a run the averaged parameters are evaluated. The mean softmax of every image '
-    'goes into a file, from which ensemble and other subsets are computed without the '
-    'network. '
-    'An evaluation that was interrupted goes on with the same command.'
+    'A run is evaluated with its EMA weights. The mean softmax of every image is saved '
+    'to a file. The command ensemble computes errors of ensembles and of subsets from '
+    'such files, without the networks. The same command resumes an evaluation that was '
+    'interrupted.'
 )
 
 
@@ -29,71 +29,73 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--source',
         metavar='SOURCE',
-        help='images; of a run those of its config if not given',
+        help='images to evaluate on (default: the source of the run)',
     )
     parser.add_argument(
         '--split',
         metavar='NAME',
-        help="of the source; of a run's own the one for evaluation if not given",
+        help='split of the source (default: the evaluation split of the run)',
     )
-    parser.add_argument('--data-dir', metavar='DIR', help='where TFDS has the source')
+    parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
     parser.add_argument(
         '--batch-size',
         type=error_tables.count,
         metavar='N',
-        help="crops at a time; the run's, or 32 a device, if not given",
+        help='crops in a batch (default: the batch size of the run, or 32 a device)',
     )
     parser.add_argument(
-        '--skip-unreadable', action='store_true', help='leave out what cannot be read'
+        '--skip-unreadable',
+        action='store_true',
+        help='leave out images that cannot be read, instead of stopping',
     )
     parser.add_argument(
         '--output',
         type=Path,
         metavar='FILE',
-        help='where the probabilities go; probabilities-CROPS.npz in the run, or '
-        'FILE-probabilities-CROPS.npz beside the weights, if not given',
+        help='file for the probabilities (default: probabilities-CROPS.npz in the run, '
+        'or FILE-probabilities-CROPS.npz beside the weight file)',
     )
     error_tables.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Evaluates a network, or reads what is there of the same."""
+    """Evaluates a network, or reads the finished result of the same evaluation."""
     refuse_arguments(rest)
-    out = error_tables.read_excluded(options)
-    from inception_jax.evaluation import evaluate
+    excluded = error_tables.read_excluded(options)
+    from inception_jax.evaluation.evaluate import prepare_evaluation, run_evaluation
 
-    subject, beside = trained_options.open_trained(options)
-    path = Path(options.output or f'{beside}probabilities-{options.crops}.npz')
-    one = evaluate.prepare_evaluation(
-        subject,
+    trained, prefix = trained_options.open_trained(options)
+    path = Path(options.output or f'{prefix}probabilities-{options.crops}.npz')
+    evaluation = prepare_evaluation(
+        trained,
         path,
         crops=options.crops,
         source=options.source,
         split=options.split,
         data_dir=options.data_dir,
         batch_size=options.batch_size,
-        skip=options.skip_unreadable,
+        skip_unreadable=options.skip_unreadable,
     )
 
     def work() -> int:
-        if done := evaluate.images_done(one):
-            print(f'goes on after {done:,} images', file=sys.stderr)
-        with told('restore it, or add --skip-unreadable'):
-            found = evaluate.evaluate(one, image_progress(len(one.asked.source)))
+        if done := evaluation.images_done:
+            print(f'resumes after {done:,} images', file=sys.stderr)
+        progress = image_progress(len(evaluation.source))
+        with evaluation_errors_as_failures('restore it, or add --skip-unreadable'):
+            probabilities = run_evaluation(evaluation, progress)
         with mistakes_as_failures():
-            text = error_tables.errors_text(found, found.about['classes'], options, out)
-        print(text)
-        print(one.path, file=sys.stderr)
+            print(error_tables.error_table(probabilities, options, excluded))
+        print(path, file=sys.stderr)
         return 0
 
     return work
 
 
 @contextlib.contextmanager
-def told(advice: str) -> Iterator[None]:
-    """Makes a line of what comes from outside, and lets SIGTERM keep what is done.
+def evaluation_errors_as_failures(advice: str) -> Iterator[None]:
+    """Raises Stopped for an error of the images or the disk; SIGTERM saves and exits.
 
-    `advice` is for an image that cannot be read.
+    `advice` tells the user what to do about an image that cannot be read.
     """
     from inception_jax.data.example import Unreadable
     from inception_jax.runtime.signals import Stopped
@@ -102,9 +104,9 @@ def told(advice: str) -> Iterator[None]:
         with sigterm_as_exit():
             yield
     except (KeyboardInterrupt, SystemExit):
-        print('stopped; the same command goes on from what is done', file=sys.stderr)
+        print('stopped; the same command resumes the evaluation', file=sys.stderr)
         raise
     except Unreadable as error:
-        raise Stopped(f'{error}; {advice}; what is done is kept') from error
+        raise Stopped(f'{error}; {advice}; the finished images are saved') from error
     except OSError as error:
-        raise Stopped(f'{error}; what was kept before is as it was') from error
+        raise Stopped(f'{error}; files saved before are unchanged') from error

@@ -1,8 +1,7 @@
-"""predict: the classes of image files, or what a block computes of them."""
+"""predict: the classes of image files, or the features of a block."""
 
 import argparse
 import csv
-import functools
 import io
 import json
 import sys
@@ -18,14 +17,14 @@ from inception_jax.commands.shared.cli import (
     unwritable_as_failure,
 )
 
-HELP = 'the most probable classes of image files, or features of them'
+HELP = 'print the most probable classes of image files, or save their features'
 EPILOG = (
-    'Files that cannot be read are listed at the end, and the exit status is 1. Of a '
-    'run the averaged parameters are used.'
+    'Files that cannot be read are listed at the end, and the exit status is then 1. A '
+    'run predicts with its EMA weights.'
 )
 
-# A file's name may be any bytes; they come out as they were.
-NAMES_OF_FILES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
+# The name of a file may be any bytes; this encoding writes them unchanged.
+BYTES_OF_NAMES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,167 +34,183 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='IMAGE',
-        help='files, and folders of files at any depth',
+        help='image files, and folders with image files at any depth',
     )
     parser.add_argument(
         '--top',
         type=error_tables.count,
         default=5,
         metavar='K',
-        help='how many classes of each (%(default)s)',
+        help='number of classes to print for each image (default: %(default)s)',
     )
     parser.add_argument(
         '--names',
         type=Path,
         metavar='FILE',
-        help='other names for the classes, a line each in their order',
+        help='class names to print, one a line in the order of the labels (default: '
+        'those of the network)',
     )
     trained_options.add_crops(parser)
     parser.add_argument(
         '--batch-size',
         type=error_tables.count,
         metavar='N',
-        help='crops at a time; 32 a device if not given',
+        help='crops in a batch (default: up to 32 a device)',
     )
-    parser.add_argument('--format', choices=('md', 'csv', 'json'), default='md')
+    parser.add_argument(
+        '--format',
+        choices=('md', 'csv', 'json'),
+        default='md',
+        help='format of the predictions (default: %(default)s)',
+    )
     parser.add_argument(
         '--features',
         metavar='BLOCK',
-        help='what this block computes instead of classes: pool is the vector before '
-        'the logits, logits these, and describe lists the others; needs --output',
+        help='save the output of this block instead of classes; needs --output. The '
+        'block pool is the vector before the logits; describe lists the other blocks',
     )
     parser.add_argument(
-        '--output', type=Path, metavar='FILE', help='where it goes, not to the screen'
+        '--output',
+        type=Path,
+        metavar='FILE',
+        help='file for the predictions or features (default: print the predictions)',
     )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Finds the images and the network, and returns the rest of the work."""
+    """Opens the images and the network, and returns the work on them."""
     refuse_arguments(rest)
     _check(options)
-    from inception_jax.data.sources.files import Files, find_files
+    from inception_jax.data.sources.files import Files, find_image_files
 
     names = class_names.load_class_names('--names', options.names)
-    paths = find_files(options.images)
-    one, _ = trained_options.open_trained(options)
+    paths = find_image_files(options.images)
+    trained, _ = trained_options.open_trained(options)
     from inception_jax.evaluation.apply import check_end_point
-    from inception_jax.evaluation.predict import (
-        PredictionRequest,
-        prediction_batch_size,
-    )
+    from inception_jax.evaluation.predict import prediction_batch_size
 
     if options.features:
-        check_end_point(one.network, options.features)
-    if names is not None:
-        one = one._replace(class_names=_names(names, one.class_names))
-    faults = []
-    request = PredictionRequest(
-        Files(tuple(paths), one.class_names),
-        options.crops,
-        prediction_batch_size(one, len(paths), options.batch_size),
-        faults.append,
-        image_progress(len(paths), shown=options.output or not sys.stdout.isatty()),
-    )
-    return lambda: _work(options, one, request, faults)
+        check_end_point(trained.network, options.features)
+    images = Files(tuple(paths), _class_names(names, trained.class_names))
+    batch_size = prediction_batch_size(trained, len(paths), options.batch_size)
+    return lambda: _work(options, trained, images, batch_size)
 
 
-def _work(options: argparse.Namespace, one, request, faults: list) -> int:
-    """Tells or writes what the network says, then what could not be read."""
+def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
+    """Writes predictions or features, then lists the files that cannot be read."""
     from inception_jax.evaluation.predict import predictions, write_features
 
+    unreadable = []
+    progress_shown = options.output or not sys.stdout.isatty()
+    common = {
+        'batch_size': batch_size,
+        'unreadable': unreadable.append,
+        'progress': image_progress(len(images), shown=progress_shown),
+    }
     with sigterm_as_exit():
         if options.features:
-            name, path = options.features, options.output
+            path = options.output
             with unwritable_as_failure(path):
-                write_features(one, request, name, path)
+                write_features(trained, images, options.features, path, **common)
         else:
-            top = min(options.top, len(one.class_names))
-            found = predictions(one, request, top)
-            forms = {'md': functools.partial(_table, top), 'csv': _csv, 'json': _json}
-            _tell(options, forms[options.format](found))
-    if faults:
+            top = min(options.top, images.classes)
+            results = predictions(
+                trained, images, top=top, crops=options.crops, **common
+            )
+            _write_lines(options.output, FORMATS[options.format](results, top))
+    if unreadable:
         print(
-            f'{len(faults):,} of {len(request.images):,} images cannot be read:',
-            *sorted(map(str, faults)),
+            f'{len(unreadable):,} of {len(images):,} images cannot be read:',
+            *sorted(map(str, unreadable)),
             sep='\n',
             file=sys.stderr,
         )
-    return 1 if faults else 0
+    return 1 if unreadable else 0
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raises ValueError for options that do not go together."""
+    """Raises ValueError for options that contradict each other."""
     for name in ('batch_size', 'top'):
         if getattr(options, name) == 0:
             raise ValueError(f'--{name.replace("_", "-")} is 0; expected 1 or more')
     if options.output is not None and options.output.exists():
-        raise ValueError(f'{options.output} is there already; name another --output')
+        raise ValueError(f'{options.output} exists already; name another --output')
     if not options.features:
         return
     if options.output is None or options.output.suffix != '.npz':
         raise ValueError('--features needs --output FILE.npz')
     if options.crops > 1:
-        raise ValueError('--features is of one crop; leave out --crops')
+        raise ValueError('--features uses a single crop; leave out --crops')
 
 
-def _names(given: list[str], classes: tuple[str, ...]) -> tuple[str, ...]:
-    if len(given) != len(classes):
+def _class_names(names: list[str] | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    if names is None:
+        return classes
+    if len(names) != len(classes):
         raise ValueError(
-            f'--names has {len(given):,} lines, and there are {len(classes):,} '
-            'classes; name each'
+            f'--names has {len(names):,} lines, and there are {len(classes):,} '
+            'classes; name each class'
         )
-    return tuple(given)
+    return tuple(names)
 
 
-def _tell(options: argparse.Namespace, lines: Iterable[str]) -> None:
-    """Prints lines as they come, or writes them into a file in one piece."""
-    if options.output is None:
+def _write_lines(path: Path | None, lines: Iterable[str]) -> None:
+    """Prints lines as they come, or writes them to a file atomically."""
+    if path is None:
         try:
             for line in lines:
-                # Names that are no text have marks in them on a screen.
+                # A terminal shows question marks for bytes that are not UTF-8.
                 print(line.encode('utf-8', 'replace').decode(), flush=True)
         except BrokenPipeError:
             close_broken_pipe()
         return
     from inception_jax.runtime.files import write_atomically
 
-    path = options.output
     with unwritable_as_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as place, place.open('w', **NAMES_OF_FILES) as file:
+        with write_atomically(path) as draft, draft.open('w', **BYTES_OF_NAMES) as file:
             file.writelines(f'{line}\n' for line in lines)
 
 
-def _table(top: int, found: Iterable) -> Iterator[str]:
+def _pairs(prediction) -> Iterator[tuple[str, float]]:
+    return zip(prediction.classes, prediction.probabilities, strict=True)
+
+
+def _markdown(predictions: Iterable, top: int) -> Iterator[str]:
     columns = [name for k in range(1, top + 1) for name in (f'class {k}', '%')]
     yield f'| image | {" | ".join(columns)} |'
     yield f'|{(1 + len(columns)) * " --- |"}'
-    for one in found:
-        pairs = zip(one.classes, one.probabilities, strict=True)
-        cells = [cell for name, p in pairs for cell in (name, f'{100 * p:.1f}')]
-        texts = (text.replace('|', r'\|') for text in (one.image, *cells))
-        yield f'| {" | ".join(texts)} |'
+    for prediction in predictions:
+        cells = [prediction.image]
+        for name, probability in _pairs(prediction):
+            cells += [name, f'{100 * probability:.1f}']
+        cells = [cell.replace('|', r'\|') for cell in cells]
+        yield f'| {" | ".join(cells)} |'
 
 
-def _csv(found: Iterable) -> Iterator[str]:
+def _csv(predictions: Iterable, top: int) -> Iterator[str]:
     def line(*cells) -> str:
-        text = io.StringIO()
-        csv.writer(text, lineterminator='').writerow(cells)
-        return text.getvalue()
+        row = io.StringIO()
+        csv.writer(row, lineterminator='').writerow(cells)
+        return row.getvalue()
 
     yield line('image', 'rank', 'class', 'probability')
-    for one in found:
-        pairs = zip(one.classes, one.probabilities, strict=True)
-        for rank, (name, p) in enumerate(pairs, 1):
-            yield line(one.image, rank, name, f'{p:.6g}')
+    for prediction in predictions:
+        for rank, (name, probability) in enumerate(_pairs(prediction), 1):
+            yield line(prediction.image, rank, name, f'{probability:.6g}')
 
 
-def _json(found: Iterable) -> Iterator[str]:
-    """Yields the lines of a list, one for each image."""
+def _json(predictions: Iterable, top: int) -> Iterator[str]:
+    """Yields the lines of a JSON list, one line for each image."""
     before = '['
-    for one in found:
-        pairs = zip(one.classes, one.probabilities, strict=True)
-        classes = [{'class': name, 'probability': p} for name, p in pairs]
-        yield before + json.dumps({'image': one.image, 'classes': classes})
+    for prediction in predictions:
+        classes = [
+            {'class': name, 'probability': probability}
+            for name, probability in _pairs(prediction)
+        ]
+        yield before + json.dumps({'image': prediction.image, 'classes': classes})
         before = ','
     yield '[]' if before == '[' else ']'
+
+
+FORMATS = {'md': _markdown, 'csv': _csv, 'json': _json}

@@ -1,4 +1,4 @@
-"""Every record of a source read once: what there is, what is double, what is broken."""
+"""An audit of a source: counts, sizes, formats, duplicates and unreadable images."""
 
 import collections
 import concurrent.futures
@@ -7,7 +7,7 @@ import io
 import itertools
 import os
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +16,16 @@ from PIL import Image
 from inception_jax.data.decode import decode
 from inception_jax.data.example import Source
 
-# So many are read ahead of the one that is counted.
+# The number of records that are read in advance.
 AHEAD = 256
 
 
 class AuditRecord(NamedTuple):
-    """What a record is: whose, of which size and kind, or why it cannot be read."""
+    """A record of a split: height and width in pixels, or why it cannot be read.
+
+    `kind` is format and mode, such as 'JPEG RGB'. `digest` is the SHA-256 of the
+    content. `error` is '' if the record can be read.
+    """
 
     split: str
     id: str
@@ -34,9 +38,9 @@ class AuditRecord(NamedTuple):
 
 
 class SplitCounts(NamedTuple):
-    """Counts of a split: by name of the class, and by kind such as 'JPEG RGB'.
+    """The number of images of a split, in all, by class name and by kind.
 
-    Sides are (least, median, greatest) in pixels.
+    `heights` and `widths` are (smallest, median, largest) in pixels.
     """
 
     images: int
@@ -47,8 +51,10 @@ class SplitCounts(NamedTuple):
 
 
 class AuditReport(NamedTuple):
-    """What was found, by split; and over all of them, records with the same content,
-    each as a group of (split, id), and the ones that cannot be read with the reason.
+    """The result of an audit.
+
+    `splits` maps each split to its counts. `duplicates` are groups of (split, id) with
+    the same content, also across splits. `unreadable` are (split, id, reason).
     """
 
     splits: dict[str, SplitCounts]
@@ -57,29 +63,38 @@ class AuditReport(NamedTuple):
 
 
 def audit(
-    sources: Mapping[str, Source], told: Callable[[int], None] = lambda done: None
+    sources: Mapping[str, Source], progress: Callable[[int], None] = lambda done: None
 ) -> AuditReport:
-    """Reads and decodes every record of the splits once, by all cores.
+    """Reads and decodes every record of some splits once, on all cores.
 
-    `told` is told how many records are done.
+    `sources` maps the names of the splits to their sources. `progress` is called with
+    the number of records that are done.
+
+    >>> from inception_jax.data.sources.open import open_source
+    >>> report = audit({'train': open_source('synthetic:6/2', 'train')})
+    >>> report.splits['train'].classes, report.duplicates
+    ({'0': 3, '1': 3}, [])
     """
-    found = []
-    for one in _records(sources):
-        found.append(one)
-        told(len(found))
+    records = []
+    for record in _records(sources):
+        records.append(record)
+        progress(len(records))
     by_digest = collections.defaultdict(list)
-    for one in found:
-        if one.digest:
-            by_digest[one.digest].append((one.split, one.id))
+    for record in records:
+        if record.digest:
+            by_digest[record.digest].append((record.split, record.id))
     return AuditReport(
-        {name: _split(name, source, found) for name, source in sources.items()},
+        {
+            split: _split_counts(source, [r for r in records if r.split == split])
+            for split, source in sources.items()
+        },
         [group for group in by_digest.values() if len(group) > 1],
-        [(one.split, one.id, one.error) for one in found if one.error],
+        [(record.split, record.id, record.error) for record in records if record.error],
     )
 
 
 def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
-    """Yields the records of all sources, in their order."""
+    """Yields the records of all sources in their order."""
     places = (
         (split, source, index)
         for split, source in sources.items()
@@ -117,17 +132,16 @@ def _kind(image: bytes | np.ndarray) -> str:
         return f'{file.format} {file.mode}'
 
 
-def _split(name: str, source: Source, found: list[AuditRecord]) -> SplitCounts:
-    own = [one for one in found if one.split == name]
-    good = [one for one in own if not one.error]
-    counts = collections.Counter(one.label for one in own)
-    kinds = collections.Counter(one.kind for one in good)
+def _split_counts(source: Source, records: Sequence[AuditRecord]) -> SplitCounts:
+    readable = [record for record in records if not record.error]
+    by_label = collections.Counter(record.label for record in records)
+    by_kind = collections.Counter(record.kind for record in readable)
     return SplitCounts(
-        len(own),
-        {word: counts[label] for label, word in enumerate(source.class_names)},
-        dict(kinds.most_common()),
-        _range([one.height for one in good]),
-        _range([one.width for one in good]),
+        len(records),
+        {name: by_label[label] for label, name in enumerate(source.class_names)},
+        dict(by_kind.most_common()),
+        _range([record.height for record in readable]),
+        _range([record.width for record in readable]),
     )
 
 

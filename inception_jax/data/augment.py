@@ -1,21 +1,21 @@
 """Flip, colour distortion and scaling of images, inside the compiled step.
 
-Figures and orders are those of the authors' preprocessing (TF-Slim
-inception_preprocessing.py). Colours are float32 in [0, 1], black to white, and may
-leave that range between two operations.
+Strengths and orders are from TF-Slim inception_preprocessing.py, the preprocessing of
+the paper's authors. Colours are float32 in [0, 1], black to white, and may leave that
+range between two operations. Each colour operation names its TensorFlow equivalent.
 """
 
 import jax
 import jax.numpy as jnp
 
-BRIGHTNESS = 32 / 255  # the greatest shift, up or down
+BRIGHTNESS = 32 / 255  # The largest shift, up or down.
 SATURATION = (0.5, 1.5)
-HUE = 0.2  # the greatest shift in turns of the colour circle, either way
+HUE = 0.2  # The largest rotation in turns of the colour circle, either way.
 CONTRAST = (0.5, 1.5)
 
 
 def to_range(images: jax.Array, pixel_range: tuple[float, float]) -> jax.Array:
-    """Maps uint8 images to float32, 0 and 255 to the two ends of `pixel_range`."""
+    """Maps uint8 images of any shape to float32: 0 .. 255 becomes `pixel_range`."""
     return _scale(_unit(images), pixel_range)
 
 
@@ -27,28 +27,36 @@ def augment(
     colour: str,
     pixel_range: tuple[float, float],
 ) -> jax.Array:
-    """Distorts each of the uint8 images [batch, height, width, 3], in its own way.
+    """Flips and distorts images at random and scales them to `pixel_range`.
 
-    What happens to an example depends on it and its key alone. `keys` is a [batch]
-    array of typed keys; `flip` mirrors every second image on average; `colour` is
-    'none', 'fast' (brightness and saturation) or 'full' (hue and contrast as well).
-    Returns float32 in `pixel_range`.
+    The result for an example depends only on the example and its key.
+
+    Args:
+      keys: typed keys [batch].
+      images: uint8 [batch, height, width, 3].
+      flip: mirror an image with probability 1/2.
+      colour: 'none', 'fast' (brightness and saturation) or 'full' (brightness,
+        saturation, hue and contrast).
+      pixel_range: the values that 0 and 255 become.
+
+    Returns:
+      float32 [batch, height, width, 3] in `pixel_range`.
 
     Raises:
-      ValueError: there is no such colour distortion.
+      ValueError: `colour` is none of the three.
     """
     if colour not in COLOURS:
         raise ValueError(
             f'unknown colour distortion {colour!r}; use one of {", ".join(COLOURS)}'
         )
 
-    def one(key: jax.Array, image: jax.Array) -> jax.Array:
+    def augment_image(key: jax.Array, image: jax.Array) -> jax.Array:
         mirror, *draws = jax.random.uniform(key, (6,), jnp.float32)
         if flip:
             image = jnp.where(mirror < 0.5, image[:, ::-1], image)
         return _scale(COLOURS[colour](_unit(image), *draws), pixel_range)
 
-    return jax.vmap(one)(keys, images)
+    return jax.vmap(augment_image)(keys, images)
 
 
 def _unit(images: jax.Array) -> jax.Array:
@@ -65,7 +73,7 @@ def _same(image: jax.Array, *draws: jax.Array) -> jax.Array:
 
 
 def _fast(image: jax.Array, order, brightness, saturation, *draws) -> jax.Array:
-    """Brightness, then saturation (one time in four), or the other way round."""
+    """Shifts brightness, then saturation (1 of 4 images), or in the other order."""
     shift = _between(brightness, -BRIGHTNESS, BRIGHTNESS)
     first = order < 0.25
     image = image + jnp.where(first, shift, 0)
@@ -74,11 +82,12 @@ def _fast(image: jax.Array, order, brightness, saturation, *draws) -> jax.Array:
 
 
 def _full(image, order, brightness, saturation, hue, contrast) -> jax.Array:
-    """One of the orders bshc, sbch, chbs and hscb, each as likely.
+    """Applies one of the orders bshc, sbch, chbs and hscb, with equal probability.
 
-    A shift of brightness commutes with hue and contrast, so that it can come first
-    (0, 2) or last (1, 3), and the rest are subsequences of s, c, h, s, c. That takes
-    five operations for every example; a switch under vmap would take sixteen.
+    The letters stand for brightness, saturation, hue and contrast. A shift of
+    brightness commutes with hue and contrast, so that it can come first (orders 0 and
+    2) or last (1 and 3). The other operations are subsequences of s, c, h, s, c. This
+    takes five operations for every example; a switch under vmap would take sixteen.
     """
     order = jnp.floor(4 * order)
     shift = _between(brightness, -BRIGHTNESS, BRIGHTNESS)
@@ -101,19 +110,20 @@ COLOURS = {'none': _same, 'fast': _fast, 'full': _full}
 
 
 def saturate(image: jax.Array, factor: jax.Array) -> jax.Array:
-    """Multiplies the saturation of HSV, up to full saturation at most.
+    """Multiplies the saturation of HSV, clipped at 1 (tf.image.adjust_saturation).
 
-    Hue and value stay: a channel keeps its share of the distance to the largest one.
+    Hue and value stay, because each channel keeps its share of the distance to the
+    largest channel.
     """
     value, chroma = _value_and_chroma(image)
     full = value / jnp.where(chroma > 0, chroma, 1)
-    # A colour without light is grey, as TensorFlow has it.
+    # TensorFlow turns a colour whose value is not positive into grey.
     share = jnp.where(value > 0, jnp.minimum(factor, full), 0)
     return value - (value - image) * share
 
 
 def rotate_hue(image: jax.Array, turns: jax.Array) -> jax.Array:
-    """Turns the hue of HSV; value and chroma stay."""
+    """Rotates the hue of HSV; value and chroma stay (tf.image.adjust_hue)."""
     value, chroma = _value_and_chroma(image)
     red, green, blue = (image[..., channel, None] for channel in range(3))
     safe = jnp.where(chroma > 0, chroma, 1)
@@ -128,7 +138,7 @@ def rotate_hue(image: jax.Array, turns: jax.Array) -> jax.Array:
 
 
 def adjust_contrast(image: jax.Array, factor: jax.Array) -> jax.Array:
-    """Multiplies the distance of each channel to its mean over the image."""
+    """Scales the distance of each channel to its mean (tf.image.adjust_contrast)."""
     mean = image.mean((-3, -2), keepdims=True)
     return mean + factor * (image - mean)
 

@@ -1,10 +1,12 @@
-"""The 1, 10, 12 and 144 crops of an evaluation: whole pixels, no images.
+"""The 1, 10, 12 and 144 crops of an evaluation, as boxes of whole pixels.
 
-144 are those of GoogLeNet (arXiv:1409.4842, section 7): four sizes of the image, of
-each three squares, of each its corners, its centre and the whole, and all mirrored. 12
-(Table 3) are the middle square of the smallest size; the paper does not say which, and
-GoogLeNet has no 12. 10 are the corners and the centre of that square (Krizhevsky et
-al., 2012). The mirror images are the network's step to make.
+144 crops are GoogLeNet's (arXiv:1409.4842, section 7): four sizes of the image, three
+squares of each size, six boxes of each square (four corners, the centre, and the whole
+square resized), and all of them mirrored. 12 crops (Table 3) take the middle square of
+the smallest size; the paper does not say which square, and GoogLeNet has no 12. 10
+crops are the corners and the centre of that square (Krizhevsky et al., 2012).
+
+The compiled step makes the mirror images, so that a view stands for two crops.
 """
 
 from typing import Any, NamedTuple
@@ -12,8 +14,8 @@ from typing import Any, NamedTuple
 from inception_jax.data.geometry import Box, central_crop
 from inception_jax.networks.network import Network
 
-# GoogLeNet's shorter sides for crops of 224; for others in proportion: 342, 384, 427
-# and 470 for 299.
+# GoogLeNet's shorter sides for crops of 224 pixels. For other input sizes they are in
+# proportion: 342, 384, 427 and 470 for 299.
 SHORTER_SIDES = (256, 288, 320, 352)
 CROP = 224
 
@@ -21,9 +23,9 @@ PROTOCOLS = (1, 10, 12, 144)
 
 
 class View(NamedTuple):
-    """What a network sees of an image: a box of the resized image, resized to its size.
+    """A box of the resized image, which is then resized to the network's input size.
 
-    `height` and `width` are those of the whole image after it was resized.
+    `height` and `width` are the sides of the whole image after resizing, in pixels.
     """
 
     height: int
@@ -32,17 +34,17 @@ class View(NamedTuple):
 
 
 def number_of_views(crops: int) -> int:
-    """Returns how many crops an image is cut into, mirror images apart."""
+    """Returns the number of crops without mirror images: 1, 5, 6 or 72."""
     return crops // 2 if mirrored(crops) else crops
 
 
 def mirrored(crops: int) -> bool:
-    """Tells whether the mirror images count as well, which are half of the crops."""
+    """Returns whether half of the crops are mirror images: in all protocols but 1."""
     return crops > 1
 
 
 def view_options(network: Network, crops: int) -> dict[str, Any]:
-    """Returns how a network sees images, as arguments of `evaluation_batches`."""
+    """Returns the arguments of `evaluation_batches` that a network determines."""
     return {
         'size': network.input_size,
         'crops': crops,
@@ -61,14 +63,18 @@ def views(
     crop_fraction: float,
     square_crop: bool = False,
 ) -> tuple[View, ...]:
-    """Returns what a network of input `size` sees of an image, without mirror images.
+    """Returns the views of an image for a network of input `size`.
 
-    One crop is the central `crop_fraction` of each side of the image as it is. With
-    `square_crop` it is the central square of an image of which `size` is that share of
-    the shorter side, as in torchvision and timm.
+    A single crop is the central `crop_fraction` of each side of the image, which is not
+    resized before. With `square_crop` the image is first resized so that `size` is
+    `crop_fraction` of its shorter side, and the crop is the central square, as in
+    torchvision and timm. The other protocols ignore `crop_fraction` and `square_crop`.
 
     Raises:
-      ValueError: there is no protocol of so many crops.
+      ValueError: `crops` is not 1, 10, 12 or 144.
+
+    >>> views(100, 200, size=75, crops=1, crop_fraction=0.875)
+    (View(height=100, width=200, box=Box(top=6, left=12, height=88, width=176)),)
     """
     check_crops(crops)
     if crops == 1 and square_crop:
@@ -88,13 +94,13 @@ def views(
 
 
 def check_crops(crops: int) -> None:
-    """Raises ValueError if there is no protocol of so many crops."""
+    """Raises ValueError unless `crops` is 1, 10, 12 or 144."""
     if crops not in PROTOCOLS:
         raise ValueError(f'{crops} crops; expected {", ".join(map(str, PROTOCOLS))}')
 
 
 def _resized(height: int, width: int, shorter: int) -> tuple[int, int]:
-    """Returns the sides of an image whose shorter one has so many pixels."""
+    """Returns the sides of an image after its shorter side became `shorter`."""
     scale = shorter / min(height, width)
     return (
         (shorter, round(width * scale))
@@ -111,7 +117,7 @@ def _central_square(height: int, width: int, size: int, shorter: int) -> View:
 
 
 def _square(height: int, width: int, place: str) -> Box:
-    """Returns a square of the shorter side; left is the top of an upright image."""
+    """Returns a square of the shorter side; 'left' is the top of an upright image."""
     side = min(height, width)
     room = max(height, width) - side
     offset = {'left': 0, 'centre': room // 2, 'right': room}[place]
@@ -120,7 +126,7 @@ def _square(height: int, width: int, place: str) -> Box:
 
 
 def _boxes(square: Box, size: int, *, whole: bool) -> list[Box]:
-    """Returns four corners, the centre and, if it counts, the whole of a square."""
+    """Returns the corners and the centre of a square, and the square if `whole`."""
     room = square.height - size
     corners = [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]
     boxes = [

@@ -1,7 +1,8 @@
-"""Image files to pixels: decoded rightly, or refused.
+"""Decoding of image files to pixels.
 
-What a file is, its first bytes tell, not its name. Of an animation the first picture
-counts; transparency and the orientation of EXIF are left out; 16 bits become 8.
+The file type is detected from the first bytes. Of an animation the first frame is
+decoded. Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
+channels.
 """
 
 import contextlib
@@ -19,9 +20,12 @@ JPEG = b'\xff\xd8\xff'
 def decode(image: bytes | np.ndarray) -> np.ndarray:
     """Returns the pixels as uint8 [height, width, 3], RGB.
 
+    `image` holds the bytes of an image file, or pixels as uint8 [height, width],
+    [height, width, 1] or [height, width, 3].
+
     Raises:
-      ValueError: it is neither an image file nor pixels in uint8, the file is cut short
-        or damaged, or it has more than `MOST_PIXELS`.
+      ValueError: the file is not an image, is truncated or damaged, or has more than
+        `MOST_PIXELS`; or the pixels have another type or shape.
     """
     if isinstance(image, bytes):
         return _decode_file(image)
@@ -34,33 +38,33 @@ def decode(image: bytes | np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
 
 
-def _decode_file(image: bytes) -> np.ndarray:
-    height, width = _size(image)
+def _decode_file(file: bytes) -> np.ndarray:
+    height, width = _size(file)
     if height * width > MOST_PIXELS:
         raise ValueError(
             f'{height} x {width} pixels; at most {MOST_PIXELS:,} are decoded'
         )
-    if image.startswith(JPEG):
-        # Faster than OpenCV and the same pixels, but strict: OpenCV knows more forms
-        # and forgives bytes too many.
+    if file.startswith(JPEG):
+        # simplejpeg returns the same pixels faster, but is strict. OpenCV decodes more
+        # variants of JPEG and ignores bytes after the end.
         with contextlib.suppress(ValueError):
-            return simplejpeg.decode_jpeg(image, 'RGB')
+            return simplejpeg.decode_jpeg(file, 'RGB')
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
+    pixels = cv2.imdecode(np.frombuffer(file, np.uint8), flags)
     if pixels is None:
-        raise ValueError(f'an image file of {len(image)} bytes, cut short or damaged')
+        raise ValueError(f'an image file of {len(file)} bytes, cut short or damaged')
     return pixels
 
 
-def _size(image: bytes) -> tuple[int, int]:
-    """Reads height and width of an image file from its head."""
-    if image.startswith(JPEG):
+def _size(file: bytes) -> tuple[int, int]:
+    """Returns height and width from the header of an image file."""
+    if file.startswith(JPEG):
         with contextlib.suppress(ValueError):
-            return simplejpeg.decode_jpeg_header(image)[:2]
+            return simplejpeg.decode_jpeg_header(file)[:2]
     try:
-        with Image.open(io.BytesIO(image)) as file:
-            return file.height, file.width
+        with Image.open(io.BytesIO(file)) as opened:
+            return opened.height, opened.width
     except Image.DecompressionBombError as error:
         raise ValueError(f'more than {MOST_PIXELS:,} pixels') from error
     except Exception as error:
-        raise ValueError(f'{len(image)} bytes that are not an image') from error
+        raise ValueError(f'{len(file)} bytes that are not an image') from error

@@ -1,4 +1,4 @@
-"""What every source of images gives: examples by index."""
+"""Examples, and the protocol that every source of images follows."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,8 +8,9 @@ import numpy as np
 class Example(NamedTuple):
     """An image with its label.
 
-    `image` is an encoded file, or pixels: uint8 [height, width] or [height, width, 3].
-    `id` names the example in its source.
+    `image` holds the bytes of an image file, or pixels as uint8 [height, width] or
+    [height, width, 3]. `label` is in 0 .. classes - 1. `id` names the example in its
+    source.
     """
 
     image: bytes | np.ndarray
@@ -18,19 +19,19 @@ class Example(NamedTuple):
 
 
 class Unreadable(ValueError):
-    """An example cannot be read or decoded; the text names it."""
+    """An example cannot be read or decoded; the message names it."""
 
 
 class Source(Protocol):
-    """A sequence of examples; it is read by several threads at once."""
+    """A sequence of examples that several threads may read at once."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The name of each label."""
+        """The name of each class, in the order of the labels."""
 
     @property
     def classes(self) -> int:
-        """The number of classes; labels run from 0 to one less."""
+        """The number of classes; labels are in 0 .. classes - 1."""
 
     def __len__(self) -> int: ...
 

@@ -18,10 +18,10 @@ def parse_class_names(names: Any) -> tuple[str, ...]:
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """Returns the 1,000 WordNet ids in alphabetical order, which is that of labels."""
-    # Its folder without importing it, which takes seconds.
+    """Returns the 1,000 WordNet ids in alphabetical order, which is label order."""
+    # Importing TFDS takes seconds; finding its folder does not.
     (folder,) = importlib.util.find_spec(
         'tensorflow_datasets'
     ).submodule_search_locations
-    text = Path(folder, 'datasets', 'imagenet2012', 'labels.txt').read_text()
-    return tuple(text.split())
+    labels = Path(folder, 'datasets', 'imagenet2012', 'labels.txt').read_text()
+    return tuple(labels.split())

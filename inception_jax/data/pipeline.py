@@ -1,8 +1,8 @@
 """Batches of crops for training and evaluation (Grain).
 
-The host reads, decodes, crops and resizes to uint8; the rest is `augment`'s. A stream
-is a function of the number of the row, so that it starts anywhere and is the same for
-any number of threads and processes.
+The host reads, decodes, crops and resizes images to uint8; the compiled step does the
+rest (`augment`). Each row of a stream is a function of its number, so that a stream can
+start anywhere and is the same for any number of threads and processes.
 """
 
 import functools
@@ -17,17 +17,13 @@ from inception_jax.data import prefetch
 from inception_jax.data.crops import check_crops, number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
 from inception_jax.data.example import Source, Unreadable
-from inception_jax.data.geometry import (
-    check_fraction,
-    check_range,
-    random_area_crop,
-)
+from inception_jax.data.geometry import check_fraction, check_range, random_area_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.runtime.messages import warn
 
 Batch = dict[str, np.ndarray]
 
-# Where so many in a row cannot be read, it is not the images.
+# If this many consecutive examples cannot be read, the data as a whole are gone.
 MOST_UNREADABLE = 16
 
 
@@ -45,25 +41,45 @@ def training_batches(
     workers: int = 0,
     threads: int | None = None,
 ) -> Iterator[Batch]:
-    """Yields random crops for ever, in a new order every epoch, from batch `start` on.
+    """Yields batches of random crops without end, in a new order every epoch.
 
-    Every example comes once an epoch; a batch may span two. The order is a function of
-    the seed and the epoch, a crop of the seed, the epoch and the example. `area` and
-    `aspect` are those of `random_area_crop`. Process i of n, `shard` (i, n), gets the
-    i-th part of every batch of the global `batch_size`. Without `threads` there is one
-    a core, up to eight; with `workers` they are in so many processes
-    (`loading.in_order`), which a script starts only below `if __name__ == '__main__'`.
+    Every example comes once an epoch; a batch may contain examples of two epochs. The
+    order depends on the seed and the epoch; a crop depends on the seed, the epoch and
+    the example.
 
-    A batch has `image` uint8 [batch, size, size, 3], `label` int32 [batch] and
-    `example` uint32 [batch], the index in the source. With `skip` the next one of the
-    order takes the place of an example that cannot be read, and a batch has
-    `unreadable` bool [batch], True for those.
+    Args:
+      source: the examples.
+      batch_size: the global batch size, over all processes.
+      size: the side of the crops in pixels.
+      seed: of the order and the crops.
+      area: as in `random_area_crop`.
+      aspect: as in `random_area_crop`.
+      start: the number of the first batch, to resume a stream.
+      skip: replace an example that cannot be read by the next one of the order.
+      shard: (i, n): process i of n gets the i-th part of every batch.
+      workers: the number of worker processes (`load_in_order`); 0 loads in threads of
+        this process. A script must start workers below `if __name__ == '__main__'`.
+      threads: the number of threads of each process; None is one a core, at most eight.
+
+    Yields:
+      `image` uint8 [batch, size, size, 3], `label` int32 [batch] and `example` uint32
+      [batch], the index in the source. With `skip`, `unreadable` bool [batch] is True
+      for rows that hold a replacement.
 
     Raises:
       ValueError: batch_size does not divide over the processes, or a range is empty.
-      Unreadable: while iterating: an example cannot be read; with `skip`, so many in a
-        row that the data are gone.
-      LostWorker: while iterating: a worker has ended.
+      Unreadable: while iterating, if an example cannot be read; with `skip`, if 16
+        consecutive examples cannot be read.
+      LostWorker: while iterating, if a worker process has ended.
+
+    >>> from inception_jax.data.sources.open import open_source
+    >>> batches = training_batches(
+    ...     open_source('synthetic:12/3', 'train'),
+    ...     batch_size=4, size=16, seed=0, area=(0.1, 1), aspect=(3 / 4, 4 / 3),
+    ... )
+    >>> next(batches)['image'].shape
+    (4, 16, 16, 3)
+    >>> batches.close()
     """
     check_range('area', area, most=1.0)
     check_range('aspect', aspect)
@@ -72,13 +88,13 @@ def training_batches(
 
     def load_at(place: int) -> Batch:
         index, epoch = order[place], place // len(source)
-        rng = np.random.default_rng(
+        generator = np.random.default_rng(
             np.random.SeedSequence(seed, spawn_key=(epoch, index))
         )
 
         def cut(image: np.ndarray) -> np.ndarray:
             shape = image.shape[:2]
-            box = random_area_crop(rng, *shape, area=area, aspect=aspect)
+            box = random_area_crop(generator, *shape, area=area, aspect=aspect)
             return crop_and_resize(image, box, size)
 
         return _load(source, index, cut)
@@ -90,9 +106,9 @@ def training_batches(
 
     numbers = range(start, sys.maxsize // batch_size)
     share = prefetch.cores() // workers if workers else prefetch.cores()
-    # Each thread holds a batch; more than these wait for one another.
+    # Each thread holds a whole batch in memory, and more threads wait for one another.
     threads = threads or max(1, min(share, prefetch.CORES_PER_WORKER))
-    return prefetch.in_order(numbers, load, workers=workers, threads=threads)
+    return prefetch.load_in_order(numbers, load, workers=workers, threads=threads)
 
 
 def evaluation_batches(
@@ -104,24 +120,40 @@ def evaluation_batches(
     crop_fraction: float,
     square_crop: bool = False,
     interpolation: str = 'bilinear',
-    some: range | None = None,
+    indices: range | None = None,
     unreadable: Callable[[Unreadable], None] | None = None,
     shard: tuple[int, int] = (0, 1),
     threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yields the views of every example once, in the order of the source.
 
-    The views are those of `crops.views`, resized by the `interpolation`; all of an
-    example come one after another. Batches are those of `training_batches` and have a
-    `mask` bool [batch], False for the zeros that fill the last one. Every process gets
-    the same number of batches. With `some`, indices one after another, these examples
-    alone come. Where `unreadable` is given it is told of an example that cannot be
-    read, for which zeros stand.
+    The views of an example are consecutive rows.
+
+    Args:
+      source: the examples.
+      batch_size: the global number of views in a batch, over all processes.
+      size: the side of the views in pixels.
+      crops: 1, 10, 12 or 144, with `crop_fraction` and `square_crop` as in
+        `crops.views`.
+      crop_fraction: see `crops`.
+      square_crop: see `crops`.
+      interpolation: one of `networks.network.INTERPOLATIONS`.
+      indices: consecutive indices of the examples to evaluate; None means all.
+      unreadable: called with the error of each example that cannot be read, from any
+        thread; zeros with a `mask` of False replace the example. Without it the error
+        is raised.
+      shard: as in `training_batches`.
+      threads: the number of threads; None is one a core.
+
+    Yields:
+      Batches as of `training_batches`, and `mask` bool [batch], False for the zeros
+      that fill the last batch. Every process gets the same number of batches.
 
     Raises:
       ValueError: batch_size does not divide over the processes, crop_fraction is not in
-        (0, 1], or there is no protocol of so many crops.
-      Unreadable: while iterating: an example cannot be read, and nobody is told.
+        (0, 1], or `crops` is none of the four.
+      Unreadable: while iterating, if an example cannot be read and `unreadable` is
+        None.
     """
     check_fraction(crop_fraction)
     check_crops(crops)
@@ -132,37 +164,37 @@ def evaluation_batches(
         'square_crop': square_crop,
     }
     rows = _Rows(batch_size, shard)
-    some = range(len(source)) if some is None else some
+    indices = range(len(source)) if indices is None else indices
     cut = functools.partial(_views_of, interpolation=interpolation, **options)
-    full, rest = divmod(len(some), batch_size)
+    full, rest = divmod(len(indices), batch_size)
     number = full * rows.local + min(rest, rows.local)
 
     def load(row: int) -> Batch:
         place = rows.place(row)
-        if place >= len(some):
+        if place >= len(indices):
             return _padding(options)
         try:
-            found = _load(source, some[place], cut)
+            example = _load(source, indices[place], cut)
         except Unreadable as error:
             if unreadable is None:
                 raise
             unreadable(error)
             return _padding(options)
-        return {**found, 'mask': np.bool_(True)}
+        return {**example, 'mask': np.bool_(True)}
 
     ahead = -(-2 * rows.local // number_of_views(crops))
     threads = threads or prefetch.cores()
-    examples = prefetch.in_order(range(number), load, ahead=ahead, threads=threads)
-    return _of_views(examples, rows.local)
+    examples = prefetch.load_in_order(range(number), load, ahead=ahead, threads=threads)
+    return _batches_of_views(examples, rows.local)
 
 
 def note_unreadable(error: Unreadable) -> None:
-    """Tells people of an example that an evaluation goes without."""
-    warn(f'{error}; it does not count')
+    """Warns that an evaluation leaves out an example."""
+    warn(f'{error}; the evaluation leaves it out')
 
 
 class _Rows:
-    """The rows of a process: its part of every global batch, batch after batch."""
+    """The rows of this process: its part of every global batch, in order."""
 
     def __init__(self, batch_size: int, shard: tuple[int, int]):
         self.index, count = shard
@@ -175,21 +207,21 @@ class _Rows:
             )
 
     def place(self, row: int) -> int:
-        """Returns the place of a row of this process in the stream of all."""
+        """Returns the place of a row of this process in the global stream."""
         batch, row = divmod(row, self.local)
         return batch * self.batch_size + self.index * self.local + row
 
 
 def _order(examples: int, seed: int) -> grain.MapDataset:
-    """Returns an endless sequence of indices, of which every epoch is a permutation."""
-    # Grain's seed of an epoch is the seed plus the epoch; without a hash the second
-    # epoch of one seed would be the first of the next.
+    """Returns an endless sequence of indices; each epoch of it is a permutation."""
+    # Grain adds the epoch to the seed. Without a hash the second epoch of a seed would
+    # be the first epoch of the next seed.
     (hashed,) = np.random.SeedSequence(seed).generate_state(1)
     return grain.MapDataset.range(examples).shuffle(seed=int(hashed))
 
 
 def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -> Batch:
-    """Returns an example, of whose pixels `cut` makes what the network sees."""
+    """Loads an example and cuts its decoded pixels to the input of the network."""
     try:
         example = source[index]
     except Exception as error:
@@ -208,56 +240,56 @@ def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -
 
 
 def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
-    """Loads what is at a place, or else at one of the next."""
+    """Loads the first readable example at a place of the order or after it."""
     errors = []
     for other in range(place, place + MOST_UNREADABLE):
         try:
-            found = load(other)
+            example = load(other)
         except Unreadable as error:
             errors.append(error)
             continue
-        for error in errors[:1]:
-            warn(f'{error}; the next one takes its place')
-        return {**found, 'unreadable': np.bool_(other != place)}
+        if errors:
+            warn(f'{errors[0]}; the next example replaces it')
+        return {**example, 'unreadable': np.bool_(other != place)}
     raise Unreadable(
         f'{MOST_UNREADABLE} examples in a row cannot be read; the first: {errors[0]}'
     )
 
 
 def _views_of(image: np.ndarray, interpolation: str, **options) -> np.ndarray:
-    """Cuts the views of an image: [views, size, size, 3]."""
-    # The image as it is counts as resized: one crop is cut from it without a copy.
-    resized, found = {image.shape[:2]: image}, []
+    """Cuts the views of an image: uint8 [views, size, size, 3]."""
+    # A single crop is cut from the image without resizing, thus without a copy.
+    resized, pixels = {image.shape[:2]: image}, []
     for height, width, box in views(*image.shape[:2], **options):
         if height * width > MOST_PIXELS:
-            raise ValueError(f'its crops take {height} x {width} pixels')
+            raise ValueError(f'its crops need an image of {height} x {width} pixels')
         if (height, width) not in resized:
             resized = {(height, width): resize(image, height, width, interpolation)}
         whole = resized[height, width]
-        found.append(crop_and_resize(whole, box, options['size'], interpolation))
-    return np.stack(found)
+        pixels.append(crop_and_resize(whole, box, options['size'], interpolation))
+    return np.stack(pixels)
 
 
 def _padding(options: dict) -> Batch:
-    many, size = number_of_views(options['crops']), options['size']
+    count, size = number_of_views(options['crops']), options['size']
     return {
-        'image': np.zeros((many, size, size, 3), np.uint8),
+        'image': np.zeros((count, size, size, 3), np.uint8),
         'label': np.int32(0),
         'example': np.uint32(0),
         'mask': np.bool_(False),
     }
 
 
-def _of_views(examples: Iterable[Batch], batch: int) -> Iterator[Batch]:
-    """Makes batches of the views of examples; zeros fill the last one."""
-    views_of_all = (
+def _batches_of_views(examples: Iterable[Batch], batch_size: int) -> Iterator[Batch]:
+    """Batches the views of examples; zeros fill the last batch."""
+    rows_of_all = (
         {**example, 'image': image}
         for example in examples
         for image in example['image']
     )
-    while rows := list(itertools.islice(views_of_all, batch)):
+    while rows := list(itertools.islice(rows_of_all, batch_size)):
         empty = {name: np.zeros_like(value) for name, value in rows[0].items()}
-        yield _batch(rows + [empty] * (batch - len(rows)))
+        yield _batch(rows + [empty] * (batch_size - len(rows)))
 
 
 def _batch(rows: Iterable[Batch]) -> Batch:

@@ -1,7 +1,7 @@
-"""Rows and batches loaded ahead, in their order: by threads and processes (Grain).
+"""Loading ahead in order, by threads and processes of Grain.
 
-Each is a function of its number, so that what comes is the same for any number of
-either.
+Each item is a function of its number, so that the stream is the same for any number of
+threads and processes.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from absl import flags
 
 Loaded = dict[str, np.ndarray]
 
-# Of the time of a photo a fifth is Python's, of which a process does one at a time:
-# more cores it cannot feed.
+# Python code takes a fifth of the time of a photo, and a process runs one thread of
+# Python at a time, so that one process cannot keep more cores busy.
 CORES_PER_WORKER = 8
-# Of what a worker has ready Grain keeps so many batches in shared memory.
+# The number of loaded batches that Grain keeps in shared memory for each worker.
 READY = 4
 SHARED_MEMORY = Path('/dev/shm')
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LostWorker(Exception):
-    """A process that loads images has ended before its time."""
+    """A worker process that loads images has ended unexpectedly."""
 
 
 def cores() -> int:
-    """Returns how many cores this process may use, by its affinity and its cgroup."""
+    """Returns how many cores the CPU affinity and the cgroup let this process use."""
     count = os.cpu_count() or 1
     if hasattr(os, 'sched_getaffinity'):
         count = len(os.sched_getaffinity(0))
@@ -45,19 +45,20 @@ def cores() -> int:
     return max(1, count)
 
 
-def worker_count(asked: int | None, cores: int, batch_bytes: int) -> int:
-    """Returns how many processes load batches; 0 means that threads suffice.
+def worker_count(workers: int | None, cores: int, batch_bytes: int) -> int:
+    """Returns the number of worker processes; 0 means threads of this process.
 
-    Unless so many are asked for, there is one for every eight cores of 16 or more, and
-    no more than fill half of what is free of the shared memory.
+    `workers` is the user's choice. Without it a machine of 16 cores or more gets one
+    worker for every eight cores, but no more than fill half of the free shared memory
+    with batches of `batch_bytes`.
     """
-    if asked is not None or cores < 2 * CORES_PER_WORKER:
-        return asked or 0
+    if workers is not None or cores < 2 * CORES_PER_WORKER:
+        return workers or 0
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
     return min(cores // CORES_PER_WORKER, free // 2 // (READY * batch_bytes))
 
 
-def in_order(
+def load_in_order(
     numbers: range,
     load: Callable[[int], Loaded],
     *,
@@ -65,35 +66,35 @@ def in_order(
     ahead: int = 0,
     workers: int = 0,
 ) -> Iterator[Loaded]:
-    """Yields load(number) for all numbers, in their order.
+    """Yields load(number) for each of the numbers, in their order.
 
-    So many threads load them, each one number and all of them at least `ahead`. With
-    `workers` so many threads are in each of these processes, which loads one number in
-    so many and has up to `READY` more at hand.
+    `threads` threads load one number each, and at least `ahead` numbers in advance.
+    With `workers`, each worker process has `threads` threads, loads every
+    `workers`-th number, and keeps up to `READY` further results.
 
     Raises:
-      LostWorker: while iterating: a worker has ended.
+      LostWorker: while iterating, if a worker process has ended.
     """
-    _quiet_opencv()
+    _stop_opencv_threads()
     loaded = grain.MapDataset.range(numbers.start, numbers.stop).map(load)
     loaded = loaded.to_iter_dataset(
         grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, threads))
     )
     if not workers:
         return iter(loaded)
-    # Grain asks absl for flags that no command here declares.
+    # Grain reads absl flags, which no command of this package parses.
     flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=workers)
-    return _by_workers(loaded.mp_prefetch(options, _begin_worker))
+    return _iterate_workers(loaded.mp_prefetch(options, _begin_worker))
 
 
-def _by_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
-    # What starts the workers starts with the first one, and they must not see a signal
-    # to the group.
-    with _signals_later():
+def _iterate_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
+    # Grain starts the workers at the first item. They must not receive a signal that is
+    # sent to the process group.
+    with _blocked_signals():
         rest = iter(loaded)
     try:
-        with _signals_later():
+        with _blocked_signals():
             first = next(rest)
         yield first
         yield from rest
@@ -101,18 +102,17 @@ def _by_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
         if 'Worker process' not in str(error):
             raise
         raise LostWorker(
-            f'a process that loads images has ended ({error}); where memory or '
-            f'room in {SHARED_MEMORY} was short, lower config.data.workers; 0 needs '
-            'none'
+            f'a process that loads images has ended ({error}); if memory or room in '
+            f'{SHARED_MEMORY} was short, lower config.data.workers; 0 needs none'
         ) from error
     finally:
         rest.close()
 
 
 @contextlib.contextmanager
-def _signals_later() -> Iterator[None]:
-    """Holds signals back from this thread, and for good from what it starts."""
-    # Once it runs; starting, it would let them through again.
+def _blocked_signals() -> Iterator[None]:
+    """Blocks signals in this thread, and for good in the processes that it starts."""
+    # Started inside the block, the resource tracker would unblock the signals again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -122,11 +122,11 @@ def _signals_later() -> Iterator[None]:
 
 
 def _begin_worker(index: int, count: int) -> None:
-    """Leaves signals to the process that trains, and ends with it however it ends."""
-    for one in SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
+    """Ignores signals, which the parent handles, and ends when the parent ends."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _quiet_opencv()
+    _stop_opencv_threads()
 
 
 def _end_with_parent() -> None:
@@ -134,6 +134,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _quiet_opencv() -> None:
-    # The threads are Grain's; OpenCV's own would fight with them for the cores.
+def _stop_opencv_threads() -> None:
+    # Grain has a thread for each core; threads of OpenCV would compete with them.
     cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""Images in other sizes, by OpenCV or as PyTorch's transforms have them."""
+"""Resizing of images by OpenCV, or by Pillow as PyTorch's transforms do it."""
 
 import cv2
 import numpy as np
@@ -6,8 +6,8 @@ from PIL import Image
 
 from inception_jax.data.geometry import Box
 
-# Pillow's, which PyTorch's transforms use.
-SMOOTH = {
+# Pillow's filters, which PyTorch's transforms use: they smooth an image that shrinks.
+PILLOW_FILTERS = {
     'smooth_bilinear': Image.Resampling.BILINEAR,
     'smooth_bicubic': Image.Resampling.BICUBIC,
 }
@@ -16,22 +16,26 @@ SMOOTH = {
 def resize(
     image: np.ndarray, height: int, width: int, interpolation: str
 ) -> np.ndarray:
-    """Returns an image uint8 [height, width, 3] of another size.
+    """Resizes an image uint8 [any height, any width, 3] to [height, width, 3].
 
     `interpolation` is one of `networks.network.INTERPOLATIONS`.
     """
-    if interpolation in SMOOTH:
-        resized = Image.fromarray(image).resize((width, height), SMOOTH[interpolation])
-        return np.asarray(resized)
-    # Not smoothed when it shrinks, as in TensorFlow 1, whose pixels however have their
-    # corners at whole coordinates (no half-pixel centres).
+    if interpolation in PILLOW_FILTERS:
+        pillow_filter = PILLOW_FILTERS[interpolation]
+        return np.asarray(Image.fromarray(image).resize((width, height), pillow_filter))
+    # Like tf.image.resize_bilinear of TensorFlow 1, OpenCV does not smooth an image
+    # that shrinks. TensorFlow 1 however has no half-pixel centres: it puts the corners
+    # of pixels at whole coordinates.
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def crop_and_resize(
     image: np.ndarray, box: Box, size: int, interpolation: str = 'bilinear'
 ) -> np.ndarray:
-    """Returns the box of an image as [size, size, 3], its aspect not kept."""
+    """Cuts a box out of an image and resizes it to uint8 [size, size, 3].
+
+    The aspect of the box is not kept.
+    """
     top, left, height, width = box
     part = image[top : top + height, left : left + width]
     return resize(part, size, size, interpolation)

@@ -1,10 +1,11 @@
-"""What a trained network makes of images, compiled: probabilities, and its blocks."""
+"""Compiled programs of a trained network: its softmax and the outputs of its blocks."""
 
 import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from inception_jax.data import augment
 from inception_jax.model.classifier import Classifier
@@ -15,45 +16,77 @@ from inception_jax.steps.eval_step import softmax_step
 from inception_jax.steps.train_step import Batch
 from inception_jax.weights.trained import Trained
 
-# The end points that are no block of the trunk: the averages of the last grid, and what
-# the softmax is of.
+# The end points after the trunk: the spatial mean of the final feature map, and the
+# input of the softmax.
 POOL, LOGITS = 'pool', 'logits'
 
-
-def compile_softmax(one: Trained, *, mirrored: bool) -> Callable[[Batch], Batch]:
-    """Returns what maps a batch to `softmax_step` of it."""
-    step = functools.partial(softmax_step, mirrored=mirrored, **_parts(one))
-    return _applied(step, one)
+# The number of compiled programs that are kept, so that a notebook that applies a
+# network again does not compile it again.
+PROGRAMS = 8
 
 
-def compile_end_point(one: Trained, name: str) -> Callable[[Batch], Batch]:
-    """Returns what maps a batch to its `example`, `mask` and `features`, float32.
+def compile_softmax(trained: Trained, *, mirrored: bool) -> Callable[[Batch], Batch]:
+    """Returns a function from a batch to `softmax_step` of it."""
+    program = _softmax_program(trained.network, trained.dtype, trained.mesh, mirrored)
+    return _with_variables(program, trained)
 
-    Features are [batch, height, width, channels] after a block of the trunk, and
-    [batch, channels] of `pool` and `logits`.
+
+def compile_end_point(trained: Trained, name: str) -> Callable[[Batch], Batch]:
+    """Returns a function from a batch to its `example`, `mask` and `features`.
+
+    `features` are float32: [batch, height, width, channels] after a block of the trunk,
+    [batch, channels] for `pool`, and [batch, classes] for `logits`.
 
     Raises:
       ValueError: the network has no such end point.
     """
-    check_end_point(one.network, name)
-    return _applied(functools.partial(_end_point, name=name, **_parts(one)), one)
+    check_end_point(trained.network, name)
+    program = _end_point_program(trained.network, trained.dtype, trained.mesh, name)
+    return _with_variables(program, trained)
 
 
 def end_points(network: Network) -> tuple[str, ...]:
-    """Lists the names of what a network computes on the way to its logits."""
+    """Lists the blocks of the trunk in order, then 'pool' and 'logits'."""
     return (*(block.name for block in trunk(network)), POOL, LOGITS)
 
 
 def check_end_point(network: Network, name: str) -> None:
-    """Raises ValueError unless a network has an end point."""
+    """Raises ValueError unless the network has the end point."""
     if name not in (names := end_points(network)):
         raise ValueError(
             f'{network.name} has no block {name!r}; it has {", ".join(names)}'
         )
 
 
-def _end_point(variables, residual_scale, batch, *, classifier, scale, name) -> Batch:
-    outputs, left = classifier.apply(
+@functools.lru_cache(PROGRAMS)
+def _softmax_program(
+    network: Network, dtype: str, mesh: Mesh, mirrored: bool
+) -> Callable:
+    step = functools.partial(
+        softmax_step, mirrored=mirrored, **_static_arguments(network, dtype)
+    )
+    return compiled_eval_step(step, mesh)
+
+
+@functools.lru_cache(PROGRAMS)
+def _end_point_program(network: Network, dtype: str, mesh: Mesh, name: str) -> Callable:
+    step = functools.partial(
+        _end_point_step, name=name, **_static_arguments(network, dtype)
+    )
+    return compiled_eval_step(step, mesh)
+
+
+def _static_arguments(network: Network, dtype: str) -> dict:
+    # Only training uses the decay of batch norm.
+    classifier = Classifier(network, 0.0, dtype=jnp.dtype(dtype))
+    scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
+    return {'classifier': classifier, 'scale': scale}
+
+
+def _end_point_step(
+    variables, residual_scale, batch, *, classifier, scale, name
+) -> Batch:
+    outputs, state = classifier.apply(
         variables,
         scale(batch['image']),
         train=False,
@@ -61,28 +94,23 @@ def _end_point(variables, residual_scale, batch, *, classifier, scale, name) -> 
         mutable=['intermediates'],
     )
     if name == POOL:
-        found = outputs.features.astype(jnp.float32).mean(axis=(1, 2))
+        features = outputs.features.astype(jnp.float32).mean(axis=(1, 2))
     elif name == LOGITS:
-        found = outputs.logits
+        features = outputs.logits
     else:
-        (found,) = left['intermediates'][name]['output']
+        (features,) = state['intermediates'][name]['output']
     return {
         'example': batch['example'],
         'mask': batch['mask'],
-        'features': found.astype(jnp.float32),
+        'features': features.astype(jnp.float32),
     }
 
 
-def _parts(one: Trained) -> dict:
-    # The decay is of training, and nothing here trains.
-    classifier = Classifier(one.network, 0.0, dtype=jnp.dtype(one.dtype))
-    scale = functools.partial(augment.to_range, pixel_range=one.network.pixel_range)
-    return {'classifier': classifier, 'scale': scale}
-
-
-def _applied(step: Callable, one: Trained) -> Callable[[Batch], Batch]:
-    compiled = compiled_eval_step(step, one.mesh)
-    # What lies in its place already is not copied.
-    places = shardings(one.variables, one.mesh)
-    variables = jax.device_put(one.variables, places)
-    return lambda batch: compiled(variables, one.scales, put_batch(batch, one.mesh))
+def _with_variables(program: Callable, trained: Trained) -> Callable[[Batch], Batch]:
+    # Variables that are on the devices already are not copied.
+    variables = jax.device_put(
+        trained.variables, shardings(trained.variables, trained.mesh)
+    )
+    return lambda batch: program(
+        variables, trained.scales, put_batch(batch, trained.mesh)
+    )

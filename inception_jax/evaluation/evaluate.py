@@ -1,187 +1,263 @@
-"""An evaluation of a trained network on any images: what is asked, and the answer."""
+"""Evaluation of a trained network on the images of a source, with resume."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from inception_jax.data.crops import mirrored, number_of_views, view_options
+from inception_jax.data.crops import (
+    check_crops,
+    mirrored,
+    number_of_views,
+    view_options,
+)
+from inception_jax.data.example import Source
 from inception_jax.data.pipeline import evaluation_batches, note_unreadable
-from inception_jax.data.sources.open import Source, open_source
-from inception_jax.evaluation import probabilities
+from inception_jax.data.sources.open import open_source
 from inception_jax.evaluation.apply import compile_softmax
-from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation.compute import compute_probabilities
+from inception_jax.evaluation.probabilities import (
+    Probabilities,
+    load_probabilities,
+    save_probabilities,
+)
 from inception_jax.parallel.mesh import check_batch_size
-from inception_jax.training.prepare import source_digest as about_images
+from inception_jax.training.prepare import source_digest
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained
 
-# Of a weight file, for each device.
+# The batch size for each device, for a network that has none of its own.
 BATCH_SIZE = 32
-# A lost process costs so many batches; between them the device waits for images.
-BATCHES = 64
+# The number of batches between two saves. An interruption loses at most so many; after
+# each part the device waits for images.
+BATCHES_IN_PART = 64
 
 
-class EvaluationRequest(NamedTuple):
-    """An evaluation: of which images and how, and what its file says of it."""
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """An evaluation whose options have been checked, so that it can start.
 
-    source: Source
-    batch_size: int
-    skip: bool
-    about: dict
-
-
-class Evaluation(NamedTuple):
-    """An evaluation that can start: of what, and what is there of it already.
-
-    `path` is where the probabilities go.
+    `batch_size` counts crops. `metadata` is that of the result. `path` is the file of
+    the result, or None. `earlier` is what an earlier evaluation left at the path: the
+    result, or an interrupted one, whose metadata has `done`.
     """
 
-    subject: Trained
-    asked: EvaluationRequest
-    path: Path
-    begun: Probabilities | None
+    trained: Trained
+    source: Source
+    crops: int
+    batch_size: int
+    skip_unreadable: bool
+    metadata: dict[str, Any]
+    path: Path | None
+    earlier: Probabilities | None
+
+    @property
+    def images_done(self) -> int:
+        """The number of images that an interrupted evaluation has done."""
+        return self.earlier.metadata.get('done', 0) if self.earlier else 0
+
+
+def evaluate(
+    trained: Trained,
+    *,
+    source: str | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    crops: int = 1,
+    batch_size: int | None = None,
+    skip_unreadable: bool = False,
+    output: str | Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Probabilities:
+    """Evaluates a network on the images of a source.
+
+    Args:
+      trained: the network, from `trained`.
+      source: the images, as in `open_source`. A run is evaluated on its own source by
+        default; a weight file needs a source.
+      split: the split of the source, by default the evaluation split of the run.
+      data_dir: the folder of TFDS.
+      crops: the number of crops of an image: 1, 10, 12 or 144.
+      batch_size: the number of crops in a batch, by default the batch size of the run,
+        or 32 a device.
+      skip_unreadable: leave out images that cannot be read, instead of an error.
+      output: a file for the probabilities. An interrupted evaluation resumes from this
+        file; a finished one is read from it.
+      progress: is called with the number of images that are done.
+
+    Returns:
+      The probabilities; their `scores` are the errors in percent with 95 % intervals.
+
+    Raises:
+      ValueError: the source does not exist or has other classes than the network, the
+        batch does not divide over the devices, or `output` holds another evaluation.
+      Unreadable: an image cannot be read.
+      OSError: the file cannot be written.
+
+    >>> from inception_jax.evaluation.trained import TrainedNetwork
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> from inception_jax.networks import conv, network, one
+    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
+    >>> variables = initial_variables(tiny, seed=0, scheme='he')
+    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> probabilities = evaluate(trained, source='synthetic:6/3', split='test')
+    >>> probabilities
+    Probabilities(6 images, 3 classes, tiny)
+    >>> probabilities.scores.images
+    6
+    """
+    evaluation = prepare_evaluation(
+        trained,
+        None if output is None else Path(output),
+        source=source,
+        split=split,
+        data_dir=data_dir,
+        crops=crops,
+        batch_size=batch_size,
+        skip_unreadable=skip_unreadable,
+    )
+    return run_evaluation(evaluation, progress)
 
 
 def prepare_evaluation(
-    subject: Trained,
-    path: Path,
+    trained: Trained,
+    path: Path | None,
     *,
     crops: int,
     source: str | None = None,
     split: str | None = None,
     data_dir: str | None = None,
     batch_size: int | None = None,
-    skip: bool = False,
+    skip_unreadable: bool = False,
 ) -> Evaluation:
-    """Returns an evaluation, of a run on its own images if no others are named.
+    """Checks the options of an evaluation and computes nothing; see `evaluate`.
 
     Raises:
-      ValueError: there are no such images, they have other classes than the network,
-        the batch does not divide over the devices, or the file holds something else.
+      ValueError: as `evaluate`.
     """
-    images, spec, part = _images(subject, source, split, data_dir)
+    check_crops(crops)
+    images, spec, split = _open_images(trained, source, split, data_dir)
     if batch_size == 0:
         raise ValueError('a batch of 0 crops; expected 1 or more')
-    of_file = BATCH_SIZE * subject.mesh.size
-    batch_size = batch_size or subject.batch_size or of_file
-    check_batch_size(batch_size, subject.mesh)
-    # As JSON has it, to compare with a file.
-    about = {
-        **json.loads(json.dumps(subject.about)),
+    batch_size = batch_size or trained.batch_size or BATCH_SIZE * trained.mesh.size
+    check_batch_size(batch_size, trained.mesh)
+    metadata = {
+        # Through JSON, to compare with the metadata of a file.
+        **json.loads(json.dumps(trained.about)),
         'crops': crops,
-        'crop_fraction': subject.network.crop_fraction,
+        'crop_fraction': trained.network.crop_fraction,
         'source': spec,
-        'split': part,
+        'split': split,
         'classes': list(images.class_names),
     }
-    asked = EvaluationRequest(images, batch_size, skip, about)
-    return Evaluation(subject, asked, path, _known(asked, path))
+    earlier = _load_earlier(path, metadata) if path else None
+    return Evaluation(
+        trained, images, crops, batch_size, skip_unreadable, metadata, path, earlier
+    )
 
 
 def prepare_run_evaluation(workdir: Path, *, crops: int) -> Evaluation:
-    """Returns the evaluation of a run's newest checkpoint on its own images.
+    """Prepares the evaluation of a run's newest checkpoint on the run's own source.
 
     Raises:
-      ValueError: there is no such run, or its file holds something else.
+      ValueError: the run does not exist, or its file holds another evaluation.
     """
     path = workdir / f'probabilities-{crops}.npz'
     return prepare_evaluation(trained_run(workdir), path, crops=crops)
 
 
-def _images(
-    subject: Trained, source: str | None, split: str | None, data_dir: str | None
+def run_evaluation(
+    evaluation: Evaluation, progress: Callable[[int], None] = lambda done: None
+) -> Probabilities:
+    """Computes the probabilities and writes their file, or returns the finished result.
+
+    `progress` is called with the number of images that are done.
+
+    Raises:
+      Unreadable: an image cannot be read, and `skip_unreadable` is False.
+      OSError: the file cannot be written.
+    """
+    earlier, path = evaluation.earlier, evaluation.path
+    if earlier is not None and 'done' not in earlier.metadata:
+        return earlier
+    views = number_of_views(evaluation.crops)
+    probabilities = compute_probabilities(
+        compile_softmax(evaluation.trained, mirrored=mirrored(evaluation.crops)),
+        lambda source, indices: _batches(evaluation, source, indices),
+        evaluation.source,
+        views=views,
+        part_size=max(1, BATCHES_IN_PART // views) * evaluation.batch_size,
+        metadata=evaluation.metadata,
+        earlier=earlier,
+        partial_path=_partial_path(path) if path else None,
+        progress=progress,
+    )
+    if path:
+        save_probabilities(path, probabilities)
+    return probabilities
+
+
+def _batches(
+    evaluation: Evaluation, source: Source, indices: range
+) -> Iterator[dict[str, Any]]:
+    return evaluation_batches(
+        source,
+        batch_size=evaluation.batch_size,
+        **view_options(evaluation.trained.network, evaluation.crops),
+        indices=indices,
+        unreadable=note_unreadable if evaluation.skip_unreadable else None,
+    )
+
+
+def _open_images(
+    trained: Trained, source: str | None, split: str | None, data_dir: str | None
 ) -> tuple[Source, str, str | None]:
-    """Returns images to evaluate on, their source and their split."""
-    data = subject.data
+    """Returns the images to evaluate on, and the names of their source and split."""
+    data = trained.data
     if data:
         source = source or data.source
         split, data_dir = split or data.evaluation_split, data_dir or data.data_dir
     if source is None:
         raise ValueError(
-            'a weight file has no images of its own; add --source SOURCE and --split '
-            'NAME'
+            'a weight file has no images of its own; name a source and a split, e.g. '
+            '--source folder:PATH --split val'
         )
-    images, names = open_source(source, split, data_dir=data_dir), subject.class_names
+    images = open_source(source, split, data_dir=data_dir)
+    names = trained.class_names
     if images.class_names != names:
         raise ValueError(
             f'{source} has {images.classes} classes ({images.class_names[0]}, ...), '
             f'and the network knows {len(names)} ({names[0]}, ...); evaluate on images '
-            'of the same'
+            'of the same classes'
         )
-    mine = data and (source, split) == (data.source, data.evaluation_split)
-    if mine and about_images(images) != subject.images:
+    of_run = data and (source, split) == (data.source, data.evaluation_split)
+    if of_run and source_digest(images) != trained.images:
         raise ValueError(
             f'{source} has {len(images):,} images in {split}, and the run evaluated '
-            f'{subject.images["images"]:,}; restore them, or name others by --source'
+            f'{trained.images["images"]:,}; restore them, or name other images with '
+            '--source'
         )
     return images, source, split
 
 
-def images_done(one: Evaluation) -> int:
-    """Returns how many images are done of an evaluation that was interrupted."""
-    return one.begun.about.get('done', 0) if one.begun else 0
-
-
-def evaluate(one: Evaluation, told: Callable[[int], None]) -> Probabilities:
-    """Returns what is there, or evaluates; `told` is told how many images are done.
+def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
+    """Returns the finished or interrupted evaluation at a path, None without one.
 
     Raises:
-      Unreadable: an image cannot be read, unless such are skipped.
-      OSError: the file cannot be written.
+      ValueError: the file holds another evaluation.
     """
-    if one.begun is not None and 'done' not in one.begun.about:
-        return one.begun
-    return _made(one, told)
-
-
-def _known(asked: EvaluationRequest, path: Path) -> Probabilities | None:
-    """Returns what there is of the evaluation: all of it at the path, or its beginning.
-
-    Raises:
-      ValueError: the file holds something else.
-    """
-    for place in (path, _kept(path)):
+    for place in (path, _partial_path(path)):
         if not place.exists():
             continue
-        found = probabilities.load_probabilities(place)
-        if {name: found.about.get(name) for name in asked.about} != asked.about:
+        earlier = load_probabilities(place)
+        if {name: earlier.metadata.get(name) for name in metadata} != metadata:
             raise ValueError(
                 f'{place} holds another evaluation; remove it or name another --output'
             )
-        return found
+        return earlier
     return None
 
 
-def _made(one: Evaluation, told: Callable[[int], None]) -> Probabilities:
-    """Evaluates, and writes the file; what is done is kept beside it."""
-    subject, asked, path, begun = one
-    crops = asked.about['crops']
-    views = number_of_views(crops)
-
-    def batches(source: Source, some: range) -> Iterator[dict]:
-        return evaluation_batches(
-            source,
-            batch_size=asked.batch_size,
-            **view_options(subject.network, crops),
-            some=some,
-            unreadable=note_unreadable if asked.skip else None,
-        )
-
-    found = probabilities.compute_probabilities(
-        compile_softmax(subject, mirrored=mirrored(crops)),
-        batches,
-        asked.source,
-        views=views,
-        stretch=max(1, BATCHES // views) * asked.batch_size,
-        about=asked.about,
-        begun=begun,
-        kept=_kept(path),
-        told=told,
-    )
-    probabilities.save_probabilities(path, found)
-    return found
-
-
-def _kept(path: Path) -> Path:
+def _partial_path(path: Path) -> Path:
     return path.with_name(f'{path.name}.part')

@@ -1,9 +1,9 @@
-"""What a trained network says of image files: classes, or what a block computes."""
+"""Predictions and features of images: files, folders or arrays."""
 
 import collections
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,113 +12,254 @@ import numpy as np
 from inception_jax.data.crops import mirrored, number_of_views, view_options
 from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches
-from inception_jax.data.sources.files import Files
+from inception_jax.data.sources.arrays import Arrays
+from inception_jax.data.sources.files import Files, find_image_files
 from inception_jax.evaluation.apply import compile_end_point, compile_softmax
 from inception_jax.evaluation.features_file import open_features_file
 from inception_jax.parallel.mesh import check_batch_size
 from inception_jax.weights.trained import Trained
 
+# The batch size for each device.
+BATCH_SIZE = 32
 
-class PredictionRequest(NamedTuple):
-    """Images to look at: how many crops of each, so many at a time.
-
-    `unreadable` is told of those that cannot be read, `told` how many are done.
-    """
-
-    images: Files
-    crops: int
-    batch_size: int
-    unreadable: Callable[[Unreadable], None]
-    told: Callable[[int], None]
+# What `predict` and `features` accept.
+Images = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
 
 class Prediction(NamedTuple):
-    """The most probable classes of an image, the first one most, with their share."""
+    """The most probable classes of an image, in order, with their probabilities."""
 
     image: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
 
+    def __str__(self) -> str:
+        pairs = zip(self.classes, self.probabilities, strict=True)
+        shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in pairs)
+        return f'{self.image}: {shares}'
 
-def prediction_batch_size(one: Trained, images: int, given: int | None) -> int:
-    """Returns how many crops go through the network at a time.
 
-    Without a number it is up to 32 a device, of as few zeros in the last batch as can
-    be.
+def predict(
+    trained: Trained,
+    images: Images,
+    *,
+    top: int = 5,
+    crops: int = 1,
+    batch_size: int | None = None,
+) -> list[Prediction]:
+    """Returns the `top` most probable classes of every image, in the order of images.
+
+    Args:
+      trained: the network, from `trained`.
+      images: paths of image files or of folders of image files at any depth; or
+        pixels, uint8 [images, height, width, 3] or a list of [height, width, 3].
+      top: the number of classes of each prediction.
+      crops: the number of crops whose softmax is averaged: 1, 10, 12 or 144.
+      batch_size: the number of crops in a batch, by default up to 32 a device.
 
     Raises:
-      ValueError: the number given does not divide over the devices.
+      ValueError: a path does not exist, or the batch does not divide over the devices.
+      Unreadable: an image cannot be decoded, or pixels are not uint8.
+
+    >>> from inception_jax.evaluation.trained import TrainedNetwork
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> from inception_jax.networks import conv, network, one
+    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
+    >>> variables = initial_variables(tiny, seed=0, scheme='he')
+    >>> trained = TrainedNetwork.from_variables(tiny, variables, ('ant', 'bee', 'cat'))
+    >>> pixels = np.zeros((2, 20, 30, 3), np.uint8)
+    >>> first, second = predict(trained, pixels, top=2)
+    >>> len(first.classes), first.probabilities == second.probabilities
+    (2, True)
     """
-    if given is not None:
-        check_batch_size(given, one.mesh)
-        return given
-    each = -(-images // one.mesh.size)
-    return one.mesh.size * -(-each // -(-each // 32))
+    source = open_images(images, trained.class_names)
+    return list(
+        predictions(trained, source, top=top, crops=crops, batch_size=batch_size)
+    )
+
+
+def features(
+    trained: Trained,
+    images: Images,
+    name: str = 'pool',
+    *,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Returns the output of a block for every image, in the order of the images.
+
+    Args:
+      trained: the network, from `trained`.
+      images: as in `predict`.
+      name: a block of the trunk, 'pool' (the mean of the final feature map) or
+        'logits'.
+      batch_size: as in `predict`.
+
+    Returns:
+      float32: [images, height, width, channels] for a block, [images, channels] for
+      'pool', [images, classes] for 'logits'.
+
+    Raises:
+      ValueError: as in `predict`, or the network has no such block.
+      Unreadable: as in `predict`.
+
+    >>> from inception_jax.evaluation.trained import TrainedNetwork
+    >>> from inception_jax.model.initializers import initial_variables
+    >>> from inception_jax.networks import conv, network, one
+    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
+    >>> variables = initial_variables(tiny, seed=0, scheme='he')
+    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> features(trained, np.zeros((2, 20, 30, 3), np.uint8)).shape
+    (2, 4)
+    """
+    source = open_images(images, trained.class_names)
+    apply = compile_end_point(trained, name)
+    rows = _apply_to_views(trained, source, apply, 'features', batch_size=batch_size)
+    return np.stack([row for _, row in rows])
+
+
+def open_images(images: Images, class_names: tuple[str, ...]) -> Files | Arrays:
+    """Returns images as a source without labels; see `predict`.
+
+    The id of a file is its path, and the id of an array is its index.
+
+    Raises:
+      ValueError: a path does not exist, there is no image, or arrays have a wrong
+        shape.
+    """
+    images = [images] if isinstance(images, str | Path) else list(images)
+    if not images:
+        raise ValueError('no images; expected one path or array or more')
+    if isinstance(images[0], str | Path):
+        return Files(tuple(find_image_files(map(Path, images))), class_names)
+    arrays = [np.asarray(image) for image in images]
+    if arrays[0].ndim != 3:
+        raise ValueError(
+            f'images of shape {arrays[0].shape}; expected uint8 [images, height, '
+            'width, 3], so that a single image is image[None]'
+        )
+    ids = tuple(map(str, range(len(arrays))))
+    return Arrays(arrays, np.zeros(len(arrays), int), ids, class_names)
+
+
+def prediction_batch_size(trained: Trained, images: int, batch_size: int | None) -> int:
+    """Returns the number of crops in a batch.
+
+    Without a `batch_size` it is up to 32 a device, with as little padding of the last
+    batch as possible.
+
+    Raises:
+      ValueError: `batch_size` does not divide over the devices.
+    """
+    if batch_size is not None:
+        check_batch_size(batch_size, trained.mesh)
+        return batch_size
+    each = -(-images // trained.mesh.size)
+    return trained.mesh.size * -(-each // -(-each // BATCH_SIZE))
 
 
 def predictions(
-    one: Trained, request: PredictionRequest, top: int
+    trained: Trained,
+    source: Files | Arrays,
+    *,
+    top: int,
+    crops: int = 1,
+    batch_size: int | None = None,
+    unreadable: Callable[[Unreadable], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Prediction]:
-    """Yields the `top` classes of every image that can be read, in their order."""
-    for index, shares in _shares(one, request):
-        first = np.argsort(-shares, kind='stable')[:top]
-        names = tuple(one.class_names[label] for label in first)
-        image = request.images.paths[index]
-        yield Prediction(image, names, tuple(shares[first].tolist()))
+    """Yields the prediction of every image as soon as it is computed.
 
-
-def _shares(
-    one: Trained, request: PredictionRequest
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the number and the mean softmax of every image that can be read."""
-    views = number_of_views(request.crops)
-    softmax = compile_softmax(one, mirrored=mirrored(request.crops))
+    The class names are those of the source. `unreadable` is called with the error of
+    each image that cannot be read, which is then left out; without it the error is
+    raised. `progress` is called with the number of images that are done.
+    """
+    views = number_of_views(crops)
+    softmax = compile_softmax(trained, mirrored=mirrored(crops))
     total, count = {}, collections.Counter()
-    for index, row in _rows(one, request, softmax, 'softmax'):
+    for index, row in _apply_to_views(
+        trained,
+        source,
+        softmax,
+        'softmax',
+        crops=crops,
+        batch_size=batch_size,
+        unreadable=unreadable,
+        progress=progress,
+    ):
         total[index] = total.get(index, 0) + row.astype(np.float64)
         count[index] += 1
         if count[index] == views:
-            yield index, (total.pop(index) / views).astype(np.float32)
+            mean = (total.pop(index) / views).astype(np.float32)
+            first = np.argsort(-mean, kind='stable')[:top]
+            names = tuple(source.class_names[label] for label in first)
+            yield Prediction(source.ids[index], names, tuple(mean[first].tolist()))
 
 
 def write_features(
-    one: Trained, request: PredictionRequest, name: str, path: Path
+    trained: Trained,
+    source: Files | Arrays,
+    name: str,
+    path: Path,
+    *,
+    batch_size: int | None = None,
+    unreadable: Callable[[Unreadable], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Writes what the end point `name` has for every image that can be read.
+    """Writes the features of every image to an npz file; see `predictions`.
 
-    The file is an npz with `ids`, `features` float32, a row for an image, and `about`
-    in JSON. It is there when all are done.
+    The file has `ids`, `features` as in the function `features`, and `about` in JSON.
+    It appears when all images are done.
 
     Raises:
-      ValueError: the network has no such end point.
+      ValueError: the network has no such block.
       OSError: the file cannot be written.
     """
-    apply = compile_end_point(one, name)
-    about = {**one.about, 'end_point': name, 'classes': list(one.class_names)}
-    with open_features_file(path, about) as add:
-        for index, row in _rows(one, request, apply, 'features'):
-            add(request.images.paths[index], row)
+    apply = compile_end_point(trained, name)
+    metadata = {
+        **trained.about,
+        'end_point': name,
+        'classes': list(source.class_names),
+    }
+    with open_features_file(path, metadata) as add:
+        for index, row in _apply_to_views(
+            trained,
+            source,
+            apply,
+            'features',
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=progress,
+        ):
+            add(source.ids[index], row)
 
 
-def _rows(
-    one: Trained, request: PredictionRequest, apply: Callable[[dict], dict], what: str
+def _apply_to_views(
+    trained: Trained,
+    source: Files | Arrays,
+    apply: Callable[[dict], dict],
+    output: str,
+    *,
+    crops: int = 1,
+    batch_size: int | None = None,
+    unreadable: Callable[[Unreadable], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields what the network makes of each view, with the number of its image.
+    """Yields the index of the image and the `output` of each view, in order.
 
-    A batch is waited for while the network makes the next.
+    The network computes the next batch while the rows of a batch are used.
     """
     batches = evaluation_batches(
-        request.images,
-        batch_size=request.batch_size,
-        **view_options(one.network, request.crops),
-        unreadable=request.unreadable,
+        source,
+        batch_size=prediction_batch_size(trained, len(source), batch_size),
+        **view_options(trained.network, crops),
+        unreadable=unreadable,
     )
-    total = len(request.images)
+    total = len(source)
     with contextlib.closing(batches):
-        results = ((batch, apply(batch)[what]) for batch in batches)
-        for (batch, found), _ in itertools.pairwise(itertools.chain(results, [None])):
-            rows = np.asarray(found)[batch['mask']]
-            numbers = batch['example'][batch['mask']].tolist()
-            yield from zip(numbers, rows, strict=True)
-            request.told(min(total - 1, int(batch['example'].max())))
-    request.told(total)
+        results = ((batch, apply(batch)[output]) for batch in batches)
+        for (batch, values), _ in itertools.pairwise(itertools.chain(results, [None])):
+            rows = np.asarray(values)[batch['mask']]
+            indices = batch['example'][batch['mask']].tolist()
+            yield from zip(indices, rows, strict=True)
+            progress(min(total - 1, int(batch['example'].max())))
+    progress(total)

@@ -1,69 +1,90 @@
-"""Probabilities of the images of a source: the mean softmax over crops, kept in a file.
+"""Probabilities of the images of a source: a value, its file, ensembles and subsets.
 
-What an error is made of is computed once; tables, subsets and ensembles are read from
-files (`scores`), so that networks never share memory.
+A network is applied once. Errors, subsets and ensembles are then computed from files of
+probabilities, so that networks never share memory.
 """
 
 import dataclasses
 import json
-import time
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from inception_jax.data.example import Example, Source
-from inception_jax.parallel.mesh import keep_pace
+from inception_jax.evaluation.scores import Scores, scores
 from inception_jax.runtime.files import write_atomically
 
 FORMAT = 1
-SECONDS_BETWEEN = 60.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Probabilities:
-    """The mean softmax of each image, in the order of the source.
+    """The mean softmax over the crops of each image, in the order of the source.
 
-    `ids` [images] are strings, `labels` [images] int32, `softmax` float32
-    [images, classes]. `about` says in JSON how it was made, and the names of the
-    `classes`.
+    `ids` are strings [images], `labels` int32 [images], `softmax` float32 [images,
+    classes]. `metadata` is JSON: the names of the `classes`, and how the probabilities
+    were computed (network, source, split, crops).
     """
 
     ids: np.ndarray
     labels: np.ndarray
     softmax: np.ndarray
-    about: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.metadata['classes'])
+
+    @property
+    def scores(self) -> Scores:
+        """The top-1 and top-5 error in percent, with 95 % intervals."""
+        return scores(self)
+
+    def __repr__(self) -> str:
+        images, classes = self.softmax.shape
+        return f'Probabilities({images:,} images, {classes:,} classes, {self._origin})'
+
+    def __str__(self) -> str:
+        errors = str(self.scores) if len(self.ids) else 'no images'
+        return f'{self._origin}: {errors}'
+
+    @property
+    def _origin(self) -> str:
+        if members := self.metadata.get('ensemble'):
+            return f'ensemble of {len(members)}'
+        return str(self.metadata.get('network', 'unknown network'))
 
 
-def save_probabilities(path: Path, found: Probabilities) -> None:
-    """Writes a file in one piece.
+def save_probabilities(path: Path, probabilities: Probabilities) -> None:
+    """Writes an npz file atomically.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as draft, draft.open('wb') as file:
         np.savez(
             file,
-            ids=found.ids,
-            labels=found.labels,
-            softmax=found.softmax,
-            about=json.dumps({'format': FORMAT} | found.about),
+            ids=probabilities.ids,
+            labels=probabilities.labels,
+            softmax=probabilities.softmax,
+            about=json.dumps({'format': FORMAT} | probabilities.metadata),
         )
 
 
 def load_probabilities(path: Path) -> Probabilities:
-    """Reads a file that `save` wrote.
+    """Reads a file that `save_probabilities` wrote.
 
     Raises:
-      ValueError: there is none, or it is another kind of file, or damaged.
+      ValueError: the file does not exist, is damaged, or is not such a file.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file['about']))
-            found = Probabilities(file['ids'], file['labels'], file['softmax'], about)
+            metadata = json.loads(str(file['about']))
+            format_number = metadata.pop('format', None)
+            arrays = file['ids'], file['labels'], file['softmax']
     except FileNotFoundError as error:
         raise ValueError(f'{path}: there is no such file') from error
     except Exception as error:
@@ -71,138 +92,123 @@ def load_probabilities(path: Path) -> Probabilities:
             f'{path} is not a file of probabilities, or is damaged; make it with '
             'evaluate --output'
         ) from error
-    if about.pop('format', None) != FORMAT:
+    if format_number != FORMAT:
         raise ValueError(f'{path} is of another version of inception_jax')
-    return found
+    return Probabilities(*arrays, metadata)
 
 
-def ensemble(files: Sequence[Probabilities]) -> Probabilities:
-    """Returns the ensemble: the mean softmax of several networks, image by image.
+def ensemble(members: Sequence[Probabilities | str | Path]) -> Probabilities:
+    """Returns an ensemble: the mean softmax of several networks for each image.
+
+    `members` are probabilities of the same images, or paths of their files.
 
     Raises:
-      ValueError: they are not of the same images and labels.
+      ValueError: the members have different images, labels or classes, or a file cannot
+        be read.
+
+    >>> ids, labels = np.array(['a', 'b']), np.array([0, 1])
+    >>> metadata = {'classes': ['ant', 'bee'], 'network': 'tiny'}
+    >>> first, second = (
+    ...     Probabilities(ids, labels, np.array(softmax, np.float32), metadata)
+    ...     for softmax in ([[0.5, 0.5], [0.5, 0.5]], [[1, 0], [0, 1]])
+    ... )
+    >>> ensemble([first, second])
+    Probabilities(2 images, 2 classes, ensemble of 2)
+    >>> ensemble([first, second]).softmax
+    array([[0.75, 0.25],
+           [0.25, 0.75]], dtype=float32)
     """
-    check_same_images(files)
-    first = files[0]
-    total = np.sum([one.softmax for one in files], axis=0, dtype=np.float64)
-    softmax = (total / len(files)).astype(np.float32)
-    members = [{n: x for n, x in f.about.items() if n != 'classes'} for f in files]
-    about = {'classes': first.about['classes'], 'ensemble': members}
-    return dataclasses.replace(first, softmax=softmax, about=about)
+    members = [
+        member if isinstance(member, Probabilities) else load_probabilities(member)
+        for member in members
+    ]
+    check_same_images(members)
+    total = np.sum([member.softmax for member in members], axis=0, dtype=np.float64)
+    metadata = {
+        'classes': members[0].metadata['classes'],
+        'ensemble': [
+            {name: value for name, value in m.metadata.items() if name != 'classes'}
+            for m in members
+        ],
+    }
+    return dataclasses.replace(
+        members[0],
+        softmax=(total / len(members)).astype(np.float32),
+        metadata=metadata,
+    )
 
 
-def check_same_images(files: Sequence[Probabilities]) -> None:
-    """Raises ValueError unless all are of the same images, labels and classes."""
-    first, *others = files
+def check_same_images(members: Sequence[Probabilities]) -> None:
+    """Raises ValueError unless all have the same images, labels and classes."""
+    first, *others = members
     for number, other in enumerate(others, 2):
         for name in ('ids', 'labels'):
             if not np.array_equal(getattr(first, name), getattr(other, name)):
                 raise ValueError(
-                    f'the first file and file {number} are of other {name} '
-                    f'({_spell(first)}; {_spell(other)}); expected the same images'
+                    f'the first file and file {number} have different {name} '
+                    f'({_count_images(first)}; {_count_images(other)}); expected the '
+                    'same images'
                 )
-        if first.about['classes'] != other.about['classes']:
+        if first.class_names != other.class_names:
             raise ValueError(
-                f'the first file has {len(first.about["classes"])} classes, file '
-                f'{number} {len(other.about["classes"])}, of other names; '
+                f'the first file has {len(first.class_names)} classes, and file '
+                f'{number} has {len(other.class_names)}, with different names; '
                 'expected the same classes'
             )
 
 
-def _spell(one: Probabilities) -> str:
-    first = f', the first {one.ids[0]}' if len(one.ids) else ''
-    return f'{len(one.ids):,} images{first}'
+def _count_images(probabilities: Probabilities) -> str:
+    ids = probabilities.ids
+    return f'{len(ids):,} images{f", the first {ids[0]}" if len(ids) else ""}'
 
 
-def compute_probabilities(
-    softmax: Callable[[dict], dict],
-    batches: Callable[[Source, range], Iterable[dict]],
-    source: Source,
-    *,
-    views: int,
-    stretch: int,
-    about: dict[str, Any],
-    begun: Probabilities | None,
-    kept: Path,
-    told: Callable[[int], None] = lambda done: None,
+def without_images(
+    probabilities: Probabilities, excluded: Sequence[str]
 ) -> Probabilities:
-    """Evaluates the images of a source, a stretch of so many at a time.
+    """Returns the probabilities without some images.
 
-    What is done is kept in the file `kept` every minute and when it is interrupted;
-    read from there it is `begun`, and the rest is done. Images that cannot be read have
-    no row, and `about` tells how many.
+    `excluded` are ids, or all of them numbers of files: the numbers at the end of the
+    names, counted from 1 in ImageNet, as in ILSVRC2012_val_00000001.JPEG and in
+    ImageNet's list of images to leave out.
 
-    Args:
-      softmax: maps a batch to `steps.softmax_step` of it.
-      batches: maps a source and the range of some of its images to batches with all
-        their views.
-      told: is told how many images are done.
-
+    Raises:
+      ValueError: an excluded image does not exist, or the ids have no distinct numbers.
     """
-    parts, done = ([begun], begun.about['done']) if begun else ([], 0)
-    since = time.monotonic()
-    told(done)
-    try:
-        while done < len(source):
-            some = range(done, min(done + stretch, len(source)))
-            parts.append(_part(softmax, batches, source, some, views))
-            done = some.stop
-            told(done)
-            if time.monotonic() - since >= SECONDS_BETWEEN:
-                save_probabilities(kept, _joined(parts, about | {'done': done}))
-                since = time.monotonic()
-    except BaseException:
-        if parts:
-            save_probabilities(kept, _joined(parts, about | {'done': done}))
-        raise
-    kept.unlink(missing_ok=True)
-    found = _joined(parts, about)
-    unreadable = len(source) - len(found.ids)
-    return dataclasses.replace(found, about=about | {'unreadable': unreadable})
-
-
-def _part(softmax, batches, source, some: range, views: int) -> Probabilities:
-    """Returns the probabilities of some images of a source."""
-    noted, results = _Noted(source), []
-    for batch in batches(noted, some):
-        results.append(softmax(batch))
-        keep_pace(results)
-    total = np.zeros((len(some), source.classes))
-    counts = np.zeros(len(some), int)
-    for result in jax.device_get(results):
-        places = result['example'][result['mask']] - some.start
-        np.add.at(total, places, result['softmax'][result['mask']])
-        np.add.at(counts, places, 1)
-    readable = np.flatnonzero(counts == views)
-    seen = [noted.seen[some.start + place] for place in readable]
-    return Probabilities(
-        np.array([name for name, _ in seen], str),
-        np.array([label for _, label in seen], np.int32),
-        (total[readable] / views).astype(np.float32),
-        {},
+    names = probabilities.ids.tolist()
+    if all(name.isdigit() for name in excluded) and not set(excluded) <= set(names):
+        names, excluded = _file_numbers(names), [int(name) for name in excluded]
+    missing = sorted(set(excluded) - set(names))
+    if missing:
+        raise ValueError(
+            f'{len(missing)} of {len(excluded)} images to leave out do not exist, e.g. '
+            f'{missing[0]}; the images have ids such as {probabilities.ids[0]}'
+        )
+    kept = ~np.isin(np.array(names), np.array(excluded))
+    return dataclasses.replace(
+        probabilities,
+        **{name: getattr(probabilities, name)[kept] for name in ARRAYS},
     )
 
 
-class _Noted:
-    """A source that notes the id and the label of what is read."""
-
-    def __init__(self, source: Source):
-        self.source, self.seen = source, {}
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Example:
-        example = self.source[index]
-        self.seen[int(index)] = example.id, example.label
-        return example
+ARRAYS = ('ids', 'labels', 'softmax')
 
 
-def _joined(parts: Sequence[Probabilities], about: dict) -> Probabilities:
-    return Probabilities(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ('ids', 'labels', 'softmax')
-        ),
-        about,
+def _file_numbers(ids: list[str]) -> list[int]:
+    endings = [re.search(r'(\d+)(\.\w+)?$', name) for name in ids]
+    numbers = [int(ending[1]) if ending else 0 for ending in endings]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f'the images to leave out are numbers, and ids such as {ids[0]} do not end '
+            'in distinct numbers; name the images by id'
+        )
+    return numbers
+
+
+def join_parts(
+    parts: Sequence[Probabilities], metadata: dict[str, Any]
+) -> Probabilities:
+    """Concatenates the images of consecutive parts of an evaluation."""
+    arrays = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS
     )
+    return Probabilities(*arrays, metadata)

@@ -18,7 +18,8 @@ from inception_jax.data.pipeline import (
 )
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.data.resize import crop_and_resize
-from inception_jax.data.sources.open import Arrays, open_source
+from inception_jax.data.sources.arrays import Arrays
+from inception_jax.data.sources.open import open_source
 
 EXAMPLES = 10
 
@@ -101,7 +102,7 @@ def test_the_stream_is_the_same_from_worker_processes(source, workers):
 
 
 def test_a_stream_from_workers_resumes_in_each_of_two_processes(source):
-    start = int(np.random.default_rng().integers(1, 9))
+    start = 5
     tail = {name: value[start:] for name, value in train(source, 12).items()}
     options = {'workers': 2, 'threads': 3, 'start': start}
     parts = [train(source, 12 - start, shard=(i, 2), **options) for i in range(2)]

@@ -92,25 +92,29 @@ def saved(workdir):
 
 
 def workers_of(pid):
-    """Returns the loaders among the processes."""
+    """Returns the process numbers of the workers of a process."""
     return [
         number
         for number in map(int, filter(str.isdigit, os.listdir('/proc')))
-        if parent(number) == pid
-        and b'spawn_main' in Path(f'/proc/{number}/cmdline').read_bytes()
+        if parent(number) == pid and b'spawn_main' in read_proc(number, 'cmdline')
     ]
 
 
 def parent(pid):
     """Returns the number of the parent, None for a process that has ended."""
+    fields = read_proc(pid, 'stat').rpartition(b')')[2].split()
+    return int(fields[1]) if fields and fields[0] != b'Z' else None
+
+
+def read_proc(pid, name):
+    """Reads a file in /proc; a process that ends meanwhile has an empty one."""
     try:
-        state, number = Path(f'/proc/{pid}/stat').read_text().rsplit(')')[1].split()[:2]
-    except FileNotFoundError:
-        return None
-    return None if state == 'Z' else int(number)
+        return Path(f'/proc/{pid}/{name}').read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b''
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -125,7 +129,7 @@ def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
     with training(tmp_path) as (process, workers):
         assert len(workers) == 2
         os.killpg(process.pid, one)
-        assert process.wait(60) == 128 + one
+        assert process.wait(300) == 128 + one
         assert process.stderr.read().count('\n') <= 1
         wait_for(lambda: not any(map(parent, workers)))
 
@@ -134,7 +138,7 @@ def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
 def test_a_signal_while_the_workers_start_is_no_error(tmp_path):
     with training(tmp_path, lambda workdir, pid: workers_of(pid)) as (process, _):
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(120) == 128 + signal.SIGINT
+        assert process.wait(300) == 128 + signal.SIGINT
         assert process.stderr.read().count('\n') <= 1
 
 
@@ -149,7 +153,7 @@ def test_workers_end_with_a_run_that_was_killed(tmp_path):
 def test_a_lost_worker_ends_the_run_with_one_line(tmp_path):
     with training(tmp_path) as (process, workers):
         os.kill(workers[0], signal.SIGKILL)
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
         # After it Python's own tracker may name memory that the lost one has left.
         first = process.stderr.read().splitlines()[0]
         assert 'a process that loads images has ended (Worker process' in first

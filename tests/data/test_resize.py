@@ -8,7 +8,7 @@ from inception_jax.data.crops import views
 from inception_jax.data.geometry import Box
 from inception_jax.data.pipeline import evaluation_batches
 from inception_jax.data.resize import resize
-from inception_jax.data.sources.open import Arrays
+from inception_jax.data.sources.arrays import Arrays
 
 
 @pytest.mark.parametrize(

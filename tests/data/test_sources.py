@@ -9,7 +9,7 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from inception_jax.data.sources import open
+from inception_jax.data.sources import arrays
 from inception_jax.data.sources.open import open_source
 
 
@@ -20,7 +20,7 @@ def test_the_digits_are_those_of_scikit_learn(monkeypatch):
 
     images, labels = pixels()
     # It is asked itself where the file has moved.
-    monkeypatch.setattr(open, 'DIGITS', 'none')
+    monkeypatch.setattr(arrays, 'DIGITS', 'none')
     for found, expected in zip((images, labels), pixels(), strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype
@@ -74,6 +74,24 @@ def test_a_folder_is_a_class_per_subfolder_in_the_order_of_names(tmp_path):
         (b'cat/2.JPG', 1, 'cat/2.JPG'),
         (b'cat/deep/1.png', 1, 'cat/deep/1.png'),
     ]
+
+
+def test_the_order_of_a_folder_does_not_depend_on_the_file_system(
+    tmp_path, monkeypatch
+):
+    for name in ('b/2.png', 'b/1.png', 'a/3.png', 'a/deep/4.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listed = open_source(f'folder:{tmp_path}', None)
+    walk = os.walk
+
+    def walk_backwards(*arguments, **options):
+        for folder, folders, files in reversed(list(walk(*arguments, **options))):
+            yield folder, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(os, 'walk', walk_backwards)
+    assert open_source(f'folder:{tmp_path}', None) == listed
+    assert listed.files == ('a/3.png', 'a/deep/4.png', 'b/1.png', 'b/2.png')
 
 
 def test_a_folder_without_a_split_has_its_classes_at_once(tmp_path):
@@ -131,7 +149,7 @@ def test_a_flat_folder_has_its_labels_beside_it(flat, text, ending):
     [
         ('n01\nn02\n', 'has 2 labels, and .*val 3 images'),
         (CAFFE[:62], 'has no label for ILSVRC2012_val_00000003'),
-        (CAFFE + 'x.JPEG 0\n', r'labels of images that are not there, x \(1 in all'),
+        (CAFFE + 'x.JPEG 0\n', r'labels of missing images, x \(1 in all'),
         ('2\n1\n1\n', r'class 2; expected one of the 2 classes \(n01, \.\.\.\) or its'),
         ('n01\nn03\nn02\n', 'names the class n03'),
         ('', 'has 0 labels'),
@@ -147,7 +165,7 @@ def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
 
 def test_two_images_of_one_name_need_an_order(flat, tmp_path):
     (tmp_path / 'val' / 'ILSVRC2012_val_00000002.png').write_bytes(b'x')
-    with pytest.raises(ValueError, match='two are called ILSVRC2012_val_00000002'):
+    with pytest.raises(ValueError, match='two images named ILSVRC2012_val_00000002'):
         flat(CAFFE)
     source = flat('n02\nn01\nn02\nn01')
     assert [source[i].label for i in range(4)] == [1, 0, 1, 0]
@@ -165,7 +183,7 @@ def test_a_list_that_is_no_text_is_told(flat, tmp_path):
     with pytest.raises(ValueError, match=r'val.txt has 0 labels'):
         flat('')
     (tmp_path / 'val.txt').write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(ValueError, match=r'val.txt is not a text in UTF-8'):
+    with pytest.raises(ValueError, match=r'val.txt is not UTF-8 text'):
         open_source(f'folder:{tmp_path}', 'val')
 
 
@@ -176,7 +194,7 @@ def test_names_may_have_folders_and_the_file_a_byte_order_mark(flat):
 
 def test_two_lists_of_labels_are_one_too_many(flat):
     flat(CAFFE)
-    with pytest.raises(ValueError, match=r'val.txt and .*val.csv are both there; keep'):
+    with pytest.raises(ValueError, match=r'val.txt and .*val.csv both exist; keep'):
         flat(KAGGLE, '.csv')
 
 
@@ -317,7 +335,7 @@ def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_pat
         (
             'tfds:tiny/3.0.0',
             'train',
-            'tiny/3.0.0 is not in .* there is plain/1.0.0, ti',
+            'tiny/3.0.0 is not in .* which has plain/1.0.0, ti',
         ),
         ('tfds:tiny', 'test', "no split 'test'; its splits are train"),
         ('tfds:tiny', None, 'needs a split: train'),

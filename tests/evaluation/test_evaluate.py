@@ -7,6 +7,7 @@ import pytest
 from helpers.training import arguments, records
 
 from inception_jax.__main__ import main
+from inception_jax.evaluation import evaluate as compute_module
 from inception_jax.evaluation import probabilities
 
 
@@ -47,7 +48,7 @@ def test_a_subset_is_told_beside_all_images_without_the_network(
     out.write_text('3\n0\n17\n')
     capsys.readouterr()
     # The same again computes nothing.
-    monkeypatch.setattr(probabilities, 'compute_probabilities', None)
+    monkeypatch.setattr(compute_module, 'compute_probabilities', None)
     assert evaluate(workdir, '--crops=12', '--output', path, '--exclude', out) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[2].startswith('| all | 64 | ')
@@ -89,7 +90,7 @@ def test_an_ensemble_does_not_write_over_its_files(workdir, tmp_path, capsys):
     assert 'is one of the files; name another one' in capsys.readouterr().err
     assert paths[0].read_bytes() == before
     assert main(['ensemble', files[0], files[0]]) == 2
-    assert 'is named twice; an ensemble is of different' in capsys.readouterr().err
+    assert 'is named twice; an ensemble has different' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_features_of_an_interrupted_command_are_not_there(
         (['.', '--features=pool', '--output=f.txt'], '--features needs --output FILE'),
         (
             ['.', '--features=pool', '--output=f.npz', '--crops=10'],
-            '--features is of one crop',
+            '--features uses a single crop',
         ),
         (['.', '--top=0'], '--top is 0; expected 1 or more'),
         (['.', '--batch-size=3'], 'batch_size 3 does not divide over 4 devices'),
@@ -290,7 +290,7 @@ def test_an_output_that_is_there_stays(workdir, photos, tmp_path, capsys):
     path = tmp_path / 'out.csv'
     path.write_text('before')
     assert predict('--workdir', workdir, photos, '--output', path) == 2
-    assert 'out.csv is there already' in capsys.readouterr().err
+    assert 'out.csv exists already' in capsys.readouterr().err
     assert path.read_text() == 'before'
 
 

@@ -10,9 +10,10 @@ from helpers.tiny import NET
 from inception_jax.data import augment
 from inception_jax.data.crops import mirrored, number_of_views
 from inception_jax.data.pipeline import evaluation_batches, note_unreadable
-from inception_jax.data.sources.open import Arrays
+from inception_jax.data.sources.arrays import Arrays
 from inception_jax.evaluation import probabilities
-from inception_jax.evaluation.probabilities import Probabilities, compute_probabilities
+from inception_jax.evaluation.compute import compute_probabilities
+from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.parallel.compile import compiled_eval_step
@@ -56,14 +57,14 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
     step, mesh = compiled(crops)
     scales = np.float32(0.2)
 
-    def batches(some_source, some):
+    def batches(some_source, indices):
         return evaluation_batches(
             some_source,
             batch_size=batch_size,
             size=16,
             crops=crops,
             crop_fraction=0.875,
-            some=some,
+            indices=indices,
             unreadable=note_unreadable,
         )
 
@@ -72,10 +73,10 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
         batches,
         source,
         views=number_of_views(crops),
-        stretch=stretch,
-        about={'crops': crops},
-        begun=begun,
-        kept=kept / 'kept.npz',
+        part_size=stretch,
+        metadata={'crops': crops},
+        earlier=begun,
+        partial_path=kept / 'kept.npz',
     )
 
 
@@ -92,7 +93,7 @@ def test_every_image_has_the_mean_softmax_of_its_crops(
     found = evaluate(source, variables, crops, tmp_path)
     assert found.ids.tolist() == list(source.ids)
     assert found.labels.tolist() == source.labels.tolist()
-    assert found.about == {'crops': crops, 'unreadable': 0}
+    assert found.metadata == {'crops': crops, 'unreadable': 0}
     np.testing.assert_allclose(found.softmax.sum(1), 1, atol=1e-5)
     (batch,) = evaluation_batches(
         source,
@@ -100,7 +101,7 @@ def test_every_image_has_the_mean_softmax_of_its_crops(
         size=16,
         crops=crops,
         crop_fraction=0.875,
-        some=range(7, 8),
+        indices=range(7, 8),
     )
     images = augment.to_range(batch['image'], NET.pixel_range)
     if crops > 1:
@@ -128,7 +129,7 @@ def test_images_that_cannot_be_read_have_no_row(source, variables, tmp_path):
     images = [b'' if i in (0, 57) else x for i, x in enumerate(source.images)]
     holed = Arrays(images, source.labels, source.ids, NAMES)
     found = evaluate(holed, variables, 12, tmp_path)
-    assert found.about['unreadable'] == 2
+    assert found.metadata['unreadable'] == 2
     rest = np.delete(np.arange(IMAGES), [0, 57])
     fields = whole.ids[rest], whole.labels[rest], whole.softmax[rest]
     same(found, Probabilities(*fields, {}))
@@ -151,11 +152,11 @@ def test_an_interrupted_evaluation_goes_on(source, variables, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         evaluate(Interrupted(*fields), variables, 10, tmp_path)
     begun = probabilities.load_probabilities(tmp_path / 'kept.npz')
-    assert begun.about == {'crops': 10, 'done': 40}
+    assert begun.metadata == {'crops': 10, 'done': 40}
     found = evaluate(Unread(*fields), variables, 10, tmp_path, begun=begun)
     assert np.array_equal(found.softmax, whole.softmax)
     same(found, whole)
-    assert found.about == whole.about
+    assert found.metadata == whole.metadata
     assert not (tmp_path / 'kept.npz').exists()
 
 
@@ -181,18 +182,18 @@ def test_an_ensemble_of_files_is_the_mean_of_its_members(tmp_path):
     found = probabilities.ensemble(files)
     average = np.mean([one.softmax.astype(np.float64) for one in four], axis=0)
     np.testing.assert_allclose(found.softmax, average, rtol=1e-6)
-    assert found.about['ensemble'] == [{'seed': i} for i in range(4)]
-    assert found.about['classes'] == list('abcd')
+    assert found.metadata['ensemble'] == [{'seed': i} for i in range(4)]
+    assert found.metadata['classes'] == list('abcd')
     assert found.ids.tolist() == ['a', 'b', 'c']
 
 
 @pytest.mark.parametrize(
     ('field', 'value', 'message'),
     [
-        ('ids', np.array(['a', 'b', 'd']), 'file 2 are of other ids .*first a'),
-        ('ids', np.array(['b', 'a', 'c']), 'file 2 are of other ids .*first b'),
-        ('labels', np.array([0, 1, 1]), 'file 2 are of other labels'),
-        ('about', {'classes': list('abcde')}, 'has 4 classes, file 2 5'),
+        ('ids', np.array(['a', 'b', 'd']), 'file 2 have different ids .*first a'),
+        ('ids', np.array(['b', 'a', 'c']), 'file 2 have different ids .*first b'),
+        ('labels', np.array([0, 1, 1]), 'file 2 have different labels'),
+        ('metadata', {'classes': list('abcde')}, 'has 4 classes, and file 2 has 5'),
     ],
 )
 def test_an_ensemble_of_other_images_or_labels_is_refused(field, value, message):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation.probabilities import Probabilities, without_images
 from inception_jax.evaluation.scores import (
     ClassScore,
     Confusion,
@@ -13,7 +13,6 @@ from inception_jax.evaluation.scores import (
     error_score,
     is_outside_top,
     scores,
-    without_images,
 )
 from inception_jax.steps.metrics import outside_top
 
@@ -26,7 +25,9 @@ def found():
     """Returns four images, of which the first alone is right."""
     softmax = [[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.1, 0.7, 0.2], [0.1, 0.8, 0.1]]
     labels = np.array([0, 1, 2, 2], np.int32)
-    return Probabilities(np.array(IDS), labels, np.array(softmax, np.float32), {})
+    return Probabilities(
+        np.array(IDS), labels, np.array(softmax, np.float32), {'classes': NAMES}
+    )
 
 
 @pytest.mark.parametrize('k', [1, 5])
@@ -62,17 +63,19 @@ def test_images_are_left_out_by_the_number_of_their_file_or_by_id(found, names):
 
 def test_images_that_are_not_there_cannot_be_left_out(found):
     with pytest.raises(
-        ValueError, match=r'1 of 2 images to leave out are not there.* 7'
+        ValueError, match=r'1 of 2 images to leave out do not exist.* 7'
     ):
         without_images(found, ['3', '7'])
-    with pytest.raises(ValueError, match=r'are not there, as x\.png; .* such as val/'):
+    with pytest.raises(
+        ValueError, match=r'do not exist, e\.g\. x\.png; .* such as val/'
+    ):
         without_images(found, ['x.png'])
 
 
 def test_numbers_need_ids_that_end_in_them(found):
     ids = np.array(['a/1.png', 'b/1.png', 'c/2.png', 'd'])
     other = Probabilities(ids, found.labels, found.softmax, {})
-    with pytest.raises(ValueError, match='do not end in a number of their own'):
+    with pytest.raises(ValueError, match='do not end in distinct numbers'):
         without_images(other, ['1'])
 
 
@@ -82,7 +85,7 @@ def test_no_images_have_no_error(found):
 
 
 def test_classes_come_the_worst_first(found):
-    assert by_class(found, NAMES) == [
+    assert by_class(found) == [
         ClassScore('cat', 2, 100, 0, 'bee'),
         ClassScore('bee', 1, 100, 0, 'ant'),
         ClassScore('ant', 1, 0, 0, ''),
@@ -91,4 +94,4 @@ def test_classes_come_the_worst_first(found):
 
 def test_confusions_come_the_most_frequent_first(found):
     pairs = [Confusion('cat', 'bee', 2), Confusion('bee', 'ant', 1)]
-    assert confusions(found, NAMES) == pairs
+    assert confusions(found) == pairs

@@ -121,7 +121,7 @@ def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
 
 def test_relatives_have_a_star(tmp_path):
     found = of('inception_v4', 20)
-    found.about['fingerprint'] = 'another'
+    found.metadata['fingerprint'] = 'another'
     probabilities.save_probabilities(tmp_path / 'v4.npz', found)
     assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
@@ -147,7 +147,7 @@ def test_excluded_images_do_not_count(write, tmp_path):
             {},
             'holds 12 crops; Table 4 needs single networks with 144: give files',
         ),
-        (3, {'images': 10}, 'file 2 are of other ids'),
+        (3, {'images': 10}, 'file 2 have different ids'),
     ],
 )
 def test_a_file_that_does_not_belong_is_refused(
@@ -179,7 +179,7 @@ def test_what_cannot_be_written_or_left_out_is_one_line(write, tmp_path, capsys)
     assert 'cannot write to' in capsys.readouterr().err
     assert made(4, one, f'--exclude={out}', f'--output={tmp_path}') == 1
     printed = capsys.readouterr().err
-    assert '1 of 1 images to leave out are not there' in printed
+    assert '1 of 1 images to leave out do not exist' in printed
     assert printed.count('\n') == 1
 
 

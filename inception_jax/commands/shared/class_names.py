@@ -1,13 +1,13 @@
-"""Names of classes in a text file, one a line."""
+"""Class names in a text file, one name a line."""
 
 from pathlib import Path
 
 
 def load_class_names(option: str, path: Path | None) -> list[str] | None:
-    """Returns the names in the file of an option, None without one.
+    """Returns the names in the file of an option, or None without a file.
 
     Raises:
-      ValueError: it cannot be read.
+      ValueError: the file cannot be read.
     """
     if path is None:
         return None
@@ -15,22 +15,21 @@ def load_class_names(option: str, path: Path | None) -> list[str] | None:
         names = path.read_text(encoding='utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f'{option} {path} cannot be read; name a text file with a class a line'
+            f'{option} {path} cannot be read; name a text file with one class a line'
         ) from error
     return [name.strip() for name in names if name.strip()]
 
 
 def load_distinct_class_names(option: str, path: Path | None) -> list[str] | None:
-    """Returns names of which no two are the same.
+    """Returns the names in the file of an option, or None without a file.
 
     Raises:
-      ValueError: two are, or the file cannot be read.
+      ValueError: the file cannot be read, or has a name twice.
     """
-    names = load_class_names(option, path) or []
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    names = load_class_names(option, path)
+    if duplicates := [name for name in names or () if names.count(name) > 1]:
         raise ValueError(
-            f'{option} {path} names {twice} twice; classes are different, and predict '
-            '--names shows any names'
+            f'{option} {path} names {duplicates[0]} twice; classes need distinct '
+            'names, and predict --names prints any names'
         )
-    return None if path is None else names
+    return names

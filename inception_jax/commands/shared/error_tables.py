@@ -1,4 +1,4 @@
-"""What evaluate and ensemble print: errors as a table, as CSV or as JSON."""
+"""The output of evaluate and ensemble: errors as Markdown, CSV or JSON."""
 
 import argparse
 import csv
@@ -12,74 +12,88 @@ COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('what is printed')
+    group = parser.add_argument_group('the output')
     group.add_argument(
         '--exclude',
         type=Path,
         metavar='FILE',
-        help='images to leave out, a line each: ids, or the numbers of their files, as '
-        "in ImageNet's list; the full figure stands beside",
+        help='file with images to leave out, one a line: ids, or numbers of files as '
+        "in ImageNet's list; the errors of all images are printed too (default: none)",
     )
     group.add_argument(
-        '--classes', type=count, default=0, metavar='N', help='the N worst classes too'
+        '--classes',
+        type=count,
+        default=0,
+        metavar='N',
+        help='print the N classes with the largest errors (default: %(default)s)',
     )
     group.add_argument(
-        '--confusions', type=count, default=0, metavar='N', help='the N worst pairs too'
+        '--confusions',
+        type=count,
+        default=0,
+        metavar='N',
+        help='print the N most frequent confusions of two classes (default: '
+        '%(default)s)',
     )
-    group.add_argument('--format', choices=('md', 'csv', 'json'), default='md')
+    group.add_argument(
+        '--format',
+        choices=('md', 'csv', 'json'),
+        default='md',
+        help='format of the errors (default: %(default)s)',
+    )
 
 
-def count(text: str) -> int:
-    """Reads a number of things, 0 or more, for argparse."""
-    number = int(text)
+def count(argument: str) -> int:
+    """Parses an integer of 0 or more, for argparse."""
+    number = int(argument)
     if number < 0:
         raise ValueError
     return number
 
 
 def read_excluded(options: argparse.Namespace) -> list[str] | None:
-    """Reads the images to leave out, None without the option.
+    """Reads the images to leave out, or returns None without the option.
 
     Raises:
-      ValueError: the file cannot be read, or names none.
+      ValueError: the file cannot be read, or is empty.
     """
     if options.exclude is None:
         return None
     try:
-        found = options.exclude.read_text().split()
+        excluded = options.exclude.read_text().split()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f'--exclude {options.exclude} cannot be read; name a file with an image a '
+            f'--exclude {options.exclude} cannot be read; name a file with one image a '
             'line'
         ) from error
-    if not found:
-        raise ValueError(f'--exclude {options.exclude} is empty; name an image a line')
-    return found
+    if not excluded:
+        raise ValueError(f'--exclude {options.exclude} is empty; name one image a line')
+    return excluded
 
 
-def errors_text(
-    found, names, options: argparse.Namespace, out: list[str] | None
+def error_table(
+    probabilities, options: argparse.Namespace, excluded: list[str] | None
 ) -> str:
-    """Returns the errors of probabilities, and what else was asked for.
+    """Returns the errors of probabilities, and the worst classes and confusions.
 
-    `names` are those of the classes; `out` are the images to leave out, or None.
+    `excluded` are the images to leave out, or None.
 
     Raises:
-      ValueError: an image to leave out is not there.
+      ValueError: an excluded image does not exist, or no image is left.
     """
-    from inception_jax.evaluation import scores
-    from inception_jax.evaluation.scores import by_class, confusions, without_images
+    from inception_jax.evaluation.probabilities import without_images
+    from inception_jax.evaluation.scores import by_class, confusions
 
-    rows = {'all': scores.scores(found)}
-    if out is not None:
-        found = without_images(found, out)
-        rows[f'without {len(out):,}'] = scores.scores(found)
-    classes = by_class(found, names)[: options.classes]
-    pairs = confusions(found, names)[: options.confusions]
+    rows = {'all': probabilities.scores}
+    if excluded is not None:
+        probabilities = without_images(probabilities, excluded)
+        rows[f'without {len(excluded):,}'] = probabilities.scores
+    classes = by_class(probabilities)[: options.classes]
+    pairs = confusions(probabilities)[: options.confusions]
     if options.format == 'json':
         return json.dumps(
             {
-                'about': found.about,
+                'about': probabilities.metadata,
                 'errors': {
                     name: {
                         'images': row.images,
@@ -94,11 +108,21 @@ def errors_text(
         )
     write = _csv if options.format == 'csv' else markdown_table
     tables = [write(COLUMNS, [_row(name, row) for name, row in rows.items()])]
-    if (lost := found.about.get('unreadable')) and options.format == 'md':
-        tables.append(f'{lost:,} images cannot be read and do not count.')
+    unreadable = probabilities.metadata.get('unreadable')
+    if unreadable and options.format == 'md':
+        tables.append(f'{unreadable:,} images cannot be read and do not count.')
     if classes:
         head = ('class', 'images', 'top-1 error', 'top-5 error', 'mistaken for')
-        cells = [(c[0], c[1], f'{c[2]:.1f}', f'{c[3]:.1f}', c[4]) for c in classes]
+        cells = [
+            (
+                row.name,
+                row.images,
+                f'{row.top_1_error:.1f}',
+                f'{row.top_5_error:.1f}',
+                row.mistaken_for,
+            )
+            for row in classes
+        ]
         tables.append(write(head, cells))
     if pairs:
         tables.append(write(('class', 'answer', 'images'), pairs))
@@ -108,8 +132,8 @@ def errors_text(
 def _row(name: str, row) -> tuple:
     cells = [
         cell
-        for one in (row.top_1, row.top_5)
-        for cell in (f'{one.error:.2f}', f'{one.low:.2f} to {one.high:.2f}')
+        for score in (row.top_1, row.top_5)
+        for cell in (f'{score.error:.2f}', f'{score.low:.2f} to {score.high:.2f}')
     ]
     return (name, row.images, *cells)
 

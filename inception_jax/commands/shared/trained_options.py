@@ -1,4 +1,4 @@
-"""The options that name a trained network: a run, or a weight file."""
+"""Options that name a trained network: a run or a weight file."""
 
 import argparse
 from pathlib import Path
@@ -6,51 +6,56 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('the network')
-    which = group.add_mutually_exclusive_group(required=True)
-    which.add_argument('--workdir', type=Path, metavar='DIR', help='of a run')
-    which.add_argument(
+    run_or_file = group.add_mutually_exclusive_group(required=True)
+    run_or_file.add_argument(
+        '--workdir', type=Path, metavar='DIR', help='folder of a run'
+    )
+    run_or_file.add_argument(
         '--weights',
         type=Path,
         metavar='FILE',
-        help='of a weight file, which convert writes',
+        help='weight file, which convert writes',
     )
     group.add_argument(
-        '--network', metavar='NAME', help='what the weights must be of, for certainty'
+        '--network',
+        metavar='NAME',
+        help='fail unless the weight file belongs to this network (default: any)',
     )
     group.add_argument(
         '--step',
         type=int,
         metavar='N',
-        help='of a run, after how many steps, made again from the checkpoint before; '
-        'the newest checkpoint if not given',
+        help='step of the run, recomputed from the checkpoint before it (default: the '
+        'newest checkpoint)',
     )
 
 
 def add_crops(parser: argparse.ArgumentParser) -> None:
-    """Declares how many crops of an image the network sees."""
+    """Declares the number of crops of an image."""
     parser.add_argument(
         '--crops',
         type=int,
         choices=(1, 10, 12, 144),
         default=1,
-        help='of each image; their softmax is averaged (%(default)s)',
+        help='crops of each image, whose softmax is averaged (default: %(default)s)',
     )
 
 
 def open_trained(options: argparse.Namespace):
-    """Returns the network with its values, and what paths of its files begin with.
+    """Returns the trained network, and the prefix of the paths of its result files.
 
     Raises:
-      ValueError: there is no such run or file, or an option is of the other one.
+      ValueError: the run or the file does not exist, or --step or --network does not
+        apply to it.
     """
     if options.weights and options.step is not None:
-        raise ValueError('--step is of a run, and --weights of none; leave it out')
+        raise ValueError('--step applies to a run; leave it out with --weights')
     if options.workdir and options.network:
-        raise ValueError('--network goes with --weights, and a run has its own')
+        raise ValueError('--network goes with --weights; a run records its network')
     from inception_jax.training.states import trained_run
-    from inception_jax.weights import trained
+    from inception_jax.weights.trained import trained_weights
 
     if options.weights:
-        found = trained.trained_weights(options.weights, options.network)
-        return found, f'{options.weights.with_suffix("")}-'
+        trained = trained_weights(options.weights, options.network)
+        return trained, f'{options.weights.with_suffix("")}-'
     return trained_run(options.workdir, options.step), f'{options.workdir}/'

@@ -1,4 +1,4 @@
-"""Image files without labels, by their paths and in folders."""
+"""Image files without labels, named one by one or by their folders."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ from inception_jax.data.sources.folder import images_below
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """A source of image files; a path is its id, and all labels are 0."""
+    """A source of image files: the id of an example is its path, all labels are 0."""
 
-    paths: tuple[str, ...]
+    ids: tuple[str, ...]
     class_names: tuple[str, ...]
 
     @property
@@ -21,21 +21,23 @@ class Files:
         return len(self.class_names)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.ids)
 
     def __getitem__(self, index: int) -> Example:
-        path = self.paths[index]
+        path = self.ids[index]
         return Example(Path(path).read_bytes(), 0, path)
 
 
-def find_files(paths: Iterable[Path]) -> list[str]:
-    """Returns the files named, and the image files in the folders named and below.
+def find_image_files(paths: Iterable[Path]) -> list[str]:
+    """Returns the files among the paths, and the image files below the folders.
+
+    Files of a folder come in the order of their names; a duplicate path comes once.
 
     Raises:
-      ValueError: there is no such file or folder, or no image file in one.
+      ValueError: a path does not exist, or a folder has no image file.
     """
-    found = (str(file) for path in paths for file in _files(path))
-    return list(dict.fromkeys(found))
+    files = (str(file) for path in paths for file in _files(path))
+    return list(dict.fromkeys(files))
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Image files in a folder per class, or in one with a file of labels beside it."""
+"""Image files in one folder per class, or in one folder with a file of labels."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from inception_jax.data.sources.flat_labels import EXTENSIONS, label_file, read_
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """Files below `root`; an example's id is its path from there."""
+    """Image files below `root`; the id of an example is its path relative to `root`."""
 
     root: Path
     files: tuple[str, ...]
@@ -30,46 +30,47 @@ class Folder:
 
 
 def open_folder(path: str, split: str | None) -> Folder:
-    """Lists the images in path/split/CLASS/, without a split those in path/CLASS/.
+    """Opens the images in path/split/CLASS/, or in path/CLASS/ without a split.
 
-    Classes are numbered in the order of their names. Below a class images lie at any
-    depth; other files are left out. Of a split without folders the images are in
-    path/split/ itself and their labels in path/split.txt or .csv (`read_labels`); the
-    classes are those of `train` beside it, or of the first split that has some.
+    Classes are numbered in the order of their names. Images may lie at any depth below
+    a class; other files are ignored. If a split has no class folders, its images are in
+    path/split/ and their labels in path/split.txt or path/split.csv (`read_labels`).
+    Its classes are then those of the split `train`, or else of the first split that has
+    class folders.
 
     Raises:
-      ValueError: there is no such folder, no class or image in it, or no label for an
-        image.
+      ValueError: the folder does not exist, it has no class or no image, or an image
+        has no label.
     """
     root = Path(path).expanduser() / (split or '')
     if not root.is_dir():
-        there = sorted(p.name for p in root.parent.glob('*/')) if split else []
-        hint = f'; there are {", ".join(there[:5])} for the splits' if there else ''
+        splits = sorted(p.name for p in root.parent.glob('*/')) if split else []
+        hint = f'; the splits are {", ".join(splits[:5])}' if splits else ''
         raise ValueError(
             f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
         )
-    names = _classes(root)
+    names = _class_folders(root)
     if split and not names and (labels := label_file(root)):
         return _open_flat(root, labels)
-    found = [
+    labelled = [
         (file, label)
         for label, name in enumerate(names)
         for file in images_below(root, name)
     ]
-    if not found:
+    if not labelled:
         raise ValueError(
-            f'{root} has no image in a class folder (of which it has {len(names)}); '
+            f'{root} has no image in a class folder (class folders: {len(names)}); '
             f'expected {root}/CLASS/IMAGE, names ending in {", ".join(EXTENSIONS)}, '
             f'or labels in {root}.txt'
         )
-    files, numbers = zip(*found, strict=True)
+    files, numbers = zip(*labelled, strict=True)
     return Folder(root, files, numbers, names)
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
     files = tuple(images_below(root))
     beside = sorted(root.parent.glob('*/'), key=lambda p: (p.name != 'train', p.name))
-    names = next(filter(None, map(_classes, beside)), ())
+    names = next(filter(None, map(_class_folders, beside)), ())
     if not (names and files):
         raise ValueError(
             f'{root} has {len(files):,} images, and the folders beside it '
@@ -79,8 +80,8 @@ def _open_flat(root: Path, labels: Path) -> Folder:
     return Folder(root, files, tuple(read_labels(labels, files, names)), names)
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    """Returns the folders of a split in the order of their names."""
+def _class_folders(root: Path) -> tuple[str, ...]:
+    """Returns the names of the class folders of a split in order."""
     return tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
 
 
@@ -89,8 +90,11 @@ def _is_class(entry: os.DirEntry) -> bool:
 
 
 def images_below(root: Path, name: str = '') -> list[str]:
-    """Lists the image files below root/name at any depth, by their paths from root."""
-    # os.walk because Path.rglob does not follow links before Python 3.13.
+    """Lists the image files below root/name at any depth, as paths relative to root.
+
+    The paths are sorted, so that they do not depend on the file system.
+    """
+    # Path.rglob does not follow links before Python 3.13; os.walk does.
     return sorted(
         Path(folder, file).relative_to(root).as_posix()
         for folder, _, files in os.walk(root / name, followlinks=True)

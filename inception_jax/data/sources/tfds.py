@@ -1,4 +1,4 @@
-"""Data sets that TFDS has prepared in ArrayRecord format, read without TensorFlow."""
+"""TFDS data sets in ArrayRecord format, read without TensorFlow."""
 
 import dataclasses
 import os
@@ -14,7 +14,11 @@ VERSION = re.compile(r'\d+\.\d+\.\d+')
 
 @dataclasses.dataclass(frozen=True)
 class Tfds:
-    """The records of a split. An id is the record's file name or id, else its place."""
+    """The records of a split.
+
+    The id of an example is the record's file name or id, or else the name of the split
+    with the index.
+    """
 
     name: str
     records: Sequence[dict[str, Any]]
@@ -29,19 +33,20 @@ class Tfds:
 
     def __getitem__(self, index: int) -> Example:
         record = self.records[index]
-        given = record.get('file_name', record.get('id', f'{self.name}/{index}'))
-        name = given.decode(errors='replace') if isinstance(given, bytes) else given
+        name = record.get('file_name', record.get('id', f'{self.name}/{index}'))
+        if isinstance(name, bytes):
+            name = name.decode(errors='replace')
         return Example(record['image'], int(record['label']), str(name))
 
 
 def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
-    """Opens NAME[/CONFIG][/VERSION] as TFDS has laid it out.
+    """Opens a split of NAME[/CONFIG][/VERSION] in a folder that TFDS has written.
 
     Raises:
-      ValueError: there is no such set or split, it has no image or label, or it is not
-        in ArrayRecord format.
+      ValueError: the data set or the split does not exist, has no feature `image` or
+        `label`, or is not in ArrayRecord format.
     """
-    # Half a second of import that only this source needs.
+    # Importing TFDS takes half a second, and other sources do not need it.
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(_folder(name, data_dir))
@@ -62,7 +67,7 @@ def _folder(name: str, data_dir: str | None) -> Path:
     if '://' in data_dir:
         raise ValueError(
             f'{data_dir} is a bucket, and records are read from folders; mount it as '
-            'one (docs/imagenet.md) and name that'
+            'a folder (docs/imagenet.md) and name that folder'
         )
     root = Path(data_dir).expanduser()
     folder = root.joinpath(*re.split('[/:]', name))
@@ -73,14 +78,14 @@ def _folder(name: str, data_dir: str | None) -> Path:
         folder = folder / max(versions, key=_numbers, default='VERSION')
     if (folder / 'dataset_info.json').is_file():
         return folder
-    there = sorted(
+    prepared = sorted(
         path.parent.relative_to(root).as_posix()
         for depth in ('*/*', '*/*/*')
         for path in root.glob(f'{depth}/dataset_info.json')
     )
     raise ValueError(
-        f'tfds:{name} is not in {root}, where there is {", ".join(there) or "no set"}; '
-        'name one of these, or its place with data_dir or TFDS_DATA_DIR'
+        f'tfds:{name} is not in {root}, which has {", ".join(prepared) or "no set"}; '
+        'name one of these, or its folder with data_dir or TFDS_DATA_DIR'
     )
 
 
@@ -91,7 +96,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _check_format(info) -> None:
     formats = sorted(format.value for format in info.available_file_formats())
     if 'array_record' not in formats:
-        # With --out_dir TFDS 4.9.10 leaves out the metadata.
+        # The command has no --out_dir, because TFDS 4.9.10 then writes no metadata.
         raise ValueError(
             f'{info.data_dir} is in {" and ".join(formats) or "no"} format; expected '
             'array_record. To add it, where tensorflow and apache-beam are installed: '
@@ -101,7 +106,7 @@ def _check_format(info) -> None:
 
 
 def _label(info):
-    """Returns the feature `label` of a set of labelled images."""
+    """Returns the feature `label` of a data set of labelled images."""
     features = dict(info.features or {})
     if 'image' not in features or not hasattr(features.get('label'), 'num_classes'):
         raise ValueError(
@@ -116,10 +121,12 @@ def _check_split(info, split: str | None) -> None:
     try:
         files = info.splits[str(split)].file_instructions
     except (KeyError, ValueError) as error:
-        what = f'has no split {split!r}; its splits are' if split else 'needs a split:'
+        problem = (
+            f'has no split {split!r}; its splits are' if split else 'needs a split:'
+        )
         raise ValueError(
-            f'{info.full_name} {what} {", ".join(info.splits)}, or parts of them such '
-            f'as {next(iter(info.splits))}[:10%]'
+            f'{info.full_name} {problem} {", ".join(info.splits)}, or parts of them '
+            f'such as {next(iter(info.splits))}[:10%]'
         ) from error
     missing = [file.filename for file in files if not os.path.exists(file.filename)]
     if missing or not files:
