@@ -30,7 +30,7 @@ from inception_jax.speed.roofline import CHIPS
 from inception_jax.speed.workload import NUMBERS, STEPS_PER_EPOCH, imagenet_recipe
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import run_functions
+from inception_jax.training.programs import pure_functions
 
 COLUMNS = (
     *('execution', 'TFLOP', 'bytes accessed, GB', 'main memory, GB'),
@@ -42,7 +42,7 @@ def compiled(network, execution: str, devices, batch_size: int):
     """Compiles the train step for devices that this machine need not have."""
     recipe = imagenet_recipe(dtype='bfloat16', execution=execution)
     mesh = device_mesh(devices=devices)
-    pure = run_functions(network, recipe, None, platform_of(mesh))
+    pure = pure_functions(network, recipe, None, platform_of(mesh))
     step = compile_step(pure.step, mesh, donate_state=True)
     numbers = NUMBERS | {'epochs': 160.0, 'steps_per_epoch': STEPS_PER_EPOCH}
     state = initial_state(network, recipe, hparams_for(network, **numbers), seed=0)

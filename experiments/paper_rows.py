@@ -110,7 +110,7 @@ def table_markdown(
     paper: Table, first: Probabilities, rows: Sequence[RowScores]
 ) -> str:
     """Returns the table in Markdown, and the order of the networks in both."""
-    images, evaluated = len(first.ids), first.about
+    images, evaluated = len(first.ids), first.metadata
     other = '' if images == paper.images else f'; the paper has {paper.images:,}'
     star = (
         ' A star marks relatives of the networks, with another width, depth or size.'

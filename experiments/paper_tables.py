@@ -22,6 +22,7 @@ from inception_jax.commands.shared.cli import (
     Parser,
     image_progress,
     mistakes_as_failures,
+    print_now,
     run_command,
 )
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
@@ -230,11 +231,9 @@ def _check_files(paper: Table, paths: Sequence[Path]) -> None:
     seen, files = {}, []
     for path in paths:
         source = _open_source(path, paper)
+        origin = source.metadata
         if isinstance(source, Probabilities):
-            origin = source.metadata
             files.append(source)
-        else:
-            origin = source.metadata
         first = next(iter(seen.values()), origin)
         if _images(origin) != _images(first):
             raise ValueError(
@@ -260,26 +259,17 @@ def _images_text(origin: dict) -> str:
 
 def _prepare_training(options: argparse.Namespace) -> Callable[[], int]:
     """Prepares the small networks; returns the function that trains them."""
-    from inception_jax.lab import sweep
-    from inception_jax.lab.grid import write_sweep
+    from inception_jax.lab.sweep import start_sweep
 
     planned = study.plan(LAPTOP, options.runs, options.source)
-    members = sweep.prepare_members(planned, 'sequential')
-    write_sweep(planned)
-
-    def train() -> int:
-        print(f'{len(members)} members in {planned.folder}', flush=True)
-        summary = sweep.run_members(planned, members, engine='sequential')
-        print(sweep.sweep_text(summary), flush=True)
-        return 128 + summary.signal if summary.signal else int(summary.failed > 0)
-
-    return train
+    train = start_sweep(planned, 'sequential', say=print_now)
+    return lambda: train().exit_status
 
 
 def _make_table(
     paper: Table, folder: Path, excluded: list[str] | None, paths: Sequence[Path]
 ) -> int:
-    from inception_jax.evaluation.scores import without_images
+    from inception_jax.evaluation.probabilities import without_images
     from inception_jax.plots.paper_table import draw_paper_table
 
     files = []
@@ -301,7 +291,7 @@ def _make_table(
 
 def _single_runs(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, and the members of a sweep in its place."""
-    from inception_jax.lab.grid import read_sweep
+    from inception_jax.lab.sweep_folder import read_sweep
     from inception_jax.runs.workdir import is_sweep
 
     for path in paths:
@@ -340,7 +330,6 @@ def _probabilities(source: 'Probabilities | Evaluation') -> Probabilities:
 
     if isinstance(source, Probabilities):
         return source
-    with evaluation_errors_as_failures(
-        'restore it, or evaluate the run with --skip-unreadable'
-    ):
+    advice = 'restore it, or evaluate the run with --skip-unreadable'
+    with evaluation_errors_as_failures(advice):
         return evaluate.run_evaluation(source, image_progress(len(source.source)))

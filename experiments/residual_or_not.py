@@ -34,11 +34,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from experiments import study
 from experiments.study import Row, Size, died, mean_and_range, spread
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.lab.grid import Sweep
+
+if TYPE_CHECKING:
+    from inception_jax.lab.sweep_folder import Sweep
 
 Curve = list[tuple[float, float]]  # Epochs, and top-1 errors in percent.
 
@@ -107,7 +110,7 @@ SIZES = {
 }
 
 
-def conclude(sweep: Sweep) -> str:
+def conclude(sweep: 'Sweep') -> str:
     """Draws our curves beside the paper's, and returns the comparison in words."""
     from inception_jax.plots.paper_curves import draw_network_pairs
 
@@ -195,7 +198,7 @@ def panels(rows: list[Row]) -> dict[str, dict[str, list[Curve]]]:
     return curves
 
 
-def measure_member(sweep: Sweep, member: str) -> Row:
+def measure_member(sweep: 'Sweep', member: str) -> Row:
     """Returns the cost, the speed and the evaluation errors of a member."""
     from inception_jax.config.experiment import experiment
     from inception_jax.networks.shapes import measure

@@ -34,11 +34,14 @@ from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from experiments import study
 from experiments.study import Claim, Row, Size, errors, every, lives, none
-from inception_jax.lab.grid import Sweep
 from inception_jax.networks.rules import RULES
+
+if TYPE_CHECKING:
+    from inception_jax.lab.sweep_folder import Sweep
 
 UNSCALED = 'constant 1'
 
@@ -112,7 +115,7 @@ CLAIMS = (
 )
 
 
-def conclude(sweep: Sweep) -> str:
+def conclude(sweep: 'Sweep') -> str:
     return remarks(study.finished_rows(sweep))
 
 

@@ -27,13 +27,16 @@ import dataclasses
 import sys
 from operator import itemgetter
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from experiments import study
 from experiments.study import Claim, Row, Size, errors, every, learned, lives, spread
-from inception_jax.lab.grid import Sweep
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
+
+if TYPE_CHECKING:
+    from inception_jax.lab.sweep_folder import Sweep
 
 RATE = 0.045
 RATES = (RATE, 0.0135, 0.0045, 0.00045)
@@ -121,7 +124,7 @@ LOW_RATE = Claim(
 )
 
 
-def conclude(sweep: Sweep) -> str:
+def conclude(sweep: 'Sweep') -> str:
     return remarks(study.finished_rows(sweep))
 
 

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments import study
 from experiments.study import Claim, Row, Size, died, every, learned, lives, none
-from inception_jax.lab.grid import Sweep
+
+if TYPE_CHECKING:
+    from inception_jax.lab.sweep_folder import Sweep
 
 WIDE = 1000  # "if the number of filters exceeded 1000"
 
@@ -133,7 +135,7 @@ CLAIMS = (
 )
 
 
-def conclude(sweep: Sweep) -> str:
+def conclude(sweep: 'Sweep') -> str:
     return remarks(study.finished_rows(sweep))
 
 

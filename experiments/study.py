@@ -16,27 +16,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inception_jax.commands.shared.cli import (
     Parser,
     add_engine_and_shard,
     markdown_table,
+    print_now,
     run_command,
 )
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import flatten, override
-from inception_jax.lab.grid import (
-    Sweep,
-    grid_product,
-    name_members,
-    open_sweep,
-    parse_shard,
-    write_sweep,
-)
-from inception_jax.runs.workdir import log_command
+from inception_jax.lab.grid import name_members, parse_grid, parse_shard
 from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import LOST, verdict_counts
+
+if TYPE_CHECKING:
+    from inception_jax.lab.sweep import SweepSummary
+    from inception_jax.lab.sweep_folder import Sweep
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 
@@ -136,14 +133,13 @@ def _parse_options(
 def _prepare(module: ModuleType, options: argparse.Namespace) -> Callable[[], int]:
     shard = parse_shard(options.shard)
     planned = plan(module.SIZES[options.scale], options.output, options.source)
-    from inception_jax.lab import sweep
+    from inception_jax.lab.sweep import start_sweep
 
-    members = sweep.prepare_members(planned, options.engine)
-    write_sweep(planned)
-    return lambda: _train_and_conclude(module, planned, members, options.engine, shard)
+    train = start_sweep(planned, options.engine, shard, say=print_now)
+    return lambda: _train_and_conclude(module, planned, train)
 
 
-def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
+def plan(size: Size, folder: Path, source: str | None = None) -> 'Sweep':
     """Returns the sweep of a study.
 
     Args:
@@ -161,7 +157,7 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
             'run them in a clone'
         )
     base = load_config(CONFIGS / size.config, **size.changes)
-    changes = [c for grid in size.grids for c in grid_product(base, grid)]
+    changes = [c for grid in size.grids for c in parse_grid(base, grid)]
     source = source or _available_source(base)
     if source == 'digits':
         if base['data']['source'] != 'tfds:cifar10':
@@ -173,6 +169,8 @@ def plan(size: Size, folder: Path, source: str | None = None) -> Sweep:
         changes = map(_epochs_of_digits, changes)
     else:
         base = override(base, {'data.source': source})
+    from inception_jax.lab.sweep_folder import open_sweep
+
     return open_sweep(folder, base, name_members(changes))
 
 
@@ -199,45 +197,40 @@ def _epochs_of_digits(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _train_and_conclude(module, planned: Sweep, members, engine: str, shard) -> int:
-    from inception_jax.lab import sweep
-    from inception_jax.lab.table import sweep_rows
+def _train_and_conclude(
+    module: ModuleType, planned: 'Sweep', train: Callable[[], 'SweepSummary']
+) -> int:
     from inception_jax.reports import report
 
-    print(f'{len(members)} members in {planned.folder}', flush=True)
     # The verdict of an earlier call does not include the new members.
     (planned.folder / 'verdict.md').unlink(missing_ok=True)
-    log_command(planned.folder)
-    summary = sweep.run_members(planned, members, engine=engine, shard=shard)
-    print(sweep.sweep_text(summary))
+    summary = train()
     if summary.signal:
-        return 128 + summary.signal
-    verdicts = Counter(row['verdict'] for row in sweep_rows(planned))
+        return summary.exit_status
+    verdicts = Counter(row['verdict'] for row in planned.table())
     if left := verdicts['unfinished']:
         print(
             f'{left} members belong to other parts; run this again when they are done'
         )
-        return int(summary.failed > 0)
+        return summary.exit_status
     head = _head(module, planned, verdicts['failed'])
     verdict = f'{head}\n\n{module.conclude(planned)}\n'
     write_text(planned.folder / 'verdict.md', verdict)
     print(f'\n{verdict}')
     print(report.report(planned.folder))
-    return int(summary.failed > 0)
+    return summary.exit_status
 
 
-def _head(module: ModuleType, planned: Sweep, failed: int) -> str:
+def _head(module: ModuleType, planned: 'Sweep', failed: int) -> str:
     title = inspect.getdoc(module).splitlines()[0]
     source = planned.config['data']['source']
     without = f', without the {failed} that failed' if failed else ''
     return f'# {title}\n\n{len(planned.members)} members on {source}{without}.'
 
 
-def finished_rows(sweep: Sweep) -> list[Row]:
+def finished_rows(sweep: 'Sweep') -> list[Row]:
     """Returns the rows of the members that did not fail."""
-    from inception_jax.lab.table import sweep_rows
-
-    return [row for row in sweep_rows(sweep) if row['verdict'] != 'failed']
+    return [row for row in sweep.table() if row['verdict'] != 'failed']
 
 
 def lives(row: Row) -> bool:

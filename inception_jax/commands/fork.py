@@ -1,68 +1,63 @@
-"""fork: go on from a step of a run with other numbers."""
+"""fork: continue from a step of a run with other numbers."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
-HELP = 'go on from a step of a run with other numbers'
+HELP = 'continue from a step of a run with other numbers'
 EPILOG = (
-    'Numbers are those of the hparams of the config, and run.epochs: '
-    '--hparam residual_scale=0.1. The same command goes on with a fork that was '
-    'stopped.'
+    'The numbers are those of the hparams of the config, and run.epochs: '
+    '--hparam residual_scale=0.1. The same command resumes a fork that was stopped.'
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
+        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the run'
     )
     parser.add_argument(
-        '--step', required=True, type=int, metavar='N', help='after how many steps'
+        '--step',
+        required=True,
+        type=int,
+        metavar='N',
+        help='number of steps after which the fork begins',
     )
     parser.add_argument(
-        '--into', required=True, type=Path, metavar='DIR', help='where the fork lives'
+        '--into', required=True, type=Path, metavar='DIR', help='folder of the fork'
     )
     parser.add_argument(
         '--hparam',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='a number that changes',
+        help='number that changes; may be repeated',
     )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Makes a run of its own that goes on from a step of another, and trains it."""
-    from inception_jax.config.overrides import literal
-
+    """Makes a run that continues from a step of another run, and trains it."""
     refuse_arguments(rest)
-    changes = {}
-    for text in options.hparam:
-        name, equals, value = text.partition('=')
-        if not equals:
-            raise ValueError(f'--hparam {text}; expected NAME=VALUE')
-        changes[name] = literal(value)
-    from inception_jax.commands.train import begun
-    from inception_jax.lab.fork import make_fork, plan_fork
-    from inception_jax.runtime.files import refuse_unwritable
+    changes = _changes(options.hparam)
+    from inception_jax.lab.fork import start_fork
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.training.failures import outside_errors_as_stopped
     from inception_jax.training.states import open_run
 
     compute_where_called()
     parent = open_run(options.workdir)
-    fork = plan_fork(parent, options.step, changes, options.into)
-    if options.into.exists():
-        return begun(fork.child)
+    work = start_fork(parent, options.step, options.into, changes, say=print_now)
+    return lambda: work().exit_status
 
-    with refuse_unwritable(options.into):
-        options.into.parent.mkdir(parents=True, exist_ok=True)
 
-    def make_and_train() -> int:
-        with outside_errors_as_stopped():
-            make_fork(fork)
-        return begun(fork.child)()
+def _changes(assignments: list[str]) -> dict[str, object]:
+    """Returns the values of `NAME=VALUE` options by name."""
+    from inception_jax.config.overrides import literal
 
-    return make_and_train
+    changes = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition('=')
+        if not equals:
+            raise ValueError(f'--hparam {assignment}; expected NAME=VALUE')
+        changes[name] = literal(value)
+    return changes

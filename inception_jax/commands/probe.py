@@ -4,48 +4,52 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
 HELP = 'ask a network about its scales, blocks and curvature'
 EPILOG = (
-    'Questions: scale_gradient (dLoss/dScale of every residual block), jacobian (by '
-    'how much blocks stretch a small change), scales (the loss with all scales times '
-    'some factors), curvature (the largest eigenvalue of the Hessian beside the edge '
-    'of stability). They are asked on the batch of the next step.'
+    'Questions: scale_gradient (dLoss/dScale of every residual block), jacobian (the '
+    'factor by which blocks stretch a small change), scales (the loss with all scales '
+    'multiplied by some factors), curvature (the largest eigenvalue of the Hessian, '
+    'and the edge of stability). All use the batch of the next step.'
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='the run'
+        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the run'
     )
     parser.add_argument(
         '--step',
         type=int,
         metavar='N',
-        help='after how many steps; by default at the newest checkpoint',
+        help='number of steps of the run (default: those of the newest checkpoint)',
     )
     parser.add_argument(
         '--ask',
         default='scale_gradient,jacobian,scales,curvature',
         metavar='QUESTIONS',
-        help='some of them, with commas; all by default',
+        help='questions, separated by commas (default: all)',
     )
     parser.add_argument(
         '--factors',
         default='0,0.1,0.3,1,2',
         metavar='NUMBERS',
-        help='what all scales are multiplied by (%(default)s)',
+        help='factors on all scales, for the question scales (default: %(default)s)',
     )
     parser.add_argument(
         '--samples',
         type=int,
         default=16,
         metavar='N',
-        help='random changes for each block (%(default)s)',
+        help='number of random changes for each block (default: %(default)s)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, metavar='N', help='theirs (%(default)s)'
+        '--seed',
+        type=int,
+        default=0,
+        metavar='N',
+        help='seed of the random changes (default: %(default)s)',
     )
 
 
@@ -53,37 +57,31 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Asks the network of a run at one of its steps."""
     refuse_arguments(rest)
     factors = _numbers(options.factors)
-    from inception_jax.lab import probe
-    from inception_jax.training.resume import newest_state
+    from inception_jax.lab.probe import ProbeOptions, probe_state
+    from inception_jax.runtime.files import write_json
     from inception_jax.training.states import open_run, state_at
 
     ask = tuple(name.strip() for name in options.ask.split(','))
-    questions = probe.ProbeOptions(ask, factors, options.samples, options.seed)
+    questions = ProbeOptions(ask, factors, options.samples, options.seed)
     prepared = open_run(options.workdir)
-    if options.step is None:
-        state, _ = newest_state(prepared)
-    else:
-        state, _ = state_at(prepared, options.step)
-    return lambda: _work(prepared, state, questions)
+    state = state_at(prepared, options.step)
+
+    def work() -> int:
+        step, network = int(state.step), prepared.network.name
+        print_now(f'asking {network} at step {step:,}: {", ".join(ask)}\n')
+        answers = probe_state(prepared, state, questions)
+        path = prepared.workdir / f'probe-{step}.json'
+        write_json(path, answers.to_json())
+        print(f'{answers}\n\n{path}')
+        return 0
+
+    return work
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _numbers(option: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(','))
+        return tuple(float(part) for part in option.split(','))
     except ValueError as error:
         raise ValueError(
-            f'--factors {text}; expected numbers with commas, e.g. 0,0.3,1'
+            f'--factors {option}; expected numbers with commas, e.g. 0,0.3,1'
         ) from error
-
-
-def _work(prepared, state, questions) -> int:
-    from inception_jax.lab import probe, probe_text
-    from inception_jax.runtime.files import write_json
-
-    name, asked = prepared.network.name, ', '.join(questions.ask)
-    print(f'asking {name} at step {int(state.step):,}: {asked}\n', flush=True)
-    found = probe.probe(prepared, state, questions)
-    path = prepared.workdir / f'probe-{found["step"]}.json'
-    write_json(path, found)
-    print(f'{probe_text.probe_text(found)}\n\n{path}')
-    return 0

@@ -1,17 +1,23 @@
-"""sweep: run all members of a grid."""
+"""sweep: train all members of a grid."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import add_engine_and_shard, refuse_arguments
-from inception_jax.config.files import config_from_arguments
+from inception_jax.commands.shared.cli import (
+    add_engine_and_shard,
+    print_now,
+    refuse_arguments,
+)
+from inception_jax.config.files import load_config
+from inception_jax.config.overrides import parse_overrides
 
-HELP = 'run a config with many values of some fields'
+HELP = 'train a config with many values of some fields'
 EPILOG = (
-    "Grids multiply inside and add up: --grid 'residual_scale=0.1,1;seed=0,1' "
-    "--grid 'learning_rate=0.0045;residual_scale=1'. The same command goes on with a "
-    'sweep that was stopped; a larger grid adds members to it.'
+    'Fields of a grid multiply, several grids add up: '
+    "--grid 'residual_scale=0.1,1;seed=0,1' --grid 'learning_rate=0.0045;"
+    "residual_scale=1'. The same command resumes a sweep that was stopped; a larger "
+    'grid adds members to it.'
 )
 
 
@@ -19,66 +25,55 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--config',
         metavar='FILE[:NETWORK]',
-        help="what members share; a sweep's own goes without",
+        help='config that the members share; a sweep that is there resumes without it',
     )
     parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='where it lives'
+        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the sweep'
     )
     parser.add_argument(
-        '--grid', action='append', default=[], metavar='GRID', help='NAME=VALUES;...'
+        '--grid',
+        action='append',
+        default=[],
+        metavar='GRID',
+        help='values of fields, NAME=VALUES;...; may be repeated',
     )
     parser.add_argument(
-        '--list', type=Path, metavar='FILE', help='members as a JSON list of objects'
+        '--list',
+        type=Path,
+        metavar='FILE',
+        help='JSON file of members, a list of objects',
     )
     add_engine_and_shard(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
-    """Runs the members of a grid, and writes their table."""
+    """Trains the members of a grid, and writes their table."""
     from inception_jax.lab.grid import (
-        grid_product,
         name_members,
-        open_sweep,
+        parse_grid,
         parse_shard,
         read_member_list,
-        read_sweep,
-        write_sweep,
     )
+    from inception_jax.lab.sweep import start_sweep
+    from inception_jax.lab.sweep_folder import open_sweep, read_sweep
+    from inception_jax.runtime.memory import compute_where_called
 
     shard = parse_shard(options.shard)
     if options.config:
-        base = config_from_arguments(options.config, rest)
+        base = load_config(options.config, **parse_overrides(rest))
     else:
         refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
         base = read_sweep(options.workdir).config
-    changes = [c for grid in options.grid for c in grid_product(base, grid)]
+    members = [changes for grid in options.grid for changes in parse_grid(base, grid)]
     if options.list:
-        changes += read_member_list(base, options.list)
-    found = open_sweep(options.workdir, base, name_members(changes))
-    if not found.members:
-        raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
-    from inception_jax.lab import sweep
-    from inception_jax.runtime.memory import compute_where_called
-
+        members += read_member_list(base, options.list)
     compute_where_called()
-    prepared = sweep.prepare_members(found, options.engine)
-    write_sweep(found)
-    return lambda: _work(found, prepared, options.engine, shard)
+    sweep = open_sweep(options.workdir, base, name_members(members))
+    train = start_sweep(sweep, options.engine, shard, say=print_now)
 
+    def work() -> int:
+        summary = train()
+        print(f'all: {sweep.verdict_counts()}\n{sweep.folder / "table.csv"}')
+        return summary.exit_status
 
-def _work(found, prepared, engine, shard) -> int:
-    from inception_jax.lab import sweep
-    from inception_jax.lab.table import sweep_rows
-    from inception_jax.runs.workdir import log_command
-    from inception_jax.stability.verdicts import verdict_counts
-
-    part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
-    print(f'{len(prepared)} members in {found.folder}{part}', flush=True)
-    log_command(found.folder)
-    summary = sweep.run_members(found, prepared, engine=engine, shard=shard)
-    print(sweep.sweep_text(summary))
-    print(f'all: {verdict_counts(row["verdict"] for row in sweep_rows(found))}')
-    print(found.folder / 'table.csv')
-    if summary.signal:
-        return 128 + summary.signal
-    return 1 if summary.failed else 0
+    return work

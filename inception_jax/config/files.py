@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from inception_jax.config.overrides import Config
 
 
-def load_config(path: str | Path, **changes: Any) -> 'Config':
+def load_config(path: str | Path, /, **changes: Any) -> 'Config':
     """Loads a config file and changes fields of the config.
 
     The result is a plain dict of seven sections: network, recipe, hparams, data, run,
-    verdicts, parallel. `train` and `sweep` check its values.
+    verdicts, parallel. `experiment`, `train` and `sweep` check its values.
 
     >>> config = load_config('configs/quickstart.py', residual_scale=1.0, seed=7)
     >>> config['hparams']['residual_scale'], config['run']['seed']
@@ -23,7 +23,9 @@ def load_config(path: str | Path, **changes: Any) -> 'Config':
     Args:
       path: a Python file with a function `get_config`, or FILE:ARGUMENT to call it with
         an argument.
-      **changes: as in `config_with`.
+      changes: values by the name of a field. If two sections have the field, give its
+        dotted name: `**{'network.width.stem': 0.5}`. A section takes a mapping of its
+        fields: `run={'epochs': 1}`.
 
     Raises:
       ValueError: there is no such file or field, or the file has an error.
@@ -31,35 +33,12 @@ def load_config(path: str | Path, **changes: Any) -> 'Config':
     return config_with(_get_config(str(path)), **changes)
 
 
-def config_from_arguments(path: str, arguments: Sequence[str]) -> 'Config':
-    """Loads a config file and applies arguments `--config.section.field=value`.
-
-    Raises:
-      ValueError: there is no such file or field, or an argument has another form.
-    """
-    from inception_jax.config.overrides import literal
-
-    changes = {}
-    for argument in arguments:
-        name, equals, value = argument.removeprefix('--config.').partition('=')
-        if not argument.startswith('--config.') or not equals:
-            raise ValueError(
-                f'unknown argument {argument}; see --help, and set fields of the '
-                'config with --config.section.field=value'
-            )
-        changes[name] = literal(value)
-    return load_config(path, **changes)
-
-
-def config_with(config: Any, **changes: Any) -> 'Config':
-    """Returns a complete config as a plain dict, with other values for some fields.
+def config_with(config: Any, /, **changes: Any) -> 'Config':
+    """Returns a complete config as nested dicts, with other values for some fields.
 
     Args:
-      config: a mapping, a ConfigDict or an Experiment.
-      **changes: values by the name of a field, such as `residual_scale=1.0`; or the
-        changes of a section, such as `run={'epochs': 1}`. A dotted name, for a field
-        that two sections have or for an entry of a value, is given as
-        `**{'network.width.stem': 0.5}`.
+      config: a mapping of sections, a ConfigDict or an Experiment.
+      changes: values by the name of a field, as in `load_config`.
 
     Raises:
       ValueError: there is no such field.
@@ -76,8 +55,8 @@ def config_with(config: Any, **changes: Any) -> 'Config':
         fields = changes.pop(section)
         if not isinstance(fields, Mapping):
             raise ValueError(
-                f'config.{section} is a section; expected a mapping of its fields, got '
-                f'{fields!r}'
+                f'config.{section} is a section, and its value is {fields!r}; give a '
+                'mapping of its fields'
             )
         changes |= {f'{section}.{name}': value for name, value in fields.items()}
     return override(config, changes)

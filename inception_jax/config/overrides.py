@@ -2,7 +2,7 @@
 
 import ast
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from inception_jax.runtime.choices import nearest
@@ -34,6 +34,24 @@ def literals(expression: str) -> list[Any]:
     except SyntaxError:
         return [literal(part.strip()) for part in expression.split(',')]
     return [literal(ast.unparse(part)) for part in parts]
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """Returns the values of arguments `--config.section.field=value` by field.
+
+    Raises:
+      ValueError: an argument has another form.
+    """
+    changes = {}
+    for argument in arguments:
+        name, equals, value = argument.removeprefix('--config.').partition('=')
+        if not argument.startswith('--config.') or not equals:
+            raise ValueError(
+                f'unknown argument {argument}; see --help, and set fields of the '
+                'config with --config.section.field=value'
+            )
+        changes[name] = literal(value)
+    return changes
 
 
 def resolve(config: Config, name: str) -> str:

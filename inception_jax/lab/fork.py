@@ -1,14 +1,11 @@
-"""What a run was at any of its steps: exact, since a step is a function of its state.
-
-From any step one can go on otherwise (`Fork`), or look closely again (`replay`).
-"""
+"""Forks: runs that continue from a step of another run with other numbers."""
 
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override, resolve, value_at
@@ -16,32 +13,85 @@ from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
 from inception_jax.runs.records import read_records, write_records
 from inception_jax.runs.run import Run
+from inception_jax.runs.run import run as run_in
 from inception_jax.runs.workdir import claim_workdir
-from inception_jax.runtime.files import write_json
+from inception_jax.runtime.files import refuse_unwritable, write_json
+from inception_jax.training.failures import outside_errors_as_stopped
+from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.resume import checkpoint_metadata
-from inception_jax.training.states import check_run_step, state_at
+from inception_jax.training.run import pass_signal_on, start_run
+from inception_jax.training.states import (
+    AnyRun,
+    check_run_step,
+    open_run,
+    state_and_progress_at,
+)
 
 
-class Fork(NamedTuple):
-    """A run, the one that it goes on from, and what lineage.json says of it."""
+def fork(run: AnyRun, /, step: int, into: str | Path, **changes: Any) -> Run:
+    """Continues from a step of a run with other numbers, in a folder of its own.
 
-    parent: PreparedRun
-    child: PreparedRun
-    lineage: dict[str, Any]
+    The fork begins with the records of its parent up to that step. Without changes it
+    ends bit-identical to its parent. The same call resumes a fork that was stopped.
 
+    Args:
+      run: the parent, or its folder.
+      step: the number of updates after which the fork begins.
+      into: the folder of the fork.
+      **changes: numbers of `hparams`, and `run.epochs`: `residual_scale=0.1`.
 
-def plan_fork(
-    parent: PreparedRun, step: int, changes: Mapping[str, Any], into: Path
-) -> Fork:
-    """Returns a run that goes on from a step of another one with other numbers.
-
-    It is not made yet; `into` may hold it already.
+    Returns:
+      The fork on disk, a `Run`.
 
     Raises:
-      ValueError: the step is not one of the parent's, a change is not of a number in
-        `hparams` or of `run.epochs`, or the folder holds something else.
+      ValueError: the parent has no such step, a change is of another field, or the
+        folder holds something else.
+
+    >>> ij.fork('runs/unscaled', step=45, into='runs/saved',
+    ...         residual_scale=0.1)  # doctest: +SKIP
+    >>> ij.fork('no_such_folder', step=45, into='runs/saved')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
+    work = start_fork(open_run(run), step, Path(into), changes)
+    pass_signal_on(work().signal)
+    return run_in(into)
+
+
+def start_fork(
+    parent: PreparedRun,
+    step: int,
+    into: Path,
+    changes: Mapping[str, Any],
+    *,
+    say: Callable[[str], None] | None = None,
+) -> Callable[[], Outcome]:
+    """Checks a fork; returns the function that makes it, if need be, and trains it.
+
+    `say` prints as in `training.run.start_run`.
+
+    Raises:
+      ValueError: as in `fork`, or the fork that is there cannot resume.
+    """
+    child, lineage = _plan(parent, step, into, changes)
+    if into.exists():
+        return start_run(child, say=say)
+    with refuse_unwritable(into):
+        into.parent.mkdir(parents=True, exist_ok=True)
+
+    def make_and_train() -> Outcome:
+        with outside_errors_as_stopped():
+            _make(parent, child, lineage)
+        return start_run(child, say=say)()
+
+    return make_and_train
+
+
+def _plan(
+    parent: PreparedRun, step: int, into: Path, changes: Mapping[str, Any]
+) -> tuple[PreparedRun, dict[str, Any]]:
+    """Returns the fork, which may be there already, and its lineage."""
     check_run_step(parent, step)
     config = parent.experiment.config
     changes = {resolve(config, name): value for name, value in changes.items()}
@@ -51,8 +101,11 @@ def plan_fork(
                 f'config.{name} cannot change in a fork; only numbers of '
                 'config.hparams and config.run.epochs can'
             )
-    chosen = experiment(override(config, changes))
-    child = prepare(chosen, into, weights=parent.identity['weights'])
+    child = prepare(
+        experiment(override(config, changes)),
+        into,
+        initial_weights=parent.identity['weights'],
+    )
     lineage = {
         'parent': str(parent.workdir.resolve()),
         'step': step,
@@ -63,41 +116,29 @@ def plan_fork(
     }
     if into.exists() and Run(into).lineage != json.loads(json.dumps(lineage)):
         raise ValueError(
-            f'{into} is there and is not this fork; name another folder --into'
+            f'{into} exists and is not this fork; choose another folder (--into)'
         )
     if step >= child.steps:
         raise ValueError(
-            f'step {step} leaves nothing of the {child.steps} steps; fork earlier, or '
-            'raise run.epochs with --hparam run.epochs=...'
+            f'step {step} leaves no step of the {child.steps} to train; fork earlier, '
+            'or raise run.epochs with --hparam run.epochs=...'
         )
-    return Fork(parent, child, lineage)
+    return child, lineage
 
 
-def make_fork(fork: Fork) -> None:
-    """Makes the folder of a fork, in one piece: its numbers, and the parent's past.
-
-    It begins with the records of the parent up to that step and the state at it.
-    """
-    parent, child, lineage = fork
-    draft = _draft(child)
-    state, seen = state_at(parent, lineage['step'])
-    state = dataclasses.replace(state, hparams=distribute(child.hparams, child.mesh))
-    _write(draft, lineage, child, read_records(parent.workdir), state, seen)
-
-
-def _draft(child: PreparedRun) -> Path:
-    """Makes an empty folder beside the place of a fork, where it is put together."""
+def _make(parent: PreparedRun, child: PreparedRun, lineage: dict[str, Any]) -> None:
+    """Writes the folder of a fork under another name and renames it when complete."""
     draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
     shutil.rmtree(draft, ignore_errors=True)
     claim_workdir(draft, child.identity, child.train_source.class_names)
-    return draft
-
-
-def _write(draft, lineage, child, records, state, seen) -> None:
-    """Puts a fork together and moves it to its place."""
+    state, progress = state_and_progress_at(parent, lineage['step'])
+    state = dataclasses.replace(state, hparams=distribute(child.hparams, child.mesh))
     write_json(draft / 'lineage.json', lineage)
-    kept = [r for r in records if r['step'] <= int(state.step)]
-    write_records(draft / 'metrics.jsonl', kept)
+    records = read_records(parent.workdir)
+    write_records(
+        draft / 'metrics.jsonl', [r for r in records if r['step'] <= lineage['step']]
+    )
     with checkpoints.open_manager(draft / 'checkpoints', 1) as manager:
-        checkpoints.save_checkpoint(manager, state, checkpoint_metadata(child, seen))
+        metadata = checkpoint_metadata(child, progress)
+        checkpoints.save_checkpoint(manager, state, metadata)
     draft.rename(child.workdir)

@@ -1,8 +1,8 @@
-"""Several runs at the same time, a step of all of them in one call.
+"""Several runs at the same time, with one call for a step of all of them.
 
-Their states are one state with a leading axis `member`. On one device the step is
-mapped over it; on many, each device has a member of its own. A step of a member is the
-one it would have made alone, up to rounding, which grows from step to step.
+Their states are stacked along a leading axis `member`. On one device the step is mapped
+over that axis; on several, each device computes one member. A member makes the steps
+that it would make alone, up to rounding, which grows from step to step.
 """
 
 import contextlib
@@ -19,99 +19,124 @@ from inception_jax.parallel import members
 from inception_jax.runtime import processes
 from inception_jax.stability.diagnostics import update_ratio
 from inception_jax.steps.recipe import Recipe
-from inception_jax.steps.state import TrainState
+from inception_jax.training.batches import batch_stream
 from inception_jax.training.loop import (
     Interval,
     Outcome,
-    attend,
-    batch_stream,
+    RunOutputs,
+    after_interval,
     intervals,
     open_outputs,
     verdict_ends,
 )
 from inception_jax.training.observe import RunProgress
 from inception_jax.training.prepare import PreparedRun
-from inception_jax.training.programs import StepFunctions, run_functions, with_diagnosis
-from inception_jax.training.progress import Progress
+from inception_jax.training.programs import (
+    StepFunctions,
+    pure_functions,
+    with_diagnosis,
+)
+from inception_jax.training.progress import ProgressBar
+from inception_jax.training.run import Starts
 
 
-def lockstep_key(p: PreparedRun) -> tuple:
-    """Returns what members must share to go in step: lengths, and what is due when."""
-    return dataclasses.replace(p.experiment.run, seed=0), p.steps, p.steps_per_epoch
+def lockstep_key(run: PreparedRun) -> tuple:
+    """Returns the values that members must share: lengths, and when actions are due."""
+    settings = dataclasses.replace(run.experiment.run, seed=0)
+    return settings, run.steps, run.steps_per_epoch
 
 
-def train_together(
-    group: Sequence[PreparedRun],
-    begun: list[tuple[TrainState, RunProgress]],
-    engine: str,
+def train_members(
+    runs: Sequence[PreparedRun], starts: Starts, engine: str
 ) -> list[Outcome]:
-    """Trains members from their states to the last step, as `train` does each.
+    """Trains members from their states to the last step, as `train_from` does one.
 
-    Members must agree in program and `pace`. Those that were stopped at other steps
-    than the rest go on by themselves. `begun` is emptied, so that no state is on the
-    devices twice.
+    Members must agree in program and `lockstep_key`. Members that start at different
+    steps train in groups of the same step. `starts` is emptied, so that no state is on
+    the devices twice.
     """
     outcomes = [
-        Outcome(int(state.step), seen.watch.verdict, None) for state, seen in begun
+        Outcome(
+            step=int(state.step),
+            steps=run.steps,
+            verdict=progress.verdict_state.verdict,
+        )
+        for run, (state, progress) in zip(runs, starts, strict=True)
     ]
-    steps = [outcome.step for outcome in outcomes]
-    left = dict(enumerate(begun))
-    begun.clear()
-    for step in sorted(set(steps)):
-        places = [i for i in left if steps[i] == step]
-        some = _train([group[i] for i in places], [left.pop(i) for i in places], engine)
-        for place, outcome in zip(places, some, strict=True):
+    first_steps = [outcome.step for outcome in outcomes]
+    left = dict(enumerate(starts))
+    starts.clear()
+    for first in sorted(set(first_steps)):
+        places = [i for i in left if first_steps[i] == first]
+        group = [runs[i] for i in places]
+        group_outcomes = _train_group(group, [left.pop(i) for i in places], engine)
+        for place, outcome in zip(places, group_outcomes, strict=True):
             outcomes[place] = outcome
-        if any(outcome.signal for outcome in some):
+        if any(outcome.signal for outcome in group_outcomes):
             break
     return outcomes
 
 
-def _train(group, begun, engine: str) -> list[Outcome]:
-    p, first = group[0], int(begun[0][0].step)
-    mesh = members.member_mesh(len(group)) if engine == 'devices' else None
-    steps = _steps(program(p.network), p.experiment.recipe, mesh)
-    states = members.place_members([state for state, _ in begun], mesh)
-    seens, last = [seen for _, seen in begun], [p.steps] * len(group)
-    begun.clear()
-    streams = zip(*(batch_stream(q, start=first) for q in group), strict=True)
+def _train_group(
+    runs: Sequence[PreparedRun], starts: Starts, engine: str
+) -> list[Outcome]:
+    """Trains members that start at the same step."""
+    run, first = runs[0], int(starts[0][0].step)
+    mesh = members.member_mesh(len(runs)) if engine == 'devices' else None
+    steps = _compile_steps(program(run.network), run.experiment.recipe, mesh)
+    states = members.place_members([state for state, _ in starts], mesh)
+    progresses = [progress for _, progress in starts]
+    last_steps = [run.steps] * len(runs)
+    starts.clear()
+    streams = zip(*(batch_stream(r, start=first) for r in runs), strict=True)
     batches = (members.place_members(together, mesh) for together in streams)
-    done, size = first, p.experiment.run.batch_size
+    done, batch_size = first, run.experiment.run.batch_size
     with contextlib.ExitStack() as stack:
-        progress = Progress(p.steps, first, size, lines=False)
-        stack.enter_context(contextlib.closing(progress))
-        desks = [stack.enter_context(open_outputs(q, first, progress)) for q in group]
+        bar = ProgressBar(run.steps, first, batch_size, lines=False)
+        stack.enter_context(contextlib.closing(bar))
+        outputs = [stack.enter_context(open_outputs(r, first, bar)) for r in runs]
         stop = stack.enter_context(processes.stop_signals())
-        for stretch in intervals(p, steps, first, states, batches, progress, stop):
-            done, seens = stretch.step, _attend(group, desks, stretch, seens)
-            last = [
-                min(end, done) if verdict_ends(q, s) else end
-                for q, s, end in zip(group, seens, last, strict=True)
+        for interval in intervals(run, steps, first, states, batches, bar, stop):
+            done = interval.step
+            progresses = _after_interval(runs, outputs, interval, progresses)
+            last_steps = [
+                min(last, done) if verdict_ends(r, progress) else last
+                for r, progress, last in zip(runs, progresses, last_steps, strict=True)
             ]
-            if all(map(verdict_ends, group, seens)):
+            if all(map(verdict_ends, runs, progresses)):
                 break
     return [
-        Outcome(min(end, done), seen.watch.verdict, stop(done), verdict_ends(q, seen))
-        for q, seen, end in zip(group, seens, last, strict=True)
+        Outcome(
+            step=min(last, done),
+            steps=r.steps,
+            verdict=progress.verdict_state.verdict,
+            signal=stop(done),
+            ended=verdict_ends(r, progress),
+        )
+        for r, progress, last in zip(runs, progresses, last_steps, strict=True)
     ]
 
 
-def _attend(
-    group, desks, stretch: Interval, seens: Sequence[RunProgress]
+def _after_interval(
+    runs: Sequence[PreparedRun],
+    outputs: Sequence[RunOutputs],
+    interval: Interval,
+    progresses: Sequence[RunProgress],
 ) -> list[RunProgress]:
-    """Does for each member that has not ended what `train.attend` does for a run."""
-    fetched = jax.device_get(stretch.metrics)
+    """Calls `after_interval` for each member that its verdict has not ended."""
+    fetched = jax.device_get(interval.metrics)
     after = []
-    for i, (p, at, seen) in enumerate(zip(group, desks, seens, strict=True)):
-        if not verdict_ends(p, seen):
-            # One that dies may end here, and is saved then.
-            dies = p.experiment.verdicts.on_dead == 'stop'
+    for i, (run, progress) in enumerate(zip(runs, progresses, strict=True)):
+        if not verdict_ends(run, progress):
+            # A member that dies may end here, and is saved then.
+            may_end = run.experiment.verdicts.on_dead == 'stop'
             state = None
-            if dies or stretch.due & {'evaluate', 'save'}:
-                state = members.move_member(_member(stretch.state, i), p.mesh)
-            mine = [_member(metrics, i) for metrics in fetched]
-            seen = attend(p, at, stretch._replace(state=state, metrics=mine), seen)
-        after.append(seen)
+            if may_end or interval.due.evaluate or interval.due.save:
+                state = members.move_member(_member(interval.state, i), run.mesh)
+            metrics = [_member(step_metrics, i) for step_metrics in fetched]
+            part = dataclasses.replace(interval, state=state, metrics=metrics)
+            progress = after_interval(run, outputs[i], part, progress)
+        after.append(progress)
     return after
 
 
@@ -120,11 +145,13 @@ def _member(tree: Any, i: int) -> Any:
 
 
 @functools.lru_cache(maxsize=4)
-def _steps(network: Network, recipe: Recipe, mesh: Mesh | None) -> StepFunctions:
-    """Compiles the steps of members: each on its device of a mesh, or mapped on one."""
+def _compile_steps(
+    network: Network, recipe: Recipe, mesh: Mesh | None
+) -> StepFunctions:
+    """Compiles the steps of members, each on its device of a mesh or mapped on one."""
     compiled = functools.partial(members.compile_for_members, mesh=mesh)
-    pure = run_functions(network, recipe, None)
-    moved = functools.partial(update_ratio, network=network)
+    pure = pure_functions(network, recipe, None)
+    ratio = functools.partial(update_ratio, network=network)
     return with_diagnosis(
-        compiled(pure.step, donate=True), compiled(pure.look), compiled(moved)
+        compiled(pure.step, donate=True), compiled(pure.diagnose), compiled(ratio)
     )

@@ -1,19 +1,20 @@
-"""Questions to the network of a run at one of its steps: scales, blocks, curvature.
+"""Probes: questions about the scales, the blocks and the curvature of a network.
 
-They are asked on the very batch that the next step trains on, augmented with the same
-keys; in float32 whatever the recipe says, without dropout and without the L2 term.
+A probe uses the batch that the next step trains on, augmented with the same keys. It
+computes in float32 whatever the recipe says, without dropout and without the L2 term.
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from inception_jax.lab.probe_answers import ANSWERS, ProbeAnswers
 from inception_jax.networks.network import (
     Network,
     fingerprint,
@@ -30,33 +31,40 @@ from inception_jax.steps.forward import augmented
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import learning_rate, residual_scale
 from inception_jax.steps.state import TrainState
-from inception_jax.training.loop import batch_stream
+from inception_jax.training.batches import batch_stream
+from inception_jax.training.observe import position
 from inception_jax.training.prepare import PreparedRun
-from inception_jax.training.programs import run_functions
+from inception_jax.training.programs import pure_functions
+from inception_jax.training.states import AnyRun, open_run, state_at
 
-# When the search for the largest curvature stops: at a relative error, or after so many
+QUESTIONS = tuple(ANSWERS)
+FACTORS = (0.0, 0.1, 0.3, 1.0, 2.0)
+SAMPLES = 16
+
+# The search for the largest curvature stops at a relative error, or after so many
 # restarts of up to twenty products each.
 TOLERANCE, RESTARTS = 1e-3, 20
 
 
 @dataclasses.dataclass(frozen=True)
 class ProbeOptions:
-    """What to ask, of `QUESTIONS`, and how.
+    """The questions of a probe, and how they are answered.
 
     `factors` multiply all residual scales. `samples` is the number of random
-    perturbations of each block, `seed` theirs and that of the search for the curvature.
+    perturbations of each block. `seed` is that of the perturbations and of the search
+    for the curvature.
     """
 
-    ask: tuple[str, ...]
-    factors: tuple[float, ...]
-    samples: int
-    seed: int
+    ask: tuple[str, ...] = QUESTIONS
+    factors: tuple[float, ...] = FACTORS
+    samples: int = SAMPLES
+    seed: int = 0
 
     def __post_init__(self):
         for question in self.ask:
             if question not in QUESTIONS:
                 raise ValueError(
-                    f'no question is called {question!r}; ask some of '
+                    f'there is no question {question!r}; ask some of '
                     f'{", ".join(QUESTIONS)}'
                 )
         if not self.factors or not np.isfinite(self.factors).all():
@@ -69,46 +77,74 @@ class ProbeOptions:
             raise ValueError(f'seed {self.seed}; expected 0 or more')
 
 
-def probe(p: PreparedRun, state: TrainState, options: ProbeOptions) -> dict[str, Any]:
-    """Returns the answers at a state of a run, as JSON: None for what is not finite.
+def probe(
+    run: AnyRun,
+    step: int | None = None,
+    *,
+    ask: Sequence[str] = QUESTIONS,
+    factors: Sequence[float] = FACTORS,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> ProbeAnswers:
+    """Asks the network of a run about its scales, its blocks and its curvature.
 
-    Lists are by block of the trunk, as `blocks` names them, None where a block is not
-    residual; a block of several residual sums has a list of its own. In networks
-    without residual blocks `scale_gradient` and `scales` are None.
+    Args:
+      run: a run, or its folder.
+      step: the number of updates; by default the newest checkpoint.
+      ask: the questions, some of `scale_gradient`, `jacobian`, `scales`, `curvature`.
+      factors: the factors on all residual scales, for the question `scales`.
+      samples: the number of random changes of each block, for `jacobian`.
+      seed: the seed of these changes and of the search for the curvature.
+
+    Raises:
+      ValueError: there is no such run, step or question.
+
+    >>> ij.probe('runs/quickstart', step=45).scale_gradient  # doctest: +SKIP
+    >>> ij.probe('no_such_folder')
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
+    options = ProbeOptions(tuple(ask), tuple(factors), samples, seed)
+    prepared = open_run(run)
+    return probe_state(prepared, state_at(prepared, step), options)
+
+
+def probe_state(
+    run: PreparedRun, state: TrainState, options: ProbeOptions
+) -> ProbeAnswers:
+    """Answers questions at a state of a run."""
     step = int(state.step)
     scale = np.asarray(residual_scale(state.step, state.hparams))
     subject = _ProbeInput(
-        p,
+        run,
         state,
         scale,
-        put_batch(next(batch_stream(p, start=step)), p.mesh),
-        _looks(
-            program(p.network),
-            dataclasses.replace(p.experiment.recipe, dtype='float32'),
-            p.mesh,
+        put_batch(next(batch_stream(run, start=step)), run.mesh),
+        _compile_probes(
+            program(run.network),
+            dataclasses.replace(run.experiment.recipe, dtype='float32'),
+            run.mesh,
             options.samples,
         ),
         options,
     )
-    found = {
-        'step': step,
-        'epoch': step / p.steps_per_epoch,
-        'network': p.network.name,
-        'fingerprint': fingerprint(p.network),
-        'images': p.experiment.run.batch_size,
+    answers = {
+        **position(run, step),
+        'network': run.network.name,
+        'fingerprint': fingerprint(run.network),
+        'images': run.experiment.run.batch_size,
         'seed': options.seed,
-        'blocks': [block.name for block in trunk(p.network)],
-        'residual_scale': _by_block(p.network, scale),
+        'blocks': [block.name for block in trunk(run.network)],
+        'residual_scale': _by_block(run.network, scale),
     }
-    for question, answer in QUESTIONS.items():
+    for question, answer in _ANSWER.items():
         if question in options.ask:
-            found |= answer(subject)
-    return _plain(found)
+            answers |= answer(subject)
+    return ProbeAnswers(ask=options.ask, **_json_values(answers))
 
 
 class _ProbeFunctions(NamedTuple):
-    """Compiled functions of a tuple, which begins with a state, and a batch."""
+    """Compiled functions of a tuple that starts with the state, and a batch."""
 
     scale_gradient: Callable
     gains: Callable
@@ -117,64 +153,67 @@ class _ProbeFunctions(NamedTuple):
 
 
 class _ProbeInput(NamedTuple):
-    """What every question is asked of."""
+    """The input of every question."""
 
-    p: PreparedRun
+    run: PreparedRun
     state: TrainState
     scale: np.ndarray
     batch: dict[str, jax.Array]
-    looks: _ProbeFunctions
+    functions: _ProbeFunctions
     options: ProbeOptions
 
 
-def _scale_gradient(s: _ProbeInput) -> dict[str, Any]:
-    if not residual_scales(s.p.network):
+def _scale_gradient(subject: _ProbeInput) -> dict[str, Any]:
+    network = subject.run.network
+    if not residual_scales(network):
         return {'scale_gradient': None}
-    gradient = s.looks.scale_gradient((s.state, s.scale), s.batch)
-    return {'scale_gradient': _by_block(s.p.network, np.asarray(gradient))}
+    gradient = subject.functions.scale_gradient(
+        (subject.state, subject.scale), subject.batch
+    )
+    return {'scale_gradient': _by_block(network, np.asarray(gradient))}
 
 
-def _jacobian(s: _ProbeInput) -> dict[str, Any]:
-    key = jax.random.key(s.options.seed)
-    gains = s.looks.gains((s.state, s.scale, key), s.batch)
+def _jacobian(subject: _ProbeInput) -> dict[str, Any]:
+    key = jax.random.key(subject.options.seed)
+    gains = subject.functions.gains((subject.state, subject.scale, key), subject.batch)
     return {
         'jacobian_gain': gains.block,
         'branch_gain': gains.branch,
-        'samples': s.options.samples,
+        'samples': subject.options.samples,
     }
 
 
-def _scales(s: _ProbeInput) -> dict[str, Any]:
-    if not residual_scales(s.p.network):
+def _scales(subject: _ProbeInput) -> dict[str, Any]:
+    if not residual_scales(subject.run.network):
         return {'scales': None}
-    scales = np.outer(np.array(s.options.factors, np.float32), s.scale)
-    losses = s.looks.losses((s.state, scales), s.batch)
+    factors = subject.options.factors
+    scales = np.outer(np.array(factors, np.float32), subject.scale)
+    losses = subject.functions.losses((subject.state, scales), subject.batch)
     columns = ('loss', 'cross_entropy', 'dead_channels')
-    return {
-        'scales': {
-            'factor': s.options.factors,
-            **{name: losses[name] for name in columns},
-        }
-    }
+    return {'scales': {'factor': factors, **{name: losses[name] for name in columns}}}
 
 
-def _curvature(s: _ProbeInput) -> dict[str, Any]:
+def _curvature(subject: _ProbeInput) -> dict[str, Any]:
+    state = subject.state
+
     def product(vector: np.ndarray) -> jax.Array:
-        return s.looks.hessian_product((s.state, s.scale, vector), s.batch)
+        return subject.functions.hessian_product(
+            (state, subject.scale, vector), subject.batch
+        )
 
-    found = largest_curvature(
+    largest = largest_curvature(
         product,
-        sum(x.size for x in jax.tree.leaves(s.state.params)),
-        seed=s.options.seed,
+        sum(x.size for x in jax.tree.leaves(state.params)),
+        seed=subject.options.seed,
         tolerance=TOLERANCE,
         max_iterations=RESTARTS,
     )
-    recipe, hparams = s.p.experiment.recipe, s.state.hparams
-    rate = float(learning_rate(s.state.step, hparams, recipe.schedule))
+    recipe, hparams = subject.run.experiment.recipe, state.hparams
+    rate = float(learning_rate(state.step, hparams, recipe.schedule))
     momentum = float(hparams.momentum)
     return {
         'curvature': {
-            **found._asdict(),
+            **largest._asdict(),
             'tolerance': TOLERANCE,
             'optimizer': recipe.optimizer,
             'learning_rate': rate,
@@ -184,7 +223,7 @@ def _curvature(s: _ProbeInput) -> dict[str, Any]:
     }
 
 
-QUESTIONS: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {
+_ANSWER: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {
     'scale_gradient': _scale_gradient,
     'jacobian': _jacobian,
     'scales': _scales,
@@ -193,34 +232,31 @@ QUESTIONS: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {
 
 
 @functools.lru_cache(maxsize=4)
-def _looks(
+def _compile_probes(
     network: Network, recipe: Recipe, mesh: Mesh, samples: int
 ) -> _ProbeFunctions:
-    classifier, distort, *_ = run_functions(network, recipe, None, platform_of(mesh))
+    pure = pure_functions(network, recipe, None, platform_of(mesh))
+    classifier = pure.classifier
 
-    def begun(state, scales, batch):
-        """Returns what all probes begin with."""
+    def common(state, scales, batch):
+        """Returns the first arguments of every probe."""
         variables = {'params': state.params, 'batch_stats': state.batch_stats}
-        return variables, scales, augmented(state, batch, augment=distort)
+        return variables, scales, augmented(state, batch, augment=pure.augment)
 
-    def of_loss(look):
-        """Returns a look at the loss, which needs the labels and the hparams too."""
+    def of_loss(function):
+        """Returns a probe of the loss, which needs the labels and the hparams too."""
 
-        def at(given, batch):
-            state, scales, *first = given
-            all_but_first = (
-                *begun(state, scales, batch),
-                batch['label'],
-                state.hparams,
-            )
-            return look(*first, *all_but_first, classifier=classifier)
+        def probe_loss(inputs, batch):
+            state, scales, *first = inputs
+            others = (*common(state, scales, batch), batch['label'], state.hparams)
+            return function(*first, *others, classifier=classifier)
 
-        return at
+        return probe_loss
 
-    def gains(given, batch):
-        state, scales, key = given
+    def gains(inputs, batch):
+        state, scales, key = inputs
         return probes.jacobian_gain(
-            *begun(state, scales, batch), key, classifier=classifier, samples=samples
+            *common(state, scales, batch), key, classifier=classifier, samples=samples
         )
 
     return _ProbeFunctions(
@@ -232,23 +268,23 @@ def _looks(
 
 
 def _by_block(network: Network, numbers: np.ndarray) -> list:
-    """Returns what is given for residual sums by block: a number, None or several."""
-    left, found = iter(numbers), []
+    """Returns numbers of residual sums by block: a number, None or several."""
+    left, by_block = iter(numbers), []
     for block in trunk(network):
-        here = [next(left) for _ in residuals(block.op)]
-        found.append(here if len(here) > 1 else next(iter(here), None))
-    return found
+        sums = [next(left) for _ in residuals(block.op)]
+        by_block.append(sums if len(sums) > 1 else next(iter(sums), None))
+    return by_block
 
 
-def _plain(value: Any) -> Any:
-    """Returns JSON: lists for arrays, None for what is not finite."""
+def _json_values(value: Any) -> Any:
+    """Returns JSON values: lists for arrays, None for what is not finite."""
     match value:
         case dict():
-            return {name: _plain(x) for name, x in value.items()}
+            return {name: _json_values(x) for name, x in value.items()}
         case list() | tuple():
-            return [_plain(x) for x in value]
+            return [_json_values(x) for x in value]
         case jax.Array() | np.ndarray() | np.generic():
-            return _plain(np.asarray(value).tolist())
+            return _json_values(np.asarray(value).tolist())
         case float() if not math.isfinite(value):
             return None
     return value

@@ -1,9 +1,8 @@
-"""Steps of a run made again, with diagnostics on each."""
+"""Replays: steps of a run computed again, with diagnostics at every step."""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,64 +10,135 @@ import numpy as np
 from inception_jax.runs import checkpoints
 from inception_jax.runs.records import Record, read_records, record_line, write_records
 from inception_jax.steps.state import TrainState
-from inception_jax.training.observe import diagnoses, scalars, summarise
+from inception_jax.training.observe import (
+    average_metrics,
+    diagnoses,
+    position,
+    scalars,
+)
 from inception_jax.training.prepare import PreparedRun
 from inception_jax.training.resume import accept_only
-from inception_jax.training.states import check_run_step, replay_steps, state_at
+from inception_jax.training.states import (
+    AnyRun,
+    check_run_step,
+    open_run,
+    replay_steps,
+    state_at,
+)
 
-# What a clock says differs from run to run.
+# Fields of a record that a clock gives; they differ from run to run.
 CLOCKS = frozenset({'images_per_second', 'seconds_left'})
 
 
-class Replay(NamedTuple):
-    """What a replay found: where it wrote, how many records of the run it could compare
-    with its own, those that differ, and whether its last state is that of the
-    checkpoint, None without one.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A replay: its diagnostics on disk, and its comparison with the recorded run.
+
+    `records` is the number of records that could be compared, `different` are the
+    recorded ones that differ. `same_state` says whether the last state equals that of
+    the checkpoint; it is None without a checkpoint at that step.
     """
 
     path: Path
+    first: int
+    last: int
     records: int
     different: list[Record]
     same_state: bool | None
 
+    @property
+    def same(self) -> bool:
+        """Whether nothing that could be compared differs from the run."""
+        return not self.different and self.same_state is not False
 
-def replay(p: PreparedRun, first: int, last: int) -> Replay:
-    """Makes the steps after `first` up to `last` again, with diagnostics on each.
+    def __repr__(self) -> str:
+        verdict = 'same' if self.same else 'different'
+        return f'Replay({str(self.path)!r}, {self.first} to {self.last}: {verdict})'
 
-    They are written to replay-first-last.jsonl, and what the run recorded in these
-    steps is compared.
+    def __str__(self) -> str:
+        state = {
+            None: 'no checkpoint to compare the state with',
+            True: 'the state is bit-identical to that of the checkpoint',
+            False: 'the state differs from that of the checkpoint',
+        }[self.same_state]
+        records = (
+            f'{self.records - len(self.different)} of {self.records} records of '
+            'training and diagnostics are equal'
+            if self.records
+            else 'the run recorded nothing in these steps that could be compared'
+        )
+        lines = [f'{self.last - self.first} steps, {self.path}', f'{records}; {state}']
+        if not self.same:
+            steps = ', '.join(str(record['step']) for record in self.different[:5])
+            lines.append(
+                f'not the same run (records of steps {steps or "none"}): another '
+                'machine, number of devices or version?'
+            )
+        return '\n'.join(lines)
+
+
+def replay(run: AnyRun, first: int, last: int) -> Replay:
+    """Computes the steps after `first` up to `last` again, with diagnostics at each.
+
+    The diagnostics are written to replay-FIRST-LAST.jsonl in the folder of the run. The
+    records and the last state are compared with those of the run.
+
+    Args:
+      run: a run, or its folder.
 
     Raises:
-      ValueError: the steps are not ones of the run.
+      ValueError: the run has not made these steps.
+
+    >>> print(ij.replay('runs/quickstart', 360, 405))  # doctest: +SKIP
+    45 steps, runs/quickstart/replay-360-405.jsonl
+    4 of 4 records of training and diagnostics are equal; the state is bit-identical
+    to that of the checkpoint
+    >>> ij.replay('no_such_folder', 360, 405)
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
     """
-    check_run_step(p, last)
-    state, _ = state_at(p, first)
-    recorded = [r for r in read_records(p.workdir) if first < r['step'] <= last]
+    run = open_run(run)
+    check_replay(run, first, last)
+    recorded = [r for r in read_records(run.workdir) if first < r['step'] <= last]
     logged = {r['step'] for r in recorded if r['split'] == 'train'}
-    looked, made = [], {}
-    interval, whole = [], _begins_interval(p, first)
-    for done, after, metrics in replay_steps(p, state, last, diagnosed=True):
-        state = after
-        looked += [
-            {'split': 'diagnostics', **r} for r in diagnoses(p, [(done, metrics)])
-        ]
-        made['diagnostics', done] = looked[-1]
-        interval.append(scalars(metrics))
-        if done in logged:
-            if whole:
-                where = {'step': done, 'epoch': done / p.steps_per_epoch}
-                made['train', done] = {
+    state, diagnostics, replayed = state_at(run, first), [], {}
+    unlogged, complete = [], _is_logged(run, first)
+    for step, state_after, metrics in replay_steps(run, state, last, diagnosed=True):
+        state = state_after
+        for record in diagnoses(run, [(step, metrics)]):
+            diagnostics.append({'split': 'diagnostics', **record})
+        replayed['diagnostics', step] = diagnostics[-1]
+        unlogged.append(scalars(metrics))
+        if step in logged:
+            if complete:
+                replayed['train', step] = {
                     'split': 'train',
-                    **where,
-                    **summarise(interval, p.experiment.run.batch_size),
+                    **position(run, step),
+                    **average_metrics(unlogged, run.experiment.run.batch_size),
                 }
-            interval, whole = [], True
-    path = p.workdir / f'replay-{first}-{last}.jsonl'
-    write_records(path, looked)
-    pairs = [(r, made.get((r['split'], r['step']))) for r in recorded]
-    found = [(record, again) for record, again in pairs if again]
-    different = [record for record, again in found if not _same(record, again)]
-    return Replay(path, len(found), different, _same_state(p, state))
+            unlogged, complete = [], True
+    path = run.workdir / f'replay-{first}-{last}.jsonl'
+    write_records(path, diagnostics)
+    pairs = [(r, replayed.get((r['split'], r['step']))) for r in recorded]
+    compared = [(record, again) for record, again in pairs if again]
+    return Replay(
+        path=path,
+        first=first,
+        last=last,
+        records=len(compared),
+        different=[record for record, again in compared if not _same(record, again)],
+        same_state=_same_state(run, state),
+    )
+
+
+def check_replay(run: PreparedRun, first: int, last: int) -> None:
+    """Raises ValueError unless the run has made the steps, and there are any."""
+    if first >= last:
+        raise ValueError(
+            f'replay from step {first} to step {last}; the second step must be later'
+        )
+    check_run_step(run, first)
+    check_run_step(run, last)
 
 
 def _same(record: Record, again: Record) -> bool:
@@ -76,28 +146,28 @@ def _same(record: Record, again: Record) -> bool:
     return {n: x for n, x in record.items() if n not in CLOCKS} == again
 
 
-def _begins_interval(p: PreparedRun, step: int) -> bool:
-    """Tells whether a record of training was written after the step."""
+def _is_logged(run: PreparedRun, step: int) -> bool:
+    """Returns whether a train record ends at the step, or the run begins there."""
     return step == 0 or any(
-        record['step'] == step for record in read_records(p.workdir, 'train')
+        record['step'] == step for record in read_records(run.workdir, 'train')
     )
 
 
-def _same_state(p: PreparedRun, state: TrainState) -> bool | None:
+def _same_state(run: PreparedRun, state: TrainState) -> bool | None:
     step = int(state.step)
     saved = checkpoints.restore_checkpoint(
-        p.workdir / 'checkpoints', like=state, accept=accept_only(p), at=step
+        run.workdir / 'checkpoints', like=state, accept=accept_only(run), at=step
     )
     if saved is None or int(saved.state.step) != step:
         return None
 
     def bits(x):
-        typed = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return np.asarray(jax.random.key_data(x) if typed else x)
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(x) if is_key else x)
 
     def equal(x, y):
         return bits(x).tobytes() == bits(y).tobytes()
 
-    # The numbers of a run that was made longer are other ones in older checkpoints.
-    again = dataclasses.replace(state, hparams=saved.state.hparams)
-    return all(jax.tree.leaves(jax.tree.map(equal, saved.state, again)))
+    # A run that was made longer has other hparams in its older checkpoints.
+    replayed = dataclasses.replace(state, hparams=saved.state.hparams)
+    return all(jax.tree.leaves(jax.tree.map(equal, saved.state, replayed)))

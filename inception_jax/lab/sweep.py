@@ -1,38 +1,89 @@
-"""Many runs that differ in some fields of one config, on as few programs as can be.
+"""Sweeps: many runs that differ in some fields of one config, on few programs.
 
-A member is a run in a folder of its own, as `train` would make it, so it can be stopped
-at any moment and goes on with the same command; the table is a function of these
-folders.
+A member is the run that `train` would make, in a folder of its own. It can be stopped
+at any moment and resumes with the same command. The table of the sweep is computed from
+these folders.
 """
 
-import contextlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 
-from inception_jax.config.experiment import experiment
-from inception_jax.lab import lockstep
-from inception_jax.lab.grid import Sweep, shard_of
-from inception_jax.lab.table import write_table
+from inception_jax.config.experiment import Experiment, experiment
+from inception_jax.config.files import config_with
+from inception_jax.lab.grid import ENGINES, grid_product, name_members, shard_of
+from inception_jax.lab.lockstep import lockstep_key, train_members
+from inception_jax.lab.sweep_folder import (
+    Sweep,
+    open_sweep,
+    read_sweep,
+    write_sweep,
+    write_table,
+)
 from inception_jax.networks.network import program
-from inception_jax.runs.lock import WorkdirInUse, lock_workdir
+from inception_jax.runs.lock import WorkdirInUse
 from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.run import Run
-from inception_jax.runs.workdir import ERROR, log_command
-from inception_jax.runtime.files import write_text
-from inception_jax.training import programs, summary
-from inception_jax.training.loop import Outcome, train
+from inception_jax.runs.workdir import log_command
+from inception_jax.training.loop import Outcome, train_from
 from inception_jax.training.prepare import PreparedRun, prepare
-from inception_jax.training.resume import start_or_resume
+from inception_jax.training.programs import compiled_names
+from inception_jax.training.run import Starts, pass_signal_on, start_runs
+
+
+def sweep(
+    config: Experiment | Mapping[str, Any],
+    folder: str | Path,
+    *,
+    engine: str = 'sequential',
+    shard: tuple[int, int] = (0, 1),
+    **grid: Any,
+) -> Sweep:
+    """Trains a member for each combination of the values of a grid.
+
+    The same call resumes a sweep that was stopped; a larger grid adds members. A member
+    that fails stops no other: its folder gets error.txt, and the next call tries it
+    again. SIGINT saves the members at work and then raises KeyboardInterrupt.
+
+    Args:
+      config: the base config, as `load_config` returns it.
+      folder: the folder of the sweep.
+      engine: 'sequential' trains one member after another, 'devices' one member on each
+        device, 'vmap' all members of a program at once on one device.
+      shard: (i, n) trains the members of shard i of n only, counted from 0.
+      **grid: the values of each field: `residual_scale=[0.1, 1.0], seed=range(3)`.
+
+    Raises:
+      ValueError: there is no such field or engine, a member cannot run, or the folder
+        holds something else.
+
+    >>> config = ij.load_config('configs/quickstart.py')  # doctest: +SKIP
+    >>> scales = ij.sweep(config, 'runs/sweep',
+    ...                   residual_scale=[0.1, 1.0], seed=range(3))  # doctest: +SKIP
+    >>> scales.table()  # doctest: +SKIP
+    >>> ij.sweep({'run': {'seed': 0}}, 'runs/sweep', seed=[])
+    Traceback (most recent call last):
+    ValueError: the grid has no value for config.run.seed; give it one or more
+    """
+    if engine not in ENGINES:
+        raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+    base = config_with(config)
+    members = name_members(grid_product(base, grid))
+    work = start_sweep(open_sweep(Path(folder), base, members), engine, shard)
+    pass_signal_on(work().signal)
+    return read_sweep(folder)
 
 
 class SweepSummary(NamedTuple):
-    """What a call did: members finished by it and before it, of those of its shard,
-    how many train steps were compiled or read from the folder of compiled programs, and
-    the signal that ended it, if one did.
+    """The effect of a call, counted over the members of its shard.
+
+    `finished` counts members that are finished now, also by earlier calls; `programs`
+    counts train steps that were compiled or read from the compilation cache; `signal`
+    is the number of the signal that ended the call, None without one.
     """
 
     members: int
@@ -42,111 +93,140 @@ class SweepSummary(NamedTuple):
     seconds: float
     signal: int | None
 
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that made the call."""
+        return 128 + self.signal if self.signal else int(self.failed > 0)
 
-def sweep_text(summary: SweepSummary) -> str:
-    """Returns what a call did, in words."""
-    return (
-        f'{summary.finished} of {summary.members} members of this part are done '
-        f'({summary.failed} failed), {summary.seconds:.0f} s; train steps compiled or '
-        f'read from disk: {summary.programs}'
-    )
+    def __str__(self) -> str:
+        return (
+            f'{self.finished} of {self.members} members of this part are done '
+            f'({self.failed} failed), {self.seconds:.0f} s; train steps compiled or '
+            f'read from disk: {self.programs}'
+        )
+
+
+def start_sweep(
+    sweep: Sweep,
+    engine: str,
+    shard: tuple[int, int] = (0, 1),
+    *,
+    say: Callable[[str], None] | None = None,
+) -> Callable[[], SweepSummary]:
+    """Checks all members and writes sweep.json; returns the function that trains.
+
+    Args:
+      say: prints the progress; nothing is printed without it.
+
+    Raises:
+      ValueError: there are no members, a member cannot run, or the folder cannot be
+        written.
+    """
+    if not sweep.members:
+        raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
+    runs = prepare_members(sweep, engine)
+    write_sweep(sweep)
+    say = say or (lambda line: None)
+
+    def work() -> SweepSummary:
+        part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
+        say(f'{len(runs)} members in {sweep.folder}{part}')
+        log_command(sweep.folder)
+        summary = _train_shard(sweep, runs, engine, shard, say)
+        say(str(summary))
+        return summary
+
+    return work
 
 
 def prepare_members(sweep: Sweep, engine: str) -> dict[str, PreparedRun]:
     """Prepares all members; compiles and writes nothing.
 
     Raises:
-      ValueError: a member cannot run, or not by this engine; the message names it.
+      ValueError: a member cannot run, or not with this engine; the message names it.
     """
-    found = {}
+    runs = {}
     for member in sweep.members:
         try:
-            chosen = experiment(sweep.config_of(member))
-            found[member] = prepare(chosen, sweep.workdir(member))
-            if engine != 'sequential' and chosen.parallel.batch_norm == 'per_device':
+            checked = experiment(sweep.config_of(member))
+            runs[member] = prepare(checked, sweep.workdir(member))
+            if engine != 'sequential' and checked.parallel.batch_norm == 'per_device':
                 raise ValueError(
                     f'config.parallel.batch_norm is per_device, and with --engine '
                     f'{engine} a member is on one device; use --engine sequential'
                 )
         except ValueError as error:
             raise ValueError(f'member {member}: {error}') from error
-    return found
+    return runs
 
 
-def print_now(line: str) -> None:
-    """Prints a line where it is waited for, be it a file."""
-    print(line, flush=True)
-
-
-def run_members(
+def _train_shard(
     sweep: Sweep,
     runs: dict[str, PreparedRun],
-    *,
     engine: str,
-    shard: tuple[int, int] = (0, 1),
-    say: Callable[[str], None] = print_now,
+    shard: tuple[int, int],
+    say: Callable[[str], None],
 ) -> SweepSummary:
-    """Runs the members of a shard that are not finished; a failed one stops no other.
+    """Trains the members of a shard that are not finished; a failure stops no other.
 
-    SIGINT and SIGTERM save the state of the members at work and end the sweep.
+    SIGINT and SIGTERM save the members at work and end the sweep.
     """
-    mine = shard_of(_in_order(runs), shard)
-    left = [member for member in mine if not _is_finished(runs[member])]
-    begun, signal = time.monotonic(), None
+    members = shard_of(_ordered_by_program(runs), shard)
+    left = [member for member in members if not _is_finished(runs[member])]
+    began, signal = time.monotonic(), None
     write_table(sweep.folder)
-    with programs.compiled_names() as compiled:
+    with compiled_names() as compiled:
         for group in _groups(left, runs, engine):
-            done = sum(map(_is_finished, map(runs.get, mine)))
+            done = sum(_is_finished(runs[member]) for member in members)
             now = group[0] if len(group) == 1 else f'{len(group)} members together'
-            say(f'{done} of {len(mine)} done; now {now}')
+            say(f'{done} of {len(members)} done; now {now}')
             signal = _attempt({member: runs[member] for member in group}, engine, say)
             write_table(sweep.folder)
             if signal:
                 break
-    done = [_is_finished(runs[member]) for member in mine]
-    errors = [(runs[member].workdir / 'error.txt').exists() for member in mine]
     return SweepSummary(
-        members=len(mine),
-        finished=sum(done),
-        failed=sum(errors),
+        members=len(members),
+        finished=sum(_is_finished(runs[member]) for member in members),
+        failed=sum((runs[m].workdir / 'error.txt').exists() for m in members),
         programs=sum('train_step' in name for name in compiled),
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - began,
         signal=signal,
     )
 
 
-def _in_order(runs: dict[str, PreparedRun]) -> list[str]:
-    """Returns the members, those of one program together."""
+def _ordered_by_program(runs: dict[str, PreparedRun]) -> list[str]:
+    """Returns the members, those with the same program next to each other."""
     by_program: dict[tuple, list[str]] = {}
-    for member, p in runs.items():
-        by_program.setdefault(_program(p), []).append(member)
-    return [member for together in by_program.values() for member in together]
+    for member, run in runs.items():
+        by_program.setdefault(_program_key(run), []).append(member)
+    return [member for members in by_program.values() for member in members]
 
 
-def _program(p: PreparedRun) -> tuple:
-    return program(p.network), p.experiment.recipe, p.experiment.run.batch_size
+def _program_key(run: PreparedRun) -> tuple:
+    experiment = run.experiment
+    return program(run.network), experiment.recipe, experiment.run.batch_size
 
 
 def _groups(
     left: Sequence[str], runs: dict[str, PreparedRun], engine: str
 ) -> Iterator[list[str]]:
-    """Yields members that run at the same time: alike but for traced numbers."""
+    """Yields members to train at the same time; they differ in traced numbers only."""
     most = {'sequential': 1, 'devices': jax.device_count(), 'vmap': len(left)}[engine]
-    alike: dict[tuple, list[str]] = {}
+    by_key: dict[tuple, list[str]] = {}
     for member in left:
-        key = (_program(runs[member]), lockstep.lockstep_key(runs[member]))
-        alike.setdefault(key, []).append(member)
-    for some in alike.values():
-        for first in range(0, len(some), most):
-            yield some[first : first + most]
+        key = (_program_key(runs[member]), lockstep_key(runs[member]))
+        by_key.setdefault(key, []).append(member)
+    for members in by_key.values():
+        for first in range(0, len(members), most):
+            yield members[first : first + most]
 
 
 def _attempt(
     group: dict[str, PreparedRun], engine: str, say: Callable[[str], None]
 ) -> int | None:
-    """Runs some members, alone if together they fail; returns the signal that came."""
+    """Trains members together, or each alone if that fails; returns a signal."""
     try:
-        outcomes = _outcomes(list(group.values()), engine)
+        outcomes = _train_together(list(group.values()), engine)
     except WorkdirInUse as error:
         say(str(error))
         if len(group) == 1:
@@ -154,43 +234,35 @@ def _attempt(
         outcomes = []
     except Exception:
         outcomes, error = [], traceback.format_exc()
-    # Out here the failed attempt is gone, with all that it held on the device.
+    # Outside of the except clause, so that the failed attempt frees its device memory.
     if not outcomes and len(group) > 1:
         say(f'{len(group)} members cannot run together; trying each alone')
-        signals = (_attempt({m: p}, 'sequential', say) for m, p in group.items())
+        signals = (_attempt({m: run}, 'sequential', say) for m, run in group.items())
         return next(filter(None, signals), None)
     if not outcomes:
-        ((member, p),) = group.items()
-        p.workdir.mkdir(parents=True, exist_ok=True)
-        write_text(p.workdir / ERROR, error)
-        say(f'{member}: failed, see {p.workdir / "error.txt"}')
+        ((member, run),) = group.items()
+        run.workdir.mkdir(parents=True, exist_ok=True)
+        (run.workdir / 'error.txt').write_text(error)
+        say(f'{member}: failed, see {run.workdir / "error.txt"}')
         return None
-    for (member, p), outcome in zip(group.items(), outcomes, strict=True):
-        stopped = outcome.signal is not None and outcome.step < p.steps
+    for member, outcome in zip(group, outcomes, strict=True):
         say(
-            f'{member}: {outcome.verdict}, step {outcome.step:,} of {p.steps:,}'
-            + (' (stopped; start the sweep again to go on)' if stopped else '')
+            f'{member}: {outcome.verdict}, step {outcome.step:,} of {outcome.steps:,}'
+            + (' (stopped; start the sweep again to resume)' if outcome.stopped else '')
         )
     return next((o.signal for o in outcomes if o.signal), None)
 
 
-def _outcomes(group: list[PreparedRun], engine: str) -> list[Outcome]:
-    with contextlib.ExitStack() as held:
-        for p in group:
-            held.enter_context(lock_workdir(p.workdir))
-        begun = [start_or_resume(p) for p in group]
-        for p in group:
-            log_command(p.workdir)
-        if engine == 'sequential':
-            outcomes = [train(p, *begun.pop(0), lines=False) for p in group]
-        else:
-            outcomes = lockstep.train_together(group, begun, engine)
-        for p, outcome in zip(group, outcomes, strict=True):
-            summary.write_summary(p, outcome)
-    return outcomes
+def _train_together(group: list[PreparedRun], engine: str) -> list[Outcome]:
+    def train_all(runs: Sequence[PreparedRun], starts: Starts) -> list[Outcome]:
+        if engine != 'sequential':
+            return train_members(runs, starts, engine)
+        return [train_from(run, *starts.pop(0), lines=False) for run in runs]
+
+    return start_runs(group, train_all)()
 
 
-def _is_finished(p: PreparedRun) -> bool:
-    verdict = Run(p.workdir).readable_outcome
-    # The steps of this sweep: one with more epochs than before goes on.
-    return verdict is not None and is_finished(verdict | {'steps': p.steps})
+def _is_finished(run: PreparedRun) -> bool:
+    outcome = Run(run.workdir).readable_outcome
+    # The number of steps is that of this sweep, which may have more epochs than before.
+    return outcome is not None and is_finished(outcome | {'steps': run.steps})

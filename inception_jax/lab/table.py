@@ -1,25 +1,22 @@
-"""The results of a sweep as one tidy table: a row a member."""
+"""The results of runs as rows of a table."""
 
-import csv
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 from inception_jax.config.experiment import experiment
-from inception_jax.config.overrides import Config, value_at
-from inception_jax.lab.grid import Sweep, read_sweep
+from inception_jax.config.overrides import Config
 from inception_jax.networks.shapes import measure
 from inception_jax.runs.outcome import is_ended, is_finished
 from inception_jax.runs.records import read_records
 from inception_jax.runs.run import Run
-from inception_jax.runtime.files import lock_file, write_atomically
 
 Row = dict[str, Any]
 
 SPLITS = ('train', 'evaluation')
 
-# What a row says about a member beside the fields that vary.
+# The columns of a row beside the fields that vary.
 RESULTS = (
     'filters',
     'verdict',
@@ -39,54 +36,31 @@ RESULTS = (
 )
 
 
-def sweep_rows(sweep: Sweep) -> list[Row]:
-    """Returns the rows of all members, as far as they have come; None is unknown."""
-    return [_row(sweep, member) for member in sweep.members]
+def member_results(folder: Path, config: Config) -> Row:
+    """Returns the results of a member of a sweep, whose run may not have started.
 
-
-def write_table(folder: Path) -> None:
-    """Writes table.csv into the folder of a sweep, in one piece.
-
-    Parts of a sweep that end at the same time take turns, so that the last table knows
-    what all of them found.
+    `config` is that of the member. A run that finished before the sweep was made longer
+    is unfinished.
     """
-    path = folder / 'table.csv'
-    with lock_file(path):
-        sweep = read_sweep(folder)
-        table = sweep_rows(sweep)
-        with (
-            write_atomically(path) as draft,
-            draft.open('w', newline='') as file,
-        ):
-            writer = csv.writer(file)
-            columns = ['member', *sweep.varied.values(), *RESULTS]
-            writer.writerow(columns)
-            writer.writerows(
-                [cell_value(row[column]) for column in columns] for row in table
-            )
+    results = run_results(folder)
+    if _finished_a_shorter_sweep(folder, config):
+        results['verdict'] = 'unfinished'
+    return results
 
 
-def _row(sweep: Sweep, member: str) -> Row:
-    config, folder = sweep.config_of(member), sweep.workdir(member)
-    row = {
-        'member': member,
-        **{short: value_at(config, field) for field, short in sweep.varied.items()},
-        **run_results(folder),
-        'filters': _filters(config),
-    }
-    return row | ({'verdict': 'unfinished'} if _is_shorter(folder, config) else {})
-
-
-def _is_shorter(folder: Path, config: Config) -> bool:
-    """Tells whether a run came to an end before the sweep was made longer."""
-    verdict = Run(folder).readable_outcome
-    if verdict is None or is_ended(verdict):
+def _finished_a_shorter_sweep(folder: Path, config: Config) -> bool:
+    outcome = Run(folder).readable_outcome
+    if outcome is None or is_ended(outcome):
         return False
     return Run(folder).config['run']['epochs'] < config['run']['epochs']
 
 
 def run_results(folder: Path) -> Row:
-    """Returns what the folder of a run says of it, as far as it has come."""
+    """Returns the results of a run so far; None stands for an unknown value.
+
+    Errors are in percent, `cross_entropy` and `nats_learned` in nats, `dead_channels`
+    is a share from 0 to 1, `trend` is in percentage points per 100 steps.
+    """
     row: Row = dict.fromkeys(RESULTS)
     try:
         records = read_records(folder)
@@ -105,23 +79,23 @@ def run_results(folder: Path) -> Row:
         row['train_top_1_error'] = last['top_1_error']
         row['dead_channels'] = last['dead_channels']
     row['steps_done'] = records[-1]['step'] if records else 0
-    verdict = Run(folder).readable_outcome or {}
-    row |= {name: verdict[name] for name in row.keys() & verdict.keys()}
-    if 'classes' in verdict and row['train_cross_entropy'] is not None:
-        row['nats_learned'] = math.log(verdict['classes']) - row['train_cross_entropy']
-    if not verdict or not is_finished(verdict):
+    outcome = Run(folder).readable_outcome or {}
+    row |= {name: outcome[name] for name in row.keys() & outcome.keys()}
+    if 'classes' in outcome and row['train_cross_entropy'] is not None:
+        row['nats_learned'] = math.log(outcome['classes']) - row['train_cross_entropy']
+    if not outcome or not is_finished(outcome):
         failed = (folder / 'error.txt').exists()
         row['verdict'] = 'failed' if failed else 'unfinished'
     return row
 
 
 def cell_value(value: Any) -> Any:
-    """Returns a value of a config as a cell of a table: JSON text if it has parts."""
+    """Returns a value of a config as a cell of a table; one with parts is JSON."""
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 
-def _filters(config: Config) -> int:
-    """Returns the channels of the last grid: the number that section 3.3 is about."""
+def final_filters(config: Config) -> int:
+    """Returns the channels of the final feature map, the subject of section 3.3."""
     heads = ('logits', 'auxiliary')
     blocks = measure(experiment(config).network)
     return [block for block in blocks if block.name not in heads][-1].output[2]

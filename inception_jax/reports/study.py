@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.overrides import flatten, value_at
-from inception_jax.lab.grid import read_sweep, short_names
+from inception_jax.lab.grid import short_names
+from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change_text, usual_values
 from inception_jax.plots.series import Curve, curve_series
@@ -259,6 +260,7 @@ def _read_member(
         records = read_records(folder)
     except ValueError as damage:
         raise ValueError(f'{folder}: {damage}') from damage
+    run = Run(folder)
     return Member(
         name=name,
         folder=folder,

@@ -23,7 +23,7 @@ from inception_jax.parallel.mesh import (
 )
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import run_functions
+from inception_jax.training.programs import pure_functions
 
 COLLECTIVES = (
     'all-reduce',
@@ -88,7 +88,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     check_batch_size(run.batch_size, mesh, recipe.accumulation)
     # pmap compiles only for devices of this machine; shard_map's program is the same.
     mode = 'jit' if parallel.mode == 'jit' else 'shard_map'
-    pure = run_functions(
+    pure = pure_functions(
         experiment.network, recipe, parallel.batch_norm_axis, platform_of(mesh)
     )
     step = compile_step(pure.step, mesh, mode, donate_state=True)

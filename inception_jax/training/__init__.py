@@ -1,1 +1,1 @@
-"""One run, from preparation over the training loop to its summary."""
+"""One run: its preparation, its training loop and its summary."""

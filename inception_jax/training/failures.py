@@ -1,4 +1,4 @@
-"""What ends a run from outside: the disk, the data, the memory of the device."""
+"""Errors from outside that end a run: the disk, the data, the memory of the device."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,30 +10,30 @@ from inception_jax.data.prefetch import LostWorker
 from inception_jax.runs.checkpoints import NotSaved
 from inception_jax.runtime.signals import Stopped
 
-AGAIN = 'run the same command again: it goes on from the last checkpoint'
+AGAIN = 'run the same command again to resume from the last checkpoint'
 
 
 @contextlib.contextmanager
 def outside_errors_as_stopped() -> Iterator[None]:
-    """Raises Stopped for an error of the block that comes from outside.
+    """Raises Stopped in place of an error of the block that comes from outside.
 
-    Other errors are the project's own and go on as they are.
+    All other errors are bugs of this package and pass unchanged.
     """
     try:
         yield
     except Exception as error:
-        reason = _reason(error)
+        reason = _reason_and_remedy(error)
         if reason is None:
             raise
         raise Stopped(reason) from error
 
 
-def _reason(error: Exception) -> str | None:
-    """Returns what happened and what to do, None where that is not known."""
-    first = (str(error) or type(error).__name__).splitlines()[0]
+def _reason_and_remedy(error: Exception) -> str | None:
+    """Returns one line for the user, None for an error that is a bug."""
+    first_line = (str(error) or type(error).__name__).splitlines()[0]
     match error:
         case NotSaved():
-            return f'{error}; make room, or see to the disk; then {AGAIN}'
+            return f'{error}; free some space, or check the disk; then {AGAIN}'
         case Unreadable():
             return (
                 f'{error}; restore the data, or set config.data.on_unreadable=skip; '
@@ -42,15 +42,16 @@ def _reason(error: Exception) -> str | None:
         case LostWorker():
             return f'{error}; then {AGAIN}'
         case BrokenPipeError():
-            return f'what reads its output has ended; {AGAIN}'
+            return f'the program that reads the output has ended; {AGAIN}'
         case OSError():
-            where = f'{error.filename}: ' if error.filename else ''
-            return f'{where}{error.strerror or first}; see to the disk; then {AGAIN}'
-        case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first:
+            file = f'{error.filename}: ' if error.filename else ''
+            return f'{file}{error.strerror or first_line}; check the disk; then {AGAIN}'
+        case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line:
             return (
-                f'the step does not fit the memory of the device ({first}); use a '
-                'smaller config.run.batch_size, config.recipe.accumulation, '
-                'config.recipe.remat=all or config.recipe.dtype=bfloat16 (train '
-                '--dry-run tells what fits) in another --workdir where it refuses them'
+                f'the step does not fit in the memory of the device ({first_line}); '
+                'use a smaller config.run.batch_size, config.recipe.accumulation, '
+                'config.recipe.remat=all or config.recipe.dtype=bfloat16, in another '
+                '--workdir if this one refuses the change (train --dry-run reports '
+                'what fits)'
             )
     return None

@@ -1,4 +1,4 @@
-"""What a run begins with: drawn values, or those of a weight file."""
+"""Initial weights of a run that come from a weight file."""
 
 import dataclasses
 from pathlib import Path
@@ -14,10 +14,16 @@ from inception_jax.steps.recipe import Recipe
 from inception_jax.weights import weight_file
 
 HEADS = ('logits', 'auxiliary')
-# What a network may have otherwise than the weights that it begins with: what the
-# sources of both tell, and heads.
-FREE = {'auxiliary': None, 'classes': 1, 'input_size': 1}
-CROP = ('crop_fraction', 'square_crop', 'interpolation')
+
+# A network may differ from that of its initial weights in these fields: the data give
+# the number of classes, and heads can be new.
+MAY_DIFFER = {'auxiliary': None, 'classes': 1, 'input_size': 1}
+
+# These fields must agree, for the weights compute something else with other values.
+MUST_AGREE = ('pixel_range', 'batch_norm_gamma', 'batch_norm_epsilon')
+
+# Fields of the preprocessing; a difference is reported.
+PREPROCESSING = ('crop_fraction', 'square_crop', 'interpolation')
 
 
 def check_initial_weights(
@@ -27,89 +33,99 @@ def check_initial_weights(
     hparams: Hparams,
     class_names: tuple[str, ...],
     *,
-    own_scales: bool,
+    scales_of_network: bool,
 ) -> str:
-    """Returns the SHA-256 of the weights that a run begins with, after a look at them.
+    """Returns the SHA-256 of the weight file `recipe.init_from` after checking it.
 
     Args:
-      name: that of the network in the config, which a file may name as well.
-      own_scales: whether the config leaves the residual scales to the network.
+      name: the name of the network in the config; a weight file may hold that name.
+      scales_of_network: whether the config leaves the residual scales to the network.
 
     Raises:
-      ValueError: there is no such file, or it is of another network, of other residual
-        scales or classes.
+      ValueError: there is no such file, or it has another network, other residual
+        scales or other classes.
     """
     file = weight_file.find_weights(Path(recipe.init_from))
-    theirs = weight_file.weight_network(
+    file_network = weight_file.weight_network(
         file, name if ':' in file.info.network['name'] else None
     )
-    _check_network(theirs, network)
-    if own_scales:
-        _check_scales(file.info.residual_scale or residual_scales(theirs), hparams)
-    names = file.info.classes
-    if names != class_names and not recipe.new_head:
+    check_same_network(file_network, network)
+    if scales_of_network:
+        scales = file.info.residual_scale or residual_scales(file_network)
+        _check_scales(scales, hparams)
+    file_classes = file.info.classes
+    if file_classes != class_names and not recipe.new_head:
         raise ValueError(
-            f'the weights of config.recipe.init_from are of {len(names):,} classes '
-            f'({names[0]}, ...), and the data have {len(class_names):,} '
-            f'({class_names[0]}, ...); set config.recipe.new_head=true to begin with a '
-            'new head'
+            f'the weights of config.recipe.init_from have {len(file_classes):,} '
+            f'classes ({file_classes[0]}, ...), and the data have '
+            f'{len(class_names):,} ({class_names[0]}, ...); set '
+            'config.recipe.new_head=true to start with a new head'
         )
     return file.sha256
 
 
 def load_initial_weights(
-    recipe: Recipe, digest: str, drawn: dict[str, Any]
+    recipe: Recipe, digest: str, random_variables: dict[str, Any]
 ) -> dict[str, Any]:
-    """Returns the variables before the first step, those of a weight file.
+    """Returns the variables before the first step, read from a weight file.
 
-    With `recipe.new_head` those of the heads are the ones drawn, whatever the file has.
+    With `recipe.new_head` the heads keep their random values.
 
     Raises:
-      ValueError: it is not the file of this SHA-256, or has other variables.
+      ValueError: the SHA-256 of the file is not `digest`, or its variables differ.
     """
     file = weight_file.find_weights(Path(recipe.init_from))
     if file.sha256 != digest:
         raise ValueError(
-            f'{file.path} is another file than the one that the run began with '
-            f'(SHA-256 {digest}); restore it'
+            f'{file.path} is not the file that the run started from (SHA-256 '
+            f'{digest}); restore that file'
         )
     heads = HEADS if recipe.new_head else ()
-    like = {name: without_blocks(tree, heads) for name, tree in drawn.items()}
-    found = weight_file.load_variables(file, like, left_out=heads)
-    return {name: tree | found[name] for name, tree in drawn.items()}
+    like = {
+        name: without_blocks(tree, heads) for name, tree in random_variables.items()
+    }
+    loaded = weight_file.load_weights(file, like, left_out=heads)
+    return {name: tree | loaded[name] for name, tree in random_variables.items()}
 
 
-def _check_network(theirs: Network, ours: Network) -> None:
-    """Raises ValueError where weights would compute something else in a network."""
-    fields = ('pixel_range', 'batch_norm_gamma', 'batch_norm_epsilon')
-    for field in fields:
-        wanted = getattr(theirs, field)
-        if wanted != getattr(ours, field):
+def check_same_network(file_network: Network, network: Network) -> None:
+    """Raises ValueError if weights would compute something else in `network`."""
+    for field in MUST_AGREE:
+        expected = getattr(file_network, field)
+        if expected != getattr(network, field):
             raise ValueError(
-                f'the weights of config.recipe.init_from are of a network with {field} '
-                f'{wanted}, and this one has {getattr(ours, field)}; set '
-                f'config.network.{field}={str(wanted).replace(" ", "")}'
+                'the weights of config.recipe.init_from belong to a network with '
+                f'{field} {expected}, and this network has {getattr(network, field)}; '
+                f'set config.network.{field}={str(expected).replace(" ", "")}'
             )
-    plain = (program(dataclasses.replace(n, **FREE)) for n in (theirs, ours))
-    if len(set(plain)) > 1:
+    programs = {
+        program(dataclasses.replace(each, **MAY_DIFFER))
+        for each in (file_network, network)
+    }
+    if len(programs) > 1:
         raise ValueError(
-            f'the weights of config.recipe.init_from are of {theirs.name} with other '
-            f'blocks than those of {ours.name}; name it in config.network, with its '
-            'width, depth and rule'
+            'the weights of config.recipe.init_from belong to '
+            f'{file_network.name} with other blocks than those of {network.name}; name '
+            'that network in config.network, with its width, depth and rule'
         )
-    odd = [name for name in CROP if getattr(theirs, name) != getattr(ours, name)]
-    if odd:
-        fields = ' '.join(
-            f'--config.network.{name}={getattr(theirs, name)}' for name in odd
+    different = [
+        f'--config.network.{field}={getattr(file_network, field)}'
+        for field in PREPROCESSING
+        if getattr(file_network, field) != getattr(network, field)
+    ]
+    if different:
+        warn(
+            'the initial weights were evaluated with other preprocessing: '
+            f'{" ".join(different)}'
         )
-        warn(f'the weights were evaluated otherwise: {fields}')
 
 
-def _check_scales(theirs: tuple[float, ...], hparams: Hparams) -> None:
-    scales = hparams.residual_scale
-    if theirs and not np.array_equal(np.float32(theirs), scales):
+def _check_scales(file_scales: tuple[float, ...], hparams: Hparams) -> None:
+    if file_scales and not np.array_equal(
+        np.float32(file_scales), hparams.residual_scale
+    ):
         raise ValueError(
-            f'the weights of config.recipe.init_from have the residual scales '
-            f'{list(theirs)}, and the network has others; set '
-            'config.hparams.residual_scale to those, or to what you want'
+            'the weights of config.recipe.init_from have the residual scales '
+            f'{list(file_scales)}, and the network has others; set '
+            'config.hparams.residual_scale to these scales, or to those you choose'
         )

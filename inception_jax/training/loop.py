@@ -1,6 +1,7 @@
-"""Training, on one page: from a prepared run to a folder with a trained network."""
+"""The training loop: steps, and the logs, evaluations and checkpoints between them."""
 
 import contextlib
+import dataclasses
 import itertools
 import time
 from collections.abc import Iterator
@@ -9,14 +10,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from inception_jax.data.crops import view_options
 from inception_jax.data.example import Unreadable
-from inception_jax.data.pipeline import (
-    evaluation_batches,
-    note_unreadable,
-    training_batches,
-)
-from inception_jax.data.prefetch import LostWorker, cores, worker_count
+from inception_jax.data.prefetch import LostWorker
 from inception_jax.parallel.mesh import keep_pace, put_batch
 from inception_jax.runs import checkpoints
 from inception_jax.runs.log import Log, record_text
@@ -26,290 +21,336 @@ from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
 from inception_jax.stability.verdicts import Verdict, VerdictState, diverged
 from inception_jax.steps.state import TrainState
+from inception_jax.training.batches import batch_stream, loading_processes
 from inception_jax.training.failures import outside_errors_as_stopped
-from inception_jax.training.observe import RunProgress, diagnoses, observe, summarise
+from inception_jax.training.observe import (
+    RunProgress,
+    average_metrics,
+    diagnoses,
+    observe,
+    position,
+)
 from inception_jax.training.prepare import PreparedRun
-from inception_jax.training.programs import StepFunctions, programs
-from inception_jax.training.progress import Progress
+from inception_jax.training.programs import StepFunctions, compiled_functions
+from inception_jax.training.progress import ProgressBar
 from inception_jax.training.resume import checkpoint_metadata
+from inception_jax.training.validation import validate
 
 
-class Outcome(NamedTuple):
-    """How a run ended: at its last step or by divergence, or at a signal.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The end of a training run: after `step` of `steps`, with a verdict.
 
-    `ended` tells that the verdict ended it. `signal` is the number of one that came,
-    also in a run's last steps.
+    `ended` says that the verdict ended the run. `signal` is the number of a signal that
+    came, also during the last steps.
     """
 
     step: int
+    steps: int
     verdict: Verdict
-    signal: int | None
+    signal: int | None = None
     ended: bool = False
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal ended the run before its last step."""
+        return self.signal is not None and self.step < self.steps
 
-class Interval(NamedTuple):
-    """Steps after which something is due: log, evaluate or save.
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that trained the run."""
+        return 128 + self.signal if self.stopped else 0
 
-    The number of the last, the state after it, the metrics of all, and what is due.
+
+class Due(NamedTuple):
+    """The actions that are due after a step."""
+
+    log: bool = False
+    evaluate: bool = False
+    save: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """The steps since the last action: number of the last step, state, metrics of all.
+
+    `due` says which actions follow.
     """
 
     step: int
     state: TrainState
     metrics: list
-    due: set[str]
+    due: Due
 
 
 class RunOutputs(NamedTuple):
-    """Where a run writes: checkpoints, records, and what people see.
+    """The places that a run writes to: checkpoints, records and the screen.
 
-    Of several processes the first alone has records.
+    With several processes only the first has a log.
     """
 
     manager: checkpoints.Manager
     log: Log | None
-    progress: Progress
+    bar: ProgressBar
 
     def write(self, split: str, record: Record) -> None:
         if self.log:
             self.log.write(split, record)
 
 
-def train(
-    p: PreparedRun,
+def train_from(
+    run: PreparedRun,
     state: TrainState,
-    seen: RunProgress,
+    progress: RunProgress,
     *,
     lines: bool = True,
     began: float | None = None,
 ) -> Outcome:
-    """Trains to the last step. SIGINT and SIGTERM save the state and end the run.
+    """Trains from a state to the last step; donates the state.
 
-    The workdir gets metrics.jsonl, TensorBoard events and checkpoints; with `lines`,
-    people see the records, and how long after `began` by the monotonic clock, else
-    after now, the first step was made.
+    The workdir gets metrics.jsonl, TensorBoard events and checkpoints. SIGINT and
+    SIGTERM save the state and end the run.
+
+    Args:
+      lines: print the records, and the time to the first step.
+      began: start of that time by the monotonic clock, by default now.
 
     Raises:
-      Stopped: the disk, the data or the memory of the device does not allow more.
+      Stopped: an error of the disk, the data or the memory of the device.
     """
     first = done = int(state.step)
-    if verdict_ends(p, seen):
-        return Outcome(first, seen.watch.verdict, None, ended=True)
-    size, ended = p.experiment.run.batch_size, False
+    verdict, ended = progress.verdict_state.verdict, False
+    if verdict_ends(run, progress):
+        return Outcome(step=first, steps=run.steps, verdict=verdict, ended=True)
+    batch_size, workers = run.experiment.run.batch_size, loading_processes(run)
     with (
-        _guarded(),
-        contextlib.closing(batch_stream(p, start=first, workers=_workers(p))) as images,
+        _outside_errors_end_all(),
+        contextlib.closing(batch_stream(run, start=first, workers=workers)) as images,
         contextlib.closing(
-            Progress(p.steps, first, size, lines=lines, began=began)
-        ) as progress,
-        open_outputs(p, first, progress) as at,
+            ProgressBar(run.steps, first, batch_size, lines=lines, began=began)
+        ) as bar,
+        open_outputs(run, first, bar) as outputs,
         processes.stop_signals() as stop,
         memory.trimmed_memory(),
-        _guarded(),
+        _outside_errors_end_all(),
     ):
-        batches = (put_batch(batch, p.mesh) for batch in images)
-        todo = intervals(p, programs(p).steps, first, state, batches, progress, stop)
-        for stretch in itertools.chain(missed_evaluation(p, first, state), todo):
-            done, seen = stretch.step, attend(p, at, stretch, seen)
-            ended = verdict_ends(p, seen)
+        batches = (put_batch(batch, run.mesh) for batch in images)
+        steps = compiled_functions(run).steps
+        for interval in itertools.chain(
+            missed_evaluation(run, first, state),
+            intervals(run, steps, first, state, batches, bar, stop),
+        ):
+            done = interval.step
+            progress = after_interval(run, outputs, interval, progress)
+            ended = verdict_ends(run, progress)
             if ended:
                 break
-    return Outcome(done, seen.watch.verdict, stop(done), ended)
+    return Outcome(
+        step=done,
+        steps=run.steps,
+        verdict=progress.verdict_state.verdict,
+        signal=stop(done),
+        ended=ended,
+    )
 
 
 @contextlib.contextmanager
-def _guarded() -> Iterator[None]:
-    """Turns what comes from outside into Stopped, which ends all of several processes.
+def _outside_errors_end_all() -> Iterator[None]:
+    """Turns errors from outside into Stopped, which ends all of several processes.
 
-    It stands around what is opened as well as within, for an error in the work must not
-    wait for what is closed.
+    `train_from` enters it twice: an error inside must end all processes before the
+    inner context managers close, because closing waits for the others.
     """
     with processes.failing_together(1, Stopped), outside_errors_as_stopped():
         yield
 
 
 def missed_evaluation(
-    p: PreparedRun, step: int, state: TrainState
+    run: PreparedRun, step: int, state: TrainState
 ) -> Iterator[Interval]:
     """Yields the evaluation after a step that was saved but could not be evaluated."""
-    recorded = {record['step'] for record in read_records(p.workdir, 'evaluation')}
-    missing = step > 0 and 'evaluate' in due_after(p, step) and step not in recorded
+    recorded = {record['step'] for record in read_records(run.workdir, 'evaluation')}
+    missing = step > 0 and due_after(run, step).evaluate and step not in recorded
     if processes.agree(missing):
-        yield Interval(step, state, [], {'evaluate'})
+        yield Interval(step, state, [], Due(evaluate=True))
 
 
 def intervals(
-    p: PreparedRun,
+    run: PreparedRun,
     steps: StepFunctions,
     first: int,
     state: TrainState,
     batches: Iterator[dict],
-    progress: Progress,
+    bar: ProgressBar,
     stop: processes.Stop,
 ) -> Iterator[Interval]:
-    """Makes the steps after `first`, and yields when something is due.
+    """Makes the steps after `first`, and yields whenever an action is due.
 
-    The next step takes the state that was yielded. A signal ends the steps with a state
-    to save, and so do data that cannot be read and a worker that is lost.
+    The next step donates the yielded state. A signal, unreadable data and a lost worker
+    end the steps with a state to save.
     """
-    running, kept, since = [], first, time.monotonic()
-    for done in range(first + 1, p.steps + 1):
-        diagnosed = is_due(p.experiment.run.diagnose_every_steps, done)
+    settings = run.experiment.run
+    metrics_so_far, saved, saved_at = [], first, time.monotonic()
+    for done in range(first + 1, run.steps + 1):
+        diagnosed = is_due(settings.diagnose_every_steps, done)
         step = steps.diagnosed_step if diagnosed else steps.step
         try:
             batch = next(batches)
         except (Unreadable, LostWorker):
-            if kept < done - 1 and jax.process_count() == 1:
-                yield Interval(done - 1, state, running, {'save'})
+            if saved < done - 1 and jax.process_count() == 1:
+                yield Interval(done - 1, state, metrics_so_far, Due(save=True))
             raise
-        progress.step()
+        bar.before_step()
         state, metrics = step(state, batch)
-        running.append(metrics)
-        keep_pace(running)
-        progress.advance(running)
-        due = due_after(p, done)
-        minutes = p.experiment.run.checkpoint_every_minutes
-        if minutes and 'log' in due:
-            passed = time.monotonic() - since >= 60 * minutes
-            due = due | {'save'} if processes.agree(passed) else due
-        if 'save' in due:
-            kept, since = done, time.monotonic()
+        metrics_so_far.append(metrics)
+        keep_pace(metrics_so_far)
+        bar.after_step(metrics_so_far)
+        due = due_after(run, done)
+        if settings.checkpoint_every_minutes and due.log:
+            seconds = time.monotonic() - saved_at
+            if processes.agree(seconds >= 60 * settings.checkpoint_every_minutes):
+                due = due._replace(save=True)
+        if due.save:
+            saved, saved_at = done, time.monotonic()
         if stop(done):
-            yield Interval(done, state, running, due | {'save'})
+            yield Interval(done, state, metrics_so_far, due._replace(save=True))
             return
-        if due:
-            yield Interval(done, state, running, due)
-            running = []
-            progress.restart()
+        if any(due):
+            yield Interval(done, state, metrics_so_far, due)
+            metrics_so_far = []
+            bar.restart()
 
 
 @contextlib.contextmanager
 def open_outputs(
-    p: PreparedRun, first: int, progress: Progress
+    run: PreparedRun, first: int, bar: ProgressBar
 ) -> Iterator[RunOutputs]:
-    """Opens what a run writes to, from the step `first` on."""
-    run = p.experiment.run
+    """Opens the outputs of a run that continues after the step `first`."""
+    settings = run.experiment.run
     with (
         checkpoints.open_manager(
-            p.workdir / 'checkpoints',
-            run.keep_checkpoints,
-            best=run.keep_best,
-            always=fork_step(p.workdir),
+            run.workdir / 'checkpoints',
+            settings.keep_checkpoints,
+            best=settings.keep_best,
+            always=fork_step(run.workdir),
         ) as manager,
-        contextlib.closing(Log(p.workdir, step=first))
+        contextlib.closing(Log(run.workdir, step=first))
         if processes.is_first()
         else contextlib.nullcontext() as log,
     ):
-        yield RunOutputs(manager, log, progress)
+        yield RunOutputs(manager, log, bar)
 
 
-def attend(
-    p: PreparedRun, at: RunOutputs, stretch: Interval, seen: RunProgress
+def after_interval(
+    run: PreparedRun, outputs: RunOutputs, interval: Interval, progress: RunProgress
 ) -> RunProgress:
-    """Judges the steps of a stretch, and does what is due; waits for them.
+    """Judges the steps of an interval and takes the actions that are due.
 
-    Only evaluate and save need its state.
+    A run that the verdict ends is saved, unless it diverged. Only evaluating and saving
+    need the state.
     """
-    step, state, running, due = stretch
-    before = seen.watch.verdict
-    where = {'step': step, 'epoch': step / p.steps_per_epoch}
-    numbered = list(enumerate(jax.device_get(running), step - len(running) + 1))
-    seen = observe(p, seen, numbered)
-    for record in diagnoses(p, numbered):
-        at.write('diagnostics', record)
-    if seen.watch.verdict.since != before.since:
-        at.progress.say(str(seen.watch.verdict))
-    if 'log' in due:
-        record = (
-            where
-            | summarise(seen.interval, p.experiment.run.batch_size)
-            | at.progress.rate()
-        )
-        at.write('train', record)
-        at.progress.say(record_text('train', record))
-        seen = seen._replace(interval=[])
-    if verdict_ends(p, seen) and seen.watch.verdict.verdict == 'diverged':
-        return seen
-    error = None
-    if 'evaluate' in due:
-        try:
-            record = where | validate(p, state)
-        except Unreadable:
-            if jax.process_count() == 1:
-                checkpoints.save_checkpoint(
-                    at.manager, state, checkpoint_metadata(p, seen)
-                )
-            raise
-        at.write('evaluation', record)
-        at.progress.say(record_text('evaluation', record))
-        error = record['top_1_error']
-        if not np.isfinite(record['cross_entropy']):
-            seen = seen._replace(watch=VerdictState(diverged(step, 'evaluation')))
-            if verdict_ends(p, seen):
-                return seen
-    if 'save' in due or verdict_ends(p, seen):
-        checkpoints.save_checkpoint(
-            at.manager, state, checkpoint_metadata(p, seen), error
-        )
-    return seen
+    due, error = interval.due, None
+    progress = judge_interval(run, outputs, interval, progress)
+    if due.log:
+        progress = log_interval(run, outputs, interval, progress)
+    if due.evaluate and not _diverged_and_ends(run, progress):
+        progress, error = evaluate_interval(run, outputs, interval, progress)
+    save = due.save or verdict_ends(run, progress)
+    if save and not _diverged_and_ends(run, progress):
+        save_interval(run, outputs, interval, progress, error)
+    return progress
 
 
-def verdict_ends(p: PreparedRun, seen: RunProgress) -> bool:
-    """Tells whether the verdict ends the run."""
-    return p.experiment.verdicts.end(seen.watch.verdict)
+def judge_interval(
+    run: PreparedRun, outputs: RunOutputs, interval: Interval, progress: RunProgress
+) -> RunProgress:
+    """Judges the metrics, writes the diagnoses and prints a new verdict."""
+    before = progress.verdict_state.verdict
+    first = interval.step - len(interval.metrics) + 1
+    numbered = list(enumerate(jax.device_get(interval.metrics), first))
+    progress = observe(run, progress, numbered)
+    for record in diagnoses(run, numbered):
+        outputs.write('diagnostics', record)
+    verdict = progress.verdict_state.verdict
+    if verdict.since != before.since:
+        outputs.bar.say(str(verdict))
+    return progress
 
 
-def validate(p: PreparedRun, state: TrainState) -> dict[str, float]:
-    """Returns the errors of the averages on the evaluation split."""
-    source, skip = p.evaluation_source, p.experiment.data.on_unreadable == 'skip'
-    batches = evaluation_batches(
-        source,
-        batch_size=p.experiment.run.batch_size,
-        **view_options(p.network, crops=1),
-        unreadable=note_unreadable if skip else None,
-        shard=processes.process_shard(),
+def log_interval(
+    run: PreparedRun, outputs: RunOutputs, interval: Interval, progress: RunProgress
+) -> RunProgress:
+    """Writes and prints the mean metrics of the steps since the last train record."""
+    record = (
+        position(run, interval.step)
+        | average_metrics(progress.unlogged, run.experiment.run.batch_size)
+        | outputs.bar.rate()
     )
-    found = programs(p).evaluate(state, batches)
-    return found | {'unreadable': len(source) - found['examples']} if skip else found
+    outputs.write('train', record)
+    outputs.bar.say(record_text('train', record))
+    return progress._replace(unlogged=[])
 
 
-def batch_stream(
-    p: PreparedRun, *, start: int, workers: int = 0
-) -> Iterator[dict[str, np.ndarray]]:
-    """Returns the training batches from the number `start` on."""
-    run, data = p.experiment.run, p.experiment.data
-    return training_batches(
-        p.train_source,
-        batch_size=run.batch_size,
-        size=p.network.input_size,
-        seed=run.seed,
-        area=data.area,
-        aspect=data.aspect,
-        start=start,
-        skip=data.on_unreadable == 'skip',
-        shard=processes.process_shard(),
-        workers=workers,
+def evaluate_interval(
+    run: PreparedRun, outputs: RunOutputs, interval: Interval, progress: RunProgress
+) -> tuple[RunProgress, float]:
+    """Writes and prints the errors of the EMA weights; returns the top-1 error as well.
+
+    A cross-entropy that is not finite makes the verdict `diverged`. An unreadable image
+    costs no steps: the state is saved before the error is raised.
+    """
+    try:
+        record = position(run, interval.step) | validate(run, interval.state)
+    except Unreadable:
+        if jax.process_count() == 1:
+            save_interval(run, outputs, interval, progress)
+        raise
+    outputs.write('evaluation', record)
+    outputs.bar.say(record_text('evaluation', record))
+    if not np.isfinite(record['cross_entropy']):
+        verdict = diverged(interval.step, 'evaluation')
+        progress = progress._replace(verdict_state=VerdictState(verdict))
+    return progress, record['top_1_error']
+
+
+def save_interval(
+    run: PreparedRun,
+    outputs: RunOutputs,
+    interval: Interval,
+    progress: RunProgress,
+    top_1_error: float | None = None,
+) -> None:
+    """Saves a checkpoint, with its top-1 error in percent if it was evaluated."""
+    metadata = checkpoint_metadata(run, progress)
+    checkpoints.save_checkpoint(outputs.manager, interval.state, metadata, top_1_error)
+
+
+def verdict_ends(run: PreparedRun, progress: RunProgress) -> bool:
+    """Returns whether the verdict ends the run before its last step."""
+    return run.experiment.verdicts.end(progress.verdict_state.verdict)
+
+
+def _diverged_and_ends(run: PreparedRun, progress: RunProgress) -> bool:
+    verdict = progress.verdict_state.verdict.verdict
+    return verdict == 'diverged' and verdict_ends(run, progress)
+
+
+def due_after(run: PreparedRun, step: int) -> Due:
+    """Returns the actions that are due after a step; all are after the last step."""
+    settings, last = run.experiment.run, step == run.steps
+
+    def every_epochs(epochs: float) -> bool:
+        return is_due(max(1, round(epochs * run.steps_per_epoch)), step) or last
+
+    evaluate = every_epochs(settings.evaluate_every_epochs)
+    save = every_epochs(settings.checkpoint_every_epochs)
+    return Due(
+        log=is_due(settings.log_every_steps, step) or last,
+        evaluate=evaluate,
+        save=save or (evaluate and settings.keep_best > 0),
     )
-
-
-def _workers(p: PreparedRun) -> int:
-    """Returns how many processes load the images of a run."""
-    local = p.experiment.run.batch_size // jax.process_count()
-    batch_bytes = 3 * local * p.network.input_size**2
-    return worker_count(p.experiment.data.workers, cores(), batch_bytes)
-
-
-def due_after(p: PreparedRun, step: int) -> set[str]:
-    """Returns which of log, evaluate and save are due; all are after the last step."""
-    run = p.experiment.run
-    every = {
-        'log': run.log_every_steps,
-        'evaluate': max(1, round(run.evaluate_every_epochs * p.steps_per_epoch)),
-        'save': max(1, round(run.checkpoint_every_epochs * p.steps_per_epoch)),
-    }
-    due = {what for what in every if is_due(every[what], step) or step == p.steps}
-    return due | {'save'} if run.keep_best and 'evaluate' in due else due
 
 
 def is_due(every: int, step: int) -> bool:
-    """Tells whether something that comes every so many steps comes now; 0 is never."""
+    """Returns whether an action that comes every so many steps is due; 0 is never."""
     return every > 0 and step % every == 0

@@ -1,4 +1,4 @@
-"""What the metrics of steps tell: records of them, and the verdict so far."""
+"""The metrics of steps, judged and averaged into records."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,56 +12,66 @@ from inception_jax.training.prepare import PreparedRun
 
 
 class RunProgress(NamedTuple):
-    """What the steps so far tell: a verdict, and the metrics since the last record."""
+    """The verdict after some steps, and the metrics of the steps not yet logged."""
 
-    watch: VerdictState
-    interval: list[dict[str, float]]
+    verdict_state: VerdictState
+    unlogged: list[dict[str, float]]
 
 
 def observe(
-    p: PreparedRun, seen: RunProgress, numbered: list[tuple[int, dict]]
+    run: PreparedRun, progress: RunProgress, numbered: list[tuple[int, dict]]
 ) -> RunProgress:
-    """Judges the metrics of steps, given with their numbers."""
-    blocks, watch, interval = block_names(p.network), seen.watch, [*seen.interval]
-    for number, metrics in numbered:
+    """Judges the metrics of steps; each comes with the number of its step."""
+    blocks, unlogged = block_names(run.network), [*progress.unlogged]
+    verdict_state = progress.verdict_state
+    for step, metrics in numbered:
         numbers = scalars(metrics)
-        bad = not_finite(blocks, **metrics['blocks'])
-        skipped = numbers.get('skipped', 0.0) > 0
-        signs = StepSigns(numbers['loss'], numbers['dead_channels'], bad, skipped)
-        watch = judge(watch, number, signs, p.experiment.verdicts)
-        interval.append(numbers)
-    return RunProgress(watch, interval)
+        signs = StepSigns(
+            numbers['loss'],
+            numbers['dead_channels'],
+            not_finite(blocks, **metrics['blocks']),
+            numbers.get('skipped', 0.0) > 0,
+        )
+        verdict_state = judge(verdict_state, step, signs, run.experiment.verdicts)
+        unlogged.append(numbers)
+    return RunProgress(verdict_state, unlogged)
 
 
 def scalars(metrics: dict) -> dict[str, float]:
-    """Returns the metrics of a step that are one number."""
+    """Returns the metrics of a step that are a single number."""
     return {n: float(x) for n, x in metrics.items() if not isinstance(x, dict)}
 
 
-def diagnoses(p: PreparedRun, numbered: list[tuple[int, dict]]) -> Iterator[Record]:
-    """Yields a record for each of the steps that was diagnosed."""
-    for number, metrics in numbered:
+def position(run: PreparedRun, step: int) -> dict[str, float]:
+    """Returns the first fields of a record: the step, and the epoch as a fraction."""
+    return {'step': step, 'epoch': step / run.steps_per_epoch}
+
+
+def diagnoses(run: PreparedRun, numbered: list[tuple[int, dict]]) -> Iterator[Record]:
+    """Yields a record for each step with a diagnosis."""
+    for step, metrics in numbered:
         if 'diagnosis' in metrics:
             yield {
-                'step': number,
-                'epoch': number / p.steps_per_epoch,
-                'blocks': list(block_names(p.network)),
+                **position(run, step),
+                'blocks': list(block_names(run.network)),
                 **{name: x.tolist() for name, x in metrics['diagnosis'].items()},
             }
 
 
-def summarise(interval: list[dict[str, float]], batch_size: int) -> dict[str, float]:
-    """Returns the means over steps; batches are of one size, so these are of images.
+def average_metrics(
+    unlogged: list[dict[str, float]], batch_size: int
+) -> dict[str, float]:
+    """Returns the means over steps; all batches have the same size.
 
-    `skipped` is the share of steps whose update was left out, and all else is of the
-    others; `unreadable` is a number of images.
+    `skipped` is the share of steps without an update; the other means leave these steps
+    out. `unreadable` is a number of images.
     """
-    counted = [m for m in interval if not m.get('skipped')] or interval
-    names = dict.fromkeys(name for m in interval for name in m)
-    means = {n: float(np.mean([m.get(n, 0.0) for m in counted])) for n in names}
+    updated = [m for m in unlogged if not m.get('skipped')] or unlogged
+    names = dict.fromkeys(name for m in unlogged for name in m)
+    means = {n: float(np.mean([m.get(n, 0.0) for m in updated])) for n in names}
     if 'skipped' in means:
-        means['skipped'] = float(np.mean([m['skipped'] for m in interval]))
+        means['skipped'] = float(np.mean([m['skipped'] for m in unlogged]))
     if 'unreadable' in means:
-        shares = sum(m.get('unreadable', 0.0) for m in interval)
+        shares = sum(m.get('unreadable', 0.0) for m in unlogged)
         means['unreadable'] = round(shares * batch_size)
     return means

@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jax.sharding import Mesh
 
@@ -27,8 +27,13 @@ from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
 
 
-class PreparedRun(NamedTuple):
-    """A run that can start: everything a user may have got wrong has been looked at."""
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A run that can start: the config, the data, the devices and the workdir agree.
+
+    `network` has the number of classes of the data. `steps_per_epoch` may be a
+    fraction; `steps` is the total. `identity` is what a resume must match, as JSON.
+    """
 
     experiment: Experiment
     workdir: Path
@@ -39,66 +44,69 @@ class PreparedRun(NamedTuple):
     mesh: Mesh
     steps_per_epoch: float
     steps: int
-    identity: dict
+    identity: dict[str, Any]
 
 
 def prepare(
-    chosen: Experiment, workdir: Path, *, weights: str | None = None
+    experiment: Experiment, workdir: Path, *, initial_weights: str | None = None
 ) -> PreparedRun:
-    """Opens the data and looks into the workdir; compiles and writes nothing.
+    """Opens the data and checks the workdir; compiles and writes nothing.
 
-    Of a fork `weights` are those that its parent began with, by their SHA-256.
+    Args:
+      initial_weights: the SHA-256 of the initial weights. A fork has those of its
+        parent; by default the file `recipe.init_from` is checked.
 
     Raises:
-      ValueError: the data, the network, the devices and the workdir do not fit
-      together.
+      ValueError: the data, the network, the devices and the workdir do not agree.
     """
-    data = chosen.data
-    sources = [
+    data = experiment.data
+    train_source, evaluation_source = (
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
-    ]
-    return _with_sources(chosen, workdir, *sources, weights)
+    )
+    return _prepare_with(
+        experiment, workdir, train_source, evaluation_source, initial_weights
+    )
 
 
 def prepare_recorded(workdir: Path) -> PreparedRun:
-    """Prepares the run of a folder without its images, to read what it left.
+    """Prepares the run of a folder, to read its results, without its images.
 
-    Their sources are opened when an image is asked for.
+    The sources open when an image is asked for.
 
     Raises:
       ValueError: there is no run, or it does not fit the devices.
     """
-    before = Run(workdir)
-    found, names = before.identity, before.class_names
-    chosen = experiment(found['config'])
-    if names is None:
+    identity, class_names = Run(workdir).identity, Run(workdir).class_names
+    chosen = experiment(identity['config'])
+    if class_names is None:
         return prepare(chosen, workdir)
-    images = _counts(workdir, found)
+    images = _recorded_images(workdir, identity)
     data = chosen.data
-    sources = [
-        _Recorded(data.source, split, data.data_dir, images[part], names)
+    train_source, evaluation_source = (
+        _RecordedSource(data.source, split, data.data_dir, images[part], class_names)
         for part, split in (
             ('train', data.train_split),
             ('evaluation', data.evaluation_split),
         )
-    ]
-    return _with_sources(chosen, workdir, *sources)
+    )
+    return _prepare_with(chosen, workdir, train_source, evaluation_source)
 
 
-def _counts(workdir: Path, found: Mapping[str, Any]) -> dict[str, int]:
-    """Returns how many images a run found in each of its splits."""
+def _recorded_images(workdir: Path, identity: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the number of images in each split of a recorded run."""
     try:
-        return {part: int(about['images']) for part, about in found['data'].items()}
+        return {part: int(s['images']) for part, s in identity['data'].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f'{workdir / "config.json"} is not a file of a run, or is damaged'
+            f'{workdir / "config.json"} is not a file of a run, or is damaged; '
+            'restore it from a copy'
         ) from error
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recorded:
-    """A source as a run found it, opened when its first image is asked for."""
+class _RecordedSource:
+    """A source as a run recorded it; opens when its first image is asked for."""
 
     source: str
     split: str
@@ -118,110 +126,117 @@ class _Recorded:
 
     @functools.cached_property
     def _opened(self) -> Source:
-        found = open_source(self.source, self.split, data_dir=self.data_dir)
-        if source_digest(found) != source_digest(self):
+        source = open_source(self.source, self.split, data_dir=self.data_dir)
+        if source_digest(source) != source_digest(self):
             raise ValueError(
-                f'{self.source} is not what the run was made of; restore its images'
+                f'{self.source} has changed since the run was trained; restore its '
+                'images'
             )
-        return found
+        return source
 
 
-def _with_sources(
-    chosen: Experiment,
+def _prepare_with(
+    experiment: Experiment,
     workdir: Path,
     train_source: Source,
     evaluation_source: Source,
-    weights: str | None = None,
+    initial_weights: str | None = None,
 ) -> PreparedRun:
-    run = chosen.run
-    mesh = device_mesh(chosen.parallel.parameter_devices)
-    check_batch_size(run.batch_size, mesh, chosen.recipe.accumulation)
-    check_processes(chosen.parallel)
+    settings, parallel = experiment.run, experiment.parallel
+    mesh = device_mesh(parallel.parameter_devices)
+    check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
+    check_processes(parallel)
     _check_same_classes(train_source, evaluation_source)
-    network = _with_classes(chosen, train_source)
+    network = _with_classes(experiment, train_source)
     measure(network)
-    steps = _steps(run, len(train_source))
-    per_epoch = len(train_source) / run.batch_size
-    length = {'epochs': run.epochs, 'steps_per_epoch': per_epoch}
-    hparams = hparams_for(network, **chosen.hparams, **length)
-    data_seen = {
-        'train': source_digest(train_source),
-        'evaluation': source_digest(evaluation_source),
-    }
-    own = chosen.parallel.batch_norm == 'per_device'
-    replicas = mesh.size if own else 1
-    weights = weights or _weights(
-        chosen, workdir, network, hparams, train_source.class_names
-    )
-    whose = run_identity(network, chosen.config, data_seen, replicas, weights)
-    check_workdir(workdir, whose)
-    return PreparedRun(
-        chosen,
-        workdir,
+    steps = _number_of_steps(settings, len(train_source))
+    steps_per_epoch = len(train_source) / settings.batch_size
+    hparams = hparams_for(
         network,
-        hparams,
-        train_source,
-        evaluation_source,
-        mesh,
-        per_epoch,
-        steps,
-        whose,
+        **experiment.hparams,
+        epochs=settings.epochs,
+        steps_per_epoch=steps_per_epoch,
+    )
+    identity = run_identity(
+        network,
+        experiment.config,
+        {
+            'train': source_digest(train_source),
+            'evaluation': source_digest(evaluation_source),
+        },
+        mesh.size if parallel.batch_norm == 'per_device' else 1,
+        initial_weights
+        or _initial_weights(
+            experiment, workdir, network, hparams, train_source.class_names
+        ),
+    )
+    check_workdir(workdir, identity)
+    return PreparedRun(
+        experiment=experiment,
+        workdir=workdir,
+        network=network,
+        hparams=hparams,
+        train_source=train_source,
+        evaluation_source=evaluation_source,
+        mesh=mesh,
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        identity=identity,
     )
 
 
-def _steps(run: RunSection, images: int) -> int:
-    """Returns how many steps a run makes."""
-    steps = round(run.epochs * (images / run.batch_size))
+def _number_of_steps(settings: RunSection, images: int) -> int:
+    steps = round(settings.epochs * (images / settings.batch_size))
     if steps < 1:
         raise ValueError(
-            f'{run.epochs:g} epochs of {images} images are less than one batch of '
-            f'{run.batch_size}; raise config.run.epochs or lower config.run.batch_size'
+            f'{settings.epochs:g} epochs of {images} images are less than one batch of '
+            f'{settings.batch_size}; raise config.run.epochs or lower '
+            'config.run.batch_size'
         )
     return steps
 
 
-def _weights(
-    chosen: Experiment,
+def _initial_weights(
+    experiment: Experiment,
     workdir: Path,
     network: Network,
     hparams: Hparams,
     class_names: tuple[str, ...],
 ) -> str | None:
-    """Returns the SHA-256 of the weights that a run begins with, None without any.
+    """Returns the SHA-256 of the weights that a run starts from, None without any.
 
-    One that is there has told it: it goes on without the file.
+    A run in the workdir has recorded it, so it resumes without the file.
     """
-    path = chosen.recipe.init_from
+    path = experiment.recipe.init_from
     if path is None:
         return None
-    before = Run(workdir).identity if is_run(workdir) else {}
-    digest, same = (
-        before.get('weights'),
-        value_at(before, 'config.recipe.init_from') == path,
-    )
-    if digest and not same and not Path(path).exists():
-        warn(f'{path} is not there; the run goes on without it')
-        same = True
-    if not (digest and same):
+    recorded = Run(workdir).identity if is_run(workdir) else {}
+    digest = recorded.get('weights')
+    is_recorded = value_at(recorded, 'config.recipe.init_from') == path
+    if digest and not is_recorded and not Path(path).exists():
+        warn(f'there is no file {path}; the run resumes without it')
+        is_recorded = True
+    if not (digest and is_recorded):
         digest = check_initial_weights(
-            chosen.recipe,
+            experiment.recipe,
             network,
-            chosen.config['network']['name'],
+            experiment.config['network']['name'],
             hparams,
             class_names,
-            own_scales=chosen.hparams.get('residual_scale') is None,
+            scales_of_network=experiment.hparams.get('residual_scale') is None,
         )
-    # All processes ask, whether they have looked at the file or not.
-    start = zlib.crc32(str(digest).encode()) >> 1
-    if processes.agree(start) != start:
+    # Every process takes part in the comparison, also one that read no file.
+    number = zlib.crc32(str(digest).encode()) >> 1
+    if processes.agree(number) != number:
         raise ValueError(
-            f'{path} is another file than that of process 0; give all the same weights'
+            f'{path} differs from the file of process 0; give all processes the same '
+            'weights'
         )
     return digest
 
 
-def source_digest(source: Source) -> dict:
-    """Returns what a run must find again: how many images, and of which classes."""
+def source_digest(source: Source) -> dict[str, Any]:
+    """Returns what a resume must find again: the number of images and the classes."""
     names = '\n'.join(source.class_names)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
     return {'images': len(source), 'classes': source.classes, 'class_names': digest}
@@ -229,19 +244,19 @@ def source_digest(source: Source) -> dict:
 
 def _check_same_classes(train: Source, evaluation: Source) -> None:
     if train.class_names != evaluation.class_names:
-        odd = sorted(set(train.class_names) ^ set(evaluation.class_names))
+        different = sorted(set(train.class_names) ^ set(evaluation.class_names))
         raise ValueError(
-            f'the classes of the two splits differ ({", ".join(odd[:3])}, '
-            f'{len(odd)} in all); both must hold every class'
+            f'the classes of the two splits differ ({", ".join(different[:3])}, '
+            f'{len(different)} in all); both splits need all classes'
         )
 
 
-def _with_classes(chosen: Experiment, source: Source) -> Network:
-    """Returns the network with the classes of the data."""
-    if chosen.classes not in (None, source.classes):
+def _with_classes(experiment: Experiment, source: Source) -> Network:
+    """Returns the network with the number of classes of the data."""
+    if experiment.classes not in (None, source.classes):
         raise ValueError(
-            f'config.network.classes is {chosen.classes}, and '
-            f'{chosen.data.source} has {source.classes} classes; use '
+            f'config.network.classes is {experiment.classes}, and '
+            f'{experiment.data.source} has {source.classes} classes; use '
             f'{source.classes}, or leave it out'
         )
-    return dataclasses.replace(chosen.network, classes=source.classes)
+    return dataclasses.replace(experiment.network, classes=source.classes)

@@ -1,12 +1,12 @@
-"""The compiled functions of a run. Runs that differ in traced numbers alone share them.
+"""The compiled functions of a run.
 
-Which they are is said by `program`, `Recipe` and the mesh; a sweep of many scales,
-rates and seeds compiles once.
+Runs that differ only in traced numbers share them: `program(network)`, the recipe and
+the mesh determine the functions, so a sweep over scales, rates and seeds compiles once.
 """
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -27,52 +27,57 @@ from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.steps.train_step import train_step
 from inception_jax.training.prepare import PreparedRun
-from inception_jax.training.validation import validation_errors
 
 
-class RunFunctions(NamedTuple):
-    """The pure functions of a run, not compiled.
+class PureFunctions(NamedTuple):
+    """The functions of a run before compilation.
 
-    `classifier` and `distort` are what the others are made of; `step` and `look` map
-    (state, batch) to (state, metrics) and to a diagnosis.
+    `step` maps (state, batch) to (state, metrics), `diagnose` maps them to a diagnosis.
+    Both are made of `classifier` and `augment`.
     """
 
     classifier: Classifier
-    distort: Callable
+    augment: Callable
     step: Callable
-    look: Callable
+    diagnose: Callable
 
 
 class StepFunctions(NamedTuple):
-    """Compiled steps: (state, batch) to (state, metrics); they donate the state.
+    """Compiled train steps: (state, batch) to (state, metrics); they donate the state.
 
-    The metrics of the second hold a `diagnosis`.
+    The metrics of `diagnosed_step` hold a `diagnosis` as well.
     """
 
     step: Callable
     diagnosed_step: Callable
 
 
-class Programs(NamedTuple):
+class CompiledFunctions(NamedTuple):
     """The compiled functions of a run.
 
-    `evaluate` maps (state, batches) to the errors of the averages.
+    `eval_step` maps (variables, residual_scale, batch) to sums over the batch,
+    `residual_scale` maps (step, hparams) to float32 [residual blocks].
     """
 
     steps: StepFunctions
-    evaluate: Callable
+    eval_step: Callable
+    residual_scale: Callable
 
 
-def programs(p: PreparedRun) -> Programs:
-    """Returns the compiled functions of a run; they compile when first called."""
-    chosen = p.experiment
-    return _programs(program(p.network), chosen.recipe, p.mesh, chosen.parallel)
+def compiled_functions(run: PreparedRun) -> CompiledFunctions:
+    """Returns the compiled functions of a run; each compiles at its first call."""
+    experiment = run.experiment
+    return compile_functions(
+        program(run.network), experiment.recipe, run.mesh, experiment.parallel
+    )
 
 
 @contextlib.contextmanager
 def compiled_names() -> Iterator[list[str]]:
-    """Collects the names of what is compiled, or read from the folder of compiled
-    programs, until the end of the block: `jit(train_step)` for one of `train_step`.
+    """Collects the names of functions that are compiled in the block.
+
+    A function read from the compilation cache counts. `train_step` has the name
+    `jit(train_step)`.
     """
     names: list[str] = []
 
@@ -87,16 +92,17 @@ def compiled_names() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def run_functions(
+def pure_functions(
     network: Network,
     recipe: Recipe,
     batch_norm_axis: str | None,
     platform: str | None = None,
-) -> RunFunctions:
-    """Returns the pure functions that a network and a recipe name.
+) -> PureFunctions:
+    """Returns the functions that a network and a recipe determine.
 
-    Batch norm averages over an axis of devices, or None. `platform` is that of the
-    devices, None for the one that JAX runs on.
+    Args:
+      batch_norm_axis: the mapped axis of devices over which batch norm averages.
+      platform: cpu, gpu or tpu; by default that of JAX's first device.
     """
     classifier = Classifier(
         network,
@@ -108,55 +114,52 @@ def run_functions(
         execution=recipe.execution,
         platform=platform,
     )
-    distort = functools.partial(
+    augmentation = functools.partial(
         augment.augment,
         flip=recipe.flip,
         colour=recipe.colour,
         pixel_range=network.pixel_range,
     )
-    common = {'classifier': classifier, 'augment': distort}
-    return RunFunctions(
+    common = {'classifier': classifier, 'augment': augmentation}
+    return PureFunctions(
         classifier,
-        distort,
+        augmentation,
         functools.partial(train_step, recipe=recipe, **common),
         functools.partial(diagnose, accumulation=recipe.accumulation, **common),
     )
 
 
-def with_diagnosis(step: Callable, look: Callable, moved: Callable) -> StepFunctions:
-    """Returns the steps made of a compiled step and the compiled diagnostics."""
+def with_diagnosis(
+    step: Callable, diagnose: Callable, update_ratio: Callable
+) -> StepFunctions:
+    """Returns a compiled step without and with the compiled diagnostics."""
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
     def diagnosed_step(state: TrainState, batch: dict) -> tuple[TrainState, dict]:
-        before, seen = copy(state.params), look(state, batch)
+        before, diagnosis = copy(state.params), diagnose(state, batch)
         state, metrics = step(state, batch)
-        seen['gradient_norm'] = metrics['blocks']['gradient_norm']
-        seen['update_ratio'] = moved(before, state.params)
-        return state, metrics | {'diagnosis': seen}
+        diagnosis['gradient_norm'] = metrics['blocks']['gradient_norm']
+        diagnosis['update_ratio'] = update_ratio(before, state.params)
+        return state, metrics | {'diagnosis': diagnosis}
 
     return StepFunctions(step, diagnosed_step)
 
 
-# A few are enough, since members of a sweep come in the order of their programs; what
-# is dropped frees its executables.
+# Four are enough, since members of a sweep are ordered by their programs. A dropped
+# entry frees its executables.
 @functools.lru_cache(maxsize=4)
-def _programs(network: Network, recipe: Recipe, mesh: Mesh, how: Parallel) -> Programs:
-    classifier, _, step, look = run_functions(
-        network, recipe, how.batch_norm_axis, platform_of(mesh)
-    )
+def compile_functions(
+    network: Network, recipe: Recipe, mesh: Mesh, parallel: Parallel
+) -> CompiledFunctions:
+    """Returns the compiled functions of all runs with these four values."""
+    pure = pure_functions(network, recipe, parallel.batch_norm_axis, platform_of(mesh))
     steps = with_diagnosis(
-        compile_step(step, mesh, how.mode, donate_state=True),
-        compile_step(look, mesh, how.mode),
+        compile_step(pure.step, mesh, parallel.mode, donate_state=True),
+        compile_step(pure.diagnose, mesh, parallel.mode),
         jit_for(mesh, functools.partial(update_ratio, network=network)),
     )
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
-    one_batch = compile_evaluation(
-        functools.partial(eval_step, classifier=classifier, scale=scale), mesh
+    step = functools.partial(eval_step, classifier=pure.classifier, scale=scale)
+    return CompiledFunctions(
+        steps, compile_evaluation(step, mesh), jax.jit(residual_scale)
     )
-    scales_of = jax.jit(residual_scale)
-
-    def evaluate(state: TrainState, batches: Iterable[dict]) -> dict[str, float]:
-        scales = scales_of(state.step, state.hparams)
-        return validation_errors(one_batch, state.ema, scales, batches, mesh)
-
-    return Programs(steps, evaluate)

@@ -1,4 +1,4 @@
-"""What people see while a run trains: a bar or lines."""
+"""The progress of a training run on the screen: a bar or lines."""
 
 import sys
 import time
@@ -10,12 +10,12 @@ from tqdm import tqdm
 from inception_jax.runtime.memory import COMPILED
 
 
-class Progress:
-    """A bar with rate and time left on a terminal, plain lines elsewhere.
+class ProgressBar:
+    """A bar with the rate and the time left on a terminal, plain lines elsewhere.
 
-    Rates leave out the first step, which compiles, and all between a record and
-    `restart`. What comes before it is counted from `began`, else from now. Without
-    `lines` only the bar is shown.
+    Rates leave out the first step, which compiles, and the time between a record and
+    `restart`. The time to the first step counts from `began` by the monotonic clock, by
+    default from now. Without `lines` only the bar is shown.
     """
 
     def __init__(
@@ -39,51 +39,55 @@ class Progress:
         self._lines = lines
         self._compiled, self._compiling = False, 0.0
         self.restart()
-        self._start = self._began if began is None else began
+        self._began = self._restarted if began is None else began
 
-    def step(self) -> None:
-        """Is told of a step before it is made; the first is silent for long."""
+    def before_step(self) -> None:
+        """Announces the compilation before the first step."""
         if not self._compiled:
             self.say('compiling the train step ...')
-            jax.monitoring.register_event_duration_secs_listener(self._heard)
+            jax.monitoring.register_event_duration_secs_listener(self._listen)
 
-    def advance(self, result: Any) -> None:
-        """Counts a step; waits for the first one only."""
+    def after_step(self, metrics: Any) -> None:
+        """Counts a step; waits for the metrics of the first step only."""
         self._bar.update(self._images)
         self._left -= 1
-        if not self._compiled:
-            jax.block_until_ready(result)
-            jax.monitoring.unregister_event_duration_listener(self._heard)
-            self.say(
-                f'first step after {time.monotonic() - self._start:.1f} s '
-                f'(compiled in {self._compiling:.1f} s)'
-            )
-            self._compiled = True
-            self.restart()
-        else:
+        if self._compiled:
             self._steps += 1
+            return
+        jax.block_until_ready(metrics)
+        jax.monitoring.unregister_event_duration_listener(self._listen)
+        self.say(
+            f'first step after {time.monotonic() - self._began:.1f} s '
+            f'(compiled in {self._compiling:.1f} s)'
+        )
+        self._compiled = True
+        self.restart()
 
-    def _heard(self, event: str, seconds: float, **_: Any) -> None:
+    def _listen(self, event: str, seconds: float, **_: Any) -> None:
         if event == COMPILED:
             self._compiling += seconds
 
     def restart(self) -> None:
-        self._steps, self._began = 0, time.monotonic()
+        """Measures the rate from now on."""
+        self._steps, self._restarted = 0, time.monotonic()
 
     def rate(self) -> dict[str, float]:
-        """Returns images per second and seconds left, or nothing before two steps."""
+        """Returns images per second and seconds left, nothing before the second step.
+
+        Both count from the last `restart`.
+        """
         if not self._steps:
             return {}
-        each = (time.monotonic() - self._began) / self._steps
+        seconds_per_step = (time.monotonic() - self._restarted) / self._steps
         return {
-            'images_per_second': self._images / each,
-            'seconds_left': each * self._left,
+            'images_per_second': self._images / seconds_per_step,
+            'seconds_left': seconds_per_step * self._left,
         }
 
-    def say(self, text: str) -> None:
+    def say(self, line: str) -> None:
         """Prints a line without breaking the bar."""
         if self._lines:
-            self._bar.write(text)
+            self._bar.write(line)
 
     def close(self) -> None:
         self._bar.close()

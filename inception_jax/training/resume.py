@@ -1,7 +1,7 @@
-"""From a workdir to the state from which its run goes on, and what that state needs."""
+"""The state in which a run starts or resumes, and the metadata that a resume needs."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from inception_jax.parallel.mesh import distribute, sharded_shapes
 from inception_jax.runs import checkpoints
@@ -22,89 +22,96 @@ from inception_jax.training.observe import RunProgress
 from inception_jax.training.prepare import PreparedRun
 
 
-def start_or_resume(p: PreparedRun) -> tuple[TrainState, RunProgress]:
-    """Claims the workdir and returns its newest checkpoint, or the state before step 1.
+def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
+    """Claims the workdir; returns its newest checkpoint, or the state before step 1.
 
-    Checkpoints that cannot be read are set aside, and the run goes on from the newest
-    that can.
+    Checkpoints that cannot be read are moved to `damaged/`, and the run resumes from
+    the newest one that can be read.
 
     Raises:
-      ValueError: no checkpoint can be read or it is another run's, the records cannot
-        be read, or the workdir cannot be written.
+      ValueError: no checkpoint can be read, the checkpoints belong to another run, the
+        records cannot be read, or the workdir cannot be written.
     """
-    read_records(p.workdir)
-    state, seen, damaged = _restored(p)
-    if int(state.step) > p.steps:
+    read_records(run.workdir)
+    state, progress, damaged = _restore_or_initialize(run)
+    step = int(state.step)
+    if step > run.steps:
         raise ValueError(
-            f'the run in {p.workdir} is at step {int(state.step)}, beyond the '
-            f'{p.steps} steps of config.run.epochs; raise it'
+            f'the run in {run.workdir} is at step {step}, beyond the {run.steps} steps '
+            'of config.run.epochs; raise it'
         )
     if not processes.is_first():
-        return state, seen
-    claim_workdir(p.workdir, p.identity, p.train_source.class_names)
+        return state, progress
+    claim_workdir(run.workdir, run.identity, run.train_source.class_names)
     for path, reason in damaged:
-        place = move_to_damaged(path)
+        moved = move_to_damaged(path)
         warn(
-            f'the checkpoint {path} cannot be read ({reason}); it is now {place}, and '
-            f'the run goes on from step {int(state.step)}'
+            f'the checkpoint {path} cannot be read ({reason}) and was moved to '
+            f'{moved}; the run resumes from step {step}'
         )
-    clear_outcome(p.workdir)
-    return state, seen
+    clear_outcome(run.workdir)
+    return state, progress
 
 
 def newest_state(
-    p: PreparedRun, at: int | None = None
+    run: PreparedRun, at: int | None = None
 ) -> tuple[TrainState, RunProgress]:
-    """Returns the newest checkpoint, up to the step `at`, or the state before step 1.
+    """Returns the newest checkpoint up to the step `at`, or the state before step 1.
 
     Raises:
-      ValueError: no checkpoint can be read, or it is another run's.
+      ValueError: no checkpoint can be read, or the checkpoints belong to another run.
     """
-    return _restored(p, at)[:2]
+    state, progress, _ = _restore_or_initialize(run, at)
+    return state, progress
 
 
-def _restored(p: PreparedRun, at: int | None = None):
-    """Returns what `newest` does, and the newer checkpoints that cannot be read."""
-    state = initial_state(
-        p.network, p.experiment.recipe, p.hparams, seed=p.experiment.run.seed
-    )
+def _restore_or_initialize(
+    run: PreparedRun, at: int | None = None
+) -> tuple[TrainState, RunProgress, Sequence[checkpoints.DamagedCheckpoint]]:
+    """Returns the newest state, and the newer checkpoints that cannot be read."""
+    recipe, seed = run.experiment.recipe, run.experiment.run.seed
+    state = initial_state(run.network, recipe, run.hparams, seed=seed)
     saved = checkpoints.restore_checkpoint(
-        p.workdir / 'checkpoints',
-        like=sharded_shapes(state, p.mesh),
-        accept=accept_only(p),
+        run.workdir / 'checkpoints',
+        like=sharded_shapes(state, run.mesh),
+        accept=accept_only(run),
         at=at,
     )
-    if saved is None and fork_step(p.workdir):
+    if saved is not None:
+        state = dataclasses.replace(saved.state, hparams=state.hparams)
+        return state, _progress_in(saved.metadata), saved.damaged
+    if fork_step(run.workdir):
         raise ValueError(
-            f'{p.workdir} is a fork and its checkpoints are gone; make it again with '
-            'fork, into another folder'
+            f'{run.workdir} is a fork, and its checkpoints are gone; fork again into '
+            'another folder'
         )
-    if saved is None:
-        if digest := p.identity.get('weights'):
-            drawn = {'params': state.params, 'batch_stats': state.batch_stats}
-            variables = load_initial_weights(p.experiment.recipe, digest, drawn)
-            state = dataclasses.replace(state, **variables, ema=variables)
-        return distribute(state, p.mesh), RunProgress(VerdictState(), []), ()
-    watch = saved.metadata['watch']
-    watch = VerdictState(
+    if digest := run.identity.get('weights'):
+        random_variables = {'params': state.params, 'batch_stats': state.batch_stats}
+        variables = load_initial_weights(recipe, digest, random_variables)
+        state = dataclasses.replace(state, **variables, ema=variables)
+    return distribute(state, run.mesh), RunProgress(VerdictState(), []), ()
+
+
+def _progress_in(metadata: Mapping) -> RunProgress:
+    watch = metadata['watch']
+    verdict_state = VerdictState(
         Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
     )
-    state = dataclasses.replace(saved.state, hparams=state.hparams)
-    return state, RunProgress(watch, saved.metadata['interval']), saved.damaged
+    return RunProgress(verdict_state, metadata['interval'])
 
 
-def accept_only(p: PreparedRun) -> Callable[[Mapping], None]:
-    """Returns what raises ValueError for a checkpoint of another run."""
-    return lambda about: check_same_run(p.workdir, about['run'], p.identity)
+def accept_only(run: PreparedRun) -> Callable[[Mapping], None]:
+    """Returns a function that raises ValueError for a checkpoint of another run."""
+    return lambda metadata: check_same_run(run.workdir, metadata['run'], run.identity)
 
 
-def checkpoint_metadata(p: PreparedRun, seen: RunProgress) -> dict:
-    """Returns what a checkpoint holds beside the state.
+def checkpoint_metadata(run: PreparedRun, progress: RunProgress) -> dict:
+    """Returns the JSON that a checkpoint holds beside the state.
 
-    The position in the data is the state's step: the stream is a function of it.
+    The position in the data needs no field: the stream is a function of the step.
     """
     return {
-        'run': p.identity,
-        'watch': dataclasses.asdict(seen.watch),
-        'interval': seen.interval,
+        'run': run.identity,
+        'watch': dataclasses.asdict(progress.verdict_state),
+        'interval': progress.unlogged,
     }

@@ -1,5 +1,10 @@
-"""The state of a run after any of its steps."""
+"""The state of a run after any of its steps.
 
+A train step is a function of the state and of the batch, so every state can be computed
+again, bit-exact, from the checkpoint before it.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,63 +18,92 @@ from inception_jax.runs.records import read_records
 from inception_jax.runs.run import Run, fork_step
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
-from inception_jax.training.loop import batch_stream
+from inception_jax.training.batches import batch_stream
 from inception_jax.training.observe import RunProgress, observe
 from inception_jax.training.prepare import PreparedRun, prepare, prepare_recorded
-from inception_jax.training.programs import programs
+from inception_jax.training.programs import compiled_functions
 from inception_jax.training.resume import newest_state
 from inception_jax.weights.trained import Trained
 
-
-def open_run(workdir: Path) -> PreparedRun:
-    """Prepares the run of a folder, by its own config.
-
-    Raises:
-      ValueError: there is no run.
-    """
-    return prepare(experiment(Run(workdir).config), workdir)
+# The ways to name a run: prepared, read from its folder, or its folder.
+AnyRun = PreparedRun | Run | str | os.PathLike[str]
 
 
-def state_at(p: PreparedRun, step: int) -> tuple[TrainState, RunProgress]:
-    """Returns the state after `step` updates, and what was seen by then.
-
-    It comes from the newest checkpoint up to that step, or from the beginning, by the
-    run's own steps.
+def open_run(run: AnyRun) -> PreparedRun:
+    """Prepares the run of a folder with its recorded config.
 
     Raises:
-      ValueError: the run has not come so far, or began later as a fork.
+      ValueError: the folder holds no run, or its data have changed.
     """
-    check_run_step(p, step)
-    state, seen = newest_state(p, at=step)
-    logged = {record['step'] for record in read_records(p.workdir, 'train')}
-    for done, after, metrics in replay_steps(p, state, step):
-        state, seen = after, observe(p, seen, [(done, metrics)])
+    if isinstance(run, PreparedRun):
+        return run
+    recorded = run if isinstance(run, Run) else Run(Path(run))
+    return prepare(experiment(recorded.config), recorded.workdir)
+
+
+def state_at(run: AnyRun, step: int | None = None) -> TrainState:
+    """Returns the state of a run after `step` updates.
+
+    The newest checkpoint up to that step is restored, and the steps after it are
+    computed again. The parameters are `state.params`, the EMA weights `state.ema`, both
+    float32 by block. Without `step` it is the state of the newest checkpoint.
+
+    Args:
+      run: a run, or its folder.
+
+    Raises:
+      ValueError: there is no such run, or it has no such step.
+
+    >>> state = ij.state_at('runs/quickstart', step=45)  # doctest: +SKIP
+    >>> ij.state_at('no_such_folder', step=45)
+    Traceback (most recent call last):
+    ValueError: no_such_folder holds no run; start one with train --config
+    """
+    prepared = open_run(run)
+    if step is None:
+        return newest_state(prepared)[0]
+    return state_and_progress_at(prepared, step)[0]
+
+
+def state_and_progress_at(
+    run: PreparedRun, step: int
+) -> tuple[TrainState, RunProgress]:
+    """Returns the state after `step` updates, and the progress of the run by then.
+
+    Raises:
+      ValueError: the run has not made the step, or starts after it as a fork.
+    """
+    check_run_step(run, step)
+    state, progress = newest_state(run, at=step)
+    logged = {record['step'] for record in read_records(run.workdir, 'train')}
+    for done, state_after, metrics in replay_steps(run, state, step):
+        state, progress = state_after, observe(run, progress, [(done, metrics)])
         if done in logged:
-            seen = seen._replace(interval=[])
-    return state, seen
+            progress = progress._replace(unlogged=[])
+    return state, progress
 
 
 def replay_steps(
-    p: PreparedRun, state: TrainState, last: int, *, diagnosed: bool = False
+    run: PreparedRun, state: TrainState, last: int, *, diagnosed: bool = False
 ) -> Iterator[tuple[int, TrainState, dict[str, Any]]]:
-    """Yields (step, state, metrics) of the steps up to `last`; each takes the state."""
-    steps = programs(p).steps
+    """Yields (step, state, metrics) up to step `last`; each step donates its state."""
+    steps = compiled_functions(run).steps
     step = steps.diagnosed_step if diagnosed else steps.step
     first = int(state.step)
-    batches = batch_stream(p, start=first)
+    batches = batch_stream(run, start=first)
     for done in range(first + 1, last + 1):
-        state, metrics = step(state, put_batch(next(batches), p.mesh))
+        state, metrics = step(state, put_batch(next(batches), run.mesh))
         yield done, state, jax.device_get(metrics)
 
 
-def check_run_step(p: PreparedRun, step: int) -> None:
-    """Raises ValueError unless the run in its folder has come to the step."""
-    done = max([0, *_known_steps(p.workdir)])
-    (begun,) = fork_step(p.workdir) or (0,)
-    if not begun <= step <= done:
+def check_run_step(run: PreparedRun, step: int) -> None:
+    """Raises ValueError unless the run has made the step."""
+    done = max([0, *_known_steps(run.workdir)])
+    (first,) = fork_step(run.workdir) or (0,)
+    if not first <= step <= done:
         raise ValueError(
-            f'step {step} is not one of the run in {p.workdir}, which has steps '
-            f'{begun} to {done}'
+            f'the run in {run.workdir} has no step {step}; it has steps {first} to '
+            f'{done}'
         )
 
 
@@ -82,44 +116,47 @@ def _known_steps(workdir: Path) -> Iterator[int]:
 
 
 def trained_run(workdir: Path, step: int | None = None) -> Trained:
-    """Returns the averages of a run, after a step or of its newest checkpoint.
+    """Returns the EMA weights of a run, after a step or of its newest checkpoint.
 
     Raises:
       ValueError: there is no such run or step.
     """
-    p = prepare_recorded(workdir)
-    state, _ = newest_state(p) if step is None else state_at(p, step)
-    chosen = p.experiment
+    run = prepare_recorded(workdir)
+    state = state_at(run, step)
+    experiment, network = run.experiment, run.network
     about = {
-        'network': p.network.name,
-        'fingerprint': fingerprint(p.network),
-        'residual_scale': chosen.hparams.get('residual_scale'),
-        'seed': chosen.run.seed,
+        'network': network.name,
+        'fingerprint': fingerprint(network),
+        'residual_scale': experiment.hparams.get('residual_scale'),
+        'seed': experiment.run.seed,
         'step': int(state.step),
         'parameters': 'averages',
     }
-    given = chosen.config['network'].items()
-    section = {n: x for n, x in given if x is not None and n != 'classes'}
+    section = {
+        name: value
+        for name, value in experiment.config['network'].items()
+        if value is not None and name != 'classes'
+    }
     return Trained(
-        network=p.network,
+        network=network,
         section=section,
         variables=state.ema,
         scales=jax.device_get(residual_scale(state.step, state.hparams)),
-        class_names=p.train_source.class_names,
-        dtype=chosen.recipe.dtype,
-        mesh=p.mesh,
+        class_names=run.train_source.class_names,
+        dtype=experiment.recipe.dtype,
+        mesh=run.mesh,
         about=about,
-        origin=_origin(p, about),
-        data=chosen.data,
-        images=p.identity['data']['evaluation'],
-        batch_size=chosen.run.batch_size,
+        origin=_origin(run, about),
+        data=experiment.data,
+        images=run.identity['data']['evaluation'],
+        batch_size=experiment.run.batch_size,
     )
 
 
-def _origin(p: PreparedRun, about: dict[str, Any]) -> dict[str, Any]:
-    """Returns how the weights of a run came to be."""
+def _origin(run: PreparedRun, about: dict[str, Any]) -> dict[str, Any]:
+    """Returns the provenance that a weight file of a run records."""
     names = ('seed', 'step', 'parameters')
-    origin = {'run': p.workdir.name, **{name: about[name] for name in names}}
-    if digest := p.identity.get('weights'):
-        origin['began with'] = {Path(p.experiment.recipe.init_from).name: digest}
+    origin = {'run': run.workdir.name, **{name: about[name] for name in names}}
+    if digest := run.identity.get('weights'):
+        origin['began with'] = {Path(run.experiment.recipe.init_from).name: digest}
     return origin

@@ -13,81 +13,87 @@ from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import PreparedRun
 
 
-def write_summary(p: PreparedRun, outcome: Outcome) -> str:
-    """Writes verdict.json and curves.png into the workdir and returns a summary."""
-    # Most of a second of import, for which no first step has to wait.
+def write_summary(run: PreparedRun, outcome: Outcome) -> str:
+    """Writes verdict.json and curves.png into the workdir; returns the summary."""
+    # The import takes most of a second; the first step need not wait for it.
     from inception_jax.plots.curves import draw_run_curves
 
-    records = read_records(p.workdir)
-    outcome = outcome._replace(verdict=_located(p, outcome.verdict, records))
+    records = read_records(run.workdir)
+    verdict = _with_first_silent_block(run, outcome.verdict, records)
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
-    draw_run_curves(records, p.workdir / 'curves.png', title=p.network.name)
+    draw_run_curves(records, run.workdir / 'curves.png', title=run.network.name)
     write_json(
-        p.workdir / 'verdict.json',
+        run.workdir / 'verdict.json',
         {
-            **dataclasses.asdict(outcome.verdict),
+            **dataclasses.asdict(verdict),
             'steps_done': outcome.step,
-            'steps': p.steps,
+            'steps': outcome.steps,
             'ended': outcome.ended,
-            'network': p.network.name,
-            'classes': p.network.classes,
-            'fingerprint': fingerprint(p.network),
+            'network': run.network.name,
+            'classes': run.network.classes,
+            'fingerprint': fingerprint(run.network),
             'last_evaluation': last,
         },
     )
-    return _screen(p, outcome, evaluations)
+    return _screen(run, outcome, verdict, evaluations)
 
 
-def run_header(p: PreparedRun, done: int) -> str:
-    """Returns what is about to happen, in three lines or four."""
-    count = sum(params(p.network, block) for block in measure(p.network))
-    given = p.experiment.config['network']
-    sizes = [f'{n} x {given[n]}' for n in ('width', 'depth') if given[n] != 1.0]
-    run, devices = p.experiment.run, p.mesh.devices.flat
-    going_on = f', going on from step {done:,}' if done else ''
+def run_header(run: PreparedRun, done: int) -> str:
+    """Returns the network, the data and the length of a run in three or four lines."""
+    count = sum(params(run.network, block) for block in measure(run.network))
+    section = run.experiment.config['network']
+    sizes = [f'{n} x {section[n]}' for n in ('width', 'depth') if section[n] != 1.0]
+    settings, devices = run.experiment.run, run.mesh.devices.flat
+    resuming = f', resuming from step {done:,}' if done else ''
     return (
-        f'{", ".join([p.network.name, *sizes])}, {count:,} parameters, '
-        f'{p.network.input_size} pixels\n'
-        f'{p.experiment.data.source}: {len(p.train_source):,} images to train on, '
-        f'{len(p.evaluation_source):,} to evaluate, {p.network.classes} classes\n'
-        f'{p.steps:,} steps of {run.batch_size} images ({run.epochs:g} epochs) on '
-        f'{p.mesh.size} x {devices[0].device_kind}{going_on}{_tuning(p)}'
+        f'{", ".join([run.network.name, *sizes])}, {count:,} parameters, '
+        f'{run.network.input_size} pixels\n'
+        f'{run.experiment.data.source}: {len(run.train_source):,} images to train on, '
+        f'{len(run.evaluation_source):,} to evaluate, {run.network.classes} classes\n'
+        f'{run.steps:,} steps of {settings.batch_size} images ({settings.epochs:g} '
+        f'epochs) on {run.mesh.size} x {devices[0].device_kind}'
+        f'{resuming}{_fine_tuning(run)}'
     )
 
 
-def _tuning(p: PreparedRun) -> str:
-    """Returns a line about weights that a run begins with and what it trains of them.
+def _fine_tuning(run: PreparedRun) -> str:
+    """Returns a line about initial weights, frozen blocks and rates by block.
 
-    It is empty for a run that draws its values and trains all.
+    It is empty for a run that trains all blocks from random weights.
     """
-    recipe, parts = p.experiment.recipe, []
+    recipe, parts = run.experiment.recipe, []
     if recipe.init_from:
         head = ' and a new head' if recipe.new_head else ''
-        parts.append(f'begins with {recipe.init_from}{head}')
+        parts.append(f'starts from {recipe.init_from}{head}')
     if recipe.frozen:
-        frozen = select_blocks(p.network, recipe.frozen)
-        free = [block for block in measure(p.network) if block.name not in frozen]
-        trains = sum(params(p.network, block) for block in free)
-        drawn = '' if recipe.init_from else ' at drawn values'
-        parts.append(f'{", ".join(recipe.frozen)} frozen{drawn}: trains {trains:,}')
-    parts += [f'{name} at {x:g} of the rate' for name, x in recipe.rate_factors]
+        frozen = select_blocks(run.network, recipe.frozen)
+        free = [block for block in measure(run.network) if block.name not in frozen]
+        trained = sum(params(run.network, block) for block in free)
+        random = '' if recipe.init_from else ' at random values'
+        parts.append(f'{", ".join(recipe.frozen)} frozen{random}: trains {trained:,}')
+    parts += [
+        f'{name} at {factor:g} of the rate' for name, factor in recipe.rate_factors
+    ]
     return f'\n{"; ".join(parts)}' if parts else ''
 
 
-def _located(p: PreparedRun, verdict: Verdict, records: list[Record]) -> Verdict:
-    """Returns the verdict with the block that went silent first, if any did."""
+def _with_first_silent_block(
+    run: PreparedRun, verdict: Verdict, records: list[Record]
+) -> Verdict:
     if verdict.verdict not in ('dying', 'dead'):
         return verdict
-    diagnoses = [r for r in records if r['split'] == 'diagnostics']
-    layer = first_silent(diagnoses, p.experiment.verdicts)
-    return dataclasses.replace(verdict, layer=layer)
+    diagnostics = [r for r in records if r['split'] == 'diagnostics']
+    block = first_silent(diagnostics, run.experiment.verdicts)
+    return dataclasses.replace(verdict, layer=block)
 
 
-def _screen(p: PreparedRun, outcome: Outcome, evaluations: list[Record]) -> str:
-    lines = ['', f'{"run":<12}{p.workdir}']
-    lines += [f'{"network":<12}{p.network.name}']
-    lines += [f'{"steps":<12}{outcome.step:,} of {p.steps:,}']
+def _screen(
+    run: PreparedRun, outcome: Outcome, verdict: Verdict, evaluations: list[Record]
+) -> str:
+    lines = ['', f'{"run":<12}{run.workdir}']
+    lines += [f'{"network":<12}{run.network.name}']
+    lines += [f'{"steps":<12}{outcome.step:,} of {outcome.steps:,}']
     if evaluations:
         best = min(evaluations, key=lambda record: record['top_1_error'])
         for name, record in (('last', evaluations[-1]), ('best', best)):
@@ -96,10 +102,10 @@ def _screen(p: PreparedRun, outcome: Outcome, evaluations: list[Record]) -> str:
                 f'{record["top_5_error"]:.2f} %, cross-entropy '
                 f'{_number(record["cross_entropy"])}, epoch {record["epoch"]:.1f}'
             )
-    lines += [f'{"verdict":<12}{outcome.verdict!s}']
+    lines += [f'{"verdict":<12}{verdict!s}']
     lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
-    if outcome.signal is not None and outcome.step < p.steps:
-        lines += [f'{"stopped":<12}run the same command again to go on']
+    if outcome.stopped:
+        lines += [f'{"stopped":<12}run the same command again to resume']
     return '\n'.join(lines)
 
 

@@ -19,7 +19,7 @@ from inception_jax.runtime.memory import COMPILED
 from inception_jax.steps.optimizers import optimizer
 from inception_jax.steps.state import initial_state
 from inception_jax.training.programs import compiled_names
-from inception_jax.training.progress import Progress
+from inception_jax.training.progress import ProgressBar
 
 
 def imported(code):
@@ -45,7 +45,7 @@ def test_the_command_line_is_imported_without_jax():
 def test_a_run_on_digits_begins_without_what_it_does_not_need():
     late = {'sklearn', 'matplotlib', 'plotly', 'tensorflow_datasets'}
     code = (
-        'from inception_jax.training import loop, prepare, resume, summary; '
+        'from inception_jax.training import prepare, run; '
         'prepare.open_source("digits", "train")'
     )
     assert not imported(code) & late
@@ -81,20 +81,20 @@ def test_shapes_are_those_of_what_is_spread():
 
 
 def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys):
-    progress = Progress(9, 2, 8, lines=True, began=time.monotonic() - 100)
+    progress = ProgressBar(9, 2, 8, lines=True, began=time.monotonic() - 100)
     for seconds in (7.0, 5.0):
-        progress.step()
+        progress.before_step()
         jax.monitoring.record_event_duration_secs('/jax/another', 3.0)
         jax.monitoring.record_event_duration_secs(COMPILED, seconds)
-        progress.advance([])
+        progress.after_step([])
     progress.close()
     told = r'compiling the train step \.\.\.\nfirst step after 100\.\d s '
     assert re.fullmatch(rf'{told}\(compiled in 7\.0 s\)\n', capsys.readouterr().out)
 
 
 def test_without_lines_nothing_is_told(capsys):
-    progress = Progress(9, 0, 8, lines=False)
-    progress.step()
-    progress.advance([])
+    progress = ProgressBar(9, 0, 8, lines=False)
+    progress.before_step()
+    progress.after_step([])
     progress.close()
     assert capsys.readouterr().out == ''

@@ -159,5 +159,5 @@ def test_a_lost_worker_ends_the_run_with_one_line(tmp_path):
         assert 'a process that loads images has ended (Worker process' in first
         assert first.endswith(
             'lower config.data.workers; 0 needs none; then run the same command again: '
-            'it goes on from the last checkpoint'
+            'to resume from the last checkpoint'
         )

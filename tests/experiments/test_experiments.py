@@ -25,7 +25,7 @@ from experiments import study as studies
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
 from inception_jax.lab import sweep
-from inception_jax.lab.grid import Sweep
+from inception_jax.lab.sweep_folder import Sweep
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.shapes import measure
@@ -152,7 +152,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     def fails(*_, **__):
         raise RuntimeError('out of luck')
 
-    monkeypatch.setattr(sweep, 'train', fails)
+    monkeypatch.setattr(sweep, 'train_from', fails)
     more = shrunken._replace(grids=('seed=1',))
     monkeypatch.setattr(rules, 'SIZES', {'laptop': more})
     assert studies.run(rules, arguments) == 1

@@ -10,7 +10,7 @@ from helpers.tiny import NET
 
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.steps.state import initial_state
-from inception_jax.training.programs import run_functions
+from inception_jax.training.programs import pure_functions
 
 MOMENTUM = dataclasses.replace(RECIPE, optimizer='momentum')
 
@@ -33,7 +33,7 @@ def trained(recipe, net=NET, steps=3, examples=24, **changes):
     """Returns the state before some steps and that after them."""
     state, step = (
         begin(net, recipe, **changes),
-        jax.jit(run_functions(net, recipe, None).step),
+        jax.jit(pure_functions(net, recipe, None).step),
     )
     first = state
     for number in range(steps):

@@ -86,7 +86,7 @@ def test_a_fork_whose_checkpoints_are_gone_does_not_begin_anew(
     ):
         capsys.readouterr()
         assert again() == 2
-        assert 'is a fork and its checkpoints are gone' in capsys.readouterr().err
+        assert 'is a fork, and its checkpoints are gone' in capsys.readouterr().err
     assert records(into) == whole
 
 
@@ -101,7 +101,7 @@ def longer(tmp_path_factory):
 
 def test_a_run_that_was_made_longer_is_replayed(longer, capsys):
     assert replay(longer, 8, 16) == 0
-    assert 'bit for bit' in capsys.readouterr().out
+    assert 'bit-identical' in capsys.readouterr().out
 
 
 def test_a_fork_of_a_run_that_was_made_longer_equals_it(longer, tmp_path):
@@ -124,11 +124,11 @@ def test_a_fork_may_be_longer(parent, tmp_path):
 @pytest.mark.parametrize(
     ('step', 'changes', 'message'),
     [
-        (99, {}, 'which has steps 0 to 48'),
+        (99, {}, 'it has steps 0 to 48'),
         (16, {'seed': 3}, 'config.run.seed cannot change in a fork'),
         (16, {'residual_scal': 3}, 'did you mean config.hparams.residual_scale?'),
         (16, {'dropout_rate': 1.0}, 'dropout_rate is 1.0'),
-        (48, {}, 'leaves nothing of the 48 steps'),
+        (48, {}, 'leaves no step of the 48 to train'),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_nothing(
@@ -144,7 +144,7 @@ def test_a_mistake_is_one_line_and_makes_nothing(
 def test_a_replay_equals_the_run_and_looks_at_every_step(parent, capsys):
     assert replay(parent, 10, 48) == 0
     printed = capsys.readouterr().out
-    assert 'bit for bit' in printed
+    assert 'bit-identical' in printed
     assert '11 of 11 records of training and diagnostics are equal' in printed
     lines = (parent / 'replay-10-48.jsonl').read_text().splitlines()
     looked = [json.loads(line) for line in lines]
@@ -173,7 +173,7 @@ def test_a_run_stopped_between_records_has_its_last_step(tmp_path):
 
 def test_steps_that_are_not_of_the_run_are_refused(parent, tmp_path, capsys):
     assert replay(parent, 10, 49) == 2
-    assert 'which has steps 0 to 48' in capsys.readouterr().err
+    assert 'it has steps 0 to 48' in capsys.readouterr().err
     assert replay(parent, 10, 10) == 2
     assert replay(tmp_path, 0, 1) == 2
     assert 'holds no run' in capsys.readouterr().err

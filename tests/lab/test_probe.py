@@ -15,14 +15,15 @@ from jax.flatten_util import ravel_pytree
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override
-from inception_jax.lab import probe, probe_text
+from inception_jax.lab import probe
+from inception_jax.lab.probe_answers import ProbeAnswers
 from inception_jax.parallel.mesh import distribute, put_batch
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import claim_workdir
 from inception_jax.stability.curvature import Curvature
-from inception_jax.training.loop import batch_stream
+from inception_jax.training.batches import batch_stream
 from inception_jax.training.prepare import prepare
-from inception_jax.training.programs import programs
+from inception_jax.training.programs import compiled_functions
 from inception_jax.training.resume import newest_state
 from inception_jax.training.states import open_run
 
@@ -63,16 +64,16 @@ def found(workdir, step):
 @functools.cache
 def newest_of(workdir):
     """Returns a run, its newest state, and the loss of its next step at any state."""
-    p = open_run(workdir)
-    state, _ = newest_state(p)
-    batch = put_batch(next(batch_stream(p, start=int(state.step))), p.mesh)
+    run = open_run(workdir)
+    state, _ = newest_state(run)
+    batch = put_batch(next(batch_stream(run, start=int(state.step))), run.mesh)
 
     def loss(at):
         # A copy, for the step takes what it is given.
-        _, metrics = programs(p).steps.step(distribute(at, p.mesh), batch)
+        _, metrics = compiled_functions(run).steps.step(distribute(at, run.mesh), batch)
         return float(metrics['loss'])
 
-    return p, state, loss
+    return run, state, loss
 
 
 def test_answers_are_on_the_screen_and_in_a_file(trained, capsys):
@@ -176,8 +177,8 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     trained, tmp_path, capsys
 ):
     config = override(Run(trained).config, {'network.name': 'helpers.tiny:PLAIN'})
-    p = prepare(experiment(config), tmp_path)
-    claim_workdir(tmp_path, p.identity, p.train_source.class_names)
+    run = prepare(experiment(config), tmp_path)
+    claim_workdir(tmp_path, run.identity, run.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
     answer = found(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)
@@ -186,40 +187,45 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
 
 
 def test_what_is_not_finite_is_null(trained):
-    p, state, _ = newest_of(trained)
+    run, state, _ = newest_of(trained)
     broken = jax.tree.map(lambda x: x * jnp.float32(np.nan), state.params)
-    questions = probe.ProbeOptions(tuple(probe.QUESTIONS), (1.0,), 16, 0)
-    answer = probe.probe(p, dataclasses.replace(state, params=broken), questions)
-    json.dumps(answer, allow_nan=False)
-    assert answer['scale_gradient'] == [None, None, None]
-    assert answer['scales']['loss'] == [None]
-    assert answer['curvature']['eigenvalue'] is None
-    text = probe_text.probe_text(answer)
+    options = probe.ProbeOptions(factors=(1.0,))
+    broken_state = dataclasses.replace(state, params=broken)
+    answers = probe.probe_state(run, broken_state, options)
+    json.dumps(answers.to_json(), allow_nan=False)
+    assert answers.scale_gradient == [None, None, None]
+    assert answers.scales['loss'] == [None]
+    assert answers.curvature['eigenvalue'] is None
+    text = str(answers)
     assert 'The derivative of the loss in the scales is not finite.' in text
     assert 'The curvature of the loss is not finite.' in text
 
 
 def test_words_name_neighbours_as_a_span_and_sums_of_a_block_by_number():
-    answer = {
-        'network': 'net',
-        'step': 3,
-        'epoch': 0.5,
-        'images': 8,
-        'blocks': ['stem', 'a_1', 'a_2', 'a_3', 'b_1', 'mixed'],
-        'residual_scale': [None, 0.1, 0.1, 0.1, 0.1, [0.2, 0.3]],
-        'scale_gradient': [None, 0.5, 0.25, -1e-3, -2.0, [3.0, 0.0]],
-    }
-    text = probe_text.probe_text(answer)
-    assert 'smaller in a_1..a_2, mixed sum_1 and larger in a_3, b_1.' in text
-    answer['scale_gradient'] = [None, 0.0, 0.0, 0.0, 0.0, [0.0, 0.0]]
-    assert 'does not change with any scale' in probe_text.probe_text(answer)
+    answers = ProbeAnswers(
+        ask=('scale_gradient',),
+        network='net',
+        fingerprint='0ddba11',
+        step=3,
+        epoch=0.5,
+        images=8,
+        seed=0,
+        blocks=['stem', 'a_1', 'a_2', 'a_3', 'b_1', 'mixed'],
+        residual_scale=[None, 0.1, 0.1, 0.1, 0.1, [0.2, 0.3]],
+        scale_gradient=[None, 0.5, 0.25, -1e-3, -2.0, [3.0, 0.0]],
+    )
+    smaller = 'smaller in a_1..a_2, mixed sum_1 and larger in a_3, b_1.'
+    assert smaller in str(answers)
+    zeros = [None, 0.0, 0.0, 0.0, 0.0, [0.0, 0.0]]
+    still = dataclasses.replace(answers, scale_gradient=zeros)
+    assert 'does not change with any scale' in str(still)
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--step=99'], 'which has steps 0 to 32'),
-        (['--step=-1'], 'which has steps 0 to 32'),
+        (['--step=99'], 'it has steps 0 to 32'),
+        (['--step=-1'], 'it has steps 0 to 32'),
         (['--ask=hessian'], 'ask some of scale_gradient, jacobian, scales, curvature'),
         (['--factors=0,one'], 'expected numbers with commas'),
         (['--factors=inf'], 'expected finite numbers'),

@@ -15,15 +15,12 @@ from inception_jax.__main__ import main
 from inception_jax.config import files
 from inception_jax.lab.grid import (
     LONGEST_NAME,
-    grid_product,
     name_members,
-    open_sweep,
+    parse_grid,
     read_member_list,
-    read_sweep,
     shard_of,
-    write_sweep,
 )
-from inception_jax.lab.table import sweep_rows
+from inception_jax.lab.sweep_folder import open_sweep, read_sweep, write_sweep
 from inception_jax.training import programs
 
 
@@ -50,7 +47,7 @@ def test_a_table_has_a_row_for_every_member(swept):
 def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path, capsys):
     scales = '--grid=residual_scale=0.1,0.3;learning_rate=0.01,0.02;seed=0,1'
     grids, short = (scales, '--grid=initializer=he,lecun'), {'run__epochs': 1}
-    programs._programs.cache_clear()
+    programs.compile_functions.cache_clear()
     with programs.compiled_names() as one:
         assert main(arguments(tmp_path / 'one', '--grid=seed=0', **short)) == 0
     assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
@@ -147,21 +144,21 @@ CONFIG = {
 
 
 def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
-    rows = grid_product(CONFIG, 'scale=0.1,1; seed=0')
-    rows += grid_product(CONFIG, 'rate=2')
+    rows = parse_grid(CONFIG, 'scale=0.1,1; seed=0')
+    rows += parse_grid(CONFIG, 'rate=2')
     found = open_sweep(tmp_path, CONFIG, name_members(rows))
     assert list(found.members) == ['scale=0.1,seed=0', 'scale=1,seed=0', 'rate=2']
     write_sweep(found)
-    more = name_members(grid_product(CONFIG, 'scale=1,2;seed=0'))
+    more = name_members(parse_grid(CONFIG, 'scale=1,2;seed=0'))
     assert len(open_sweep(tmp_path, CONFIG, more).members) == 4
     with pytest.raises(ValueError, match=r'config\.run\.seed=0.* has 1'):
         open_sweep(tmp_path, CONFIG | {'run': {'seed': 1}}, more)
 
 
 def test_two_that_are_the_same_run_are_one_member(tmp_path):
-    rows = grid_product(CONFIG, 'scale=1')
+    rows = parse_grid(CONFIG, 'scale=1')
     write_sweep(open_sweep(tmp_path, CONFIG, name_members(rows)))
-    rows = grid_product(CONFIG, 'scale=1.0,2;seed=0,1')
+    rows = parse_grid(CONFIG, 'scale=1.0,2;seed=0,1')
     more = open_sweep(tmp_path, CONFIG, name_members(rows))
     assert list(more.members) == [
         *('scale=1', 'scale=1.0,seed=1', 'scale=2,seed=0', 'scale=2,seed=1')
@@ -170,7 +167,7 @@ def test_two_that_are_the_same_run_are_one_member(tmp_path):
 
 def test_what_two_add_at_the_same_time_is_not_lost(tmp_path):
     sweeps = [
-        open_sweep(tmp_path, CONFIG, name_members(grid_product(CONFIG, grid)))
+        open_sweep(tmp_path, CONFIG, name_members(parse_grid(CONFIG, grid)))
         for grid in ('seed=1', 'seed=2')
     ]
     for one in sweeps:
@@ -188,11 +185,11 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path, capsys):
 
 def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
     config = files.load_config(QUICKSTART)
-    rows = grid_product(config, 'depth.c=0.2;residual_scale.c=0.1')
+    rows = parse_grid(config, 'depth.c=0.2;residual_scale.c=0.1')
     config['network']['depth'] = {'a': 0.2}
-    rows += grid_product(config, 'seed=7;learning_rate=1')
+    rows += parse_grid(config, 'seed=7;learning_rate=1')
     found = open_sweep(tmp_path, config, name_members(rows))
-    first, second = sweep_rows(found)
+    first, second = found.table()
     assert (first['depth.c'], first['residual_scale.c']) == (0.2, 0.1)
     assert (first['seed'], first['learning_rate']) == (0, 0.045)
     assert (second['seed'], second['residual_scale.c']) == (7, None)
@@ -209,7 +206,7 @@ def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path, capsys):
     assert main(['replay', f'--workdir={swept}', '--from=0', '--to=1']) == 2
     assert 'one of its members' in capsys.readouterr().err
     assert main(['sweep', f'--workdir={tmp_path}']) == 2
-    assert 'holds no sweep; begin one' in capsys.readouterr().err
+    assert 'holds no sweep; start one' in capsys.readouterr().err
     assert main(['sweep', f'--workdir={swept}', '--config.run.epochs=9']) == 2
     assert 'fields are set with --config FILE.py only' in capsys.readouterr().err
 
@@ -227,14 +224,14 @@ def test_members_may_come_from_a_file(tmp_path):
 
 
 def test_names_are_folders_and_differ_where_members_do():
-    rows = grid_product(CONFIG, "scale={'a': 0.1},{'a': 0.2};width.a=0.5")
+    rows = parse_grid(CONFIG, "scale={'a': 0.1},{'a': 0.2};width.a=0.5")
     names = name_members(rows)
     assert len(names) == 2
     assert not any(set(name) & set('/:{} ') for name in names)
     same = [{'a.x': 1}, {'b.x': 1}]
     with pytest.raises(ValueError, match='two members would be called x=1'):
         name_members(same)
-    rows = [c for n in ('width', 'scale') for c in grid_product(CONFIG, f'{n}.a=1')]
+    rows = [c for n in ('width', 'scale') for c in parse_grid(CONFIG, f'{n}.a=1')]
     assert list(name_members(rows)) == ['width.a=1', 'scale.a=1']
     long = name_members([{'hparams.scale': [x] * 100} for x in (0.1, 0.2)])
     assert len(long) == 2
@@ -253,7 +250,7 @@ def test_parts_are_all_members_once():
     [
         (['--grid=residual_scal=0.1'], 'did you mean config.hparams.residual_scale?'),
         (['--grid=residual_scale'], 'expected NAME=VALUE'),
-        (['--grid=seed=0,1;run.seed=2'], 'config.run.seed stands twice'),
+        (['--grid=seed=0,1;run.seed=2'], 'config.run.seed is named twice'),
         (
             ["--grid=residual_scale={'a': 'x'}"],
             "residual_scale is {'a': 'x'}; expected",

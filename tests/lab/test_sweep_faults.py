@@ -12,9 +12,9 @@ from helpers.sweeps import GRID, arguments, table
 from helpers.training import environment
 
 from inception_jax.__main__ import main
-from inception_jax.lab import lockstep, sweep
-from inception_jax.lab.grid import ENGINES, read_sweep
-from inception_jax.lab.table import sweep_rows
+from inception_jax.lab import sweep
+from inception_jax.lab.grid import ENGINES
+from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.runs.lock import lock_workdir
 
 
@@ -106,14 +106,14 @@ def test_a_member_with_damaged_records_fails_alone(swept, tmp_path, capsys):
 def test_a_failed_member_stops_no_other_and_is_tried_again(
     swept, tmp_path, monkeypatch
 ):
-    train = sweep.train
+    train_from = sweep.train_from
 
-    def fails(p, *arguments, **options):
-        if p.experiment.run.seed == 1:
+    def fails(run, *arguments, **options):
+        if run.experiment.run.seed == 1:
             raise RuntimeError('out of luck')
-        return train(p, *arguments, **options)
+        return train_from(run, *arguments, **options)
 
-    monkeypatch.setattr(sweep, 'train', fails)
+    monkeypatch.setattr(sweep, 'train_from', fails)
     assert main(arguments(tmp_path, f'--grid={GRID}')) == 1
     assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'failed'] * 2
     failed = tmp_path / 'members' / 'residual_scale=1,seed=1' / 'error.txt'
@@ -141,7 +141,7 @@ def test_a_damaged_verdict_is_none(swept, tmp_path):
     for content, seed in (('', 0), ('{"verdict": "alive"}', 1)):
         member = folder / 'members' / f'residual_scale=1,seed={seed}'
         (member / 'verdict.json').write_text(content)
-    assert [row['verdict'] for row in sweep_rows(read_sweep(folder))] == [
+    assert [row['verdict'] for row in read_sweep(folder).table()] == [
         *('alive', 'alive', 'unfinished', 'unfinished')
     ]
     assert main(['sweep', f'--workdir={folder}']) == 0
@@ -152,7 +152,7 @@ def test_a_group_that_fails_together_is_tried_alone(tmp_path, monkeypatch):
     def fails(*_):
         raise RuntimeError('too large')
 
-    monkeypatch.setattr(lockstep, 'train_together', fails)
+    monkeypatch.setattr(sweep, 'train_members', fails)
     options = ('--grid=residual_scale=0.1,1', '--engine=vmap')
     assert main(arguments(tmp_path, *options)) == 0
     assert [r['verdict'] for r in table(tmp_path)] == ['alive', 'alive']

@@ -278,7 +278,7 @@ def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
     [
         ({}, 'has neither; expected the folder of a run'),
         ({'config.json': '{'}, 'config.json is damaged'),
-        ({'sweep.json': '{}'}, 'cannot be read as that of a sweep'),
+        ({'sweep.json': '{}'}, 'is not a file of a sweep'),
         ({'sweep.json': '{"config": {}, "members": {}}'}, 'names no members'),
         ({'config.json': '{}'}, 'config.json is not a file of a run'),
         ({'config.json': ABOUT, 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),

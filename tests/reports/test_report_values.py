@@ -162,8 +162,8 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
 
 
 def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
-    p = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
-    summary.write_summary(p, Outcome(600, Verdict(), None))
+    run = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
+    summary.write_summary(run, Outcome(step=600, steps=600, verdict=Verdict()))
     written = fake_runs.read_json(tmp_path / 'verdict.json')
     made_up = fake_runs.read_json(
         fake_runs.write_run(tmp_path / 'run') / 'verdict.json'

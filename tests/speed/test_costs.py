@@ -139,7 +139,7 @@ def test_the_largest_batch_is_found_in_few_compilations(limit):
 def test_what_belongs_to_a_dry_run_does_not_train(option, tmp_path, capsys):
     command = ['train', f'--config={QUICKSTART}', f'--workdir={tmp_path / "run"}']
     assert main([*command, option]) == 2
-    assert 'belong to --dry-run' in capsys.readouterr().err
+    assert 'need --dry-run' in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
 
 

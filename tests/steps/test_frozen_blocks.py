@@ -29,7 +29,7 @@ from inception_jax.parallel.mesh import (
 from inception_jax.runs import checkpoints
 from inception_jax.stability.diagnostics import update_ratio
 from inception_jax.steps.by_block import block_names, select_blocks
-from inception_jax.training.programs import run_functions, with_diagnosis
+from inception_jax.training.programs import pure_functions, with_diagnosis
 
 
 def of(state, blocks, but=False):
@@ -126,7 +126,7 @@ def test_the_gradient_of_the_rest_is_that_behind_a_stopped_stem():
 def test_blocks_before_the_first_that_trains_have_no_backward_pass(execution):
     def costs(**changes):
         recipe = dataclasses.replace(RECIPE, execution=execution, **changes)
-        traced = jax.jit(run_functions(NET, recipe, None).step).trace(
+        traced = jax.jit(pure_functions(NET, recipe, None).step).trace(
             begin(NET, recipe), batch()
         )
         convolutions = str(traced.jaxpr).count('conv_general_dilated[')
@@ -151,14 +151,14 @@ def test_an_auxiliary_head_trains_or_not(remat, small):
         images = np.zeros((4, net.input_size, net.input_size, 3), np.uint8)
         examples = batch(4) | {'image': images}
         after, _ = jax.eval_shape(
-            run_functions(net, recipe, None).step, state, examples
+            pure_functions(net, recipe, None).step, state, examples
         )
         chex.assert_trees_all_equal_shapes(after, state)
 
 
 def test_a_look_inside_sees_frozen_blocks_as_they_work():
     recipe = dataclasses.replace(RECIPE, frozen='stem')
-    first, one = begin(recipe=recipe), run_functions(NET, recipe, None)
+    first, one = begin(recipe=recipe), pure_functions(NET, recipe, None)
     images = batch()['image'].astype(np.float32) / 127.5 - 1.0
     variables = {'params': first.params, 'batch_stats': first.batch_stats}
     evaluated = Classifier(NET, 0.9).apply(
@@ -168,7 +168,7 @@ def test_a_look_inside_sees_frozen_blocks_as_they_work():
     _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
-    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.look), moved)
+    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.diagnose), moved)
     _, metrics = steps.diagnosed_step(first, batch())
     ratios = np.asarray(metrics['diagnosis']['update_ratio'])
     assert ratios[0] == 0
@@ -193,7 +193,7 @@ def test_frozen_blocks_on_four_devices_are_those_on_one(mode, monkeypatch):
     mode, count = ('jit', 2) if mode == 'split' else (mode, 1)
     mesh = device_mesh(count, jax.devices()[:4])
     axis = Parallel(mode).batch_norm_axis
-    step = run_functions(NET, recipe, axis).step
+    step = pure_functions(NET, recipe, axis).step
     step = compile_step(step, mesh, mode, donate_state=True)
     state = distribute(begin(recipe=recipe), mesh)
     for number in range(3):

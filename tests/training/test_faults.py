@@ -43,7 +43,7 @@ def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
     printed = capsys.readouterr()
     assert printed.err.count('\n') == 1
     assert 'note: the checkpoint' in printed.err
-    assert 'goes on from step 16' in printed.err
+    assert 'resumes from step 16' in printed.err
     same(workdir, whole)
     (damaged,) = (workdir / 'damaged').iterdir()
     assert damaged.name.startswith('24-')
@@ -148,7 +148,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
     monkeypatch.setattr(checkpoints.Manager, 'save', full)
     assert main(arguments(workdir, **SHORT)) == 1
     printed = capsys.readouterr().err
-    assert 'RESOURCE_EXHAUSTED: No space left on device); make room' in printed
+    assert 'RESOURCE_EXHAUSTED: No space left on device); free some space' in printed
     assert printed.count('\n') == 1
     monkeypatch.undo()
     assert main(arguments(workdir, **SHORT)) == 0
@@ -180,10 +180,10 @@ def test_a_disk_that_is_full_at_the_very_end_is_one_line(
         raise OSError(28, 'No space left on device', 'verdict.json')
 
     workdir = shutil.copytree(whole, tmp_path / 'run')
-    monkeypatch.setattr('inception_jax.training.summary.write_summary', full)
+    monkeypatch.setattr('inception_jax.training.run.write_summary', full)
     assert main(arguments(workdir, **SHORT)) == 1
     printed = capsys.readouterr().err
-    assert 'verdict.json: No space left on device; see to the disk' in printed
+    assert 'verdict.json: No space left on device; check the disk' in printed
     assert printed.count('\n') == 1
 
 
@@ -203,7 +203,7 @@ def test_records_that_cannot_be_written_end_a_run(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(loop.Log, 'write', full)
     assert main(arguments(tmp_path, **SHORT)) == 1
     printed = capsys.readouterr().err
-    assert 'metrics.jsonl: No space left on device; see to the disk' in printed
+    assert 'metrics.jsonl: No space left on device; check the disk' in printed
 
 
 def test_a_step_that_does_not_fit_says_what_would(tmp_path, monkeypatch, capsys):
@@ -213,10 +213,11 @@ def test_a_step_that_does_not_fit_says_what_would(tmp_path, monkeypatch, capsys)
         )
 
     steps = programs.StepFunctions(too_large, too_large)
-    monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
+    functions = programs.CompiledFunctions(steps, None, None)
+    monkeypatch.setattr(loop, 'compiled_functions', lambda run: functions)
     assert main(arguments(tmp_path, **SHORT)) == 1
     printed = capsys.readouterr().err
-    assert 'does not fit the memory of the device' in printed
+    assert 'does not fit in the memory of the device' in printed
     assert 'config.recipe.remat=all' in printed
     assert printed.count('\n') == 1
 
@@ -226,7 +227,8 @@ def test_an_error_of_ours_is_not_one_line(tmp_path, monkeypatch):
         raise TypeError('ours')
 
     steps = programs.StepFunctions(wrong, wrong)
-    monkeypatch.setattr(loop, 'programs', lambda p: programs.Programs(steps, None))
+    functions = programs.CompiledFunctions(steps, None, None)
+    monkeypatch.setattr(loop, 'compiled_functions', lambda run: functions)
     with pytest.raises(TypeError, match='ours'):
         main(arguments(tmp_path, **SHORT))
 

@@ -9,7 +9,7 @@ from helpers import narrow
 from helpers.training import arguments, last_state
 
 from inception_jax.__main__ import main
-from inception_jax.training.initial_weights import _check_network
+from inception_jax.training.initial_weights import check_same_network
 from inception_jax.weights import trained, weight_file
 
 
@@ -94,9 +94,12 @@ def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'recipe__init_from': 'nowhere.safetensors'}, 'does not exist'),
-        ({'recipe__init_from': 'net.pth'}, 'net.pth is not a weight file'),
-        ({'network__width': 2.0}, 'are of tiny with other blocks than those of tiny'),
+        ({'recipe__init_from': 'nowhere.safetensors'}, 'there is no such file'),
+        ({'recipe__init_from': 'net.pth'}, 'net.pth is no weight file'),
+        (
+            {'network__width': 2.0},
+            'tiny with other blocks than those of tiny',
+        ),
         (
             {'network__name': 'helpers.tiny:PLAIN'},
             'has weights of helpers.tiny:NET, not of helpers.tiny:PLAIN',
@@ -152,7 +155,7 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     capsys.readouterr()
     # What comes before the first checkpoint would be made from the other file.
     assert main(['evaluate', f'--workdir={run}', '--step=0']) == 2
-    assert 'is another file than the one that the run began' in capsys.readouterr().err
+    assert 'is not the file that the run started from' in capsys.readouterr().err
     # Under another path the same file is the same, and the other is another.
     assert begin(run, weights) == 0
     assert begin(run, other) == 2
@@ -177,14 +180,14 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
     with pytest.raises(
         ValueError, match='with other blocks than those of inception_v3'
     ):
-        _check_network(theirs, ours)
-    _check_network(theirs, dataclasses.replace(theirs, classes=5))
+        check_same_network(theirs, ours)
+    check_same_network(theirs, dataclasses.replace(theirs, classes=5))
 
 
 def test_another_crop_than_that_of_the_weights_is_told(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
-    _check_network(narrow.V4, ours)
-    assert 'evaluated otherwise: --config.network.square_crop=False' in (
+    check_same_network(narrow.V4, ours)
+    assert 'evaluated with other preprocessing: --config.network.square_crop=False' in (
         capsys.readouterr().err
     )
 

@@ -32,7 +32,7 @@ def by_jit(tmp_path_factory):
 def test_a_run_may_go_on_in_another_mode(mode, by_jit, tmp_path, capsys):
     assert main(arguments(tmp_path, **RUN | {'run__epochs': 1})) == 0
     assert main(arguments(tmp_path, **RUN, parallel__mode=mode)) == 0
-    assert 'going on from step 8' in capsys.readouterr().out
+    assert 'resuming from step 8' in capsys.readouterr().out
     for one, other in zip(records(tmp_path), records(by_jit), strict=True):
         if one['split'] != 'diagnostics':
             assert one == {n: approximately(x) for n, x in other.items()}

@@ -189,7 +189,7 @@ def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
     assert statuses == [128 + signal.SIGTERM] * 2, printed
     (step,) = checkpoints.checkpoint_steps(tmp_path / 'checkpoints')
     assert 4 < step < 2400
-    assert 'run the same command again to go on' in printed[0][0]
+    assert 'run the same command again to resume' in printed[0][0]
 
 
 @pytest.mark.parametrize(

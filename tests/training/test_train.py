@@ -94,7 +94,7 @@ def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tm
     assert 'run the same command again' in text
     status, text = apart(arguments(tmp_path), 'step     45', signal.SIGKILL)
     assert status == -signal.SIGKILL
-    assert 'going on from step' in text
+    assert 'resuming from step' in text
     assert main(arguments(tmp_path)) == 0
     assert records(tmp_path) == records(finished)
     jax.tree.map(
@@ -174,7 +174,7 @@ def test_a_network_without_residual_blocks_is_saved_and_goes_on(tmp_path, capsys
     plain = {'network__name': 'helpers.tiny:PLAIN'}
     assert main(arguments(tmp_path, run__epochs=2, **plain)) == 0
     assert main(arguments(tmp_path, run__epochs=4, **plain)) == 0
-    assert 'going on from step 16' in capsys.readouterr().out
+    assert 'resuming from step 16' in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
@@ -230,16 +230,15 @@ def test_a_run_has_the_same_bits_with_diagnostics_and_without(finished, tmp_path
 
 def test_evaluation_is_of_the_averages(finished, monkeypatch):
     from inception_jax.config.experiment import experiment
-    from inception_jax.training import loop as training
-    from inception_jax.training import resume
+    from inception_jax.training import loop, resume
 
     config = json.loads((finished / 'config.json').read_text())['config']
-    p = prepare(experiment(config), finished)
-    state, _ = resume.start_or_resume(p)
+    run = prepare(experiment(config), finished)
+    state, _ = resume.start_or_resume(run)
     recorded = [r for r in records(finished) if r['split'] == 'evaluation'][-1]
-    of_averages = training.validate(p, state)
+    of_averages = loop.validate(run, state)
     raw = {'params': state.params, 'batch_stats': state.batch_stats}
-    of_raw = training.validate(p, dataclasses.replace(state, ema=raw))
+    of_raw = loop.validate(run, dataclasses.replace(state, ema=raw))
     assert of_averages.items() <= recorded.items()
     assert of_raw['cross_entropy'] != of_averages['cross_entropy']
 

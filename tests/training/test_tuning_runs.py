@@ -69,7 +69,7 @@ def test_a_run_of_before_blocks_could_be_frozen_goes_on(tmp_path, capsys):
     path.write_text(json.dumps(about))
     assert main(['train', f'--workdir={tmp_path}']) == 0
     assert main(training(tmp_path, run__epochs=2)) == 0
-    assert 'going on from step 8' in capsys.readouterr().out
+    assert 'resuming from step 8' in capsys.readouterr().out
     assert main(training(tmp_path, recipe__frozen='stem')) == 2
 
 

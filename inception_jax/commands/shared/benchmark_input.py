@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.config.files import config_from_arguments
+from inception_jax.config.files import load_config
+from inception_jax.config.overrides import parse_overrides
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -21,7 +22,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     if options.config is None:
         raise ValueError('--what input needs --config FILE, as for train; see configs/')
-    experiment = experiment_of(config_from_arguments(options.config, rest))
+    experiment = experiment_of(load_config(options.config, **parse_overrides(rest)))
     check_batch_size(experiment.run.batch_size, device_mesh())
     data = experiment.data
     source = open_source(data.source, data.train_split, data_dir=data.data_dir)

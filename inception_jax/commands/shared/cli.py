@@ -62,6 +62,11 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
     return tell
 
 
+def print_now(line: str) -> None:
+    """Prints a line at once, also where the output is a file."""
+    print(line, flush=True)
+
+
 @contextlib.contextmanager
 def mistakes_as_failures() -> Iterator[None]:
     """Makes a line of a user's mistake that shows only when the work is done."""
