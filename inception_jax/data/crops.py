@@ -12,6 +12,7 @@ The compiled step makes the mirror images, so that a view stands for two crops.
 from typing import Any, NamedTuple
 
 from inception_jax.data.geometry import Box, central_crop
+from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network
 
 # GoogLeNet's shorter sides for crops of 224 pixels. For other input sizes they are in
@@ -48,9 +49,7 @@ def view_options(network: Network, crops: int) -> dict[str, Any]:
     return {
         'size': network.input_size,
         'crops': crops,
-        'crop_fraction': network.crop_fraction,
-        'square_crop': network.square_crop,
-        'interpolation': network.interpolation,
+        **{name: getattr(network, name) for name in CROP_FIELDS},
     }
 
 

@@ -17,12 +17,12 @@ from jax.sharding import Mesh
 from inception_jax.lab.probe_answers import ANSWERS, ProbeAnswers
 from inception_jax.networks.network import (
     Network,
+    by_block,
     fingerprint,
     program,
     residual_scales,
     trunk,
 )
-from inception_jax.networks.ops import residuals
 from inception_jax.parallel.compile import compile_probe
 from inception_jax.parallel.mesh import platform_of, put_batch
 from inception_jax.stability import probes
@@ -269,11 +269,8 @@ def _compile_probes(
 
 def _by_block(network: Network, numbers: np.ndarray) -> list:
     """Returns numbers of residual sums by block: a number, None or several."""
-    left, by_block = iter(numbers), []
-    for block in trunk(network):
-        sums = [next(left) for _ in residuals(block.op)]
-        by_block.append(sums if len(sums) > 1 else next(iter(sums), None))
-    return by_block
+    rows = (sums for _, sums in by_block(network, numbers))
+    return [sums if len(sums) > 1 else next(iter(sums), None) for sums in rows]
 
 
 def _json_values(value: Any) -> Any:

@@ -15,11 +15,10 @@ from inception_jax.networks.network import (
     Block,
     Network,
     auxiliary_head,
+    by_block,
     head,
     residual_scales,
-    trunk,
 )
-from inception_jax.networks.ops import Op, residuals
 
 
 class Outputs(NamedTuple):
@@ -112,20 +111,16 @@ class Classifier(nn.Module):
         rate = self.network.dropout if dropout_rate is None else dropout_rate
         apply = _block_function(self, train)
 
-        def block(name: str, stage: str, op: Op, x: jax.Array) -> jax.Array:
-            block_scales = [next(scales) for _ in residuals(op)]
-            return apply(Block(name, stage, op), x, block_scales, (keys, rate))
-
         x = x.astype(self.dtype)
-        stage_outputs = {}
-        for name, stage, op in trunk(self.network):
-            x = stage_outputs[stage] = block(name, stage, op, x)
-        logits = block('logits', 'logits', head(self.network), x)
+        stage_outputs, drop = {}, (keys, rate)
+        for block, block_scales in by_block(self.network, scales):
+            x = stage_outputs[block.stage] = apply(block, x, block_scales, drop)
+        logits = apply(Block('logits', 'logits', head(self.network)), x, [], drop)
         auxiliary = None
         if self.network.auxiliary:
             features = stage_outputs[self.network.auxiliary.after]
-            op = auxiliary_head(self.network)
-            auxiliary = block('auxiliary', 'auxiliary', op, features)
+            block = Block('auxiliary', 'auxiliary', auxiliary_head(self.network))
+            auxiliary = apply(block, features, [], drop)
         return Outputs(logits, auxiliary, x)
 
 

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from inception_jax.model.classifier import Classifier
-from inception_jax.networks.network import Network, trunk
-from inception_jax.networks.ops import residuals
+from inception_jax.networks.network import Network, by_block
 from inception_jax.steps.accumulation import micro_batches
 from inception_jax.steps.by_block import block_names, block_norms
 from inception_jax.steps.forward import (
@@ -100,12 +99,8 @@ def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
 
 def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:
     """Returns the scale of the last residual sum of each block that has one."""
-    last, count = {}, 0
-    for block in trunk(network):
-        count += len(residuals(block.op))
-        if residuals(block.op):
-            last[block.name] = scales[count - 1]
-    return last
+    places = by_block(network, range(len(scales)))
+    return {block.name: scales[sums[-1]] for block, sums in places if sums}
 
 
 def _block_row(

@@ -20,8 +20,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from inception_jax.model.classifier import Classifier, Outputs, apply_trunk_block
-from inception_jax.networks.network import Network, residual_scales, trunk
-from inception_jax.networks.ops import residuals
+from inception_jax.networks.network import Network, by_block, residual_scales
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.losses import cross_entropy, objective
 from inception_jax.steps.metrics import activity, dead_channels
@@ -149,8 +148,7 @@ def jacobian_gain(
     network = classifier.network
     scales = iter(_per_sum(residual_scale, network))
     x, gains = images.astype(classifier.dtype), []
-    for number, block in enumerate(trunk(network)):
-        block_scales = [next(scales) for _ in residuals(block.op)]
+    for number, (block, block_scales) in enumerate(by_block(network, scales)):
 
         def run(x, block=block, block_scales=block_scales):
             output, intermediates = apply_trunk_block(

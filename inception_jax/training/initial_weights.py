@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network, program, residual_scales
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.by_block import without_blocks
@@ -21,9 +22,6 @@ MAY_DIFFER = {'auxiliary': None, 'classes': 1, 'input_size': 1}
 
 # These fields must agree, for the weights compute something else with other values.
 MUST_AGREE = ('pixel_range', 'batch_norm_gamma', 'batch_norm_epsilon')
-
-# Fields of the preprocessing; a difference is reported.
-PREPROCESSING = ('crop_fraction', 'square_crop', 'interpolation')
 
 
 def check_initial_weights(
@@ -110,7 +108,7 @@ def check_same_network(file_network: Network, network: Network) -> None:
         )
     different = [
         f'--config.network.{field}={getattr(file_network, field)}'
-        for field in PREPROCESSING
+        for field in CROP_FIELDS
         if getattr(file_network, field) != getattr(network, field)
     ]
     if different:

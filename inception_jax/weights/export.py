@@ -17,6 +17,7 @@ import numpy as np
 from inception_jax.data.augment import to_range
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks import folding
+from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.runtime.files import write_atomically
@@ -201,9 +202,7 @@ def _metadata(network, folded, scale_input, pixels, platforms) -> dict[str, Any]
         'network': network.name,
         'classes': network.classes,
         'input_size': network.input_size,
-        'crop_fraction': network.crop_fraction,
-        'square_crop': network.square_crop,
-        'interpolation': network.interpolation,
+        **{name: getattr(network, name) for name in CROP_FIELDS},
         'pixels': pixels,
         'pixel_range': list(network.pixel_range),
         'residual_scales': list(residual_scales(network)),

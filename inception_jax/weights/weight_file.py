@@ -18,6 +18,7 @@ from inception_jax.data.labels import parse_class_names
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.catalogue import NETWORKS, choose
 from inception_jax.networks.describe.table import summary
+from inception_jax.networks.images import IMAGE_FIELDS
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.runtime.files import write_atomically, write_json
 from inception_jax.runtime.version import VERSION
@@ -30,16 +31,8 @@ FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
 CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
-# The fields of a network that say which images it expects.
-PREPROCESSING = (
-    'input_size',
-    'crop_fraction',
-    'square_crop',
-    'interpolation',
-    'pixel_range',
-)
 # The fields in which a network may differ from the catalogue's of the same name.
-FIELDS = (*PREPROCESSING, 'dropout', 'batch_norm_gamma', 'batch_norm_epsilon')
+FIELDS = (*IMAGE_FIELDS, 'dropout', 'batch_norm_gamma', 'batch_norm_epsilon')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,13 +218,13 @@ def write_weight_file(
     with write_atomically(path) as draft:
         write_safetensors(draft, write_variables(variables, entries))
         digest = sha256(draft)
-    section = {n: x for n, x in info.network.items() if n not in PREPROCESSING}
+    section = {n: x for n, x in info.network.items() if n not in IMAGE_FIELDS}
     content = {
         'format': FORMAT,
         'inception_jax': VERSION,
         **dataclasses.asdict(info),
         'network': section,
-        'preprocessing': {name: getattr(network, name) for name in PREPROCESSING},
+        'preprocessing': dataclasses.asdict(network.images),
         'fingerprint': fingerprint(network),
         'sha256': digest,
     }
@@ -319,7 +312,7 @@ def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
     fields = {
         field.name: content[field.name] for field in dataclasses.fields(WeightInfo)
     }
-    images = {name: content['preprocessing'][name] for name in PREPROCESSING}
+    images = {name: content['preprocessing'][name] for name in IMAGE_FIELDS}
     fields['network'] = {**content['network'], **images}
     fields['network']['name'] = str(content['network']['name'])
     fields['classes'] = parse_class_names(content['classes'])
