@@ -11,7 +11,12 @@ from inception_jax.networks import NETWORKS, load, scaled
 
 # Tests compile more than they compute, so LLVM optimizes nothing unless XLA_FLAGS is
 # given.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+os.environ.setdefault(
+    'XLA_FLAGS',
+    '--xla_backend_optimization_level=0 '
+    # Devices on busy cores wait long for each other; XLA would abort after 40 s.
+    '--xla_cpu_collective_call_terminate_timeout_seconds=600',
+)
 
 pytest.register_assert_rewrite('helpers')
 
@@ -20,6 +25,11 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     CACHE = tempfile.TemporaryDirectory()
     os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
     os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
+    # JAX writes an entry in place: a process that is killed may leave half of one.
+    os.environ['PYTHONWARNINGS'] = ','.join(
+        f'ignore:Error {doing} persistent compilation cache entry'
+        for doing in ('reading', 'writing')
+    )
     jax.config.update('jax_compilation_cache_dir', CACHE.name)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 4)))

@@ -194,7 +194,8 @@ def distribute(tree: Any, mesh: Mesh) -> Any:
     """Copies a tree to its `shardings`, into new buffers that a step may donate."""
     # `device_put` would share buffers that are on a device already or in a NumPy array.
     # With several processes, it would also send each array to all others to compare.
-    return _copier(mesh)(tree)
+    # The copy is complete at return, since the caller may then change its arrays.
+    return jax.block_until_ready(_copier(mesh)(tree))
 
 
 def sharded_shapes(tree: Any, mesh: Mesh) -> Any:
@@ -216,9 +217,16 @@ def _settled(tree: Any, mesh: Mesh) -> Any:
 
 
 def put_batch(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns global arrays from the part of a batch that this process has."""
+    """Returns global arrays from the part of a batch that this process has.
+
+    On CPUs the arrays are copies. An accelerator may read `batch` until the arrays are
+    ready: leave it unchanged until then.
+    """
+    # Without a copy, a CPU reads the memory of `batch` for as long as the array lives.
+    take = np.array if platform_of(mesh) == 'cpu' else np.asarray
     return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(batch_sharding(mesh), x), batch
+        lambda x: jax.make_array_from_process_local_data(batch_sharding(mesh), take(x)),
+        batch,
     )
 
 

@@ -22,6 +22,7 @@ from inception_jax.data.sources.arrays import Arrays
 from inception_jax.data.sources.open import open_source
 
 EXAMPLES = 10
+RANGES = {'area': (0.05, 1), 'aspect': (3 / 4, 4 / 3)}
 
 
 @pytest.fixture
@@ -39,9 +40,7 @@ def train(source, steps, *, batch_size=4, seed=0, **options):
         batch_size=batch_size,
         size=16,
         seed=seed,
-        area=(0.05, 1),
-        aspect=(3 / 4, 4 / 3),
-        **options,
+        **RANGES | options,
     )
     batches = list(itertools.islice(stream, steps))
     stream.close()
@@ -99,6 +98,22 @@ def test_the_stream_is_the_same_for_one_and_four_threads(source):
 def test_the_stream_is_the_same_from_worker_processes(source, workers):
     whole = train(source, 12)
     assert_same(train(source, 12, workers=workers), whole)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_batch_keeps_its_values_and_its_memory(source, workers):
+    stream = training_batches(
+        source, batch_size=4, size=128, seed=0, workers=workers, **RANGES
+    )
+    batches, copies = [], []
+    for batch in itertools.islice(stream, 12):
+        batches.append(batch)
+        copies.append({name: x.copy() for name, x in batch.items()})
+    stream.close()
+    for batch, copy in zip(batches, copies, strict=True):
+        assert_same(batch, copy)
+    for one, other in itertools.combinations(batches, 2):
+        assert not any(np.shares_memory(one[name], other[name]) for name in one)
 
 
 def test_a_stream_from_workers_resumes_in_each_of_two_processes(source):

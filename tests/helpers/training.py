@@ -1,5 +1,6 @@
 """Runs of a tiny network from the command line, and what they leave."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -68,17 +69,25 @@ def environment():
 
 
 def apart(command, line=None, number=None):
-    """Runs a command in a process of its own; sends a signal when a line comes."""
+    """Runs a command in a process of its own; sends a signal at a line, while it waits.
+
+    Returns its exit status, and what it printed to stdout and stderr.
+    """
+    program = ['inception_jax'] if line is None else ['helpers.paused', line]
     with subprocess.Popen(
-        [sys.executable, '-m', 'inception_jax', *command],
+        [sys.executable, '-m', *program, *command],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=environment(),
     ) as process:
-        seen = []
+        printed = []
         for text in process.stdout:
-            seen.append(text)
+            printed.append(text)
             if line and text.startswith(line):
                 process.send_signal(number)
-    return process.returncode, ''.join(seen)
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write('\n')
+                    process.stdin.flush()
+    return process.returncode, ''.join(printed)

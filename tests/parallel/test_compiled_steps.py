@@ -17,6 +17,11 @@ from helpers.tiny import NET
 from inception_jax.model.classifier import Classifier
 from inception_jax.parallel import mesh as parallel
 from inception_jax.parallel.compile import compile_evaluation, compile_step
+from inception_jax.parallel.members import (
+    compile_for_members,
+    member_mesh,
+    place_members,
+)
 from inception_jax.parallel.mesh import (
     MODES,
     Parallel,
@@ -228,6 +233,46 @@ def test_buffers_are_their_own_and_may_be_donated(dtype):
     ]
     assert len({aligned.ctypes.data, *pointers}) == 5
     chex.assert_trees_all_equal(put['a'], np.zeros(3, put['a'].dtype))
+
+
+@pytest.mark.parametrize('devices', [1, 4])
+def test_a_batch_may_be_overwritten_once_it_is_on_its_devices(devices):
+    mesh = mesh_of(devices)
+    total = jax.jit(lambda batch: jax.tree.map(lambda x: x.sum(), batch))
+    for _ in range(20):
+        # Large and aligned, as JAX likes it to take the memory of NumPy for its own.
+        examples = {
+            'image': np.zeros((64, 64, 64, 3), np.uint8),
+            'label': np.zeros(4096, np.int32),
+        }
+        sums = total(put_batch(examples, mesh))
+        for x in examples.values():
+            x[...] = 1
+        assert jax.device_get(sums) == {'image': 0, 'label': 0}
+
+
+@pytest.mark.parametrize('devices', [1, 4])
+def test_a_tree_may_be_overwritten_once_it_is_distributed(devices):
+    mesh = mesh_of(devices)
+    for _ in range(20):
+        tree = {'kernel': np.zeros((512, 512), np.float32)}
+        put = distribute(tree, mesh)
+        tree['kernel'][...] = 1
+        assert not np.asarray(put['kernel']).any()
+
+
+@pytest.mark.parametrize('devices', [None, 2])
+def test_a_step_that_takes_the_states_of_members_leaves_those_of_numpy(devices):
+    mesh = None if devices is None else member_mesh(devices)
+    states = [{'kernel': np.zeros((512, 512), np.float32)} for _ in range(2)]
+
+    def add(state):
+        return jax.tree.map(lambda x: x + 1, state)
+
+    step = compile_for_members(add, mesh, donate=True)
+    stacked = step(step(place_members(states, mesh)))
+    assert np.asarray(stacked['kernel'] == 2).all()
+    assert not any(state['kernel'].any() for state in states)
 
 
 def test_a_step_may_take_what_was_spread_from_devices_and_the_first_stays():

@@ -58,7 +58,7 @@ def opened(browser, pages):
 
     def go(kind, width=1280, scheme='light'):
         show(browser, pages[kind], width=width, scheme=scheme)
-        WebDriverWait(browser, 30).until(
+        WebDriverWait(browser, 300).until(
             lambda _: script(browser, 'document.body.dataset.ready') == 'true'
         )
         return browser
@@ -212,7 +212,7 @@ def test_hovering_a_curve_names_its_member(opened):
     move = {'type': 'mouseMoved', 'x': place[0], 'y': place[1]}
     browser.execute_cdp_cmd('Input.dispatchMouseEvent', move | {'x': place[0] - 3})
     browser.execute_cdp_cmd('Input.dispatchMouseEvent', move)
-    label = WebDriverWait(browser, 5).until(
+    label = WebDriverWait(browser, 300).until(
         lambda b: b.find_elements(By.CSS_SELECTOR, '.hoverlayer .hovertext')
     )
     assert 'residual_scale=' in label[0].text

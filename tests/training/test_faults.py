@@ -61,7 +61,7 @@ def test_two_runs_do_not_share_a_workdir(whole, tmp_path, capsys):
 
 
 def test_a_second_process_is_told_who_is_at_work(tmp_path):
-    command = arguments(tmp_path, run__epochs=500)
+    command = arguments(tmp_path, run__epochs=5000)
     first = subprocess.Popen(
         [sys.executable, '-m', 'inception_jax', *command],
         stdout=subprocess.DEVNULL,
