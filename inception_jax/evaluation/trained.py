@@ -155,16 +155,14 @@ def trained(
     >>> import tempfile
     >>> from inception_jax.model.initializers import initial_variables
     >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.weights.weight_file import WeightInfo, save_weights
-    >>> section = {'name': 'inception_v3', 'width': 0.1, 'input_size': 75}
-    >>> variables = initial_variables(choose(**section, classes=2), seed=0, scheme='he')
-    >>> info = WeightInfo(section, ('ant', 'bee'), None, {}, None)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_weights(Path(folder, 'narrow.safetensors'), info, variables)
-    ...     network = trained(Path(folder, 'narrow.safetensors'))
-    >>> network  # doctest: +ELLIPSIS
-    TrainedNetwork(inception_v3, ... parameters, weights ...)
-    >>> network.class_names
+    >>> from inception_jax.weights.weight_file import save_weights
+    >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
+    >>> variables = initial_variables(choose(**small, classes=2), seed=0, scheme='he')
+    >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
+    >>> file = save_weights(path, small, variables, class_names=('ant', 'bee'))
+    >>> trained(path)  # doctest: +ELLIPSIS
+    TrainedNetwork(inception_v4, ... parameters, weights ...)
+    >>> trained(path).class_names
     ('ant', 'bee')
     """
     path = Path(path)
