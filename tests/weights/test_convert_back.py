@@ -291,7 +291,7 @@ def test_other_residual_scales_than_those_of_a_layout_are_refused(tmp_path, caps
     paths = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
     ours(paths[0], 'timm', 'V2', scales=(0.17, 0.1, 0.2, 0.5))
     options = {'to': 'timm', 'network': 'helpers.narrow:V2'}
-    assert 'of other residual scales than inception_resnet_v2_slim has' in refused(
+    assert 'to other residual scales than those of inception_resnet_v2_slim' in refused(
         capsys, *paths, **options
     )
     ours(paths[0], 'timm', 'V2', scales=(0.17, 0.1, 0.2, 1.0))
