@@ -48,9 +48,9 @@ def fork(run: AnyRun, /, step: int, into: str | Path, **changes: Any) -> Run:
       ValueError: the parent has no such step, a change is of another field, or the
         folder holds something else.
 
-    >>> ij.fork('runs/unscaled', step=45, into='runs/saved',
-    ...         residual_scale=0.1)  # doctest: +SKIP
-    >>> ij.fork('no_such_folder', step=45, into='runs/saved')
+    >>> fork('runs/unscaled', step=45, into='runs/saved',
+    ...      residual_scale=0.1)  # doctest: +SKIP
+    >>> fork('no_such_folder', step=45, into='runs/saved')
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """

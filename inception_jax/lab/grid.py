@@ -68,9 +68,10 @@ def grid_product(config: Config, axes: Mapping[str, Any]) -> list[Changes]:
       ValueError: there is no such field, or a field has no value.
 
     >>> config = {'hparams': {'residual_scale': None}, 'run': {'seed': 0}}
-    >>> grid_product(config, {'residual_scale': [0.1, 1.0], 'seed': range(1)})
-    [{'hparams.residual_scale': 0.1, 'run.seed': 0},
-     {'hparams.residual_scale': 1.0, 'run.seed': 0}]
+    >>> for changes in grid_product(config, {'residual_scale': [0.1, 1], 'seed': 3}):
+    ...     print(changes)
+    {'hparams.residual_scale': 0.1, 'run.seed': 3}
+    {'hparams.residual_scale': 1, 'run.seed': 3}
     """
     values_of = {resolve(config, name): _values(v) for name, v in axes.items()}
     for field, values in values_of.items():

@@ -99,8 +99,8 @@ def probe(
     Raises:
       ValueError: there is no such run, step or question.
 
-    >>> ij.probe('runs/quickstart', step=45).scale_gradient  # doctest: +SKIP
-    >>> ij.probe('no_such_folder')
+    >>> probe('runs/quickstart', step=45).scale_gradient  # doctest: +SKIP
+    >>> probe('no_such_folder')
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """

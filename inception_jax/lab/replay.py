@@ -89,11 +89,11 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     Raises:
       ValueError: the run has not made these steps.
 
-    >>> print(ij.replay('runs/quickstart', 360, 405))  # doctest: +SKIP
+    >>> print(replay('runs/quickstart', 360, 405))  # doctest: +SKIP
     45 steps, runs/quickstart/replay-360-405.jsonl
     4 of 4 records of training and diagnostics are equal; the state is bit-identical
     to that of the checkpoint
-    >>> ij.replay('no_such_folder', 360, 405)
+    >>> replay('no_such_folder', 360, 405)
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """

@@ -61,11 +61,11 @@ def sweep(
       ValueError: there is no such field or engine, a member cannot run, or the folder
         holds something else.
 
-    >>> config = ij.load_config('configs/quickstart.py')  # doctest: +SKIP
-    >>> scales = ij.sweep(config, 'runs/sweep',
-    ...                   residual_scale=[0.1, 1.0], seed=range(3))  # doctest: +SKIP
+    >>> config = load_config('configs/quickstart.py')  # doctest: +SKIP
+    >>> scales = sweep(config, 'runs/sweep',
+    ...                residual_scale=[0.1, 1.0], seed=range(3))  # doctest: +SKIP
     >>> scales.table()  # doctest: +SKIP
-    >>> ij.sweep({'run': {'seed': 0}}, 'runs/sweep', seed=[])
+    >>> sweep({'run': {'seed': 0}}, 'runs/sweep', seed=[])
     Traceback (most recent call last):
     ValueError: the grid has no value for config.run.seed; give it one or more
     """

@@ -40,7 +40,7 @@ class Sweep:
 
     >>> from pathlib import Path
     >>> members = {'seed=1': {'run.seed': 1}}
-    >>> sweep = ij.Sweep(Path('runs/sweep'), {'run': {'seed': 0}}, members)
+    >>> sweep = Sweep(Path('runs/sweep'), {'run': {'seed': 0}}, members)
     >>> sweep
     Sweep('runs/sweep', 1 member: 1 unfinished)
     >>> sweep.config_of('seed=1')
@@ -175,8 +175,8 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
       ValueError: the folder holds no sweep, or its file is damaged.
 
-    >>> table = ij.read_sweep('runs/sweep').table()  # doctest: +SKIP
-    >>> ij.read_sweep('no_such_folder')
+    >>> table = read_sweep('runs/sweep').table()  # doctest: +SKIP
+    >>> read_sweep('no_such_folder')
     Traceback (most recent call last):
     ValueError: no_such_folder holds no sweep; start one with sweep --config
     """

@@ -49,9 +49,9 @@ def train(
         works in it.
       Stopped: the disk, the data or the memory of the device ended the run.
 
-    >>> config = ij.load_config('configs/quickstart.py')  # doctest: +SKIP
-    >>> run = ij.train(config, 'runs/unscaled', residual_scale=1.0)  # doctest: +SKIP
-    >>> ij.train({'run': {'epochs': 1}}, 'runs/unscaled', epoch=2)
+    >>> config = load_config('configs/quickstart.py')  # doctest: +SKIP
+    >>> run = train(config, 'runs/unscaled', residual_scale=1.0)  # doctest: +SKIP
+    >>> train({'run': {'epochs': 1}}, 'runs/unscaled', epoch=2)
     Traceback (most recent call last):
     ValueError: unknown field config.epoch; did you mean config.run.epochs?
     """

@@ -54,8 +54,8 @@ def state_at(run: AnyRun, step: int | None = None) -> TrainState:
     Raises:
       ValueError: there is no such run, or it has no such step.
 
-    >>> state = ij.state_at('runs/quickstart', step=45)  # doctest: +SKIP
-    >>> ij.state_at('no_such_folder', step=45)
+    >>> state = state_at('runs/quickstart', step=45)  # doctest: +SKIP
+    >>> state_at('no_such_folder', step=45)
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """
