@@ -70,7 +70,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     if options.classes and not options.layout:
         raise ValueError('--classes goes with --from; leave it out')
     names = class_names.load_distinct_class_names('--classes', options.classes)
-    from inception_jax.evaluation.ship import convert
+    from inception_jax.evaluation.convert_and_export import convert
 
     with unwritable_as_failure(options.output), sigterm_as_exit():
         file = convert(

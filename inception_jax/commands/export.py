@@ -48,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Reads the network and returns the work: to export it and print."""
     refuse_arguments(rest)
-    from inception_jax.evaluation.ship import check_export_path, export
+    from inception_jax.evaluation.convert_and_export import check_export_path, export
     from inception_jax.weights.export import check_export_options
 
     check_export_path(options.output)

@@ -7,7 +7,7 @@ from helpers.conversions import made
 from helpers.variables import random_variables
 from safetensors.numpy import load_file, save_file
 
-from inception_jax.evaluation.ship import convert, export
+from inception_jax.evaluation.convert_and_export import convert, export
 from inception_jax.weights.trained import load_weights
 from inception_jax.weights.weight_file import save_weights
 
