@@ -19,7 +19,6 @@ ROOT = PACKAGE.parent
 
 # A folder imports from the lines above it, never from its own line.
 LAYERS = (
-    ('__init__',),
     ('networks', 'runtime'),
     ('model', 'data'),
     ('steps',),
@@ -30,7 +29,7 @@ LAYERS = (
     ('lab', 'evaluation', 'speed'),
     ('reports',),
     ('commands',),
-    ('__main__',),
+    ('__init__', '__main__'),
 )
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

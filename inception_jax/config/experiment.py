@@ -86,6 +86,11 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
 
     Raises:
       ValueError: a field is unknown, missing, of the wrong type or out of range.
+
+    >>> from inception_jax.config.files import load_config
+    >>> quickstart = experiment(load_config('configs/quickstart.py'))
+    >>> quickstart.recipe.optimizer, quickstart.run.batch_size
+    ('rmsprop', 32)
     """
     for name, section in config.items():
         if not isinstance(section, Mapping):

@@ -77,8 +77,7 @@ def _end_point_program(network: Network, dtype: str, mesh: Mesh, name: str) -> C
 
 
 def _static_arguments(network: Network, dtype: str) -> dict:
-    # Only training uses the decay of batch norm.
-    classifier = Classifier(network, 0.0, dtype=jnp.dtype(dtype))
+    classifier = Classifier(network, dtype=jnp.dtype(dtype))
     scale = functools.partial(augment.to_range, pixel_range=network.pixel_range)
     return {'classifier': classifier, 'scale': scale}
 

@@ -24,6 +24,8 @@ from inception_jax.networks.network import (
 class Outputs(NamedTuple):
     """The outputs of a classifier for a batch of images.
 
+    `Classifier` has an example.
+
     Attributes:
       logits: float32 [batch, classes].
       auxiliary_logits: float32 [batch, classes]; None if the network has no auxiliary
@@ -50,7 +52,8 @@ class Classifier(nn.Module):
 
     Attributes:
       network: the architecture.
-      batch_norm_decay: the decay of the running batch statistics, from 0 to below 1.
+      batch_norm_decay: the decay of the running batch statistics, from 0 to below 1;
+        needed in training only.
       dtype: the dtype of the convolutions. Batch statistics, residual sums and heads
         are computed in float32.
       batch_norm_axis: the mapped axis over which batch statistics are averaged; None
@@ -66,7 +69,7 @@ class Classifier(nn.Module):
     >>> from inception_jax.model.initializers import init
     >>> from inception_jax.networks import conv, network, one
     >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
-    >>> outputs = Classifier(net, 0.9).apply(
+    >>> outputs = Classifier(net).apply(
     ...     init(net, seed=0), jnp.zeros((2, 8, 8, 3)), train=False
     ... )
     >>> outputs.logits.shape, outputs.auxiliary_logits, outputs.features.shape
@@ -74,7 +77,7 @@ class Classifier(nn.Module):
     """
 
     network: Network
-    batch_norm_decay: float
+    batch_norm_decay: float | None = None
     dtype: jnp.dtype = jnp.float32
     batch_norm_axis: str | None = None
     remat: tuple[str, ...] = ()
@@ -102,7 +105,15 @@ class Classifier(nn.Module):
           dropout_rate: the share of features to drop, from 0 to below 1; traced. None
             means the rate of the network.
           keys: a dropout key per example, [batch]; None means no dropout.
+
+        Raises:
+          ValueError: the classifier trains and has no `batch_norm_decay`.
         """
+        if train and self.batch_norm_decay is None:
+            raise ValueError(
+                f'Classifier({self.network.name}) trains without batch_norm_decay; '
+                'give one, e.g. Classifier(network, batch_norm_decay=0.9997)'
+            )
         network_scales = residual_scales(self.network)
         scale = jnp.asarray(
             network_scales if residual_scale is None else residual_scale

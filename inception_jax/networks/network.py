@@ -52,6 +52,10 @@ class Stage:
 
     `str(stage)` has a line for each block that differs from the others. A notebook
     shows the same lines, and `draw(network, stage.name)` is the figure.
+
+    >>> from inception_jax.networks.ops import conv
+    >>> [block.name for block in Stage('a', (conv(8), conv(8)), True).named_blocks()]
+    ['a_1', 'a_2']
     """
 
     name: str

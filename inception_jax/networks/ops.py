@@ -188,7 +188,11 @@ class Module(_Notated):
 
 @dataclasses.dataclass(frozen=True)
 class Chain(_Notated):
-    """Ops one after another."""
+    """Ops one after another.
+
+    >>> Chain((conv(64), conv(96, 3))).ops[0].filters
+    64
+    """
 
     ops: tuple['Op', ...]
 
@@ -199,6 +203,9 @@ class Concat(_Notated):
 
     Raises:
       ValueError: there are no branches.
+
+    >>> print(Concat((conv(64), chain(conv(48), conv(64, 5)))))
+    [1x1/64; 1x1/48 -> 5x5/64]
     """
 
     branches: tuple['Op', ...]

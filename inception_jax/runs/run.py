@@ -58,8 +58,9 @@ class Run:
     `print(run)` shows the result of the run; a notebook shows its curves as well. Each
     attribute raises ValueError if its file is damaged.
 
-        run = ij.run('runs/quickstart')
-        pandas.DataFrame(run.records('train')).plot('step', 'loss')
+    >>> import inception_jax as ij, pandas  # doctest: +SKIP
+    >>> run = ij.run('runs/quickstart')  # doctest: +SKIP
+    >>> pandas.DataFrame(run.records('train')).plot('step', 'loss')  # doctest: +SKIP
     """
 
     workdir: Path

@@ -56,7 +56,25 @@ def diagnose(
       nats_learned: ln(classes) minus the cross-entropy of the batch. A dead network
         stays near 0.
 
-    `train_step` has an example: `diagnose` has the same arguments, without the recipe.
+    >>> import functools
+    >>> import inception_jax as ij
+    >>> net = ij.network('tiny', ij.one('stem', ij.conv(4, 3, 2)), input_size=8)
+    >>> quickstart = ij.experiment(ij.load_config('configs/quickstart.py'))
+    >>> hparams = ij.hparams_for(
+    ...     net, **quickstart.hparams, epochs=10.0, steps_per_epoch=45.0
+    ... )
+    >>> state = ij.initial_state(net, quickstart.recipe, hparams, seed=0)
+    >>> batch = {
+    ...     'image': jnp.zeros((2, 8, 8, 3), jnp.uint8), 'label': jnp.array([3, 4]),
+    ...     'example': jnp.array([0, 1], jnp.uint32),
+    ... }
+    >>> measure = functools.partial(
+    ...     diagnose, classifier=ij.Classifier(net, batch_norm_decay=0.9),
+    ...     augment=lambda keys, images: images.astype(jnp.float32) / 127.5 - 1.0,
+    ... )
+    >>> diagnosis = jax.eval_shape(measure, state, batch)  # jax.jit computes it
+    >>> diagnosis['output_rms'].shape  # the stem and the logits
+    (2,)
     """
     network = classifier.network
     batch = jax.tree.map(lambda x: x[0], micro_batches(batch, accumulation))

@@ -36,6 +36,11 @@ class Hparams:
     The experiment of a config has them as a dict, `experiment.hparams`, with all but
     `epochs` and `steps_per_epoch`.
 
+    >>> import jax
+    >>> numbers = dict.fromkeys(Hparams.__dataclass_fields__, 0.1)
+    >>> jax.jit(lambda hparams: 2 * hparams.learning_rate)(Hparams(**numbers)).item()
+    0.20000000298023224
+
     Attributes:
       learning_rate: the rate after warm-up and before decay.
       warmup_epochs: the length of the warm-up, in epochs; 0 for none.

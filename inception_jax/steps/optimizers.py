@@ -34,7 +34,19 @@ def optimizer(
         momentum: m = momentum * m + g
                   update = -learning_rate * m
 
-    `train_step` has an example of a recipe and of hyper-parameters.
+    >>> import jax.numpy as jnp
+    >>> import inception_jax as ij
+    >>> quickstart = ij.experiment(ij.load_config('configs/quickstart.py'))
+    >>> hparams = ij.hparams_for(
+    ...     ij.load('inception_v4'), **quickstart.hparams, epochs=1.0,
+    ...     steps_per_epoch=1.0,
+    ... )
+    >>> rmsprop = optimizer(hparams, quickstart.recipe, learning_rate=0.1)
+    >>> params = {'stem': {'bias': jnp.zeros(1)}}
+    >>> gradients = {'stem': {'bias': jnp.ones(1)}}
+    >>> updates, _ = rmsprop.update(gradients, rmsprop.init(params), params)
+    >>> round(updates['stem']['bias'].item(), 4)  # -0.1 / sqrt(1 + epsilon of 1)
+    -0.0707
     """
     parts = [optax.add_decayed_weights(hparams.weight_decay, mask=kernel_mask)]
     if recipe.clip:

@@ -18,7 +18,7 @@ from inception_jax.steps.recipe import Recipe
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """The state of a run, a pytree.
+    """The state of a run, a pytree. `initial_state` has an example.
 
     Attributes:
       step: the number of updates made, int32.
@@ -45,7 +45,17 @@ def initial_state(
 ) -> TrainState:
     """Returns the state before the first step, with its arrays on the host.
 
-    The seed determines the initial variables and the key. `train_step` has an example.
+    The seed determines the initial variables and the key.
+
+    >>> import inception_jax as ij
+    >>> net = ij.network('tiny', ij.one('stem', ij.conv(4, 3, 2)), input_size=8)
+    >>> quickstart = ij.experiment(ij.load_config('configs/quickstart.py'))
+    >>> hparams = ij.hparams_for(
+    ...     net, **quickstart.hparams, epochs=10.0, steps_per_epoch=45.0
+    ... )
+    >>> state = initial_state(net, quickstart.recipe, hparams, seed=0)
+    >>> state.params['stem']['conv0']['kernel'].shape, int(state.step)
+    ((3, 3, 3, 4), 0)
     """
     variables = initial_variables(network, seed=seed, scheme=recipe.initializer)
     trained = without_blocks(variables['params'], select_blocks(network, recipe.frozen))

@@ -155,7 +155,7 @@ def save_export(path: Path, export: Export) -> None:
 def _logits_function(network: Network, pixels: str):
     """Returns the function that is exported."""
     # Plain execution: one program serves all platforms.
-    classifier = Classifier(network, batch_norm_decay=0.0, execution='plain')
+    classifier = Classifier(network, execution='plain')
 
     def logits(weights, images, scales=None):
         if pixels == 'uint8':
