@@ -254,13 +254,11 @@ def _read_sweep_member(
 def _read_member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None = None
 ) -> Member:
-    error = folder / 'error.txt'
-    run = Run(folder)
+    run, error = Run(folder), folder / 'error.txt'
     try:
         records = read_records(folder)
     except ValueError as damage:
         raise ValueError(f'{folder}: {damage}') from damage
-    run = Run(folder)
     return Member(
         name=name,
         folder=folder,
