@@ -82,7 +82,7 @@ def load_initial_weights(
     like = {
         name: without_blocks(tree, heads) for name, tree in random_variables.items()
     }
-    loaded = weight_file.load_weights(file, like, left_out=heads)
+    loaded = weight_file.load_variables(file, like, left_out=heads)
     return {name: tree | loaded[name] for name, tree in random_variables.items()}
 
 

@@ -60,7 +60,7 @@ def test_another_number_of_classes_needs_a_new_head(weights, tmp_path, capsys):
     changes = {'data__source': 'synthetic:64/5', 'recipe__frozen': 'trunk'}
     assert begin(tmp_path, weights, **changes) == 2
     printed = capsys.readouterr().err
-    assert 'are of 4 classes (0, ...), and the data have 5' in printed
+    assert 'have 4 classes (0, ...), and the data have 5' in printed
     assert 'set config.recipe.new_head=true' in printed
     assert printed.count('\n') == 1
     assert begin(tmp_path, weights, recipe__new_head=True, **changes) == 0

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from inception_jax.__main__ import main
 from inception_jax.commands import convert as command_module
-from inception_jax.evaluation import probabilities
+from inception_jax.evaluation import evaluate, probabilities
 from inception_jax.weights import trained, weight_file
 from inception_jax.weights.layouts import catalogue
 
@@ -304,7 +304,7 @@ def test_the_same_evaluation_again_is_read_from_its_file(run, tmp_path, monkeypa
     command = ['evaluate', f'--weights={path}', '--network=helpers.tiny:NET']
     command += ['--source=synthetic:16/4', '--split=test']
     assert main(command) == 0
-    monkeypatch.setattr(probabilities, 'compute_probabilities', None)
+    monkeypatch.setattr(evaluate, 'compute_probabilities', None)
     assert main(command) == 0
 
 
