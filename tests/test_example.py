@@ -1,0 +1,76 @@
+"""The laboratory in a notebook, from a network to a sweep, on handwritten digits."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.paths import QUICKSTART
+
+import inception_jax as ij
+
+# The quick start in seconds.
+NARROW = {
+    'width': 0.0625,
+    'depth': 0.05,
+    'batch_size': 96,
+    'epochs': 1.0,
+    'log_every_steps': 5,
+    'diagnose_every_steps': 5,
+}
+
+
+@pytest.fixture(scope='module')
+def config():
+    return ij.load_config(QUICKSTART, **NARROW)
+
+
+@pytest.fixture(scope='module')
+def run(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('runs') / 'unscaled'
+    return ij.train(config, folder, residual_scale=1.0)
+
+
+def test_a_network_is_a_value_that_prints_itself_and_a_function():
+    net = ij.scaled(ij.load('inception_resnet_v2'), width=0.05, depth=0.01)
+    assert str(net) == str(ij.table(net)).rstrip()
+    assert len(repr(net)) < 100
+    assert net._repr_svg_().startswith('<svg')
+    model, variables = ij.Classifier(net), ij.init(net, seed=0)
+    images = np.zeros((1, 75, 75, 3), np.float32)
+    outputs = model.apply(variables, images, train=False, residual_scale=0.1)
+    assert outputs.logits.shape == (1, 1000)
+    with pytest.raises(ValueError, match='trains without batch_norm_decay'):
+        model.apply(variables, images, train=True, mutable=['batch_stats'])
+
+
+def test_a_run_is_a_value(run):
+    records = run.records('train')
+    assert {len(column) for column in records.values()} == {len(records['step'])}
+    assert run.verdict.verdict in ('alive', 'dying', 'dead')
+    assert run.curves().axes
+    assert run.workdir.name in repr(run)
+    assert '<img' in run._repr_html_()
+
+
+def test_a_run_is_probed_at_a_step(run):
+    probe = ij.probe(run, step=5)
+    gradients = [number for number in probe.scale_gradient if number is not None]
+    assert np.isfinite(gradients).all()
+
+
+def test_a_fork_predicts(run, tmp_path):
+    fork = ij.fork(run, step=5, into=tmp_path / 'saved', residual_scale=0.1)
+    assert fork.lineage['step'] == 5
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'digit.png'), image)
+    trained = ij.trained(tmp_path / 'saved')
+    (prediction,) = trained.predict([tmp_path / 'digit.png'], top=3)
+    assert len(prediction.classes) == 3
+    assert trained.features([image]).shape[0] == 1
+
+
+def test_a_sweep_is_a_table(config, tmp_path):
+    folder = tmp_path / 'sweep'
+    ij.sweep(config, folder, residual_scale=[0.1, 1.0], seed=range(2))
+    rows = ij.read_sweep(folder).table()
+    assert len(rows) == 4
+    assert ij.report(folder).startswith('sweep')
