@@ -111,7 +111,9 @@ def _name_classes(
         return imagenet if count == len(imagenet) else tuple(map(str, range(count)))
     if len(set(class_names)) < len(class_names):
         twice = next(n for n in class_names if list(class_names).count(n) > 1)
-        raise ValueError(f'class_names names {twice} twice; classes are different')
+        raise ValueError(
+            f'class_names names {twice} twice; classes need distinct names'
+        )
     if len(class_names) != count:
         raise ValueError(
             f'the file has {count} classes, and {len(class_names)} are named; name '

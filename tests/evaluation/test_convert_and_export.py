@@ -47,7 +47,7 @@ def test_a_layout_is_converted_to_a_weight_file_and_back(foreign, tmp_path):
         ({'layout': 'tim', 'network': 'inception_v4'}, "unknown layout 'tim'; expect"),
         (TIMM | {'to': 'timm'}, 'of the input .* or of the output .*, not both'),
         ({'class_names': ['a']}, 'class_names goes with the layout of the input'),
-        (TIMM | {'class_names': 'abcda'}, 'names a twice; classes are different'),
+        (TIMM | {'class_names': 'abcda'}, 'names a twice; classes need distinct names'),
         ({'network': 'inception_v4'}, 'is not the folder of a run; give the layout'),
     ],
 )

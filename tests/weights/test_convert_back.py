@@ -205,7 +205,7 @@ def test_options_that_are_wrong_are_one_line(
     [
         ('abcd', 'the file has 5 classes, and 4 are named; name each class once'),
         ('abcdef', 'the file has 5 classes, and 6 are named; name each class once'),
-        ('abcda', 'names a twice; classes are different'),
+        ('abcda', 'names a twice; classes need distinct names'),
         ('', 'the file has 5 classes, and 0 are named'),
     ],
 )
