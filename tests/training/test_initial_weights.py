@@ -94,8 +94,8 @@ def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'recipe__init_from': 'nowhere.safetensors'}, 'there is no such file'),
-        ({'recipe__init_from': 'net.pth'}, 'net.pth is no weight file'),
+        ({'recipe__init_from': 'nowhere.safetensors'}, 'does not exist'),
+        ({'recipe__init_from': 'net.pth'}, 'net.pth is not a weight file'),
         (
             {'network__width': 2.0},
             'tiny with other blocks than those of tiny',
@@ -106,11 +106,11 @@ def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
         ),
         (
             {'network__batch_norm_gamma': True},
-            'batch_norm_gamma False, and this one has True; set config.network.batch_n',
+            'batch_norm_gamma False, and this network has True; set config.network.b',
         ),
         (
             {'network__pixel_range': (0.0, 1.0)},
-            'and this one has (0.0, 1.0); set config.network.pixel_range=(-1.0,1.0)',
+            'this network has (0.0, 1.0); set config.network.pixel_range=(-1.0,1.0)',
         ),
         ({'network__batch_norm_epsilon': 0.1}, 'set config.network.batch_norm_epsilon'),
         (
