@@ -55,7 +55,7 @@ def test_two_runs_do_not_share_a_workdir(whole, tmp_path, capsys):
         assert main(arguments(workdir, **SHORT)) == 2
         printed = capsys.readouterr().err
     assert 'is at work in' in printed
-    assert 'wait for its end or stop it' in printed
+    assert 'wait until it ends, stop it' in printed
     assert printed.count('\n') == 1
     assert main(arguments(workdir, **SHORT)) == 0
 
@@ -193,7 +193,7 @@ def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr('fcntl.flock', none)
     assert main(arguments(tmp_path, **SHORT)) == 2
-    assert 'a file system that knows flock' in capsys.readouterr().err
+    assert 'a file system with flock' in capsys.readouterr().err
 
 
 def test_records_that_cannot_be_written_end_a_run(tmp_path, monkeypatch, capsys):
