@@ -6,13 +6,14 @@ The import takes milliseconds: a public name loads its file when it is first use
 networks can be printed, drawn and compared without JAX.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from inception_jax.runtime.version import VERSION as __version__
 
-# For editors and type checkers. `_PUBLIC` holds the same names.
+# For editors and type checkers, for which this is True. `_PUBLIC` holds the same names.
+# `typing` is not imported, since that takes longer than all else here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from inception_jax.config.experiment import experiment as experiment
     from inception_jax.config.files import load_config as load_config
     from inception_jax.evaluation.convert_and_export import convert as convert
@@ -139,7 +140,9 @@ _OTHER_NAME = {'mesh': 'device_mesh'}  # Inside, `mesh` is the name of the value
 __all__ = ['__version__', *sorted(_MODULE_OF)]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> 'Any':
+    import importlib
+
     if name not in _MODULE_OF:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     module = importlib.import_module(f'{__name__}.{_MODULE_OF[name]}')
