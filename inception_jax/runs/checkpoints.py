@@ -29,6 +29,7 @@ from inception_jax.runs.checksums import (
 )
 from inception_jax.runs.workdir import checkpoint_steps
 from inception_jax.runtime import processes
+from inception_jax.runtime.messages import first_line
 from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
@@ -85,7 +86,7 @@ def open_manager(
         preservation_policy.CustomSteps(always),
     ]
     if best:
-        policies.append(_Best(best, _errors(folder)))
+        policies.append(_Best(best, _saved_errors(folder)))
     options = ocp.CheckpointManagerOptions(
         preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
         cleanup_tmp_directories=True,
@@ -117,7 +118,7 @@ class _Best:
         return [c.step in best for c in checkpoints]
 
 
-def _errors(folder: Path) -> dict[int, float]:
+def _saved_errors(folder: Path) -> dict[int, float]:
     """Returns the top-1 errors that checkpoints were saved with, by step."""
     if not (steps := checkpoint_steps(folder)):
         return {}
@@ -164,7 +165,7 @@ def _saving(folder: Path) -> Iterator[None]:
     except jax.errors.JaxRuntimeError:
         raise
     except Exception as error:
-        reason = _first_line(error)
+        reason = _reason(error)
     else:
         return
     _collect_abandoned()
@@ -257,14 +258,13 @@ def _restore_item(manager: Manager, step: int, **item) -> Any:
                 f'{manager.directory}; make sure that all see the same files, then '
                 'start all again'
             ) from error
-        reason = _first_line(error)
+        reason = _reason(error)
     _collect_abandoned()
     raise _Unreadable(reason)
 
 
-def _first_line(error: Exception) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    return first.split(' See full TensorStore details')[0][:200]
+def _reason(error: Exception) -> str:
+    return first_line(error).split(' See full TensorStore details')[0][:200]
 
 
 def _collect_abandoned() -> None:
@@ -301,7 +301,7 @@ def _quiet() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
         sys.unraisablehook = ignore_coroutines
-        asyncio.new_event_loop = lambda: _deaf_when_closed(new_event_loop())
+        asyncio.new_event_loop = lambda: _quiet_loop(new_event_loop())
         try:
             yield
         finally:
@@ -311,7 +311,7 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _deaf_when_closed(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+def _quiet_loop(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     """Makes a closed event loop ignore calls from other threads.
 
     After an error Orbax closes its loop while TensorStore still reads or writes. The
