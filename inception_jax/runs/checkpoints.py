@@ -34,7 +34,7 @@ from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
 
-# Seconds for a thread of Orbax to end after an error.
+# Seconds for a thread or a task of Orbax to end after an error.
 LONGEST_WAIT = 10.0
 
 
@@ -96,8 +96,7 @@ def open_manager(
         try:
             yield manager
         finally:
-            with _saving(folder):
-                manager.close()
+            _write(folder, manager.close)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,26 +147,26 @@ def save_checkpoint(
         'top_1_error': top_1_error,
     }
     metadata['sums']['about'] = json_checksum(metadata)
-    with _saving(Path(manager.directory)):
-        manager.save(
-            int(state.step),
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(metadata)
-            ),
-            metrics=None if top_1_error is None else {'top_1_error': top_1_error},
-        )
+    _write(
+        Path(manager.directory),
+        manager.save,
+        int(state.step),
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(metadata)
+        ),
+        metrics=None if top_1_error is None else {'top_1_error': top_1_error},
+    )
 
 
-@contextlib.contextmanager
-def _saving(folder: Path) -> Iterator[None]:
+def _write(folder: Path, function: Callable, *arguments, **options) -> None:
+    """Calls a function of Orbax that writes to a folder."""
     try:
-        yield
+        function(*arguments, **options)
+        return
     except jax.errors.JaxRuntimeError:
         raise
     except Exception as error:
         reason = _reason(error)
-    else:
-        return
     _collect_abandoned()
     raise NotSaved(f'no checkpoint could be written to {folder} ({reason})')
 
@@ -286,8 +285,8 @@ def _quiet() -> Iterator[None]:
 
     The end of the block restores everything that it changes in the process.
     """
-    loggers = [logging.getLogger(name) for name in ('absl', 'asyncio')]
-    levels = [logger.level for logger in loggers]
+    logger = logging.getLogger('absl')
+    level = logger.level
     hook, new_event_loop = sys.unraisablehook, asyncio.new_event_loop
 
     def ignore_coroutines(unraisable) -> None:
@@ -298,8 +297,7 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings(
             'ignore', 'coroutine .* was never awaited', RuntimeWarning
         )
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+        logger.setLevel(logging.CRITICAL)
         sys.unraisablehook = ignore_coroutines
         asyncio.new_event_loop = lambda: _quiet_loop(new_event_loop())
         try:
@@ -307,16 +305,27 @@ def _quiet() -> Iterator[None]:
         finally:
             asyncio.new_event_loop = new_event_loop
             sys.unraisablehook = hook
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logger.setLevel(level)
 
 
 def _quiet_loop(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-    """Makes a closed event loop ignore calls from other threads.
+    """Makes an event loop cancel its tasks when it closes, as `asyncio.run` does.
 
-    After an error Orbax closes its loop while TensorStore still reads or writes. The
-    end of such an operation calls the loop, at any later time.
+    Orbax closes its loop after an error although TensorStore still reads or writes, and
+    the end of such an operation calls the loop at any later time. Errors and coroutines
+    of tasks that nobody waits for are dropped in silence.
     """
+    loop.set_exception_handler(lambda *_: None)
+    close = loop.close
+
+    def cancel_and_close() -> None:
+        if tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(tasks, timeout=LONGEST_WAIT))
+        close()
+
+    loop.close = cancel_and_close
     call_soon = loop.call_soon_threadsafe
 
     def call_soon_if_open(*arguments, **options):
