@@ -45,7 +45,7 @@ def annotation_text(annotation: Any) -> str:
     """
     kind, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if kind in (typing.Union, types.UnionType):
-        plain = [p for p in parts if p not in (jax.Array, np.ndarray)]
+        plain = [part for part in parts if part not in (jax.Array, np.ndarray)]
         return ' or '.join(map(annotation_text, plain))
     if kind is tuple:
         many = '' if parts[-1] is Ellipsis else f'{len(parts)} '

@@ -137,7 +137,7 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
             if not select_blocks(network, [name]):
                 raise ValueError(
                     f'config.recipe.{field} names {name!r}; {network.name} has '
-                    f'{", ".join(_groups(network))}, and their blocks'
+                    f'{", ".join(_selectable_names(network))}, and their blocks'
                 )
     frozen = set(select_blocks(network, recipe.frozen))
     if frozen == set(block_names(network)):
@@ -153,7 +153,7 @@ def _check_frozen(network: Network, recipe: Recipe) -> None:
             )
 
 
-def _groups(network: Network) -> list[str]:
+def _selectable_names(network: Network) -> list[str]:
     """Lists the names of the stages, the heads, and `trunk` for all stages."""
     heads = [name for name in ('logits', 'auxiliary') if name in block_names(network)]
     return [*(stage.name for stage in network.stages), *heads, 'trunk']

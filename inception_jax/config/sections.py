@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from inception_jax.data.geometry import check_range
+from inception_jax.runtime import choices
 
 
 def _free(**options: Any) -> Any:
@@ -71,10 +72,7 @@ class DataSection:
                 f'config.data.workers is {self.workers}; expected 0 or more processes, '
                 'or None'
             )
-        if self.on_unreadable not in ('stop', 'skip'):
-            raise ValueError(
-                f'config.data.on_unreadable is {self.on_unreadable!r}; use stop or skip'
-            )
+        choices.check('config.data.on_unreadable', self.on_unreadable, ('stop', 'skip'))
         check_range('config.data.area', self.area, most=1.0)
         check_range('config.data.aspect', self.aspect)
 

@@ -13,7 +13,6 @@ from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
 from inception_jax.runs.records import read_records, write_records
 from inception_jax.runs.run import Run
-from inception_jax.runs.run import run as run_in
 from inception_jax.runs.workdir import claim_workdir
 from inception_jax.runtime.files import refuse_unwritable, write_json
 from inception_jax.training.failures import outside_errors_as_stopped
@@ -56,7 +55,7 @@ def fork(run: AnyRun, /, step: int, into: str | Path, **changes: Any) -> Run:
     """
     work = start_fork(open_run(run), step, Path(into), changes)
     pass_signal_on(work().signal)
-    return run_in(into)
+    return Run(Path(into))
 
 
 def start_fork(

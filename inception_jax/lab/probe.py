@@ -25,6 +25,7 @@ from inception_jax.networks.network import (
 )
 from inception_jax.parallel.compile import compile_probe
 from inception_jax.parallel.mesh import platform_of, put_batch
+from inception_jax.runtime import choices
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
 from inception_jax.steps.forward import augmented
@@ -62,11 +63,7 @@ class ProbeOptions:
 
     def __post_init__(self):
         for question in self.ask:
-            if question not in QUESTIONS:
-                raise ValueError(
-                    f'there is no question {question!r}; ask some of '
-                    f'{", ".join(QUESTIONS)}'
-                )
+            choices.check('question', question, QUESTIONS)
         if not self.factors or not np.isfinite(self.factors).all():
             raise ValueError(
                 f'factors {list(self.factors)}; expected finite numbers, e.g. 0,0.3,1'

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from inception_jax.runs import checkpoints
+from inception_jax.runs.checksums import whole_array
 from inception_jax.runs.records import Record, read_records, record_line, write_records
 from inception_jax.steps.state import TrainState
 from inception_jax.training.observe import (
@@ -161,12 +161,8 @@ def _same_state(run: PreparedRun, state: TrainState) -> bool | None:
     if saved is None or int(saved.state.step) != step:
         return None
 
-    def bits(x):
-        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return np.asarray(jax.random.key_data(x) if is_key else x)
-
     def equal(x, y):
-        return bits(x).tobytes() == bits(y).tobytes()
+        return whole_array(x).tobytes() == whole_array(y).tobytes()
 
     # A run that was made longer has other hparams in its older checkpoints.
     replayed = dataclasses.replace(state, hparams=saved.state.hparams)

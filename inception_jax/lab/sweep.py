@@ -26,9 +26,9 @@ from inception_jax.lab.sweep_folder import (
 )
 from inception_jax.networks.network import program
 from inception_jax.runs.lock import WorkdirInUse
-from inception_jax.runs.outcome import is_finished
-from inception_jax.runs.run import Run
+from inception_jax.runs.run import Run, is_finished
 from inception_jax.runs.workdir import log_command
+from inception_jax.runtime import choices
 from inception_jax.training.loop import Outcome, train_from
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.programs import compiled_names
@@ -69,8 +69,7 @@ def sweep(
     Traceback (most recent call last):
     ValueError: the grid has no value for config.run.seed; give it one or more
     """
-    if engine not in ENGINES:
-        raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+    choices.check('engine', engine, ENGINES)
     base = config_with(config)
     members = name_members(grid_product(base, grid))
     work = start_sweep(open_sweep(Path(folder), base, members), engine, shard)

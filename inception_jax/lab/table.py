@@ -8,9 +8,8 @@ from typing import Any
 from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import Config
 from inception_jax.networks.shapes import measure
-from inception_jax.runs.outcome import is_ended, is_finished
 from inception_jax.runs.records import read_records
-from inception_jax.runs.run import Run
+from inception_jax.runs.run import Run, is_ended, is_finished
 
 Row = dict[str, Any]
 

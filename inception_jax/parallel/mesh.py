@@ -12,6 +12,7 @@ from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from inception_jax.runtime import choices
+from inception_jax.runtime.messages import first_line
 
 MODES = ('jit', 'shard_map', 'pmap')
 BATCH_NORMS = ('global', 'per_device')
@@ -88,9 +89,10 @@ def all_devices() -> list[jax.Device]:
         return jax.devices()
     # JAX raises an AssertionError where JAX_PLATFORMS names a cuda that it lacks.
     except (RuntimeError, AssertionError) as error:
-        reason = (str(error) or 'no reason given').splitlines()[0]
         setting = f'; JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "not set")}'
-        raise ValueError(f'JAX cannot start its devices ({reason}){setting}') from error
+        raise ValueError(
+            f'JAX cannot start its devices ({first_line(error)}){setting}'
+        ) from error
 
 
 def device_mesh(
@@ -128,10 +130,9 @@ def topology_devices(name: str) -> Sequence[jax.Device]:
     try:
         return topologies.get_topology_desc(topology_name=name, platform='tpu').devices
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f'no topology {name} ({reason}); expected e.g. v5e:2x2 or v5e:16x16, and '
-            'the compiler for TPUs: pip install libtpu'
+            f'no topology {name} ({first_line(error)}); expected e.g. v5e:2x2 or '
+            'v5e:16x16, and the compiler for TPUs: pip install libtpu'
         ) from error
 
 

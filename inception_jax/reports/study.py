@@ -13,9 +13,8 @@ from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change_text, usual_values
 from inception_jax.plots.series import Curve, curve_series
-from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.records import Record, read_records
-from inception_jax.runs.run import Run
+from inception_jax.runs.run import Run, is_finished
 from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
 

@@ -29,11 +29,12 @@ from inception_jax.runs.checksums import (
 )
 from inception_jax.runs.workdir import checkpoint_steps
 from inception_jax.runtime import processes
+from inception_jax.runtime.messages import first_line
 from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
 
-# Seconds for a thread of Orbax to end after an error.
+# Seconds for a thread or a task of Orbax to end after an error.
 LONGEST_WAIT = 10.0
 
 
@@ -85,7 +86,7 @@ def open_manager(
         preservation_policy.CustomSteps(always),
     ]
     if best:
-        policies.append(_Best(best, _errors(folder)))
+        policies.append(_Best(best, _saved_errors(folder)))
     options = ocp.CheckpointManagerOptions(
         preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
         cleanup_tmp_directories=True,
@@ -95,8 +96,7 @@ def open_manager(
         try:
             yield manager
         finally:
-            with _saving(folder):
-                manager.close()
+            _write(folder, manager.close)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Best:
         return [c.step in best for c in checkpoints]
 
 
-def _errors(folder: Path) -> dict[int, float]:
+def _saved_errors(folder: Path) -> dict[int, float]:
     """Returns the top-1 errors that checkpoints were saved with, by step."""
     if not (steps := checkpoint_steps(folder)):
         return {}
@@ -147,26 +147,26 @@ def save_checkpoint(
         'top_1_error': top_1_error,
     }
     metadata['sums']['about'] = json_checksum(metadata)
-    with _saving(Path(manager.directory)):
-        manager.save(
-            int(state.step),
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(metadata)
-            ),
-            metrics=None if top_1_error is None else {'top_1_error': top_1_error},
-        )
+    _write(
+        Path(manager.directory),
+        manager.save,
+        int(state.step),
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(metadata)
+        ),
+        metrics=None if top_1_error is None else {'top_1_error': top_1_error},
+    )
 
 
-@contextlib.contextmanager
-def _saving(folder: Path) -> Iterator[None]:
+def _write(folder: Path, function: Callable, *arguments, **options) -> None:
+    """Calls a function of Orbax that writes to a folder."""
     try:
-        yield
+        function(*arguments, **options)
+        return
     except jax.errors.JaxRuntimeError:
         raise
     except Exception as error:
-        reason = _first_line(error)
-    else:
-        return
+        reason = _reason(error)
     _collect_abandoned()
     raise NotSaved(f'no checkpoint could be written to {folder} ({reason})')
 
@@ -257,14 +257,13 @@ def _restore_item(manager: Manager, step: int, **item) -> Any:
                 f'{manager.directory}; make sure that all see the same files, then '
                 'start all again'
             ) from error
-        reason = _first_line(error)
+        reason = _reason(error)
     _collect_abandoned()
     raise _Unreadable(reason)
 
 
-def _first_line(error: Exception) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    return first.split(' See full TensorStore details')[0][:200]
+def _reason(error: Exception) -> str:
+    return first_line(error).split(' See full TensorStore details')[0][:200]
 
 
 def _collect_abandoned() -> None:
@@ -286,8 +285,8 @@ def _quiet() -> Iterator[None]:
 
     The end of the block restores everything that it changes in the process.
     """
-    loggers = [logging.getLogger(name) for name in ('absl', 'asyncio')]
-    levels = [logger.level for logger in loggers]
+    logger = logging.getLogger('absl')
+    level = logger.level
     hook, new_event_loop = sys.unraisablehook, asyncio.new_event_loop
 
     def ignore_coroutines(unraisable) -> None:
@@ -298,25 +297,35 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings(
             'ignore', 'coroutine .* was never awaited', RuntimeWarning
         )
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+        logger.setLevel(logging.CRITICAL)
         sys.unraisablehook = ignore_coroutines
-        asyncio.new_event_loop = lambda: _deaf_when_closed(new_event_loop())
+        asyncio.new_event_loop = lambda: _quiet_loop(new_event_loop())
         try:
             yield
         finally:
             asyncio.new_event_loop = new_event_loop
             sys.unraisablehook = hook
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logger.setLevel(level)
 
 
-def _deaf_when_closed(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-    """Makes a closed event loop ignore calls from other threads.
+def _quiet_loop(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    """Makes an event loop cancel its tasks when it closes, as `asyncio.run` does.
 
-    After an error Orbax closes its loop while TensorStore still reads or writes. The
-    end of such an operation calls the loop, at any later time.
+    Orbax closes its loop after an error although TensorStore still reads or writes, and
+    the end of such an operation calls the loop at any later time. Errors and coroutines
+    of tasks that nobody waits for are dropped in silence.
     """
+    loop.set_exception_handler(lambda *_: None)
+    close = loop.close
+
+    def cancel_and_close() -> None:
+        if tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(tasks, timeout=LONGEST_WAIT))
+        close()
+
+    loop.close = cancel_and_close
     call_soon = loop.call_soon_threadsafe
 
     def call_soon_if_open(*arguments, **options):

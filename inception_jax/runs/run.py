@@ -5,11 +5,11 @@ import dataclasses
 import html
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_jax.data.labels import parse_class_names
-from inception_jax.runs.outcome import is_finished
 from inception_jax.runs.records import SPLITS, Record, read_records, record_columns
 from inception_jax.runs.workdir import (
     CLASSES,
@@ -19,6 +19,7 @@ from inception_jax.runs.workdir import (
     checkpoint_steps,
     is_sweep,
 )
+from inception_jax.runtime import choices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,8 +122,7 @@ class Run:
         Raises:
           ValueError: there is no such split, or metrics.jsonl is damaged.
         """
-        if split not in SPLITS:
-            raise ValueError(f'unknown split {split!r}; use one of {", ".join(SPLITS)}')
+        choices.check('split', split, SPLITS)
         return record_columns(read_records(self.workdir, split))
 
     @property
@@ -171,9 +171,9 @@ class Run:
     def __str__(self) -> str:
         steps, verdict = self._progress()
         lines = {'run': self.workdir, 'network': self.network, 'steps': steps}
-        lines |= _error_lines(read_records(self.workdir, 'evaluation'))
+        lines |= error_lines(read_records(self.workdir, 'evaluation'))
         lines['verdict'] = verdict
-        return '\n'.join(f'{name:<12}{value}' for name, value in lines.items())
+        return labelled(lines)
 
     def _repr_html_(self) -> str:
         image = io.BytesIO()
@@ -210,15 +210,20 @@ class Run:
         return content
 
 
-def _error_lines(evaluations: list[Record]) -> dict[str, str]:
+def labelled(lines: Mapping[str, Any]) -> str:
+    """Returns lines of a label and a value, in two columns."""
+    return '\n'.join(f'{label:<12}{value}' for label, value in lines.items())
+
+
+def error_lines(evaluations: list[Record]) -> dict[str, str]:
     """Returns the errors of the last and of the best evaluation in words."""
     if not evaluations:
         return {}
     best = min(evaluations, key=lambda record: record['top_1_error'])
-    return {'last': _errors(evaluations[-1]), 'best': _errors(best)}
+    return {'last': _error_text(evaluations[-1]), 'best': _error_text(best)}
 
 
-def _errors(record: Record) -> str:
+def _error_text(record: Record) -> str:
     nats = record['cross_entropy']
     return (
         f'top-1 error {record["top_1_error"]:.2f} %, top-5 error '
@@ -232,3 +237,14 @@ def fork_step(folder: Path) -> tuple[int, ...]:
     """Returns the step at which a forked run begins; () for a run that is no fork."""
     lineage = Run(folder).lineage
     return (lineage['step'],) if lineage else ()
+
+
+def is_finished(outcome: Mapping[str, Any]) -> bool:
+    """Whether a run made all its steps or was ended by its verdict."""
+    return is_ended(outcome) or outcome['steps_done'] >= outcome['steps']
+
+
+def is_ended(outcome: Mapping[str, Any]) -> bool:
+    """Whether the verdict ended the run before its last step."""
+    # Files of older versions have no `ended`: a run ended when it diverged.
+    return outcome.get('ended', outcome['verdict'] == 'diverged')

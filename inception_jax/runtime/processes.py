@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from inception_jax.runtime.messages import first_line
 from inception_jax.runtime.signals import watch_signals
 
 # Maps the number of steps made to the signal that stops the run, None to continue.
@@ -84,9 +85,9 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
         if isinstance(error, expected):
             message = ' '.join(str(error).split())
         elif isinstance(error, jax.errors.JaxRuntimeError):
-            first = str(error).splitlines()[0][:200]
             message = (
-                f'a step failed, probably because another process ended ({first}); '
+                f'a step failed, probably because another process ended '
+                f'({first_line(error)[:200]}); '
                 'find out why it ended, then start all processes again: the run '
                 'resumes from its last checkpoint'
             )

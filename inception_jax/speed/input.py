@@ -20,6 +20,7 @@ from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores, worker_count
 from inception_jax.data.resize import crop_and_resize
 from inception_jax.parallel.mesh import device_mesh, keep_pace, put_batch
+from inception_jax.runtime.compiler_options import compiler_options
 
 ROUNDS = 5
 IMAGES = 256
@@ -131,7 +132,10 @@ def _device(experiment: Experiment) -> dict[str, float]:
 
     def timed(**options) -> float:
         options['pixel_range'] = experiment.network.pixel_range
-        step = jax.jit(functools.partial(augment, **options))
+        step = jax.jit(
+            functools.partial(augment, **options),
+            compiler_options=compiler_options(jax.default_backend()),
+        )
         jax.block_until_ready(step(keys, images))
         times = []
         for _ in range(ROUNDS):

@@ -18,6 +18,7 @@ from inception_jax.parallel.mesh import (
     keep_pace,
 )
 from inception_jax.runtime import memory
+from inception_jax.runtime.compiler_options import compiler_options
 from inception_jax.speed.serving import Mistake, peak_memory, serve, time_steps
 from inception_jax.speed.workload import imagenet_recipe, random_batch, workload
 
@@ -136,7 +137,8 @@ def matmul_rate(dtype: str, seconds: float) -> float:
 @functools.cache
 def _product(size: int, dtype: str):
     x = jnp.full((size, size), 1 / size, jnp.dtype(dtype))
-    product = jax.jit(lambda x: x @ x)
+    options = compiler_options(jax.default_backend())
+    product = jax.jit(lambda x: x @ x, compiler_options=options)
     product(x).block_until_ready()
     return x, product
 

@@ -35,7 +35,7 @@ def nearest_numbers(network: Network, numbers: Mapping[str, float]) -> dict[str,
         block: [numbers[name] for name in names if name in numbers]
         for block, names in _selectors(network)
     }
-    return {block: some[0] for block, some in candidates.items() if some}
+    return {block: nearest[0] for block, nearest in candidates.items() if nearest}
 
 
 def without_blocks(tree: dict[str, Any], blocks: Sequence[str]) -> dict[str, Any]:

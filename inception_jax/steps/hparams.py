@@ -15,7 +15,7 @@ Number = float | jax.Array | np.ndarray
 # The value of `warmup_learning_rate` that stands for a linear warm-up.
 LINEAR_WARMUP = -1.0
 
-# What `hparams_for` may leave out: no schedule, or the number of the network.
+# The defaults of `hparams_for`: no schedule, or the number of the network for None.
 OPTIONAL = {
     'warmup_epochs': 0.0,
     'warmup_learning_rate': None,
@@ -91,12 +91,12 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     """Returns the hyper-parameters of a network as float32 arrays.
 
     Args:
-      values: the fields of `Hparams`. Those of a schedule that is not used may be left
-        out, `OPTIONAL`. `None` for `dropout_rate` or `residual_scale` means the value
-        of the network; for `residual_scale_start`, a constant scale; for
-        `warmup_learning_rate`, a rate that rises linearly. A residual scale is one
-        number for all residual blocks, one per block, or numbers by stage, where blocks
-        of other stages keep the scale of the network.
+      values: the fields of `Hparams`; those in `OPTIONAL` may be left out. `None` for
+        `dropout_rate` or `residual_scale` means the value of the network; for
+        `residual_scale_start`, a constant scale; for `warmup_learning_rate`, a rate
+        that rises linearly. A residual scale is one number for all residual blocks, one
+        per block, or numbers by stage, where blocks of other stages keep the scale of
+        the network.
 
     Raises:
       ValueError: a number is missing, out of its range, or has no effect without
@@ -146,7 +146,7 @@ def _check_names(values: Mapping[str, Any]) -> None:
 def _scale_per_block(
     network: Network, scale: Any, default: tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Returns one scale per residual block; `default` has those that are not given.
+    """Returns one scale per residual block, from `default` where `scale` has none.
 
     Without residual blocks it is one unused number: Orbax saves no empty arrays.
     """

@@ -8,6 +8,7 @@ import jax
 from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.runs.checkpoints import NotSaved
+from inception_jax.runtime.messages import first_line
 from inception_jax.runtime.signals import Stopped
 
 AGAIN = 'run the same command again to resume from the last checkpoint'
@@ -30,7 +31,6 @@ def outside_errors_as_stopped() -> Iterator[None]:
 
 def _reason_and_remedy(error: Exception) -> str | None:
     """Returns one line for the user, None for an error that is a bug."""
-    first_line = (str(error) or type(error).__name__).splitlines()[0]
     match error:
         case NotSaved():
             return f'{error}; free some space, or check the disk; then {AGAIN}'
@@ -45,13 +45,14 @@ def _reason_and_remedy(error: Exception) -> str | None:
             return f'the program that reads the output has ended; {AGAIN}'
         case OSError():
             file = f'{error.filename}: ' if error.filename else ''
-            return f'{file}{error.strerror or first_line}; check the disk; then {AGAIN}'
-        case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line:
+            reason = error.strerror or first_line(error)
+            return f'{file}{reason}; check the disk; then {AGAIN}'
+        case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line(error):
             return (
-                f'the step does not fit in the memory of the device ({first_line}); '
-                'use a smaller config.run.batch_size, config.recipe.accumulation, '
-                'config.recipe.remat=all or config.recipe.dtype=bfloat16, in another '
-                '--workdir if this one refuses the change (train --dry-run reports '
-                'what fits)'
+                'the step does not fit in the memory of the device '
+                f'({first_line(error)}); use a smaller config.run.batch_size, '
+                'config.recipe.accumulation, config.recipe.remat=all or '
+                'config.recipe.dtype=bfloat16, in another --workdir if this one '
+                'refuses the change (train --dry-run reports what fits)'
             )
     return None

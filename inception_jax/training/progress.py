@@ -40,12 +40,13 @@ class ProgressBar:
         self._compiled, self._compiling = False, 0.0
         self.restart()
         self._began = self._restarted if began is None else began
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
 
     def before_step(self) -> None:
         """Announces the compilation before the first step."""
         if not self._compiled:
             self.say('compiling the train step ...')
-            jax.monitoring.register_event_duration_secs_listener(self._listen)
+            self._compiling = 0.0
 
     def after_step(self, metrics: Any) -> None:
         """Counts a step; waits for the metrics of the first step only."""
@@ -55,7 +56,6 @@ class ProgressBar:
             self._steps += 1
             return
         jax.block_until_ready(metrics)
-        jax.monitoring.unregister_event_duration_listener(self._listen)
         self.say(
             f'first step after {time.monotonic() - self._began:.1f} s '
             f'(compiled in {self._compiling:.1f} s)'
@@ -90,4 +90,5 @@ class ProgressBar:
             self._bar.write(line)
 
     def close(self) -> None:
+        jax.monitoring.unregister_event_duration_listener(self._listen)
         self._bar.close()

@@ -10,7 +10,6 @@ from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.files import config_with
 from inception_jax.runs.lock import lock_workdir
 from inception_jax.runs.run import Run
-from inception_jax.runs.run import run as run_in
 from inception_jax.runs.workdir import log_command
 from inception_jax.runtime import processes
 from inception_jax.steps.state import TrainState
@@ -58,7 +57,7 @@ def train(
     checked = experiment(config_with(config, **changes))
     prepared = prepare(checked, Path(workdir))
     pass_signal_on(start_run(prepared)().signal)
-    return run_in(workdir)
+    return Run(prepared.workdir)
 
 
 def pass_signal_on(number: int | None) -> None:

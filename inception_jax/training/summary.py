@@ -6,6 +6,7 @@ from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
 from inception_jax.runs.records import Record, read_records
+from inception_jax.runs.run import error_lines, labelled
 from inception_jax.runtime.files import write_json
 from inception_jax.stability.verdicts import Verdict, first_silent
 from inception_jax.steps.by_block import select_blocks
@@ -91,23 +92,14 @@ def _with_first_silent_block(
 def _screen(
     run: PreparedRun, outcome: Outcome, verdict: Verdict, evaluations: list[Record]
 ) -> str:
-    lines = ['', f'{"run":<12}{run.workdir}']
-    lines += [f'{"network":<12}{run.network.name}']
-    lines += [f'{"steps":<12}{outcome.step:,} of {outcome.steps:,}']
-    if evaluations:
-        best = min(evaluations, key=lambda record: record['top_1_error'])
-        for name, record in (('last', evaluations[-1]), ('best', best)):
-            lines.append(
-                f'{name:<12}top-1 error {record["top_1_error"]:.2f} %, top-5 error '
-                f'{record["top_5_error"]:.2f} %, cross-entropy '
-                f'{_number(record["cross_entropy"])}, epoch {record["epoch"]:.1f}'
-            )
-    lines += [f'{"verdict":<12}{verdict!s}']
-    lines += [f'{"files":<12}curves.png, metrics.jsonl, verdict.json, config.json']
+    lines = {
+        'run': run.workdir,
+        'network': run.network.name,
+        'steps': f'{outcome.step:,} of {outcome.steps:,}',
+        **error_lines(evaluations),
+        'verdict': verdict,
+        'files': 'curves.png, metrics.jsonl, verdict.json, config.json',
+    }
     if outcome.stopped:
-        lines += [f'{"stopped":<12}run the same command again to resume']
-    return '\n'.join(lines)
-
-
-def _number(value: float | None) -> str:
-    return 'not finite' if value is None else f'{value:.3f}'
+        lines['stopped'] = 'run the same command again to resume'
+    return '\n' + labelled(lines)

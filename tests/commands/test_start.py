@@ -99,3 +99,16 @@ def test_without_lines_nothing_is_told(capsys):
     progress.after_step([])
     progress.close()
     assert capsys.readouterr().out == ''
+
+
+def test_a_first_step_that_fails_leaves_no_listener(monkeypatch):
+    listeners, monitoring = [], jax.monitoring
+    for name, function in (
+        ('register_event_duration_secs_listener', listeners.append),
+        ('unregister_event_duration_listener', listeners.remove),
+    ):
+        monkeypatch.setattr(monitoring, name, function)
+    progress = ProgressBar(9, 0, 8, lines=False)
+    progress.before_step()
+    progress.close()
+    assert listeners == []

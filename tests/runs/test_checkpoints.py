@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 import random
@@ -232,7 +233,7 @@ def test_a_state_goes_to_other_devices_with_its_bits(places, tmp_path, monkeypat
     assert [x.sharding for x in jax.tree.leaves(found.params)] == expected
 
 
-def test_a_disk_that_does_not_take_it_is_one_line(tmp_path):
+def test_a_disk_that_does_not_take_it_is_one_line(tmp_path, capfd):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
@@ -244,6 +245,8 @@ def test_a_disk_that_does_not_take_it_is_one_line(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert checkpoints.checkpoint_steps(tmp_path) == []
+    gc.collect()
+    assert capfd.readouterr().err == ''
 
 
 def process_hooks():

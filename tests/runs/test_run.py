@@ -110,5 +110,5 @@ def test_a_damaged_verdict_is_an_error_or_none(folder):
 
 
 def test_an_unknown_split_is_named(folder):
-    with pytest.raises(ValueError, match="unknown split 'test'; use one of train"):
+    with pytest.raises(ValueError, match="split 'test' is none of train"):
         run(folder).records('test')

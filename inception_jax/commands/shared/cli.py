@@ -1,4 +1,4 @@
-"""What all command lines share: errors of one line, statuses, options and tables."""
+"""Shared parts of commands: one-line errors, exit statuses, options and tables."""
 
 import argparse
 import contextlib
@@ -25,31 +25,37 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
-    """Declares how the members of a sweep are run, and which."""
+    """Declares the options that say how and which members of a sweep are trained."""
     parser.add_argument(
         '--engine',
         choices=ENGINES,
         default='sequential',
-        help='one member after another, one on each device, or all at once on one',
+        help='train one member after another, one on each device, or all at once on '
+        'one device (default: %(default)s)',
     )
     parser.add_argument(
-        '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
+        '--shard',
+        default='0/1',
+        metavar='I/N',
+        help='train part I of N parts of the members, counted from 0 (default: '
+        '%(default)s)',
     )
 
 
 def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
-    """Returns what tells people how many images are done: a bar, or lines elsewhere.
+    """Returns a function that shows how many of `total` images are done.
 
-    Nothing is `shown` where what is found is on the same screen.
+    It shows a bar on a terminal, and a line every ten seconds elsewhere. `shown` False
+    shows nothing, for commands whose results appear on the same screen.
     """
     if not shown:
         return lambda done: None
-    # Here, for a machine that only measures networks may have no tqdm.
+    # Imported here, because benchmarks of networks run without tqdm.
     from tqdm import tqdm
 
     last, bar = time.monotonic(), None
 
-    def tell(done: int) -> None:
+    def show(done: int) -> None:
         nonlocal last, bar
         bar = bar or tqdm(total=total, unit=' images', disable=not sys.stderr.isatty())
         bar.update(done - bar.n)
@@ -59,17 +65,17 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
             last = time.monotonic()
             print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def print_now(line: str) -> None:
-    """Prints a line at once, also where the output is a file."""
+    """Prints a line and flushes it, so that it also reaches a file at once."""
     print(line, flush=True)
 
 
 @contextlib.contextmanager
 def mistakes_as_failures() -> Iterator[None]:
-    """Makes a line of a user's mistake that shows only when the work is done."""
+    """Raises Stopped for a ValueError: a user's mistake that shows during the work."""
     try:
         yield
     except ValueError as error:
@@ -78,7 +84,7 @@ def mistakes_as_failures() -> Iterator[None]:
 
 @contextlib.contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """Lets SIGTERM end the work as Ctrl-C does: what is half done is cleared away."""
+    """Makes SIGTERM raise SystemExit in the block, so that drafts are removed."""
 
     def end(number, frame):
         raise SystemExit(128 + number)
@@ -92,7 +98,7 @@ def sigterm_as_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unwritable_as_failure(path: Path) -> Iterator[None]:
-    """Makes a line of a file that cannot be written."""
+    """Raises Stopped for an OSError, which means that `path` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -102,56 +108,49 @@ def unwritable_as_failure(path: Path) -> Iterator[None]:
 
 
 def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
-    """Does what a user asked for, and returns the exit status.
+    """Runs a command and returns its exit status.
 
-    A command first does all that a user's mistake can stop, and says so by ValueError;
-    what it returns is the work itself, in which an error is ours, but for `Stopped`.
+    The command first makes all checks, and returns the work. A ValueError or OSError of
+    the checks is the user's mistake, printed as one line, with status 2. In the work,
+    only Stopped is printed as one line, with status 1; other errors are bugs.
     """
     # JAX reads the variables when it starts, so they are set first.
     compilation_cache.enable_cache(os.environ)
     try:
-        work = command()
-    except BrokenPipeError:
-        return close_broken_pipe()
-    except (ValueError, OSError) as error:
-        print(f'{name}: {_one_line(error)}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except Stopped as error:
-        return _failed(name, error)
-    try:
+        try:
+            work = command()
+        except BrokenPipeError:
+            return close_broken_pipe()
+        except (ValueError, OSError) as error:
+            print(f'{name}: {_one_line(error)}', file=sys.stderr)
+            return 2
         return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
-        return _failed(name, error)
-
-
-def _failed(name: str, error: Stopped) -> int:
-    print(f'{name}: {_one_line(error)}', file=sys.stderr)
-    return 1
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
+        return 1
 
 
 def close_broken_pipe() -> int:
-    """Ends a command whose output nobody reads any more."""
+    """Discards further output after its reader has ended; returns exit status 0."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def _one_line(error: Exception) -> str:
-    """Returns a text without what moves a terminal, for it may quote a file."""
-    text = ' '.join(str(error).split())
-    return ''.join(c if c.isprintable() else '?' for c in text)
+    """Returns a message in one line, without control codes that a file may hold."""
+    line = ' '.join(str(error).split())
+    return ''.join(c if c.isprintable() else '?' for c in line)
 
 
-def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Returns a table in Markdown."""
-    every = [columns, len(columns) * ['---'], *lines]
-    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
+    rows = [columns, len(columns) * ['---'], *rows]
+    return '\n'.join(f'| {" | ".join(map(str, row))} |' for row in rows)
 
 
 def refuse_arguments(rest: list[str], hint: str = 'see --help') -> None:
-    """Raises ValueError if arguments are left that no command knows."""
+    """Raises ValueError if arguments are left that the command does not know."""
     if rest:
         raise ValueError(f'unknown argument {rest[0]}; {hint}')

@@ -1,41 +1,53 @@
-"""What connects the processes of one run, and the options that name them."""
+"""Options that name the processes of one run, and their connection."""
 
 import argparse
 
-# A process that says nothing for so long is lost, and the others end.
+from inception_jax.runtime.messages import first_line
+
+# A process without a sign of life for this long is lost, and the others end.
 HEARTBEAT_SECONDS = 60
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('several processes, one command for each')
+    group = parser.add_argument_group('several processes, one command each')
     group.add_argument(
         '--distributed',
         action='store_true',
-        help='find the others by themselves: on TPU pods, SLURM, Kubernetes, Open MPI',
+        help='find the other processes through the cluster: TPU pods, SLURM, '
+        'Kubernetes, Open MPI',
     )
     group.add_argument(
-        '--coordinator', metavar='HOST:PORT', help='where process 0 listens'
+        '--coordinator',
+        metavar='HOST:PORT',
+        help='address at which process 0 listens',
     )
-    group.add_argument('--process-id', type=int, metavar='I', help='from 0 on')
-    group.add_argument('--num-processes', type=int, metavar='N')
+    group.add_argument(
+        '--process-id',
+        type=int,
+        metavar='I',
+        help='number of this process, counted from 0',
+    )
+    group.add_argument(
+        '--num-processes', type=int, metavar='N', help='number of processes'
+    )
 
 
 def connect(options: argparse.Namespace) -> None:
-    """Connects this process to the others, if the options name any; waits for them.
+    """Connects this process to the others and waits for them, if the options name any.
 
     Raises:
-      ValueError: the options are not complete, or the others cannot be found.
+      ValueError: options are missing, or the other processes cannot be found.
     """
     by_hand = (options.coordinator, options.process_id, options.num_processes)
-    given = [value is not None for value in by_hand]
-    if not options.distributed and not any(given):
+    missing = [value is None for value in by_hand]
+    if not options.distributed and all(missing):
         return
-    if any(given) and not all(given):
+    if any(missing) and not all(missing):
         raise ValueError(
-            'of --coordinator, --process-id and --num-processes some are missing; '
-            'give all three, or --distributed alone where a cluster knows them'
+            'some of --coordinator, --process-id and --num-processes are missing; give '
+            'all three, or --distributed alone on a cluster that JAX knows'
         )
-    if all(given) and not 0 <= options.process_id < options.num_processes:
+    if not any(missing) and not 0 <= options.process_id < options.num_processes:
         raise ValueError(
             f'--process-id {options.process_id} of --num-processes '
             f'{options.num_processes}; expected 0 to {options.num_processes - 1}'
@@ -51,8 +63,7 @@ def connect(options: argparse.Namespace) -> None:
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f'the processes cannot connect ({reason}); where no cluster names them, '
+            f'the processes cannot connect ({first_line(error)}); without a cluster, '
             'give --coordinator, --process-id and --num-processes'
         ) from error
