@@ -87,14 +87,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     print(file)
 
 
-def _three_numbers(text: str) -> list[float]:
+def _three_numbers(argument: str) -> list[float]:
     """Parses three numbers with commas between them, for argparse."""
     try:
-        numbers = [float(part) for part in text.split(',')]
+        numbers = [float(part) for part in argument.split(',')]
     except ValueError:
         numbers = []
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not three numbers with commas between them'
+            f'{argument!r} is not three numbers with commas between them'
         )
     return numbers

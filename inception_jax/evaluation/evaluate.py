@@ -60,9 +60,9 @@ class Evaluation:
 
 def evaluate(
     trained: Trained,
-    *,
     source: str | None = None,
     split: str | None = None,
+    *,
     data_dir: str | None = None,
     crops: int = 1,
     batch_size: int | None = None,
@@ -84,7 +84,7 @@ def evaluate(
       skip_unreadable: leave out images that cannot be read, instead of an error.
       output: a file for the probabilities. An interrupted evaluation resumes from this
         file; a finished one is read from it.
-      progress: is called with the number of images that are done.
+      progress: called with the number of images that are done.
 
     Returns:
       The probabilities; their `scores` are the errors in percent with 95 % intervals.
@@ -144,7 +144,7 @@ def prepare_evaluation(
     check_batch_size(batch_size, trained.mesh)
     metadata = {
         # Through JSON, to compare with the metadata of a file.
-        **json.loads(json.dumps(trained.about)),
+        **json.loads(json.dumps(trained.metadata)),
         'crops': crops,
         'crop_fraction': trained.network.crop_fraction,
         'source': spec,

@@ -22,8 +22,8 @@ from inception_jax.weights.trained import Trained
 # The batch size for each device.
 BATCH_SIZE = 32
 
-# What `predict` and `features` accept.
-Images = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+# The images that `predict` and `features` accept.
+ImageInputs = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
 
 class Prediction(NamedTuple):
@@ -41,9 +41,9 @@ class Prediction(NamedTuple):
 
 def predict(
     trained: Trained,
-    images: Images,
-    *,
+    images: ImageInputs,
     top: int = 5,
+    *,
     crops: int = 1,
     batch_size: int | None = None,
 ) -> list[Prediction]:
@@ -80,7 +80,7 @@ def predict(
 
 def features(
     trained: Trained,
-    images: Images,
+    images: ImageInputs,
     name: str = 'pool',
     *,
     batch_size: int | None = None,
@@ -117,7 +117,7 @@ def features(
     return np.stack([row for _, row in rows])
 
 
-def open_images(images: Images, class_names: tuple[str, ...]) -> Files | Arrays:
+def open_images(images: ImageInputs, class_names: tuple[str, ...]) -> Files | Arrays:
     """Returns images as a source without labels; see `predict`.
 
     The id of a file is its path, and the id of an array is its index.
@@ -216,7 +216,7 @@ def write_features(
     """
     apply = compile_end_point(trained, name)
     metadata = {
-        **trained.about,
+        **trained.metadata,
         'end_point': name,
         'classes': list(source.class_names),
     }

@@ -1,15 +1,14 @@
 """A trained network that predicts, extracts features and is evaluated."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from inception_jax.evaluation.evaluate import evaluate
-from inception_jax.evaluation.predict import Images, Prediction, features, predict
-from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation import evaluate as evaluation
+from inception_jax.evaluation import predict as prediction
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.parallel.mesh import device_mesh, shardings
 from inception_jax.training.states import trained_run
@@ -20,7 +19,8 @@ class TrainedNetwork(Trained):
     """A network with its variables, from `trained` or `from_variables`.
 
     `network`, `variables`, `scales` (of the residual branches), `class_names` and
-    `dtype` are those that it is applied with.
+    `dtype` are those that it is applied with. The functions `predict`, `features` and
+    `evaluate` are its methods.
     """
 
     @classmethod
@@ -34,6 +34,9 @@ class TrainedNetwork(Trained):
 
         `variables` are those of the classifier. Classes are named '0', '1', ... by
         default.
+
+        Raises:
+          ValueError: the number of class names is not the number of classes.
 
         >>> from inception_jax.model.initializers import initial_variables
         >>> from inception_jax.networks import conv, network, one
@@ -57,7 +60,7 @@ class TrainedNetwork(Trained):
                 class_names=names,
                 dtype='float32',
                 mesh=device_mesh(),
-                about={
+                metadata={
                     'network': network.name,
                     'fingerprint': fingerprint(network),
                     'residual_scale': None,
@@ -66,50 +69,9 @@ class TrainedNetwork(Trained):
             )
         )
 
-    def predict(
-        self,
-        images: Images,
-        top: int = 5,
-        *,
-        crops: int = 1,
-        batch_size: int | None = None,
-    ) -> list[Prediction]:
-        """Returns the `top` most probable classes of every image; see `predict`."""
-        return predict(self, images, top=top, crops=crops, batch_size=batch_size)
-
-    def features(
-        self, images: Images, name: str = 'pool', *, batch_size: int | None = None
-    ) -> np.ndarray:
-        """Returns the output of a block for every image; see `features`."""
-        return features(self, images, name, batch_size=batch_size)
-
-    def evaluate(
-        self,
-        source: str | None = None,
-        split: str | None = None,
-        *,
-        data_dir: str | None = None,
-        crops: int = 1,
-        batch_size: int | None = None,
-        skip_unreadable: bool = False,
-        output: str | Path | None = None,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> Probabilities:
-        """Evaluates the network on the images of a source; see `evaluate`.
-
-        The `scores` of the result are the errors in percent with 95 % intervals.
-        """
-        return evaluate(
-            self,
-            source=source,
-            split=split,
-            data_dir=data_dir,
-            crops=crops,
-            batch_size=batch_size,
-            skip_unreadable=skip_unreadable,
-            output=output,
-            progress=progress,
-        )
+    predict = prediction.predict
+    features = prediction.features
+    evaluate = evaluation.evaluate
 
     @property
     def parameters(self) -> int:
@@ -168,13 +130,15 @@ def trained(
     path = Path(path)
     if not path.exists():
         raise ValueError(f'{path}: there is no such run or weight file')
-    if path.is_dir() or step is not None:
+    if path.is_dir():
         if network is not None:
             raise ValueError(
                 f'{path} is a run, which records its own network; leave out '
                 f'network={network!r}'
             )
         return _on_devices(TrainedNetwork(*trained_run(path, step)))
+    if step is not None:
+        raise ValueError(f'{path} is no run and has no steps; leave out step={step}')
     return _on_devices(TrainedNetwork(*load_weights(path, network)))
 
 
@@ -187,6 +151,6 @@ def _on_devices(network: TrainedNetwork) -> TrainedNetwork:
 def _origin(network: Trained) -> list[str]:
     if 'step' in network.origin:
         return [f'run {network.origin.get("run")}', f'step {network.origin["step"]}']
-    if digest := network.about.get('weights'):
+    if digest := network.metadata.get('weights'):
         return [f'weights {digest[:12]}']
     return []

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,15 +74,18 @@ class WeightFile(NamedTuple):
     sha256: str
 
     def __str__(self) -> str:
-        info, network = self.info, weight_network(self, self.info.network['name'])
-        crop = 'the shorter side' if network.square_crop else 'each side'
-        low, high = network.pixel_range
+        info, network = self.info, _imported_network(self)
+        name, classes = info.network['name'], info.classes
+        images = {field: info.network[field] for field in IMAGE_FIELDS}
+        crop = 'the shorter side' if images['square_crop'] else 'each side'
+        low, high = images['pixel_range']
         rows = {
-            'network': f'{network.name}, {network.classes:,} classes '
-            f'({info.classes[0]}, ...)',
-            'parameters': f'{summary(network)["params"]:,}',
-            'images': f'{network.input_size} pixels from {low:.4g} to {high:.4g}, '
-            f'{100 * network.crop_fraction:.4g} % of {crop}, {network.interpolation}',
+            'network': f'{network.name if network else name}, {len(classes):,} classes '
+            f'({classes[0]}, ...)',
+            'parameters': f'{summary(network)["params"]:,}' if network else 'unknown',
+            'images': f'{images["input_size"]} pixels from {low:.4g} to {high:.4g}, '
+            f'{100 * images["crop_fraction"]:.4g} % of {crop}, '
+            f'{images["interpolation"]}',
             'residual scales': 'of the network'
             if info.residual_scale is None
             else 'of the run',
@@ -90,6 +94,19 @@ class WeightFile(NamedTuple):
             'sha256': self.sha256,
         }
         return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
+
+
+def _imported_network(file: WeightFile) -> Network | None:
+    """Returns the network of a file, None if its code has changed or is not imported.
+
+    Printing a file must not run the code of a network of your own.
+    """
+    name = file.info.network['name']
+    is_imported = name.partition(':')[0] in sys.modules
+    try:
+        return weight_network(file, name if is_imported else None)
+    except ValueError:
+        return None
 
 
 def _origin_parts(origin: Mapping[str, Any]) -> Iterator[str]:

@@ -203,7 +203,7 @@ def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--process-id=0'], 'some are missing; give all three'),
+        (['--process-id=0'], 'belong together; give all three'),
         (
             ['--coordinator=h:1', '--process-id=2', '--num-processes=2'],
             '--process-id 2 of --num-processes 2; expected 0 to 1',

@@ -1,4 +1,4 @@
-"""What all command lines share: errors of one line, statuses, options and tables."""
+"""Parts of every command line: one-line errors, exit statuses, options and tables."""
 
 import argparse
 import contextlib
@@ -25,31 +25,48 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
-    """Declares how the members of a sweep are run, and which."""
+    """Declares the options that say how, and which, members of a sweep are trained."""
     parser.add_argument(
         '--engine',
         choices=ENGINES,
         default='sequential',
-        help='one member after another, one on each device, or all at once on one',
+        help='train one member after another, one on each device, or all at once on '
+        'one device (default: %(default)s)',
     )
     parser.add_argument(
-        '--shard', default='0/1', metavar='I/N', help='run part I of N, from 0 on'
+        '--shard',
+        default='0/1',
+        metavar='I/N',
+        help='train part I of N, counted from 0 (default: all members)',
+    )
+
+
+def add_format(
+    parser: argparse.ArgumentParser, *formats: str, of: str = 'output'
+) -> None:
+    """Declares --format; the first format is the default."""
+    parser.add_argument(
+        '--format',
+        choices=formats,
+        default=formats[0],
+        help=f'format of the {of} (default: %(default)s)',
     )
 
 
 def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
-    """Returns what tells people how many images are done: a bar, or lines elsewhere.
+    """Returns a function that reports on stderr how many of `total` images are done.
 
-    Nothing is `shown` where what is found is on the same screen.
+    It shows a progress bar on a terminal, and prints lines elsewhere. With `shown`
+    False it reports nothing.
     """
     if not shown:
         return lambda done: None
-    # Here, for a machine that only measures networks may have no tqdm.
+    # Imported late: a machine that only measures networks may have no tqdm.
     from tqdm import tqdm
 
     last, bar = time.monotonic(), None
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         nonlocal last, bar
         bar = bar or tqdm(total=total, unit=' images', disable=not sys.stderr.isatty())
         bar.update(done - bar.n)
@@ -59,17 +76,17 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
             last = time.monotonic()
             print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
 
-    return tell
+    return report
 
 
 def print_now(line: str) -> None:
-    """Prints a line at once, also where the output is a file."""
+    """Prints a line without buffering, also if the output is a file."""
     print(line, flush=True)
 
 
 @contextlib.contextmanager
 def mistakes_as_failures() -> Iterator[None]:
-    """Makes a line of a user's mistake that shows only when the work is done."""
+    """Raises Stopped for a mistake of the user that shows only after the work."""
     try:
         yield
     except ValueError as error:
@@ -78,7 +95,7 @@ def mistakes_as_failures() -> Iterator[None]:
 
 @contextlib.contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """Lets SIGTERM end the work as Ctrl-C does: what is half done is cleared away."""
+    """Raises SystemExit on SIGTERM, so that unfinished files are removed."""
 
     def end(number, frame):
         raise SystemExit(128 + number)
@@ -92,7 +109,7 @@ def sigterm_as_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unwritable_as_failure(path: Path) -> Iterator[None]:
-    """Makes a line of a file that cannot be written."""
+    """Raises Stopped for a file that cannot be written."""
     try:
         yield
     except OSError as error:
@@ -102,12 +119,13 @@ def unwritable_as_failure(path: Path) -> Iterator[None]:
 
 
 def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
-    """Does what a user asked for, and returns the exit status.
+    """Runs a command and returns its exit status.
 
-    A command first does all that a user's mistake can stop, and says so by ValueError;
-    what it returns is the work itself, in which an error is ours, but for `Stopped`.
+    A command first checks everything that can be a mistake of the user, for which it
+    raises ValueError or OSError: status 2. It returns the work itself. There only
+    `Stopped` is an expected error, with status 1; others end with a traceback.
     """
-    # JAX reads the variables when it starts, so they are set first.
+    # JAX reads these variables when it starts.
     compilation_cache.enable_cache(os.environ)
     try:
         work = command()
@@ -134,24 +152,27 @@ def _failed(name: str, error: Stopped) -> int:
 
 
 def close_broken_pipe() -> int:
-    """Ends a command whose output nobody reads any more."""
+    """Discards further output, which nobody reads; returns exit status 0."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def _one_line(error: Exception) -> str:
-    """Returns a text without what moves a terminal, for it may quote a file."""
-    text = ' '.join(str(error).split())
-    return ''.join(c if c.isprintable() else '?' for c in text)
+    """Returns the message of an error without control characters.
+
+    A message may quote a file, whose control characters could change the terminal.
+    """
+    message = ' '.join(str(error).split())
+    return ''.join(c if c.isprintable() else '?' for c in message)
 
 
 def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """Returns a table in Markdown."""
-    every = [columns, len(columns) * ['---'], *lines]
-    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in every)
+    rows = [columns, len(columns) * ['---'], *lines]
+    return '\n'.join(f'| {" | ".join(map(str, row))} |' for row in rows)
 
 
 def refuse_arguments(rest: list[str], hint: str = 'see --help') -> None:
-    """Raises ValueError if arguments are left that no command knows."""
+    """Raises ValueError if there are arguments that the command does not know."""
     if rest:
         raise ValueError(f'unknown argument {rest[0]}; {hint}')

@@ -1,8 +1,8 @@
-"""What connects the processes of one run, and the options that name them."""
+"""Connects the processes of one run, and declares the options for it."""
 
 import argparse
 
-# A process that says nothing for so long is lost, and the others end.
+# A process that is silent for so long is lost, and the others end.
 HEARTBEAT_SECONDS = 60
 
 
@@ -11,31 +11,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--distributed',
         action='store_true',
-        help='find the others by themselves: on TPU pods, SLURM, Kubernetes, Open MPI',
+        help='find the other processes automatically: on TPU pods, SLURM, Kubernetes '
+        'and Open MPI',
     )
     group.add_argument(
-        '--coordinator', metavar='HOST:PORT', help='where process 0 listens'
+        '--coordinator', metavar='HOST:PORT', help='address at which process 0 listens'
     )
-    group.add_argument('--process-id', type=int, metavar='I', help='from 0 on')
-    group.add_argument('--num-processes', type=int, metavar='N')
+    group.add_argument(
+        '--process-id',
+        type=int,
+        metavar='I',
+        help='number of this process, counted from 0',
+    )
+    group.add_argument(
+        '--num-processes', type=int, metavar='N', help='number of processes'
+    )
 
 
 def connect(options: argparse.Namespace) -> None:
-    """Connects this process to the others, if the options name any; waits for them.
+    """Waits for the other processes and connects to them, if the options name any.
 
     Raises:
       ValueError: the options are not complete, or the others cannot be found.
     """
     by_hand = (options.coordinator, options.process_id, options.num_processes)
-    given = [value is not None for value in by_hand]
-    if not options.distributed and not any(given):
+    are_set = [value is not None for value in by_hand]
+    if not options.distributed and not any(are_set):
         return
-    if any(given) and not all(given):
+    if any(are_set) and not all(are_set):
         raise ValueError(
-            'of --coordinator, --process-id and --num-processes some are missing; '
-            'give all three, or --distributed alone where a cluster knows them'
+            '--coordinator, --process-id and --num-processes belong together; give all '
+            'three, or --distributed alone where a cluster knows them'
         )
-    if all(given) and not 0 <= options.process_id < options.num_processes:
+    if all(are_set) and not 0 <= options.process_id < options.num_processes:
         raise ValueError(
             f'--process-id {options.process_id} of --num-processes '
             f'{options.num_processes}; expected 0 to {options.num_processes - 1}'
@@ -53,6 +61,6 @@ def connect(options: argparse.Namespace) -> None:
     except (ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f'the processes cannot connect ({reason}); where no cluster names them, '
-            'give --coordinator, --process-id and --num-processes'
+            f'the processes cannot connect ({reason}); without a cluster that names '
+            'them, give --coordinator, --process-id and --num-processes'
         ) from error

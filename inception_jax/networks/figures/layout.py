@@ -110,8 +110,8 @@ def labelled(parts: Sequence[tuple[str, Part]]) -> list[Part]:
 def _labelled(label: str, part: Part, x: float) -> Part:
     boxes = [shape for shape in part.shapes if isinstance(shape, Box)]
     top = min(boxes, key=lambda box: box.y, default=Box(0, 0, 0, 0, ''))
-    text = Text(x, top.y + top.height / 2 + 4, label)
-    return part._replace(right=x + text_width(label), shapes=(*part.shapes, text))
+    written = Text(x, top.y + top.height / 2 + 4, label)
+    return part._replace(right=x + text_width(label), shapes=(*part.shapes, written))
 
 
 def shifted(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
