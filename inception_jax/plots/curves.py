@@ -26,7 +26,7 @@ from inception_jax.plots.style import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class SeedLine:
     """The curves of runs that differ only by their seeds, drawn in one colour."""
 
     colour: str
@@ -61,7 +61,7 @@ def draw_run_panels(
 
 
 def draw_seed_bands(
-    groups: Mapping[str, Mapping[str, Line]],
+    groups: Mapping[str, Mapping[str, SeedLine]],
     quantity: Quantity,
     stem: Path,
     *,
@@ -137,7 +137,7 @@ def _panel_grid(
     return figure, panels[:count]
 
 
-def _draw_band(panel: Axes, label: str, line: Line) -> None:
+def _draw_band(panel: Axes, label: str, line: SeedLine) -> None:
     band, colour = median_band(line.curves), line.colour
     dot = 'o' if len(band.steps) == 1 else None
     panel.plot(

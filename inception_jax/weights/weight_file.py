@@ -26,7 +26,11 @@ from inception_jax.runtime.version import VERSION
 from inception_jax.weights.files.errors import NotWeights
 from inception_jax.weights.files.safetensors import open_safetensors
 from inception_jax.weights.files.write import write_safetensors
-from inception_jax.weights.translation import Entry, read_variables, write_variables
+from inception_jax.weights.translation import (
+    ArrayEntry,
+    read_variables,
+    write_variables,
+)
 
 FORMAT = 1
 ENDING = '.safetensors'
@@ -380,10 +384,10 @@ def load_variables(
     return {name: {} for name in like} | variables
 
 
-def variable_entries(like: Mapping[str, Any]) -> list[Entry]:
+def variable_entries(like: Mapping[str, Any]) -> list[ArrayEntry]:
     """Returns the entries of variables in a weight file: params/stem/conv0/bias."""
     return [
-        Entry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
+        ArrayEntry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
         for path, x in _leaves(like, ())
     ]
 
