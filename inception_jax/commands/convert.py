@@ -30,13 +30,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.safetensors')
     direction = parser.add_mutually_exclusive_group()
     direction.add_argument(
-        '--from', dest='layout', choices=LAYOUTS, help='the layout of INPUT'
+        '--from', dest='layout', choices=LAYOUTS, help='layout of INPUT'
     )
-    direction.add_argument('--to', choices=LAYOUTS, help='the layout of OUTPUT')
+    direction.add_argument('--to', choices=LAYOUTS, help='layout of OUTPUT')
     parser.add_argument(
         '--network',
         metavar='NAME',
-        help='the network of INPUT; needed with --from, else checked',
+        help='name of the network of INPUT; required with --from; otherwise fail unless '
+        'INPUT belongs to this network (default: any)',
     )
     parser.add_argument(
         '--auxiliary',
@@ -60,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '0.229,0.224,0.225',
     )
     parser.add_argument(
-        '--licence', metavar='TEXT', help='what may be done with the weights'
+        '--licence', metavar='TEXT', help='licence of the weights (default: unknown)'
     )
 
 

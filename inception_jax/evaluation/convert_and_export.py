@@ -62,14 +62,13 @@ def convert(
       OSError: the output cannot be written.
 
     >>> import tempfile
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.weights.weight_file import save_weights
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
     >>> folder = tempfile.mkdtemp()
     >>> small = {'name': 'inception_v4_slim', 'width': 0.1, 'depth': 0.01}
     >>> small |= {'auxiliary': False, 'input_size': 75}
-    >>> variables = initial_variables(choose(**small, classes=3), seed=0, scheme='he')
-    >>> ours = save_weights(f'{folder}/small.safetensors', small, variables)
+    >>> variables = ij.init(choose(**small, classes=3))
+    >>> ours = ij.save_weights(f'{folder}/small.safetensors', small, variables)
     >>> theirs = convert(ours.path, f'{folder}/slim.safetensors', to='slim')
     >>> theirs.layout, theirs.arrays
     ('slim', 194)

@@ -95,12 +95,11 @@ def evaluate(
       Unreadable: an image cannot be read.
       OSError: the file cannot be written.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny))
     >>> probabilities = evaluate(trained, source='synthetic:6/3', split='test')
     >>> probabilities
     Probabilities(6 images, 3 classes, tiny)

@@ -61,12 +61,12 @@ def predict(
       ValueError: a path does not exist, or the batch does not divide over the devices.
       Unreadable: an image cannot be decoded, or pixels are not uint8.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables, ('ant', 'bee', 'cat'))
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> names = ('ant', 'bee', 'cat')
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny), names)
     >>> pixels = np.zeros((2, 20, 30, 3), np.uint8)
     >>> first, second = predict(trained, pixels, top=2)
     >>> len(first.classes), first.probabilities == second.probabilities
@@ -102,12 +102,11 @@ def features(
       ValueError: as in `predict`, or the network has no such block.
       Unreadable: as in `predict`.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny))
     >>> features(trained, np.zeros((2, 20, 30, 3), np.uint8)).shape
     (2, 4)
     """

@@ -38,11 +38,10 @@ class TrainedNetwork(Trained):
         Raises:
           ValueError: the number of class names is not the number of classes.
 
-        >>> from inception_jax.model.initializers import initial_variables
-        >>> from inception_jax.networks import conv, network, one
-        >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-        >>> variables = initial_variables(tiny, seed=0, scheme='he')
-        >>> TrainedNetwork.from_variables(tiny, variables)
+        >>> import inception_jax as ij
+        >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+        >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+        >>> TrainedNetwork.from_variables(tiny, ij.init(tiny))
         TrainedNetwork(tiny, 127 parameters)
         """
         names = class_names or tuple(map(str, range(network.classes)))
@@ -115,13 +114,12 @@ def trained(
         it belongs to another network.
 
     >>> import tempfile
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.weights.weight_file import save_weights
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
     >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
-    >>> variables = initial_variables(choose(**small, classes=2), seed=0, scheme='he')
+    >>> variables = ij.init(choose(**small, classes=2))
     >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
-    >>> file = save_weights(path, small, variables, class_names=('ant', 'bee'))
+    >>> file = ij.save_weights(path, small, variables, class_names=('ant', 'bee'))
     >>> trained(path)  # doctest: +ELLIPSIS
     TrainedNetwork(inception_v4, ... parameters, weights ...)
     >>> trained(path).class_names

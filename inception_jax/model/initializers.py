@@ -176,9 +176,10 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
         )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _compiled_init(op: Module):
-    # Cached, so that a module in every block compiles once for each shape.
+    # Cached, so that a module in every block compiles once for each shape. Few are
+    # kept, because their programs stay in memory.
     module = op.make()
     return jax.jit(functools.partial(module.init, **training(module, False)))
 

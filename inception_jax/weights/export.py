@@ -90,11 +90,10 @@ def export_network(
     Raises:
       ValueError: an option is unknown, or excludes another one.
 
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> export = export_network(tiny, variables, platforms=['cpu'])
+    >>> import inception_jax as ij
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> export = export_network(tiny, ij.init(tiny), platforms=['cpu'])
     >>> print(export)
     network   tiny
     images    uint8 [b, 16, 16, 3], 0 to 255

@@ -156,13 +156,12 @@ def save_weights(
     >>> import tempfile
     >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
     >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> variables = initial_variables(choose(**small, classes=10), seed=0, scheme='he')
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
+    >>> variables = ij.init(choose(**small, classes=10))
     >>> save_weights(path, small, variables, licence='MIT').info.licence
     'MIT'
-    >>> from inception_jax.weights.trained import load_weights
-    >>> load_weights(path).network.classes
+    >>> ij.load_weights(path).network.classes
     10
     """
     path, section = Path(path), _section(network)
