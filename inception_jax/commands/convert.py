@@ -36,8 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--network',
         metavar='NAME',
-        help='name of the network of INPUT; required with --from; otherwise fail unless '
-        'INPUT belongs to this network (default: any)',
+        help='name of the network of INPUT, required with --from; otherwise fail '
+        'unless INPUT belongs to this network (default: any)',
     )
     parser.add_argument(
         '--auxiliary',
