@@ -176,28 +176,28 @@ def compare(source: Source, rounds: int, seconds: float) -> dict[str, list[Rates
 def show(rates: dict[str, list[Rates]]) -> str:
     """Returns a table, and the median and range of the ratios of the rounds."""
 
-    def row(name: str, which: str) -> tuple[str, ...]:
-        values = [getattr(turn, which) for turn in rates[name]]
+    def row(name: str, rate: str) -> tuple[str, ...]:
+        values = [getattr(turn, rate) for turn in rates[name]]
         return (
             name,
-            {'core': "one core's second", 'clock': f'second of {cores()} cores'}[which],
+            {'core': "one core's second", 'clock': f'second of {cores()} cores'}[rate],
             f'{statistics.median(values):,.0f}',
             f'{min(values):,.0f} to {max(values):,.0f}',
         )
 
-    def ratio(ours: str, theirs: str, which: str) -> str:
+    def ratio(ours: str, peer: str, rate: str) -> str:
         values = [
-            getattr(our_turn, which) / getattr(their_turn, which)
-            for our_turn, their_turn in zip(rates[ours], rates[theirs], strict=True)
+            getattr(our_turn, rate) / getattr(peer_turn, rate)
+            for our_turn, peer_turn in zip(rates[ours], rates[peer], strict=True)
         ]
         return (
-            f'{ours} / {theirs}: {statistics.median(values):.2f} '
+            f'{ours} / {peer}: {statistics.median(values):.2f} '
             f'({min(values):.2f} to {max(values):.2f})'
         )
 
-    transform, lean, default, thread, all_ours, all_theirs = rates
+    transform, lean, default, thread, all_ours, all_of_timm = rates
     rows = [row(name, 'core') for name in (transform, thread, lean, default)]
-    rows += [row(name, 'clock') for name in (all_ours, all_theirs)]
+    rows += [row(name, 'clock') for name in (all_ours, all_of_timm)]
     return '\n'.join(
         [
             markdown_table(('', 'images in', 'median', 'range'), rows),
@@ -205,7 +205,7 @@ def show(rates: dict[str, list[Rates]]) -> str:
             ratio(transform, lean, 'core'),
             ratio(thread, lean, 'core'),
             ratio(transform, default, 'core'),
-            ratio(all_ours, all_theirs, 'clock'),
+            ratio(all_ours, all_of_timm, 'clock'),
         ]
     )
 

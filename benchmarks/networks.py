@@ -201,10 +201,10 @@ def _work(options: argparse.Namespace, executions: Iterable[str]) -> int:
     return status
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}; expected a number from 1 on')
-    return int(text)
+def _count(argument: str) -> int:
+    if not argument.isdecimal() or int(argument) < 1:
+        raise argparse.ArgumentTypeError(f'{argument!r}; expected 1 or more')
+    return int(argument)
 
 
 if __name__ == '__main__':

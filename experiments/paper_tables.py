@@ -281,11 +281,11 @@ def _make_table(
         if excluded is not None:
             files = [without_images(file, excluded) for file in files]
     rows = score_rows(paper, files)
-    text = table_markdown(paper, files[0], rows)
-    write_text(folder / 'table.md', text)
+    markdown = table_markdown(paper, files[0], rows)
+    write_text(folder / 'table.md', markdown)
     write_csv(folder / 'table.csv', rows)
     draw_paper_table(table_panels(rows), folder / 'table')
-    print(f'\n{text}\n{folder / "table.png"}')
+    print(f'\n{markdown}\n{folder / "table.png"}')
     return 0
 
 

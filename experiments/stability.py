@@ -118,8 +118,8 @@ CLAIMS = (
         for scale in (0.1, 0.2, 0.3)
     ),
     *(
-        Claim(text, control(field), none(saved))
-        for field, text in {
+        Claim(statement, control(field), none(saved))
+        for field, statement in {
             'learning_rate': 'A lower rate does not save a wide network',
             'warmup_epochs': 'A warm-up at a tiny rate does not save a wide network',
             'extra_batch_norm': 'An extra batch norm does not save a wide network',

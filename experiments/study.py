@@ -86,9 +86,9 @@ class Size(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim, which rows of the table decide it, and the test for these rows."""
+    """A claim, the rows of the table that decide it, and the test for these rows."""
 
-    text: str
+    statement: str
     applies: Callable[[Row], bool]
     holds: Callable[[list[Row]], bool]
 
@@ -265,7 +265,7 @@ def answers(claims: Iterable[Claim], rows: Sequence[Row]) -> list[str]:
     for claim in claims:
         applying = [row for row in rows if claim.applies(row)]
         if applying:
-            lines.append(answer(claim.text, claim.holds(applying), applying))
+            lines.append(answer(claim.statement, claim.holds(applying), applying))
     return lines
 
 

@@ -1,6 +1,6 @@
-"""The commands, a file each: `arguments` declares them, `run` does all that a mistake
-can stop and returns the work itself.
+"""The commands, a file each: `arguments` declares the options, and `run` checks them
+and returns the work itself.
 
-Imports stand inside `run`, so that help is instant and a command loads only what it
-needs.
+Imports are inside `run`, so that help is instant and a command loads only the modules
+that it needs.
 """

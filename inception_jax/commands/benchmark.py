@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from inception_jax.commands.shared import benchmark_input, benchmark_networks
+from inception_jax.commands.shared.cli import add_format
 from inception_jax.runtime import choices
 
 HELP = 'measure the speed of the training input or of a network on this machine'
@@ -34,12 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help='seconds of each measurement (default: 5)',
     )
-    parser.add_argument(
-        '--format',
-        choices=('table', 'json'),
-        default='table',
-        help='format of the output (default: table)',
-    )
+    add_format(parser, 'table', 'json')
     benchmark_networks.arguments(parser)
 
 

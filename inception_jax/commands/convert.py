@@ -30,13 +30,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.safetensors')
     direction = parser.add_mutually_exclusive_group()
     direction.add_argument(
-        '--from', dest='layout', choices=LAYOUTS, help='the layout of INPUT'
+        '--from', dest='layout', choices=LAYOUTS, help='layout of INPUT'
     )
-    direction.add_argument('--to', choices=LAYOUTS, help='the layout of OUTPUT')
+    direction.add_argument('--to', choices=LAYOUTS, help='layout of OUTPUT')
     parser.add_argument(
         '--network',
         metavar='NAME',
-        help='the network of INPUT; needed with --from, else checked',
+        help='name of the network of INPUT, required with --from; otherwise fail '
+        'unless INPUT belongs to this network (default: any)',
     )
     parser.add_argument(
         '--auxiliary',
@@ -60,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '0.229,0.224,0.225',
     )
     parser.add_argument(
-        '--licence', metavar='TEXT', help='what may be done with the weights'
+        '--licence', metavar='TEXT', help='licence of the weights (default: unknown)'
     )
 
 
@@ -87,14 +88,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     print(file)
 
 
-def _three_numbers(text: str) -> list[float]:
+def _three_numbers(argument: str) -> list[float]:
     """Parses three numbers with commas between them, for argparse."""
     try:
-        numbers = [float(part) for part in text.split(',')]
+        numbers = [float(part) for part in argument.split(',')]
     except ValueError:
         numbers = []
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not three numbers with commas between them'
+            f'{argument!r} is not three numbers with commas between them'
         )
     return numbers

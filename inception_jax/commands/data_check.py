@@ -4,7 +4,11 @@ import argparse
 import json
 from collections.abc import Callable
 
-from inception_jax.commands.shared.cli import image_progress, refuse_arguments
+from inception_jax.commands.shared.cli import (
+    add_format,
+    image_progress,
+    refuse_arguments,
+)
 
 HELP = 'read every image of a source once and report counts, sizes and duplicates'
 EPILOG = (
@@ -28,12 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         'folder has its class folders at the top, and a TFDS source lists its splits',
     )
     parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
-    parser.add_argument(
-        '--format',
-        choices=('text', 'json'),
-        default='text',
-        help='format of the report (default: %(default)s)',
-    )
+    add_format(parser, 'text', 'json', of='report')
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:

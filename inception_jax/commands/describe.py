@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared.cli import add_format, refuse_arguments
 from inception_jax.networks import (
     NETWORKS,
     choose,
@@ -24,12 +24,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         'network',
         help=f'one of {", ".join(NETWORKS)}; or yours, as in my_lab.nets:NET',
     )
-    parser.add_argument('--against', metavar='OTHER', help='print the difference')
-    parser.add_argument('--input-size', type=int, metavar='N', help='side of the image')
-    parser.add_argument('--classes', type=int, metavar='N', help='number of classes')
-    parser.add_argument('--format', choices=('table', 'json', 'svg'), default='table')
-    parser.add_argument('--block', metavar='NAME', help='draw one block or stage (svg)')
-    parser.add_argument('--output', type=Path, metavar='FILE', help='write to a file')
+    parser.add_argument(
+        '--against', metavar='OTHER', help='print the difference to this network'
+    )
+    parser.add_argument(
+        '--input-size',
+        type=int,
+        metavar='N',
+        help="side of the images in pixels (default: the network's)",
+    )
+    parser.add_argument(
+        '--classes',
+        type=int,
+        metavar='N',
+        help="number of classes (default: the network's)",
+    )
+    add_format(parser, 'table', 'json', 'svg')
+    parser.add_argument(
+        '--block',
+        metavar='NAME',
+        help='draw one block or stage, with --format svg (default: all)',
+    )
+    parser.add_argument(
+        '--output', type=Path, metavar='FILE', help='write to a file (default: print)'
+    )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> None:

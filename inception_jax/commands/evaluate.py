@@ -95,7 +95,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 def evaluation_errors_as_failures(advice: str) -> Iterator[None]:
     """Raises Stopped for an error of the images or the disk; SIGTERM saves and exits.
 
-    `advice` tells the user what to do about an image that cannot be read.
+    `advice` is the part of the message on how to repair an image that cannot be read.
     """
     from inception_jax.data.example import Unreadable
     from inception_jax.runtime.signals import Stopped

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared import class_names, error_tables, trained_options
 from inception_jax.commands.shared.cli import (
+    add_format,
     close_broken_pipe,
     image_progress,
     refuse_arguments,
@@ -57,12 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='crops in a batch (default: up to 32 a device)',
     )
-    parser.add_argument(
-        '--format',
-        choices=('md', 'csv', 'json'),
-        default='md',
-        help='format of the predictions (default: %(default)s)',
-    )
+    add_format(parser, 'md', 'csv', 'json', of='predictions')
     parser.add_argument(
         '--features',
         metavar='BLOCK',

@@ -8,6 +8,8 @@ range between two operations. Each colour operation names its TensorFlow equival
 import jax
 import jax.numpy as jnp
 
+from inception_jax.runtime import choices
+
 BRIGHTNESS = 32 / 255  # The largest shift, up or down.
 SATURATION = (0.5, 1.5)
 HUE = 0.2  # The largest rotation in turns of the colour circle, either way.
@@ -45,10 +47,7 @@ def augment(
     Raises:
       ValueError: `colour` is none of the three.
     """
-    if colour not in COLOURS:
-        raise ValueError(
-            f'unknown colour distortion {colour!r}; use one of {", ".join(COLOURS)}'
-        )
+    choices.check('colour', colour, COLOURS)
 
     def augment_image(key: jax.Array, image: jax.Array) -> jax.Array:
         mirror, *draws = jax.random.uniform(key, (6,), jnp.float32)

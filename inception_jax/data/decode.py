@@ -1,7 +1,7 @@
 """Decoding of image files to pixels.
 
-The file type is detected from the first bytes. Of an animation the first frame is
-decoded. Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
+The file type is detected from the first bytes. An animation is decoded to its first
+frame. Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
 channels.
 """
 
@@ -62,8 +62,8 @@ def _size(file: bytes) -> tuple[int, int]:
         with contextlib.suppress(ValueError):
             return simplejpeg.decode_jpeg_header(file)[:2]
     try:
-        with Image.open(io.BytesIO(file)) as opened:
-            return opened.height, opened.width
+        with Image.open(io.BytesIO(file)) as header:
+            return header.height, header.width
     except Image.DecompressionBombError as error:
         raise ValueError(f'more than {MOST_PIXELS:,} pixels') from error
     except Exception as error:

@@ -81,12 +81,3 @@ def check_range(name: str, limits: tuple[float, float], most: float = math.inf) 
             f'{f" and up to {most:g}" if most < math.inf else ""}, '
             'the smaller number first'
         )
-
-
-def check_fraction(crop_fraction: float) -> None:
-    """Raises ValueError unless the fraction is in (0, 1]."""
-    if not 0 < crop_fraction <= 1:
-        raise ValueError(
-            f'crop_fraction is {crop_fraction}; expected the share of each side that '
-            'is kept, above 0 and up to 1, e.g. 0.875'
-        )

@@ -17,8 +17,9 @@ from inception_jax.data import prefetch
 from inception_jax.data.crops import check_crops, number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
 from inception_jax.data.example import Source, Unreadable
-from inception_jax.data.geometry import check_fraction, check_range, random_area_crop
+from inception_jax.data.geometry import check_range, random_area_crop
 from inception_jax.data.resize import crop_and_resize, resize
+from inception_jax.networks.images import check_crop_fraction
 from inception_jax.runtime.messages import warn
 
 Batch = dict[str, np.ndarray]
@@ -51,7 +52,7 @@ def training_batches(
       source: the examples.
       batch_size: the global batch size, over all processes.
       size: the side of the crops in pixels.
-      seed: of the order and the crops.
+      seed: the seed of the order and the crops.
       area: as in `random_area_crop`.
       aspect: as in `random_area_crop`.
       start: the number of the first batch, to resume a stream.
@@ -137,7 +138,7 @@ def evaluation_batches(
         `crops.views`.
       crop_fraction: see `crops`.
       square_crop: see `crops`.
-      interpolation: one of `networks.network.INTERPOLATIONS`.
+      interpolation: one of `networks.images.INTERPOLATIONS`.
       indices: consecutive indices of the examples to evaluate; None means all.
       unreadable: called with the error of each example that cannot be read, from any
         thread; zeros with a `mask` of False replace the example. Without it the error
@@ -146,7 +147,7 @@ def evaluation_batches(
       threads: the number of threads; None is one a core.
 
     Yields:
-      Batches as of `training_batches`, and `mask` bool [batch], False for the zeros
+      Batches as in `training_batches`, and `mask` bool [batch], False for the zeros
       that fill the last batch. Every process gets the same number of batches.
 
     Raises:
@@ -155,7 +156,7 @@ def evaluation_batches(
       Unreadable: while iterating, if an example cannot be read and `unreadable` is
         None.
     """
-    check_fraction(crop_fraction)
+    check_crop_fraction(crop_fraction)
     check_crops(crops)
     options = {
         'size': size,

@@ -18,7 +18,7 @@ def resize(
 ) -> np.ndarray:
     """Resizes an image uint8 [any height, any width, 3] to [height, width, 3].
 
-    `interpolation` is one of `networks.network.INTERPOLATIONS`.
+    `interpolation` is one of `networks.images.INTERPOLATIONS`.
     """
     if interpolation in PILLOW_FILTERS:
         pillow_filter = PILLOW_FILTERS[interpolation]

@@ -45,11 +45,11 @@ def compute_probabilities(
       source: the images.
       views: the number of views of an image, without mirror images.
       part_size: the number of images that are computed between two saves.
-      metadata: of the result.
+      metadata: the metadata of the result.
       earlier: an interrupted result to resume, read from `partial_path`;
         `metadata['done']` is the number of images that it covers.
       partial_path: the file of an interrupted result.
-      progress: is called with the number of images that are done.
+      progress: called with the number of images that are done.
     """
     parts, done = ([earlier], earlier.metadata['done']) if earlier else ([], 0)
 

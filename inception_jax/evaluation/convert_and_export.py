@@ -1,6 +1,7 @@
 """Converts and exports trained networks that are named by path: runs and files."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from inception_jax.training.states import trained_run
@@ -61,14 +62,13 @@ def convert(
       OSError: the output cannot be written.
 
     >>> import tempfile
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.weights.weight_file import save_weights
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
     >>> folder = tempfile.mkdtemp()
     >>> small = {'name': 'inception_v4_slim', 'width': 0.1, 'depth': 0.01}
     >>> small |= {'auxiliary': False, 'input_size': 75}
-    >>> variables = initial_variables(choose(**small, classes=3), seed=0, scheme='he')
-    >>> ours = save_weights(f'{folder}/small.safetensors', small, variables)
+    >>> variables = ij.init(choose(**small, classes=3))
+    >>> ours = ij.save_weights(f'{folder}/small.safetensors', small, variables)
     >>> theirs = convert(ours.path, f'{folder}/slim.safetensors', to='slim')
     >>> theirs.layout, theirs.arrays
     ('slim', 194)
@@ -83,16 +83,17 @@ def convert(
     if layout:
         _check_layout_options(network, to, normalised)
     else:
-        _check_own_options(source, is_run, to, network, of_layout)
+        _check_options_of_ours(source, is_run, to, network, of_layout)
     if to:
         return _to_layout(source, output, to, network, licence)
     check_weight_ending(output)
     refuse_existing(output)
     refuse_existing(info_path(output))
     if layout:
-        described = read_layout_file(
-            Path(source), layout, network, **of_layout, licence=licence
-        )
+        with _read_errors_as_mistakes(source):
+            described = read_layout_file(
+                Path(source), layout, network, **of_layout, licence=licence
+            )
     else:
         described = describe_trained(_open(source, network), licence)
     write_weight_file(output, *described)
@@ -135,7 +136,7 @@ def _check_layout_options(network, to, normalised) -> None:
         )
 
 
-def _check_own_options(source, is_run, to, network, of_layout) -> None:
+def _check_options_of_ours(source, is_run, to, network, of_layout) -> None:
     """Raises ValueError unless the options describe a run or a weight file."""
     for name, value in of_layout.items():
         if value:
@@ -202,4 +203,16 @@ def _open(source: str | Path | Trained, network: str | None) -> Trained:
     if isinstance(source, Trained):
         return source
     path = Path(source)
-    return trained_run(path) if path.is_dir() else load_weights(path, network)
+    with _read_errors_as_mistakes(source):
+        return trained_run(path) if path.is_dir() else load_weights(path, network)
+
+
+@contextlib.contextmanager
+def _read_errors_as_mistakes(source: str | Path) -> Iterator[None]:
+    """Raises ValueError for an OSError, which callers expect of the output alone."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f'{source} cannot be read ({error.strerror or error})'
+        ) from error

@@ -60,9 +60,9 @@ class Evaluation:
 
 def evaluate(
     trained: Trained,
-    *,
     source: str | None = None,
     split: str | None = None,
+    *,
     data_dir: str | None = None,
     crops: int = 1,
     batch_size: int | None = None,
@@ -84,7 +84,7 @@ def evaluate(
       skip_unreadable: leave out images that cannot be read, instead of an error.
       output: a file for the probabilities. An interrupted evaluation resumes from this
         file; a finished one is read from it.
-      progress: is called with the number of images that are done.
+      progress: called with the number of images that are done.
 
     Returns:
       The probabilities; their `scores` are the errors in percent with 95 % intervals.
@@ -95,12 +95,11 @@ def evaluate(
       Unreadable: an image cannot be read.
       OSError: the file cannot be written.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny))
     >>> probabilities = evaluate(trained, source='synthetic:6/3', split='test')
     >>> probabilities
     Probabilities(6 images, 3 classes, tiny)
@@ -144,7 +143,7 @@ def prepare_evaluation(
     check_batch_size(batch_size, trained.mesh)
     metadata = {
         # Through JSON, to compare with the metadata of a file.
-        **json.loads(json.dumps(trained.about)),
+        **json.loads(json.dumps(trained.metadata)),
         'crops': crops,
         'crop_fraction': trained.network.crop_fraction,
         'source': spec,

@@ -22,8 +22,8 @@ from inception_jax.weights.trained import Trained
 # The batch size for each device.
 BATCH_SIZE = 32
 
-# What `predict` and `features` accept.
-Images = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+# The images that `predict` and `features` accept.
+ImageInputs = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
 
 class Prediction(NamedTuple):
@@ -41,9 +41,9 @@ class Prediction(NamedTuple):
 
 def predict(
     trained: Trained,
-    images: Images,
-    *,
+    images: ImageInputs,
     top: int = 5,
+    *,
     crops: int = 1,
     batch_size: int | None = None,
 ) -> list[Prediction]:
@@ -61,12 +61,12 @@ def predict(
       ValueError: a path does not exist, or the batch does not divide over the devices.
       Unreadable: an image cannot be decoded, or pixels are not uint8.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables, ('ant', 'bee', 'cat'))
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> names = ('ant', 'bee', 'cat')
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny), names)
     >>> pixels = np.zeros((2, 20, 30, 3), np.uint8)
     >>> first, second = predict(trained, pixels, top=2)
     >>> len(first.classes), first.probabilities == second.probabilities
@@ -80,7 +80,7 @@ def predict(
 
 def features(
     trained: Trained,
-    images: Images,
+    images: ImageInputs,
     name: str = 'pool',
     *,
     batch_size: int | None = None,
@@ -102,12 +102,11 @@ def features(
       ValueError: as in `predict`, or the network has no such block.
       Unreadable: as in `predict`.
 
+    >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> trained = TrainedNetwork.from_variables(tiny, variables)
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> trained = TrainedNetwork.from_variables(tiny, ij.init(tiny))
     >>> features(trained, np.zeros((2, 20, 30, 3), np.uint8)).shape
     (2, 4)
     """
@@ -117,7 +116,7 @@ def features(
     return np.stack([row for _, row in rows])
 
 
-def open_images(images: Images, class_names: tuple[str, ...]) -> Files | Arrays:
+def open_images(images: ImageInputs, class_names: tuple[str, ...]) -> Files | Arrays:
     """Returns images as a source without labels; see `predict`.
 
     The id of a file is its path, and the id of an array is its index.
@@ -216,7 +215,7 @@ def write_features(
     """
     apply = compile_end_point(trained, name)
     metadata = {
-        **trained.about,
+        **trained.metadata,
         'end_point': name,
         'classes': list(source.class_names),
     }

@@ -1,15 +1,14 @@
 """A trained network that predicts, extracts features and is evaluated."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from inception_jax.evaluation.evaluate import evaluate
-from inception_jax.evaluation.predict import Images, Prediction, features, predict
-from inception_jax.evaluation.probabilities import Probabilities
+from inception_jax.evaluation import evaluate as evaluation
+from inception_jax.evaluation import predict as prediction
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.parallel.mesh import device_mesh, shardings
 from inception_jax.training.states import trained_run
@@ -20,7 +19,8 @@ class TrainedNetwork(Trained):
     """A network with its variables, from `trained` or `from_variables`.
 
     `network`, `variables`, `scales` (of the residual branches), `class_names` and
-    `dtype` are those that it is applied with.
+    `dtype` are those that it is applied with. The functions `predict`, `features` and
+    `evaluate` are its methods.
     """
 
     @classmethod
@@ -35,11 +35,13 @@ class TrainedNetwork(Trained):
         `variables` are those of the classifier. Classes are named '0', '1', ... by
         default.
 
-        >>> from inception_jax.model.initializers import initial_variables
-        >>> from inception_jax.networks import conv, network, one
-        >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-        >>> variables = initial_variables(tiny, seed=0, scheme='he')
-        >>> TrainedNetwork.from_variables(tiny, variables)
+        Raises:
+          ValueError: the number of class names is not the number of classes.
+
+        >>> import inception_jax as ij
+        >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+        >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+        >>> TrainedNetwork.from_variables(tiny, ij.init(tiny))
         TrainedNetwork(tiny, 127 parameters)
         """
         names = class_names or tuple(map(str, range(network.classes)))
@@ -57,7 +59,7 @@ class TrainedNetwork(Trained):
                 class_names=names,
                 dtype='float32',
                 mesh=device_mesh(),
-                about={
+                metadata={
                     'network': network.name,
                     'fingerprint': fingerprint(network),
                     'residual_scale': None,
@@ -66,50 +68,9 @@ class TrainedNetwork(Trained):
             )
         )
 
-    def predict(
-        self,
-        images: Images,
-        top: int = 5,
-        *,
-        crops: int = 1,
-        batch_size: int | None = None,
-    ) -> list[Prediction]:
-        """Returns the `top` most probable classes of every image; see `predict`."""
-        return predict(self, images, top=top, crops=crops, batch_size=batch_size)
-
-    def features(
-        self, images: Images, name: str = 'pool', *, batch_size: int | None = None
-    ) -> np.ndarray:
-        """Returns the output of a block for every image; see `features`."""
-        return features(self, images, name, batch_size=batch_size)
-
-    def evaluate(
-        self,
-        source: str | None = None,
-        split: str | None = None,
-        *,
-        data_dir: str | None = None,
-        crops: int = 1,
-        batch_size: int | None = None,
-        skip_unreadable: bool = False,
-        output: str | Path | None = None,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> Probabilities:
-        """Evaluates the network on the images of a source; see `evaluate`.
-
-        The `scores` of the result are the errors in percent with 95 % intervals.
-        """
-        return evaluate(
-            self,
-            source=source,
-            split=split,
-            data_dir=data_dir,
-            crops=crops,
-            batch_size=batch_size,
-            skip_unreadable=skip_unreadable,
-            output=output,
-            progress=progress,
-        )
+    predict = prediction.predict
+    features = prediction.features
+    evaluate = evaluation.evaluate
 
     @property
     def parameters(self) -> int:
@@ -153,13 +114,12 @@ def trained(
         it belongs to another network.
 
     >>> import tempfile
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.weights.weight_file import save_weights
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
     >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
-    >>> variables = initial_variables(choose(**small, classes=2), seed=0, scheme='he')
+    >>> variables = ij.init(choose(**small, classes=2))
     >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
-    >>> file = save_weights(path, small, variables, class_names=('ant', 'bee'))
+    >>> file = ij.save_weights(path, small, variables, class_names=('ant', 'bee'))
     >>> trained(path)  # doctest: +ELLIPSIS
     TrainedNetwork(inception_v4, ... parameters, weights ...)
     >>> trained(path).class_names
@@ -168,13 +128,15 @@ def trained(
     path = Path(path)
     if not path.exists():
         raise ValueError(f'{path}: there is no such run or weight file')
-    if path.is_dir() or step is not None:
+    if path.is_dir():
         if network is not None:
             raise ValueError(
                 f'{path} is a run, which records its own network; leave out '
                 f'network={network!r}'
             )
         return _on_devices(TrainedNetwork(*trained_run(path, step)))
+    if step is not None:
+        raise ValueError(f'{path} is no run and has no steps; leave out step={step}')
     return _on_devices(TrainedNetwork(*load_weights(path, network)))
 
 
@@ -187,6 +149,6 @@ def _on_devices(network: TrainedNetwork) -> TrainedNetwork:
 def _origin(network: Trained) -> list[str]:
     if 'step' in network.origin:
         return [f'run {network.origin.get("run")}', f'step {network.origin["step"]}']
-    if digest := network.about.get('weights'):
+    if digest := network.metadata.get('weights'):
         return [f'weights {digest[:12]}']
     return []

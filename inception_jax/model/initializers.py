@@ -29,7 +29,7 @@ TRUNCATED_STDDEV = 0.87962566103423978
 # `truncated_normal` 0.1, with exceptions as `stddev` of ops (inception_model.py).
 SCHEMES = ('he', 'lecun', 'glorot', 'truncated_normal')
 
-# The initializer of the four configs of the paper's networks, configs/imagenet_*.py.
+# The initializer in configs/imagenet.py.
 PAPER_SCHEME = 'he'
 
 
@@ -41,8 +41,7 @@ def init(
     They are the variables that a run with this seed and initializer starts from.
 
     Args:
-      scheme: one of `SCHEMES`. The default, `he`, is the initializer in the configs of
-        the paper's networks (configs/imagenet_*.py).
+      scheme: one of `SCHEMES`. The default is the initializer in configs/imagenet.py.
 
     >>> from inception_jax.networks import conv, network, one
     >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
@@ -177,9 +176,10 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
         )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _compiled_init(op: Module):
-    # Cached, so that a module in every block compiles once for each shape.
+    # Cached, so that a module in every block compiles once for each shape. Few are
+    # kept, because their programs stay in memory.
     module = op.make()
     return jax.jit(functools.partial(module.init, **training(module, False)))
 

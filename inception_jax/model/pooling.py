@@ -26,7 +26,7 @@ def pool(op: Pool, x):
         return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
     kernel = window(op, x.shape[1:])
     if op.kind == 'max':
-        return max_pool(x, kernel, op.stride, op.padding)
+        return max_pool_windows(x, kernel, op.stride, op.padding)
     sides, strides = (1, *kernel, 1), (1, op.stride, op.stride, 1)
     add = functools.partial(
         lax.reduce_window,
@@ -43,7 +43,7 @@ def pool(op: Pool, x):
     return (total / add(inside)).astype(x.dtype)
 
 
-def max_pool(x, window, stride: int, padding: str):
+def max_pool_windows(x, window, stride: int, padding: str):
     """Applies a max pool with XLA's derivative."""
     sides, strides = (1, *window, 1), (1, stride, stride, 1)
     lowest = np.array(-np.inf, x.dtype)

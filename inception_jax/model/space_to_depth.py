@@ -96,7 +96,9 @@ def max_pool_tiled(x, window: tuple[int, int], shape: tuple[int, int]):
 
 def _max_pool(x, window, shape):
     points = itertools.product(*map(range, window))
-    return functools.reduce(jnp.maximum, (_point(x, p, shape) for p in points)), x
+    return functools.reduce(
+        jnp.maximum, (_point(x, point, shape) for point in points)
+    ), x
 
 
 def _max_pool_gradient(window, shape, x, gradient):

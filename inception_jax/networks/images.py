@@ -1,4 +1,4 @@
-"""What a network expects of its images: size, crop, interpolation and pixel range."""
+"""The images that a network expects: size, crop, interpolation and pixel range."""
 
 import dataclasses
 
@@ -44,11 +44,7 @@ class Images:
                 f'input_size is {size!r}; expected a whole number of pixels above 0, '
                 'e.g. 299'
             )
-        if not 0 < self.crop_fraction <= 1:
-            raise ValueError(
-                f'crop_fraction is {self.crop_fraction}; expected the share of each '
-                'side that evaluation keeps, above 0 and up to 1, e.g. 0.875'
-            )
+        check_crop_fraction(self.crop_fraction)
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f'interpolation is {self.interpolation!r}; expected one of '
@@ -59,6 +55,15 @@ class Images:
                 f'pixel_range is {self.pixel_range!r}; expected the pair (low, high), '
                 'e.g. (-1.0, 1.0)'
             )
+
+
+def check_crop_fraction(crop_fraction: float) -> None:
+    """Raises ValueError unless the fraction is above 0 and up to 1."""
+    if not 0 < crop_fraction <= 1:
+        raise ValueError(
+            f'crop_fraction is {crop_fraction}; expected the share of each side that '
+            'evaluation keeps, above 0 and up to 1, e.g. 0.875'
+        )
 
 
 # The names of the fields, in the order of weight files.

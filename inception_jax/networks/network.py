@@ -147,7 +147,7 @@ class Network:
 
     @property
     def images(self) -> Images:
-        """What the network expects of its images."""
+        """The size, crop, interpolation and pixel range of its images."""
         return Images(**{name: getattr(self, name) for name in IMAGE_FIELDS})
 
     def __str__(self):
@@ -155,7 +155,7 @@ class Network:
 
         try:
             return table(self)
-        except ValueError as error:
+        except Exception as error:  # The functions of a Module are the user's.
             return f'{self!r}: {error}'
 
     def __repr__(self):

@@ -170,11 +170,10 @@ def _grid(op, kernel, shape):
     return tuple((shape[i] - kernel[i]) // op.stride + 1 for i in (0, 1))
 
 
-@functools.lru_cache(maxsize=256)
 def measure(network: Network) -> tuple[Measured, ...]:
     """Measures every block: the trunk, then `logits`, then `auxiliary` if there is one.
 
-    The result is cached: networks are frozen and hashable.
+    The result is cached, unless the network holds an object of the user without a hash.
 
     Raises:
       ValueError: the input is too small for the network, or its parts do not fit
@@ -186,6 +185,14 @@ def measure(network: Network) -> tuple[Measured, ...]:
     ('stem', (35, 35, 384), 604864)
     """
     try:
+        hash(network)
+    except TypeError:
+        return _checked_measure(network)
+    return _cached_measure(network)
+
+
+def _checked_measure(network: Network) -> tuple[Measured, ...]:
+    try:
         return _measure(network)
     except ValueError as error:
         least = least_input_size(network)
@@ -195,6 +202,9 @@ def measure(network: Network) -> tuple[Measured, ...]:
             f'input size {network.input_size} is too small for {network.name}; '
             f'use at least {least}'
         ) from error
+
+
+_cached_measure = functools.lru_cache(maxsize=256)(_checked_measure)
 
 
 def _measure(network: Network) -> tuple[Measured, ...]:

@@ -25,19 +25,10 @@ def draw_heat_map(
     title: str,
     step: int | None = None,
 ) -> list[Path]:
-    """Draws a quantity by block and step; the first block is at the top.
+    """Draws a quantity by block and step, and marks `step`.
 
-    Cells without a value are blank.
-
-    Args:
-      heat_map: the values.
-      quantity: the quantity of the values.
-      stem: the path of the files without a suffix.
-      title: the title of the figure.
-      step: a step to mark.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    The first block is at the top. Cells without a value are blank. Returns the paths,
+    as `save_figure` does.
     """
     grid = np.array(heat_map.values, dtype=float)
     with styled():

@@ -21,12 +21,12 @@ from inception_jax.plots.style import (
     mark_step,
     save_figure,
     styled,
-    wrap_text,
+    wrap_label,
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class SeedLine:
     """The curves of runs that differ only by their seeds, drawn in one colour."""
 
     colour: str
@@ -43,15 +43,8 @@ def draw_run_panels(
 ) -> list[Path]:
     """Draws a panel for each quantity of a run, with a line for each split.
 
-    Args:
-      curves: by split and quantity.
-      quantities: by name.
-      stem: the path of the files without a suffix.
-      step: a step to mark.
-      label: the text for the marked step.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    `curves` has the curves by split and quantity, `quantities` the quantities by name.
+    `step` is marked and gets the `label`. Returns the paths, as `save_figure` does.
     """
     with styled():
         figure, panels = _panel_grid(len(quantities), 2, width=PAGE, height=1.7)
@@ -68,7 +61,7 @@ def draw_run_panels(
 
 
 def draw_seed_bands(
-    groups: Mapping[str, Mapping[str, Line]],
+    groups: Mapping[str, Mapping[str, SeedLine]],
     quantity: Quantity,
     stem: Path,
     *,
@@ -76,16 +69,9 @@ def draw_seed_bands(
 ) -> list[Path]:
     """Draws each line as the median of its curves, and their range as a band.
 
-    A cross marks where a run died or diverged, a circle where it forked.
-
-    Args:
-      groups: the lines, by the title of their panel and by their label.
-      quantity: the quantity of all curves.
-      stem: the path of the files without a suffix.
-      legend: the title of the labels.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    A cross marks where a run died or diverged, a circle where it forked. `groups` has
+    the lines by the title of their panel and by their label, and `legend` is the title
+    of the labels. Returns the paths, as `save_figure` does.
     """
     columns = 2 if len(groups) == 4 else min(3, len(groups))
     width = max(COLUMN, min(PAGE, 2.4 * columns))
@@ -96,10 +82,10 @@ def draw_seed_bands(
         for panel, (title, lines) in zip(panels, groups.items(), strict=True):
             for label, line in lines.items():
                 _draw_band(panel, label, line)
-            panel.set_title(wrap_text(title, 0.85 * width / columns), loc='left')
+            panel.set_title(wrap_label(title, 0.85 * width / columns), loc='left')
         for panel in panels:
             _set_axes(panel, quantity)
-        label = wrap_text(quantity.title, figure.get_size_inches()[1])
+        label = wrap_label(quantity.title, figure.get_size_inches()[1])
         figure.supylabel(label, fontsize='medium')
         _add_legend(figure, panels, title=legend)
         return save_figure(figure, stem)
@@ -151,7 +137,7 @@ def _panel_grid(
     return figure, panels[:count]
 
 
-def _draw_band(panel: Axes, label: str, line: Line) -> None:
+def _draw_band(panel: Axes, label: str, line: SeedLine) -> None:
     band, colour = median_band(line.curves), line.colour
     dot = 'o' if len(band.steps) == 1 else None
     panel.plot(
@@ -208,7 +194,7 @@ def _add_legend(figure: Figure, panels: Sequence[Axes], title: str = '') -> None
         return
     width, height = figure.get_size_inches()
     columns = _legend_columns(width, handles)
-    title = wrap_text(title, width)
+    title = wrap_label(title, width)
     lines = math.ceil(len(handles) / columns) + title.count('\n') + bool(title)
     figure.set_size_inches(width, height + LINE * lines)
     figure.legend(

@@ -16,12 +16,8 @@ def draw_network_pairs(
 ) -> list[Path]:
     """Draws the mean curves of two networks in each panel, and their ranges as bands.
 
-    Args:
-      panels: the curves of all runs, by the title of the panel and by network.
-      stem: the path of the files without a suffix.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    `panels` has the curves of all runs, by the title of the panel and by network.
+    Returns the paths, as `save_figure` does.
     """
     lines = (len(panels) + 1) // 2
     with styled():

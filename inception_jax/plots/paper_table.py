@@ -24,13 +24,9 @@ RowErrors = Mapping[str, tuple[float | None, Sequence[Measurement]]]
 def draw_paper_table(panels: Mapping[str, RowErrors], stem: Path) -> list[Path]:
     """Draws a panel for each kind of error; all panels have the same rows.
 
-    Args:
-      panels: the paper's error (None if it has none) and our errors with their
-        intervals, by the title of the panel and by row.
-      stem: the path of the files without a suffix.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    `panels` has the paper's error (None if it has none) and our errors with their
+    intervals, by the title of the panel and by row. Returns the paths, as `save_figure`
+    does.
     """
     names = list(next(iter(panels.values())))
     with styled():

@@ -23,7 +23,7 @@ from inception_jax.plots.style import (
     figure_sheet,
     save_figure,
     styled,
-    wrap_text,
+    wrap_label,
 )
 from inception_jax.stability.verdicts import ORDER, verdict_counts
 
@@ -40,16 +40,9 @@ def draw_stability_map(
     """Draws a cell for each pair of values, split into strips for its members.
 
     The colour of a strip is the verdict of the member. Its text is the verdict and the
-    step, and the values that differ within the cell, except seeds.
-
-    Args:
-      rows: the rows of the table, a row for each member.
-      grid: the indices of the rows by cell.
-      stem: the path of the files without a suffix.
-      fields: labels of the fields, by name.
-
-    Returns:
-      The paths of the PNG and the SVG.
+    step, and the values that differ within the cell, except seeds. `rows` has a row for
+    each member, `grid` the indices of the rows by cell, and `fields` the labels of the
+    fields by name. Returns the paths, as `save_figure` does.
     """
     texts = _strip_texts(rows, grid, fields)
     width, height = _cell_size(grid, texts)
@@ -85,7 +78,7 @@ def _wrapped_labels(
     if field is None:
         return ['']
     labels = value_labels(rows, field, fields).values()
-    return [wrap_text(label, width) for label in labels]
+    return [wrap_label(label, width) for label in labels]
 
 
 def _strip_texts(

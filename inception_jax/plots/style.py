@@ -52,7 +52,8 @@ def figure_sheet(width: float, height: float) -> Figure:
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Writes STEM.png and STEM.svg and returns their paths.
 
-    The files hold no date, so that equal figures are equal files.
+    `stem` is the path of both files without a suffix. The files hold no date, so that
+    equal figures are equal files.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f'{stem.name}.{suffix}') for suffix in ('png', 'svg')]
@@ -64,13 +65,14 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def wrap_text(text: str, width: float) -> str:
-    """Breaks a text into lines of at most `width` inches.
+def wrap_label(label: str, width: float) -> str:
+    """Breaks a label into lines of at most `width` inches.
 
     The first place to break is before a parenthesis.
     """
     letters = max(8, int(width / LETTER))
-    parts = text.replace(' (', '\n(').split('\n') if len(text) > letters else [text]
+    is_long = len(label) > letters
+    parts = label.replace(' (', '\n(').split('\n') if is_long else [label]
     return '\n'.join(textwrap.fill(part, letters) for part in parts)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.plots.blocks import draw_heat_map
-from inception_jax.plots.curves import Line, draw_run_panels, draw_seed_bands
+from inception_jax.plots.curves import SeedLine, draw_run_panels, draw_seed_bands
 from inception_jax.plots.grouping import (
     CHANGE,
     Row,
@@ -115,7 +115,7 @@ def _draw_runs(
     all_curves = [study.curves(member) for member in study.members]
     for name, split in DRAWN.items():
         lines = {
-            member.name: Line(colour, [curves[split, name]])
+            member.name: SeedLine(colour, [curves[split, name]])
             for member, curves, colour in zip(
                 study.members, all_curves, colours, strict=True
             )
@@ -142,17 +142,17 @@ def _lines(
     groups: dict[str, dict[str, list[int]]],
     curves: Sequence[RunCurves],
     key: tuple[str, str],
-) -> dict[str, dict[str, Line]]:
+) -> dict[str, dict[str, SeedLine]]:
     """Returns the lines of groups of rows, for the rows that have the curve."""
     labels = list(dict.fromkeys(label for group in groups.values() for label in group))
     values = [_number(label) for label in labels]
     colours = dict(zip(labels, value_colours(values), strict=True))
-    lines: dict[str, dict[str, Line]] = {}
+    lines: dict[str, dict[str, SeedLine]] = {}
     for title, group in groups.items():
         for label, rows in group.items():
             recorded = [curves[i][key] for i in rows if key in curves[i]]
             if recorded:
-                lines.setdefault(title, {})[label] = Line(colours[label], recorded)
+                lines.setdefault(title, {})[label] = SeedLine(colours[label], recorded)
     return lines
 
 

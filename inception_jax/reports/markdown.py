@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 
-def markdown_to_html(text: str, folder: Path) -> str:
+def markdown_to_html(markdown: str, folder: Path) -> str:
     """Returns paragraphs, lists, tables, **strong** text, `code` and images as HTML.
 
     Images are embedded; their paths are relative to `folder`. An image without a file
@@ -18,7 +18,7 @@ def markdown_to_html(text: str, folder: Path) -> str:
     '<p>It <strong>holds</strong>.</p>'
     """
     parts = []
-    for kind, lines in groupby(_join_lines(text.splitlines()), _kind):
+    for kind, lines in groupby(_join_lines(markdown.splitlines()), _kind):
         parts.append(_BLOCKS[kind](list(lines)))
     return re.sub(
         r'!\[([^]<]*)\]\(([^)<]+)\)',
@@ -57,10 +57,10 @@ def _kind(line: str) -> str:
     return 'item' if re.match(r'\s*[*-] ', line) else 'text'
 
 
-def _inline(text: str) -> str:
-    text = html.escape(text.strip())
-    text = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', text)
-    return re.sub(r'`(.+?)`', r'<code>\1</code>', text)
+def _inline(markdown: str) -> str:
+    escaped = html.escape(markdown.strip())
+    with_strong = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', escaped)
+    return re.sub(r'`(.+?)`', r'<code>\1</code>', with_strong)
 
 
 def _paragraphs(lines: list[str]) -> str:

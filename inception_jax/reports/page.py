@@ -206,10 +206,10 @@ def _is_numeric(table: Sequence[Row], name: str) -> bool:
     return bool(values) and all(isinstance(value, int | float) for value in values)
 
 
-def _badge(verdict: str, text: str) -> str:
+def _badge(verdict: str, label: str) -> str:
     fill, colour = VERDICT_COLOURS[verdict]
     style = '' if fill == 'none' else f' style="background:{fill};color:{colour}"'
-    return f'<span class="verdict {verdict}"{style}>{html.escape(text)}</span>'
+    return f'<span class="verdict {verdict}"{style}>{html.escape(label)}</span>'
 
 
 def _commands_and_config(study: Study) -> str:

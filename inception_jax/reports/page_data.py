@@ -62,8 +62,8 @@ def encode_page_data(study: Study, table: Sequence[Row]) -> str:
         **_fields(table, study),
         'start': _start(table, study, members),
     }
-    text = json.dumps(page_data, allow_nan=False, separators=(',', ':'))
-    return text.replace('<', r'\u003c')
+    encoded = json.dumps(page_data, allow_nan=False, separators=(',', ':'))
+    return encoded.replace('<', r'\u003c')
 
 
 def _member(member: Member, study: Study, steps: Shared, blocks: Shared) -> dict:

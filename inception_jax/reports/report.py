@@ -72,4 +72,4 @@ def _screen(
     if drawn:
         names = ', '.join(dict.fromkeys(path.stem for path in drawn))
         lines += [('figures', f'{folder}, as .png and .svg: {names}')]
-    return '\n'.join(f'{title:<12}{text}' for title, text in lines)
+    return '\n'.join(f'{title:<12}{content}' for title, content in lines)

@@ -212,8 +212,8 @@ def _enumerated(words: Sequence[str]) -> str:
     return ' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _capitalized(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _number(value: float | None, spec: str) -> str:

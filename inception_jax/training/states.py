@@ -124,7 +124,7 @@ def trained_run(workdir: Path, step: int | None = None) -> Trained:
     run = prepare_recorded(workdir)
     state = state_at(run, step)
     experiment, network = run.experiment, run.network
-    identity = {
+    metadata = {
         'network': network.name,
         'fingerprint': fingerprint(network),
         'residual_scale': experiment.hparams.get('residual_scale'),
@@ -145,18 +145,18 @@ def trained_run(workdir: Path, step: int | None = None) -> Trained:
         class_names=run.train_source.class_names,
         dtype=experiment.recipe.dtype,
         mesh=run.mesh,
-        about=identity,
-        origin=_provenance(run, identity),
+        metadata=metadata,
+        origin=_origin(run, metadata),
         data=experiment.data,
         images=run.identity['data']['evaluation'],
         batch_size=experiment.run.batch_size,
     )
 
 
-def _provenance(run: PreparedRun, identity: dict[str, Any]) -> dict[str, Any]:
+def _origin(run: PreparedRun, metadata: dict[str, Any]) -> dict[str, Any]:
     """Returns the provenance that a weight file of a run records."""
     names = ('seed', 'step', 'parameters')
-    origin = {'run': run.workdir.name, **{name: identity[name] for name in names}}
+    origin = {'run': run.workdir.name, **{name: metadata[name] for name in names}}
     if digest := run.identity.get('weights'):
         origin['began with'] = {Path(run.experiment.recipe.init_from).name: digest}
     return origin

@@ -20,6 +20,7 @@ from inception_jax.networks import folding
 from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
+from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_atomically
 from inception_jax.weights.folding import fold
 from inception_jax.weights.trained import Trained
@@ -89,11 +90,10 @@ def export_network(
     Raises:
       ValueError: an option is unknown, or excludes another one.
 
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> from inception_jax.networks import conv, network, one
-    >>> tiny = network('tiny', one('stem', conv(4, 3, 2)), classes=3, input_size=16)
-    >>> variables = initial_variables(tiny, seed=0, scheme='he')
-    >>> export = export_network(tiny, variables, platforms=['cpu'])
+    >>> import inception_jax as ij
+    >>> stem = ij.one('stem', ij.conv(4, 3, 2))
+    >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    >>> export = export_network(tiny, ij.init(tiny), platforms=['cpu'])
     >>> print(export)
     network   tiny
     images    uint8 [b, 16, 16, 3], 0 to 255
@@ -125,7 +125,7 @@ def export_trained(trained: Trained, **options) -> Export:
     """
     network = trained.network
     metadata = {
-        **trained.about,
+        **trained.metadata,
         'class_names': list(trained.class_names),
         'origin': trained.origin,
         'licence': trained.licence,
@@ -146,10 +146,11 @@ def save_export(path: Path, export: Export) -> None:
       OSError: the file cannot be written.
     """
     program = np.frombuffer(export.program.serialize(), np.uint8)
-    about = json.dumps(export.metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as draft, draft.open('wb') as file:
-        np.savez(file, program=program, about=about, **export.weights)
+        np.savez(
+            file, program=program, about=json.dumps(export.metadata), **export.weights
+        )
 
 
 def _logits_function(network: Network, pixels: str):
@@ -230,8 +231,7 @@ def check_export_options(
             f'{network.name} has no residual blocks; export it without the scales as '
             'an input'
         )
-    if pixels not in PIXELS:
-        raise ValueError(f'pixels {pixels!r}; expected {" or ".join(PIXELS)}')
+    choices.check('pixels', pixels, PIXELS)
     known = (*PLATFORMS, 'rocm')
     if not platforms or not set(platforms) <= set(known):
         raise ValueError(

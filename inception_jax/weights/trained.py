@@ -29,7 +29,7 @@ class Trained(NamedTuple):
       class_names: the names of the classes in their order.
       dtype: the type of the convolutions.
       mesh: the devices that apply the network.
-      about: the identity of the weights as JSON values.
+      metadata: the identity of the weights as JSON values.
       origin: where the weights come from.
       licence: what may be done with them, if known.
       data: of a run, its data section.
@@ -44,7 +44,7 @@ class Trained(NamedTuple):
     class_names: tuple[str, ...]
     dtype: str
     mesh: Mesh
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     origin: dict[str, Any]
     licence: str | None = None
     data: DataSection | None = None
@@ -83,7 +83,7 @@ def load_weights(path: str | Path, network: str | None = None) -> Trained:
         class_names=info.classes,
         dtype='float32',
         mesh=device_mesh(),
-        about={
+        metadata={
             'network': value.name,
             'fingerprint': fingerprint(value),
             'residual_scale': info.residual_scale,

@@ -58,7 +58,7 @@ class NamedLayer(NamedTuple):
     as_convolution: bool = False
 
 
-class Entry(NamedTuple):
+class ArrayEntry(NamedTuple):
     """An array of a layout and the path of the variable that has its values.
 
     `shape` is the shape in the file. Our variable, transposed by `axes`, has the shape
@@ -76,7 +76,7 @@ class Entry(NamedTuple):
 
 def layout_entries(
     network: Network, layers: Iterable[NamedLayer], names: ArrayNames
-) -> list[Entry]:
+) -> list[ArrayEntry]:
     """Returns the arrays of these layers, in their order.
 
     If the network has no gammas, those of the layout must be 1.
@@ -91,7 +91,7 @@ def layout_entries(
         transposed = tuple(kernel[axis] for axis in axes)
         shape = (1, 1, *transposed) if as_convolution else transposed
         name = prefix + (names.kernel if leaf.batch_norm_channels else names.linear)
-        entries.append(Entry(name, (*params, 'kernel'), shape, transposed, axes))
+        entries.append(ArrayEntry(name, (*params, 'kernel'), shape, transposed, axes))
         if not leaf.batch_norm_channels:
             entries.append(_vector(prefix + names.bias, (*params, 'bias'), channels))
             continue
@@ -112,12 +112,12 @@ def layout_entries(
     return entries
 
 
-def _vector(name, path, channels, constant=None) -> Entry:
-    return Entry(name, path, channels, channels, (0,), constant)
+def _vector(name, path, channels, constant=None) -> ArrayEntry:
+    return ArrayEntry(name, path, channels, channels, (0,), constant)
 
 
 def read_variables(
-    arrays: Arrays, entries: Sequence[Entry], is_ignored: Callable[[str], bool]
+    arrays: Arrays, entries: Sequence[ArrayEntry], is_ignored: Callable[[str], bool]
 ) -> dict[str, Any]:
     """Returns our variables, float32, from the arrays of a file.
 
@@ -149,12 +149,12 @@ def read_variables(
     return variables
 
 
-def _is_variance(entry: Entry) -> bool:
+def _is_variance(entry: ArrayEntry) -> bool:
     return (entry.path[0], entry.path[-1]) == ('batch_stats', 'var')
 
 
 def _check_arrays(
-    arrays: Arrays, entries: Sequence[Entry], is_ignored: Callable[[str], bool]
+    arrays: Arrays, entries: Sequence[ArrayEntry], is_ignored: Callable[[str], bool]
 ) -> None:
     """Raises ValueError unless names, shapes and types are those of the entries."""
     names = {entry.name for entry in entries}
@@ -185,7 +185,7 @@ def _check_arrays(
 
 
 def write_variables(
-    variables: Mapping[str, Any], entries: Sequence[Entry]
+    variables: Mapping[str, Any], entries: Sequence[ArrayEntry]
 ) -> dict[str, np.ndarray]:
     """Returns the arrays, float32 by name, from which `read_variables` reads these."""
     return {

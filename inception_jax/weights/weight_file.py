@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,11 @@ from inception_jax.runtime.version import VERSION
 from inception_jax.weights.files.errors import NotWeights
 from inception_jax.weights.files.safetensors import open_safetensors
 from inception_jax.weights.files.write import write_safetensors
-from inception_jax.weights.translation import Entry, read_variables, write_variables
+from inception_jax.weights.translation import (
+    ArrayEntry,
+    read_variables,
+    write_variables,
+)
 
 FORMAT = 1
 ENDING = '.safetensors'
@@ -73,15 +78,18 @@ class WeightFile(NamedTuple):
     sha256: str
 
     def __str__(self) -> str:
-        info, network = self.info, weight_network(self, self.info.network['name'])
-        crop = 'the shorter side' if network.square_crop else 'each side'
-        low, high = network.pixel_range
+        info, network = self.info, _imported_network(self)
+        name, classes = info.network['name'], info.classes
+        images = {field: info.network[field] for field in IMAGE_FIELDS}
+        crop = 'the shorter side' if images['square_crop'] else 'each side'
+        low, high = images['pixel_range']
         rows = {
-            'network': f'{network.name}, {network.classes:,} classes '
-            f'({info.classes[0]}, ...)',
-            'parameters': f'{summary(network)["params"]:,}',
-            'images': f'{network.input_size} pixels from {low:.4g} to {high:.4g}, '
-            f'{100 * network.crop_fraction:.4g} % of {crop}, {network.interpolation}',
+            'network': f'{network.name if network else name}, {len(classes):,} classes '
+            f'({classes[0]}, ...)',
+            'parameters': f'{summary(network)["params"]:,}' if network else 'unknown',
+            'images': f'{images["input_size"]} pixels from {low:.4g} to {high:.4g}, '
+            f'{100 * images["crop_fraction"]:.4g} % of {crop}, '
+            f'{images["interpolation"]}',
             'residual scales': 'of the network'
             if info.residual_scale is None
             else 'of the run',
@@ -90,6 +98,19 @@ class WeightFile(NamedTuple):
             'sha256': self.sha256,
         }
         return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
+
+
+def _imported_network(file: WeightFile) -> Network | None:
+    """Returns the network of a file, None if its code has changed or is not imported.
+
+    Printing a file must not run the code of a network of your own.
+    """
+    name = file.info.network['name']
+    is_imported = name.partition(':')[0] in sys.modules
+    try:
+        return weight_network(file, name if is_imported else None)
+    except ValueError:
+        return None
 
 
 def _origin_parts(origin: Mapping[str, Any]) -> Iterator[str]:
@@ -135,13 +156,12 @@ def save_weights(
     >>> import tempfile
     >>> path = f'{tempfile.mkdtemp()}/small.safetensors'
     >>> small = {'name': 'inception_v4', 'width': 0.02, 'depth': 0.1, 'input_size': 75}
-    >>> from inception_jax.networks.catalogue import choose
-    >>> from inception_jax.model.initializers import initial_variables
-    >>> variables = initial_variables(choose(**small, classes=10), seed=0, scheme='he')
+    >>> import inception_jax as ij
+    >>> from inception_jax.networks import choose
+    >>> variables = ij.init(choose(**small, classes=10))
     >>> save_weights(path, small, variables, licence='MIT').info.licence
     'MIT'
-    >>> from inception_jax.weights.trained import load_weights
-    >>> load_weights(path).network.classes
+    >>> ij.load_weights(path).network.classes
     10
     """
     path, section = Path(path), _section(network)
@@ -363,10 +383,10 @@ def load_variables(
     return {name: {} for name in like} | variables
 
 
-def variable_entries(like: Mapping[str, Any]) -> list[Entry]:
+def variable_entries(like: Mapping[str, Any]) -> list[ArrayEntry]:
     """Returns the entries of variables in a weight file: params/stem/conv0/bias."""
     return [
-        Entry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
+        ArrayEntry(SEPARATOR.join(path), path, x.shape, x.shape, tuple(range(x.ndim)))
         for path, x in _leaves(like, ())
     ]
 

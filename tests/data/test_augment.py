@@ -181,7 +181,7 @@ def test_the_orders_differ_from_one_another():
 
 
 def test_an_unknown_colour_distortion_is_refused():
-    with pytest.raises(ValueError, match="'slow'; use one of none, fast, full"):
+    with pytest.raises(ValueError, match="'slow' is none of none, fast, full"):
         augment(
             keys(1), noise(1, 2, 2, 3), flip=True, colour='slow', pixel_range=(0, 1)
         )

@@ -7,6 +7,7 @@ from helpers.conversions import made
 from helpers.variables import random_variables
 from safetensors.numpy import load_file, save_file
 
+from inception_jax.evaluation import convert_and_export
 from inception_jax.evaluation.convert_and_export import convert, export
 from inception_jax.weights.trained import load_weights
 from inception_jax.weights.weight_file import save_weights
@@ -44,7 +45,7 @@ def test_a_layout_is_converted_to_a_weight_file_and_back(foreign, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'layout': 'tim', 'network': 'inception_v4'}, "unknown layout 'tim'; expect"),
+        ({'layout': 'tim', 'network': 'inception_v4'}, "layout 'tim' is none of slim"),
         (TIMM | {'to': 'timm'}, 'of the input .* or of the output .*, not both'),
         ({'class_names': ['a']}, 'class_names goes with the layout of the input'),
         (TIMM | {'class_names': 'abcda'}, 'names a twice; classes need distinct names'),
@@ -55,6 +56,15 @@ def test_options_that_are_wrong_are_refused(options, message, foreign, tmp_path)
     with pytest.raises(ValueError, match=message):
         convert(foreign, tmp_path / 'ours.safetensors', **options)
     assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_an_input_that_cannot_be_read_is_a_mistake(ours, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(convert_and_export, 'load_weights', refuse)
+    with pytest.raises(ValueError, match=r'cannot be read \(Permission denied\)'):
+        convert(ours.path, tmp_path / 'slim.safetensors', to='slim')
 
 
 def test_a_file_and_a_value_are_exported_alike(ours, tmp_path):

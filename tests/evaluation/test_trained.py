@@ -172,3 +172,5 @@ def test_a_path_that_holds_no_trained_network_is_refused(workdir, tmp_path):
         trained(workdir, network='helpers.tiny:NET')
     with pytest.raises(ValueError, match='999'):
         trained(workdir, step=999)
+    with pytest.raises(ValueError, match='is no run and has no steps'):
+        trained(workdir / 'config.json', step=1)

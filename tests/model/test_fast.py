@@ -16,7 +16,12 @@ from inception_jax.model.classifier import Classifier, apply_trunk_block
 from inception_jax.model.execution import FAST, Execution, execution
 from inception_jax.model.initializers import initial_variables
 from inception_jax.model.layers import compute_once, normalised, per_channel
-from inception_jax.model.pooling import max_pool, pool, sliced_average, sliced_max_pool
+from inception_jax.model.pooling import (
+    max_pool_windows,
+    pool,
+    sliced_average,
+    sliced_max_pool,
+)
 from inception_jax.networks import (
     NETWORKS,
     avg_pool,
@@ -216,7 +221,7 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
 ):
     generator = np.random.default_rng(0)
     x = generator.normal(size=(2, side, side + 1, 3)).astype(np.float32)
-    shape = max_pool(x, (3, 3), stride, padding).shape
+    shape = max_pool_windows(x, (3, 3), stride, padding).shape
     weights = generator.normal(size=shape).astype(np.float32)
 
     def gradient(pool, x):
@@ -225,7 +230,7 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
         )
 
     for values in (x, np.maximum(np.round(x), 0)):
-        wanted = gradient(max_pool, values)
+        wanted = gradient(max_pool_windows, values)
         assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
 
 

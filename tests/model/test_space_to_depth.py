@@ -117,7 +117,7 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
 @pytest.mark.parametrize('size', [(8, 11), (7, 6)])
 def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
     def of_points(x):
-        return pooling.max_pool(x, window, 2, 'VALID')
+        return pooling.max_pool_windows(x, window, 2, 'VALID')
 
     x = normal(2, *size, 3)
     shape = of_points(x).shape[1:3]

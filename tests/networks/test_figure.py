@@ -22,7 +22,13 @@ from inception_jax.networks import (
     stage,
 )
 from inception_jax.networks.figures.figure import draw, sheet
-from inception_jax.networks.figures.layout import FAN, Box, Line, Text, text_width
+from inception_jax.networks.figures.layout import (
+    FAN,
+    Polyline,
+    Rectangle,
+    Text,
+    text_width,
+)
 from inception_jax.networks.ops import Conv, Module, Norm, Residual, Scale
 from inception_jax.networks.shapes import measure
 
@@ -63,15 +69,15 @@ def texts(svg):
 
 def boxes(page):
     """Lists the boxes of ops, without the frames of panels."""
-    found = [shape for shape in page.shapes if isinstance(shape, Box)]
+    found = [shape for shape in page.shapes if isinstance(shape, Rectangle)]
     return [box for box in found if box.kind != 'frame']
 
 
 def area(shape):
     """Returns left, top, right, bottom."""
-    if isinstance(shape, Box):
+    if isinstance(shape, Rectangle):
         return shape.x, shape.y, shape.x + shape.width, shape.y + shape.height
-    if isinstance(shape, Line):
+    if isinstance(shape, Polyline):
         xs, ys = zip(*shape.points, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
     width = text_width(shape.content)
@@ -86,8 +92,8 @@ def overlap(first, second):
 
 def pieces(page):
     for line in page.shapes:
-        if isinstance(line, Line):
-            yield from (Line(points) for points in pairwise(line.points))
+        if isinstance(line, Polyline):
+            yield from (Polyline(points) for points in pairwise(line.points))
 
 
 @every_network
@@ -122,7 +128,7 @@ def test_lines_are_upright_or_level_and_cross_only_where_branches_part(value):
 def test_arrows_end_at_boxes(value):
     page = sheet(value)
     for line in page.shapes:
-        if isinstance(line, Line) and line.arrow:
+        if isinstance(line, Polyline) and line.arrow:
             x, y = line.points[-1]
             assert any(touches(box, x, y) for box in boxes(page))
 
@@ -130,7 +136,7 @@ def test_arrows_end_at_boxes(value):
 @every_network
 def test_arrows_reach_every_box_but_the_first_of_a_panel(value):
     page = sheet(value)
-    ends = [s.points[-1] for s in page.shapes if isinstance(s, Line) and s.arrow]
+    ends = [s.points[-1] for s in page.shapes if isinstance(s, Polyline) and s.arrow]
     first = [b for b in boxes(page) if not any(touches(b, *end) for end in ends)]
     panels = [shape for shape in page.shapes if getattr(shape, 'kind', '') == 'frame']
     assert len(first) == len(panels) > 6
@@ -149,7 +155,7 @@ def test_everything_lies_within_the_sheet_and_texts_within_their_boxes(value):
         left, top, right, bottom = area(shape)
         assert 20 <= left <= right <= page.width - 20
         assert 20 <= top <= bottom <= page.height - 20
-        if isinstance(shape, Box) and shape.kind != 'sum':
+        if isinstance(shape, Rectangle) and shape.kind != 'sum':
             assert all(text_width(text) + 8 < shape.width for text in shape.lines)
 
 
@@ -254,7 +260,7 @@ def test_sum_lies_above_the_expansion_and_the_trunk_to_the_left():
     (trunk,) = [
         s
         for s in page.shapes
-        if isinstance(s, Line)
+        if isinstance(s, Polyline)
         and len(s.points) == 3
         and s.points[-1][0] == pytest.approx(circle.x)
     ]

@@ -12,6 +12,7 @@ import pytest
 import inception_jax.networks
 from inception_jax.networks import (
     Images,
+    Module,
     by_block,
     chain,
     choose,
@@ -211,3 +212,29 @@ def test_networks_need_neither_jax_nor_numpy():
         [sys.executable, '-c', code], capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == ''
+
+
+@dataclasses.dataclass
+class Unhashable:
+    """A maker of modules that compares by value, and therefore has no hash."""
+
+    heads: int
+
+    def __call__(self): ...
+
+
+def test_an_object_without_a_hash_is_measured_printed_and_drawn():
+    module = Module(Unhashable(3), params=lambda shape: 1, macs=lambda shape: 2)
+    net = network('net', one('stem', conv(8, 3, 2)), stage('a', 2, module))
+    assert repr(net).endswith(' parameters)')
+    assert [block.name for block in measure(net)] == ['stem', 'a_1', 'a_2', 'logits']
+    assert 'a_1..a_2  ' in str(net)
+    assert draw(net).startswith('<svg')
+    assert diff(net, dataclasses.replace(net, classes=5))
+
+
+def test_the_repr_of_a_network_survives_an_error_in_the_code_of_the_user():
+    module = Module(Unhashable(3), params=lambda shape: 1 / 0, macs=lambda shape: 2)
+    net = network('net', one('a', module))
+    assert repr(net) == "Network('net', 1000 classes, 299x299)"
+    assert str(net).endswith(': division by zero')

@@ -10,7 +10,7 @@ from helpers.fake_runs import Fate
 from inception_jax.plots import grouping, palette, quantities, series
 from inception_jax.plots.blocks import column_edges, draw_heat_map
 from inception_jax.plots.curves import (
-    Line,
+    SeedLine,
     draw_run_curves,
     draw_run_panels,
     draw_seed_bands,
@@ -82,7 +82,7 @@ def test_pictures_are_the_same_files_every_time(tmp_path):
 def test_bands_have_a_panel_and_a_label_each(tmp_path):
     marks = {'lost': (2, 3.0), 'origin': (1, 2.0)}
     curves = [Curve([1, 2], [2.0, 3.0], marks), Curve([1, 2], [4.0, None])]
-    line = Line('#0072b2', curves)
+    line = SeedLine('#0072b2', curves)
     groups = {'width 1': {'0.1': line}, 'width 2': {'0.1': line, '1': line}}
     _, svg = draw_seed_bands(
         groups, quantities.CURVES['top_1_error'], tmp_path / 'spread', legend='scale'

@@ -182,7 +182,7 @@ def test_the_same_network_gives_the_same_program():
     [
         (tiny.NET, {'folded': True, 'scale_input': True}, 'a folded network holds'),
         (tiny.PLAIN, {'scale_input': True}, 'plain has no residual blocks; export'),
-        (tiny.NET, {'pixels': 'int8'}, "pixels 'int8'; expected uint8 or float32"),
+        (tiny.NET, {'pixels': 'int8'}, "pixels 'int8' is none of uint8, float32"),
         (
             tiny.NET,
             {'platforms': ['gpu']},

@@ -23,7 +23,7 @@ from inception_jax.__main__ import main
 from inception_jax.weights.convert import read_layout_file
 from inception_jax.weights.files.open import open_arrays
 from inception_jax.weights.layouts.keras import KERAS
-from inception_jax.weights.translation import Entry, read_variables
+from inception_jax.weights.translation import ArrayEntry, read_variables
 
 HUGE = (10**6, 10**5)
 
@@ -125,7 +125,7 @@ def test_names_of_arrays_do_not_move_the_terminal(tmp_path, capsys):
 
 def entry(kind='bias'):
     path = ('batch_stats' if kind == 'var' else 'params', 'stem', 'conv0', kind)
-    return Entry('x', path, (4,), (4,), (0,))
+    return ArrayEntry('x', path, (4,), (4,), (0,))
 
 
 def values(array, path, kind='bias'):

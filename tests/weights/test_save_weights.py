@@ -1,6 +1,7 @@
 """Weights that a Python user saves and loads."""
 
 import dataclasses
+import sys
 
 import jax
 import numpy as np
@@ -47,6 +48,15 @@ def test_a_network_of_your_own_is_saved_by_its_path(path):
     trained = load_weights(path, 'helpers.tiny:NET')
     assert trained.network == tiny.NET
     np.testing.assert_array_equal(trained.scales, np.float32([0.1, 0.3]))
+
+
+def test_a_weight_file_is_printed_without_the_code_of_its_network(path, monkeypatch):
+    variables = random_variables(tiny.NET)
+    file = save_weights(path, 'helpers.tiny:NET', variables)
+    assert str(file).startswith('network         tiny, ')
+    monkeypatch.delitem(sys.modules, 'helpers.tiny')
+    assert str(file).startswith('network         helpers.tiny:NET, ')
+    assert 'helpers.tiny' not in sys.modules
 
 
 def test_a_network_of_the_catalogue_is_saved_by_its_value(path):

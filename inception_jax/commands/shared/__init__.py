@@ -1,1 +1,1 @@
-"""What several commands share: options, tables, exit statuses."""
+"""Parts that several commands share: options, tables, exit statuses."""

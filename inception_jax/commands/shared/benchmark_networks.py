@@ -123,8 +123,8 @@ def run(
         with sigterm_as_exit():
             times = measure_parts(parts, comparison, device['platform'], _progress)
         report = comparison_report(comparison, device, times)
-        json_wanted = options.format == 'json'
-        print(json.dumps(report) if json_wanted else benchmark_text(report))
+        is_json = options.format == 'json'
+        print(json.dumps(report) if is_json else benchmark_text(report))
         return 0
 
     return work

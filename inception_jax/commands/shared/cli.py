@@ -42,6 +42,18 @@ def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(
+    parser: argparse.ArgumentParser, *formats: str, of: str = 'output'
+) -> None:
+    """Declares --format; the first format is the default."""
+    parser.add_argument(
+        '--format',
+        choices=formats,
+        default=formats[0],
+        help=f'format of the {of} (default: %(default)s)',
+    )
+
+
 def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
     """Returns a function that shows how many of `total` images are done.
 
@@ -114,7 +126,7 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
     the checks is the user's mistake, printed as one line, with status 2. In the work,
     only Stopped is printed as one line, with status 1; other errors are bugs.
     """
-    # JAX reads the variables when it starts, so they are set first.
+    # JAX reads these variables when it starts.
     compilation_cache.enable_cache(os.environ)
     try:
         try:

@@ -88,9 +88,9 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
 
     def memory_of(images: int) -> float:
         run = dataclasses.replace(experiment.run, batch_size=images * mesh.size)
-        chosen = dataclasses.replace(experiment, run=run)
+        resized = dataclasses.replace(experiment, run=run)
         try:
-            tried[images] = chosen, costs(chosen, mesh)
+            tried[images] = resized, costs(resized, mesh)
         except MemoryError:
             memory = math.inf
         else:

@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from inception_jax.commands.shared.cli import markdown_table
+from inception_jax.commands.shared.cli import add_format, markdown_table
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
@@ -35,12 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='print the N most frequent confusions of two classes (default: '
         '%(default)s)',
     )
-    group.add_argument(
-        '--format',
-        choices=('md', 'csv', 'json'),
-        default='md',
-        help='format of the errors (default: %(default)s)',
-    )
+    add_format(group, 'md', 'csv', 'json', of='errors')
 
 
 def count(argument: str) -> int:

@@ -44,7 +44,7 @@ def open_folder(path: str, split: str | None) -> Folder:
     """
     root = Path(path).expanduser() / (split or '')
     if not root.is_dir():
-        splits = sorted(p.name for p in root.parent.glob('*/')) if split else []
+        splits = sorted(child.name for child in root.parent.glob('*/')) if split else []
         hint = f'; the splits are {", ".join(splits[:5])}' if splits else ''
         raise ValueError(
             f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
@@ -69,8 +69,10 @@ def open_folder(path: str, split: str | None) -> Folder:
 
 def _open_flat(root: Path, labels: Path) -> Folder:
     files = tuple(images_below(root))
-    beside = sorted(root.parent.glob('*/'), key=lambda p: (p.name != 'train', p.name))
-    names = next(filter(None, map(_class_folders, beside)), ())
+    splits = sorted(
+        root.parent.glob('*/'), key=lambda split: (split.name != 'train', split.name)
+    )
+    names = next(filter(None, map(_class_folders, splits)), ())
     if not (names and files):
         raise ValueError(
             f'{root} has {len(files):,} images, and the folders beside it '

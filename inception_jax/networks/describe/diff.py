@@ -143,7 +143,7 @@ def _reordered(old: Sequence[Op], new: Sequence[Op]) -> bool:
 
 
 def _ops(blocks: Sequence[Measured]) -> list[Op]:
-    return list(dict.fromkeys(block.op for block in blocks))
+    return [group[0].op for group in distinct(blocks)]
 
 
 def _pair_lines(pair: Pair) -> list[str]:

@@ -89,10 +89,16 @@ def equal_neighbours(blocks: Iterable[Measured]) -> list[list[Measured]]:
 
 def distinct(blocks: Iterable[AnyBlock]) -> list[list[AnyBlock]]:
     """Groups the blocks of one stage that have the same op, neighbours or not."""
-    groups = {}
+    groups = []
+    # Compared and not hashed: an op may hold an object of the user without a hash.
     for block in blocks:
-        groups.setdefault((block.stage, block.op), []).append(block)
-    return list(groups.values())
+        key = block.stage, block.op
+        same = (group for group in groups if (group[0].stage, group[0].op) == key)
+        if group := next(same, None):
+            group.append(block)
+        else:
+            groups.append([block])
+    return groups
 
 
 def table(network: Network) -> str:
@@ -139,13 +145,13 @@ def _heading(network: Network) -> str:
 def one_line(network: Network) -> str:
     """Returns a network in one line, which is its `repr`.
 
-    The number of parameters is left out if the parts do not fit together.
+    The number of parameters is left out if it cannot be computed.
     """
     size = network.input_size
     parts = [repr(network.name), f'{network.classes} classes', f'{size}x{size}']
     try:
         count = sum(params(network, block) for block in measure(network))
-    except ValueError:
+    except Exception:  # Of any kind, because the functions of a Module are the user's.
         return f'Network({", ".join(parts)})'
     number = f'{millions(count)} M' if count >= 100_000 else f'{count:,}'
     return f'Network({", ".join(parts)}, {number} parameters)'

@@ -22,7 +22,7 @@ SUM = 11.0  # radius of the circle of the sum
 
 
 @dataclasses.dataclass(frozen=True)
-class Box:
+class Rectangle:
     """A rectangle with lines of text in it; (x, y) is its upper left corner."""
 
     x: float
@@ -45,17 +45,17 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class Polyline:
     """Straight pieces through `points`; `arrow` adds an arrowhead at the end."""
 
     points: tuple[tuple[float, float], ...]
     arrow: bool = True
 
 
-Shape = Box | Text | Line
+Drawing = Rectangle | Text | Polyline
 
 
-class Entry(NamedTuple):
+class EntryPoint(NamedTuple):
     """The place at y = 0 where a line comes in; `arrow` gives it an arrowhead."""
 
     x: float
@@ -68,9 +68,9 @@ class Part(NamedTuple):
     left: float
     right: float
     height: float
-    entries: tuple[Entry, ...]
+    entries: tuple[EntryPoint, ...]
     exits: tuple[tuple[float, float], ...]
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Drawing, ...]
 
 
 def text_width(line: str) -> float:
@@ -82,22 +82,22 @@ def box(kind: str, *lines: str) -> Part:
     """Returns a box around its lines of text."""
     width = max(WIDTH, *(text_width(line) + 14 for line in lines))
     height = LINE * len(lines) + 11
-    shape = Box(-width / 2, -height, width, height, kind, lines)
+    shape = Rectangle(-width / 2, -height, width, height, kind, lines)
     return _standing(width / 2, height, shape)
 
 
 def dot() -> Part:
     """Returns the point at which the branches of a block start."""
-    return _standing(4.0, 8.0, Box(-4, -8, 8, 8, 'dot'))
+    return _standing(4.0, 8.0, Rectangle(-4, -8, 8, 8, 'dot'))
 
 
-def _standing(half: float, height: float, *shapes: Shape) -> Part:
-    return Part(half, half, height, (Entry(0.0),), ((0.0, -height),), shapes)
+def _standing(half: float, height: float, *shapes: Drawing) -> Part:
+    return Part(half, half, height, (EntryPoint(0.0),), ((0.0, -height),), shapes)
 
 
 def nothing() -> Part:
     """Returns an empty part, through which a line passes."""
-    return Part(6.0, 6.0, 0.0, (Entry(0.0, arrow=False),), ((0.0, 0.0),), ())
+    return Part(6.0, 6.0, 0.0, (EntryPoint(0.0, arrow=False),), ((0.0, 0.0),), ())
 
 
 def labelled(parts: Sequence[tuple[str, Part]]) -> list[Part]:
@@ -108,17 +108,17 @@ def labelled(parts: Sequence[tuple[str, Part]]) -> list[Part]:
 
 
 def _labelled(label: str, part: Part, x: float) -> Part:
-    boxes = [shape for shape in part.shapes if isinstance(shape, Box)]
-    top = min(boxes, key=lambda box: box.y, default=Box(0, 0, 0, 0, ''))
-    text = Text(x, top.y + top.height / 2 + 4, label)
-    return part._replace(right=x + text_width(label), shapes=(*part.shapes, text))
+    boxes = [shape for shape in part.shapes if isinstance(shape, Rectangle)]
+    top = min(boxes, key=lambda box: box.y, default=Rectangle(0, 0, 0, 0, ''))
+    written = Text(x, top.y + top.height / 2 + 4, label)
+    return part._replace(right=x + text_width(label), shapes=(*part.shapes, written))
 
 
-def shifted(shapes: Iterable[Shape], dx: float, dy: float) -> tuple[Shape, ...]:
+def shifted(shapes: Iterable[Drawing], dx: float, dy: float) -> tuple[Drawing, ...]:
     """Moves shapes by (dx, dy)."""
 
-    def move(shape: Shape) -> Shape:
-        if isinstance(shape, Line):
+    def move(shape: Drawing) -> Drawing:
+        if isinstance(shape, Polyline):
             points = tuple((x + dx, y + dy) for x, y in shape.points)
             return dataclasses.replace(shape, points=points)
         return dataclasses.replace(shape, x=shape.x + dx, y=shape.y + dy)
@@ -150,18 +150,20 @@ def _on_top(lower: Part, upper: Part) -> Part:
     )
 
 
-def _fan(x: float, y: float, entries: Sequence[Entry], base: float) -> list[Line]:
+def _fan(
+    x: float, y: float, entries: Sequence[EntryPoint], base: float
+) -> list[Polyline]:
     """Draws lines from (x, y) up to the entries at `base`; they part half way."""
     level = (y + base) / 2
     xs = [entry.x for entry in entries]
-    lines = [] if x in xs else [Line(((x, y), (x, level)), arrow=False)]
+    lines = [] if x in xs else [Polyline(((x, y), (x, level)), arrow=False)]
     for end, arrow in entries:
         points = [(end, level), (end, base)]
         if end == x:
             points = [(x, y), (x, base)]
         elif end in (min(xs), max(xs)):
             points.insert(0, (x, level))
-        lines.append(Line(tuple(points), arrow))
+        lines.append(Polyline(tuple(points), arrow))
     return lines
 
 
@@ -197,8 +199,8 @@ def joined(part: Part) -> Part:
     width = max(max(xs) + 30, WIDTH / 2) - left
     base = -part.height - GAP
     height = LINE + 11
-    bar = Box(left, base - height, width, height, 'concat', ('Filter concat',))
-    lines = [Line((end, (end[0], base))) for end in part.exits]
+    bar = Rectangle(left, base - height, width, height, 'concat', ('Filter concat',))
+    lines = [Polyline((end, (end[0], base))) for end in part.exits]
     return Part(
         max(part.left, -left),
         max(part.right, left + width),
@@ -215,10 +217,10 @@ def summed(branch: Part, scale: str, relu: bool) -> Part:
     ((x, y),) = branch.exits
     trunk = -(branch.left + SPACE)
     centre = y - RISE
-    circle = Box(-SUM, centre - SUM, 2 * SUM, 2 * SUM, 'sum', ('+',))
+    circle = Rectangle(-SUM, centre - SUM, 2 * SUM, 2 * SUM, 'sum', ('+',))
     shapes = (
-        Line(((trunk, 0.0), (trunk, centre), (-SUM, centre))),
-        Line(((x, y), (x, centre + SUM))),
+        Polyline(((trunk, 0.0), (trunk, centre), (-SUM, centre))),
+        Polyline(((x, y), (x, centre + SUM))),
         Text(8.0, y - (RISE - SUM) / 2 + 3, scale),
         circle,
     )
@@ -226,7 +228,7 @@ def summed(branch: Part, scale: str, relu: bool) -> Part:
         -trunk + 6,
         max(branch.right, 12 + text_width(scale)),
         SUM - centre,
-        (Entry(trunk, arrow=False), *branch.entries),
+        (EntryPoint(trunk, arrow=False), *branch.entries),
         ((0.0, centre - SUM),),
         (*branch.shapes, *shapes),
     )

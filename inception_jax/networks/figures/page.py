@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from inception_jax.networks.figures.layout import (
     LINE,
-    Box,
+    Drawing,
     Part,
-    Shape,
+    Rectangle,
     Text,
     shifted,
     text_width,
@@ -42,7 +42,7 @@ class Page:
 
     width: float
     height: float
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Drawing, ...]
 
 
 class _Plan(NamedTuple):
@@ -122,7 +122,7 @@ def _page(plan: _Plan) -> Page:
     return Page(width + 2 * MARGIN, plan.height + 2 * MARGIN, tuple(shapes))
 
 
-def _row(row: Sequence[Panel], width: float, height: float) -> list[Shape]:
+def _row(row: Sequence[Panel], width: float, height: float) -> list[Drawing]:
     spare = (width - _length(row, 'width')) / len(row)
     lift = (height - _height(row)) / 2
     shapes, x = [], 0.0
@@ -132,7 +132,7 @@ def _row(row: Sequence[Panel], width: float, height: float) -> list[Shape]:
     return shapes
 
 
-def _framed(panel: Panel, width: float, height: float, lift: float) -> list[Shape]:
+def _framed(panel: Panel, width: float, height: float, lift: float) -> list[Drawing]:
     part, caption = panel
     x = (width - part.left - part.right) / 2 + part.left
     first = height - lift - PADDING - LINE * (len(caption) - 1)
@@ -141,4 +141,8 @@ def _framed(panel: Panel, width: float, height: float, lift: float) -> list[Shap
         Text(width / 2, first + LINE * i, line, 'middle', bold=i == 0)
         for i, line in enumerate(caption)
     ]
-    return [Box(0, 0, width, height, 'frame'), *shifted(part.shapes, x, base), *texts]
+    return [
+        Rectangle(0, 0, width, height, 'frame'),
+        *shifted(part.shapes, x, base),
+        *texts,
+    ]

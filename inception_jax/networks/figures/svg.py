@@ -3,7 +3,7 @@
 from html import escape
 from itertools import pairwise
 
-from inception_jax.networks.figures.layout import LINE, Box, Line, Text
+from inception_jax.networks.figures.layout import LINE, Polyline, Rectangle, Text
 from inception_jax.networks.figures.page import Page
 
 _RADIUS = 8.0
@@ -47,16 +47,16 @@ def svg(page: Page, title: str) -> str:
     )
 
 
-def _elements(shape: Box | Text | Line) -> str:
+def _elements(shape: Rectangle | Text | Polyline) -> str:
     match shape:
-        case Box():
+        case Rectangle():
             return _box_elements(shape)
         case Text():
             return _text_element(shape)
     return _line_element(shape)
 
 
-def _box_elements(box: Box) -> str:
+def _box_elements(box: Rectangle) -> str:
     fill, stroke = _COLOURS[box.kind]
     radius = box.height / 2 if box.kind in ('dot', 'sum') else 5
     x, y, width, height = map(_number, (box.x, box.y, box.width, box.height))
@@ -81,7 +81,7 @@ def _text_element(text: Text) -> str:
     )
 
 
-def _line_element(line: Line) -> str:
+def _line_element(line: Polyline) -> str:
     head = ' marker-end="url(#head)"' if line.arrow else ''
     return f'<path d="{_path(line.points)}" fill="none" stroke="{_INK}"{head}/>'
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from inception_jax.networks.network import Network
+from inception_jax.runtime import choices
 from inception_jax.weights.layouts.facenet_pytorch import FACENET_PYTORCH
 from inception_jax.weights.layouts.keras import KERAS
 from inception_jax.weights.layouts.layout import Layout
@@ -88,8 +89,7 @@ def find_layout(name: str, network: str) -> NetworkLayout:
     >>> find_layout('timm', 'inception_v4_slim').layout.library
     'timm'
     """
-    if name not in LAYOUTS:
-        raise ValueError(f'unknown layout {name!r}; expected {", ".join(LAYOUTS)}')
+    choices.check('layout', name, LAYOUTS)
     if network not in LAYOUTS[name]:
         raise ValueError(f'{name} has no {network}; it has {", ".join(LAYOUTS[name])}')
     return LAYOUTS[name][network]

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inception_jax.weights.translation import FLOATS, Arrays, Entry
+from inception_jax.weights.translation import FLOATS, ArrayEntry, Arrays
 
 # The epsilon of facenet's batch norm (inception_resnet_v1.py).
 EPSILON = 1e-3
 
 
 def fold_embedding(
-    arrays: Arrays, entries: Sequence[Entry], norm: Mapping[str, str], axis: int
+    arrays: Arrays, entries: Sequence[ArrayEntry], norm: Mapping[str, str], axis: int
 ) -> Arrays:
     """Returns arrays whose last layer has the kernel and bias of both layers.
 

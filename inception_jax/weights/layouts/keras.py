@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from inception_jax.networks.network import Network
 from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts.layout import Layout
-from inception_jax.weights.translation import ArrayNames, Arrays, Entry, NamedLayer
+from inception_jax.weights.translation import ArrayEntry, ArrayNames, Arrays, NamedLayer
 
 NAMES = ArrayNames(
     kernel='/kernel',
@@ -55,7 +55,9 @@ def _numbered(kind: str, number: int) -> str:
     return f'{kind}_{number}' if number else kind
 
 
-def _count_from_0(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+def _count_from_0(
+    network: Network, arrays: Arrays, entries: Sequence[ArrayEntry]
+) -> Arrays:
     """Returns the arrays with the numbers of counted layers shifted to start at 0."""
     counts = {name: _kind_and_number(name) for name in arrays}
     first = {

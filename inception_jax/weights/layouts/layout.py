@@ -8,9 +8,9 @@ import numpy as np
 
 from inception_jax.networks.network import Network
 from inception_jax.weights.translation import (
+    ArrayEntry,
     ArrayNames,
     Arrays,
-    Entry,
     NamedLayer,
     layout_entries,
     read_variables,
@@ -18,7 +18,9 @@ from inception_jax.weights.translation import (
 )
 
 
-def _unchanged(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+def _unchanged(
+    network: Network, arrays: Arrays, entries: Sequence[ArrayEntry]
+) -> Arrays:
     return arrays
 
 
@@ -48,7 +50,7 @@ class Layout:
     auxiliary: bool
     names: ArrayNames
     name_layers: Callable[[Network], Iterable[NamedLayer]]
-    prepare: Callable[[Network, Arrays, Sequence[Entry]], Arrays] = _unchanged
+    prepare: Callable[[Network, Arrays, Sequence[ArrayEntry]], Arrays] = _unchanged
     is_ignored: Callable[[Network, str], bool] = _never
 
     def layers(self, network: Network) -> list[NamedLayer]:
@@ -67,7 +69,7 @@ class Layout:
             )
         return list(self.name_layers(network))
 
-    def entries(self, network: Network) -> list[Entry]:
+    def entries(self, network: Network) -> list[ArrayEntry]:
         """Returns the arrays of a network in this layout.
 
         Raises:

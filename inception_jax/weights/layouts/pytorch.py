@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from inception_jax.networks.network import Network
 from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts.layout import Layout
-from inception_jax.weights.translation import ArrayNames, Arrays, Entry, NamedLayer
+from inception_jax.weights.translation import ArrayEntry, ArrayNames, Arrays, NamedLayer
 
 NAMES = ArrayNames(
     kernel='.conv.weight',
@@ -28,7 +28,7 @@ def pytorch_layout(
     layer_names: Callable[[Network], Callable[[LayerPlace], str]],
     *,
     auxiliary: bool = False,
-    fold: Callable[[Arrays, Sequence[Entry]], Arrays] | None = None,
+    fold: Callable[[Arrays, Sequence[ArrayEntry]], Arrays] | None = None,
     is_ignored: Callable[[Network, str], bool] = lambda network, name: False,
 ) -> Layout:
     """Returns the layout of a library that saves state dicts.
@@ -40,7 +40,9 @@ def pytorch_layout(
       is_ignored: see `Layout`.
     """
 
-    def prepare(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+    def prepare(
+        network: Network, arrays: Arrays, entries: Sequence[ArrayEntry]
+    ) -> Arrays:
         arrays = without_data_parallel(arrays)
         return fold(arrays, entries) if fold else arrays
 

@@ -16,7 +16,7 @@ from inception_jax.networks.ops import Dense
 from inception_jax.weights.layers import LayerPlace, network_layers
 from inception_jax.weights.layouts.facenet_embedding import fold_embedding
 from inception_jax.weights.layouts.layout import Layout
-from inception_jax.weights.translation import ArrayNames, Arrays, Entry, NamedLayer
+from inception_jax.weights.translation import ArrayEntry, ArrayNames, Arrays, NamedLayer
 
 NAMES = ArrayNames(
     kernel='/weights',
@@ -126,7 +126,7 @@ def _in_branch(scope: str, place: LayerPlace) -> str:
     return f'Conv2d_0{ascii_lowercase[number]}_{place.kernel}'
 
 
-def _prepare(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+def _prepare(network: Network, arrays: Arrays, entries: Sequence[ArrayEntry]) -> Arrays:
     if SCOPES[network.name] == 'InceptionResnetV1':
         *_, kernel, _ = entries
         layer = kernel.name.removesuffix(NAMES.linear)
@@ -136,7 +136,7 @@ def _prepare(network: Network, arrays: Arrays, entries: Sequence[Entry]) -> Arra
     return _without_background(arrays, entries)
 
 
-def _without_background(arrays: Arrays, entries: Sequence[Entry]) -> Arrays:
+def _without_background(arrays: Arrays, entries: Sequence[ArrayEntry]) -> Arrays:
     """Returns arrays whose heads have no column for the background class."""
     cut = dict(arrays)
     for entry in entries:

@@ -42,8 +42,12 @@ def _feature_names(places: Sequence[LayerPlace]) -> Callable[[LayerPlace], str]:
 
     The numbers of blocks continue those of the sections of the stem.
     """
-    sections = 1 + max((p.section for p in places if p.stage == 'stem'), default=0)
-    blocks = list(dict.fromkeys(p.block for p in places if p.stage != 'stem'))
+    sections = 1 + max(
+        (place.section for place in places if place.stage == 'stem'), default=0
+    )
+    blocks = list(
+        dict.fromkeys(place.block for place in places if place.stage != 'stem')
+    )
 
     def name(place: LayerPlace) -> str:
         if place.block == 'logits':
