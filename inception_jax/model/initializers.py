@@ -29,7 +29,7 @@ TRUNCATED_STDDEV = 0.87962566103423978
 # `truncated_normal` 0.1, with exceptions as `stddev` of ops (inception_model.py).
 SCHEMES = ('he', 'lecun', 'glorot', 'truncated_normal')
 
-# The initializer in configs/imagenet.py.
+# The initializer of the paper's networks in configs/imagenet.py.
 PAPER_SCHEME = 'he'
 
 
@@ -41,7 +41,8 @@ def init(
     They are the variables that a run with this seed and initializer starts from.
 
     Args:
-      scheme: one of `SCHEMES`. The default is the initializer in configs/imagenet.py.
+      scheme: one of `SCHEMES`. The default, `he`, is the initializer of the paper's
+        networks in configs/imagenet.py.
 
     >>> from inception_jax.networks import conv, network, one
     >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
