@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog='inception-jax', description=inception_jax.__doc__)
+    parser = Parser(
+        prog='inception-jax', description=inception_jax.__doc__.splitlines()[0]
+    )
     parser.add_argument('--version', action='version', version=VERSION)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for name, command in COMMANDS.items():

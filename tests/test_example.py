@@ -74,3 +74,29 @@ def test_a_sweep_is_a_table(config, tmp_path):
     rows = ij.read_sweep(folder).table()
     assert len(rows) == 4
     assert ij.report(folder).startswith('sweep')
+
+
+def test_runs_sweeps_and_config_files_are_taken_where_a_path_or_a_config_is(run):
+    assert ij.run(run).workdir == run.workdir
+    assert ij.trained(run).class_names[0] == '0'
+    with pytest.raises(ValueError, match='unknown field config.epoch; did you mean'):
+        ij.train(QUICKSTART, 'runs/never', epoch=1)
+    with pytest.raises(ValueError, match='expected what load_config returns'):
+        ij.train(None, 'runs/never')
+    with pytest.raises(ValueError, match="has no step '5'"):
+        ij.state_at(run, step='5')
+
+
+@pytest.mark.parametrize(
+    ('build', 'message'),
+    [
+        (lambda: ij.chain(ij.conv(3), 5), r'chain\(\) has the part 5'),
+        (lambda: ij.stage('a', 0, ij.conv(3)), 'stage a repeats 0 times'),
+        (lambda: ij.network('x', ij.conv(3)), 'x has the stage Conv'),
+        (lambda: ij.network(ij.one('a', ij.conv(3))), 'the name of a network is Stage'),
+        (lambda: ij.compile_step(ij.train_step, ij.mesh(), 'pjit'), "mode 'pjit' is"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_at_once(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

@@ -1,6 +1,7 @@
 """Config files, and changes to their fields."""
 
 import importlib.util
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,20 +38,30 @@ def config_with(config: Any, /, **changes: Any) -> 'Config':
     """Returns a complete config as nested dicts, with other values for some fields.
 
     Args:
-      config: a mapping of sections, a ConfigDict or an Experiment.
+      config: a mapping of sections, a ConfigDict, an Experiment or the path of a config
+        file.
       changes: values by the name of a field, as in `load_config`.
 
     Raises:
-      ValueError: there is no such field.
+      ValueError: there is no such file or field.
     """
     from inception_jax.config.experiment import Experiment, completed
     from inception_jax.config.overrides import override
 
+    if isinstance(config, str | os.PathLike):
+        config = _get_config(os.fspath(config))
     if isinstance(config, Experiment):
         config = config.config
     if hasattr(config, 'to_dict'):
         config = config.to_dict()
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            f'a config is {config!r}; expected what load_config returns, or the path '
+            'of a config file'
+        )
     config = completed(config)
+    # JSON and the checks of types know the numbers of Python, not those of NumPy.
+    changes = {n: x.tolist() if hasattr(x, 'tolist') else x for n, x in changes.items()}
     for section in config.keys() & changes.keys():
         fields = changes.pop(section)
         if not isinstance(fields, Mapping):

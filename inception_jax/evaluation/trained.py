@@ -84,7 +84,7 @@ class TrainedNetwork(Trained):
     def __str__(self) -> str:
         size, names = self.network.input_size, self.class_names
         more = ', ...' if len(names) > 5 else ''
-        scales = sorted({f'{scale:g}' for scale in np.atleast_1d(self.scales)})
+        scales = dict.fromkeys(f'{scale:g}' for scale in np.atleast_1d(self.scales))
         lines = {
             'input': f'{size} x {size} pixels in {self.network.pixel_range}',
             'classes': f'{len(names):,}: {", ".join(names[:5])}{more}',

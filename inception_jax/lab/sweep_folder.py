@@ -51,6 +51,10 @@ class Sweep:
     config: Config
     members: dict[str, Changes]
 
+    def __fspath__(self) -> str:
+        """A sweep stands for its folder wherever a path is expected."""
+        return str(self.folder)
+
     def workdir(self, member: str) -> Path:
         """Returns the folder of the run of a member."""
         return self.folder / 'members' / member

@@ -16,6 +16,7 @@ from inception_jax.networks.ops import (
     Residual,
     Scale,
     chain,
+    check_ops,
     global_pool,
     map_ops,
     residuals,
@@ -61,6 +62,11 @@ class Stage:
     name: str
     blocks: tuple[Op, ...]
     numbered: bool
+
+    def __post_init__(self):
+        if not self.blocks:
+            raise ValueError(f'stage {self.name} has no blocks; give it one or more')
+        check_ops(f'stage {self.name}', self.blocks)
 
     def named_blocks(self) -> Iterator[Block]:
         """Yields the blocks with their names."""
@@ -135,6 +141,15 @@ class Network:
     batch_norm_epsilon: float = 0.001
 
     def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise ValueError(
+                f'the name of a network is {self.name!r}; expected a text first'
+            )
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise ValueError(
+                    f'{self.name} has the stage {stage!r}; expected stage() or one()'
+                )
         if not isinstance(self.classes, int) or self.classes < 1:
             raise ValueError(
                 f'classes of {self.name} is {self.classes!r}; expected a whole number '
@@ -202,6 +217,11 @@ def stage(name: str, repeats: int, *blocks: Op) -> Stage:
     a_1, a_3  1x1/32
     a_2, a_4  3x3/32
     """
+    if not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(
+            f'stage {name} repeats {repeats!r} times; expected stage(name, repeats, '
+            'block, ...) with a whole number above 0'
+        )
     return Stage(name, repeats * blocks, numbered=True)
 
 

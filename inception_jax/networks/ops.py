@@ -196,6 +196,9 @@ class Chain(_Notated):
 
     ops: tuple['Op', ...]
 
+    def __post_init__(self):
+        check_ops('chain()', self.ops)
+
 
 @dataclasses.dataclass(frozen=True)
 class Concat(_Notated):
@@ -213,6 +216,7 @@ class Concat(_Notated):
     def __post_init__(self):
         if not self.branches:
             raise ValueError('concat() has no branches; give it one or more')
+        check_ops('concat()', self.branches)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,6 +322,15 @@ def residual(*branches: Op, scale: float, relu: bool = True) -> Residual:
 def shape_text(sides: Sequence[int]) -> str:
     """Writes a shape or a window: `35x35x384`, `1x7`."""
     return 'x'.join(map(str, sides))
+
+
+def check_ops(owner: str, ops: tuple) -> None:
+    """Raises ValueError unless the parts of a chain or a stage are ops."""
+    for op in ops:
+        if not isinstance(op, Op):
+            raise ValueError(
+                f'{owner} has the part {op!r}; expected ops such as conv(32)'
+            )
 
 
 def _window(kernel) -> tuple[int, int]:

@@ -9,11 +9,13 @@ from jax.sharding import Mesh, PartitionSpec
 
 from inception_jax.parallel.mesh import (
     DATA,
+    MODES,
     batch_sharding,
     platform_of,
     replicated,
     shardings,
 )
+from inception_jax.runtime import choices
 from inception_jax.runtime.compiler_options import compiler_options
 from inception_jax.steps.forward import identity
 
@@ -53,6 +55,7 @@ def compile_step(
     >>> float(step(jnp.float32(1), {'image': jnp.full(8, 2.0)}))
     3.0
     """
+    choices.check('mode', mode, MODES)
     name = getattr(function, 'func', function).__name__
     donated = (0,) if donate_state else ()
     if mode == 'jit':

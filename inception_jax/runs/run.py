@@ -66,6 +66,10 @@ class Run:
 
     workdir: Path
 
+    def __fspath__(self) -> str:
+        """A run stands for its folder wherever a path is expected."""
+        return str(self.workdir)
+
     @property
     def identity(self) -> dict[str, Any]:
         """The content of config.json: the config and what else a resume must match."""

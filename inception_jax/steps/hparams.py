@@ -9,6 +9,7 @@ import numpy as np
 
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
+from inception_jax.runtime import choices
 
 Number = float | jax.Array | np.ndarray
 
@@ -135,12 +136,10 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
 def _check_names(values: Mapping[str, Any]) -> None:
     """Raises ValueError where a field is missing or unknown."""
     names = [field.name for field in dataclasses.fields(Hparams)]
+    for name in values:
+        choices.check('the hyper-parameter', name, names)
     if missing := [name for name in names if name not in values]:
         raise ValueError(f'the hparams lack {", ".join(missing)}; give each a number')
-    if unknown := [name for name in values if name not in names]:
-        raise ValueError(
-            f'unknown hparams {", ".join(unknown)}; the names are {", ".join(names)}'
-        )
 
 
 def _scale_per_block(

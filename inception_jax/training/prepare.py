@@ -189,8 +189,8 @@ def _number_of_steps(settings: RunSection, images: int) -> int:
     steps = round(settings.epochs * (images / settings.batch_size))
     if steps < 1:
         raise ValueError(
-            f'{settings.epochs:g} epochs of {images} images are less than one batch of '
-            f'{settings.batch_size}; raise config.run.epochs or lower '
+            f'config.run.epochs {settings.epochs:g} of {images} images makes less than '
+            f'one batch of {settings.batch_size}; raise config.run.epochs or lower '
             'config.run.batch_size'
         )
     return steps

@@ -100,9 +100,9 @@ def check_run_step(run: PreparedRun, step: int) -> None:
     """Raises ValueError unless the run has made the step."""
     done = max([0, *_known_steps(run.workdir)])
     (first,) = fork_step(run.workdir) or (0,)
-    if not first <= step <= done:
+    if not isinstance(step, int) or not first <= step <= done:
         raise ValueError(
-            f'the run in {run.workdir} has no step {step}; it has steps {first} to '
+            f'the run in {run.workdir} has no step {step!r}; it has steps {first} to '
             f'{done}'
         )
 

@@ -140,7 +140,7 @@ def save_weights(
 
     Args:
       network: a network of the catalogue, also with other fields such as `input_size`,
-        or its name. For any other network, the arguments of `choose` that give it, e.g.
+        or its name. For any other network, a config's section `network`, e.g.
         `{'name': 'inception_v4', 'width': 0.5}` or `{'name': 'my_lab.nets:NET'}`.
       variables: `params` and `batch_stats` of the classifier.
       class_names: one name for each class, 0, 1, ... by default.
@@ -207,8 +207,9 @@ def _section(network: Network | str | Mapping[str, Any]) -> dict[str, Any]:
             section['auxiliary'] = False
     if not known or choose(**section, classes=network.classes) != network:
         raise ValueError(
-            f'the network {network.name} cannot be described by its name; pass the '
-            "arguments of choose, e.g. {'name': 'inception_v4', 'width': 0.5}"
+            f"{network.name} differs from the network of that name; give a config's "
+            "section network, e.g. {'name': 'inception_v4', 'width': 0.5}, or the "
+            'section of a loaded network, trained.section'
         )
     return section
 

@@ -276,7 +276,7 @@ def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('files', 'message'),
     [
-        ({}, 'has neither; expected the folder of a run'),
+        ({}, 'holds no run and no sweep; expected the folder of a run'),
         ({'config.json': '{'}, 'config.json is damaged'),
         ({'sweep.json': '{}'}, 'is not a file of a sweep'),
         ({'sweep.json': '{"config": {}, "members": {}}'}, 'names no members'),

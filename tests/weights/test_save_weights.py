@@ -71,8 +71,8 @@ def test_a_network_of_the_catalogue_is_saved_by_its_value(path):
 @pytest.mark.parametrize(
     ('network', 'options', 'message'),
     [
-        (tiny.NET, {}, 'the network tiny cannot be described by its name'),
-        (scaled(load('inception_v4'), width=0.5), {}, 'pass the arguments of choose'),
+        (tiny.NET, {}, 'tiny differs from the network of that name'),
+        (scaled(load('inception_v4'), width=0.5), {}, "config's section network"),
         ('helpers.tiny:PLAIN', {}, 'the variables are not those of plain: 28 not exp'),
         ('helpers.tiny:NET', {'class_names': 'abc'}, '3 class names for 10 classes'),
         ('helpers.tiny:NET', {'residual_scale': [1]}, 'has 1 residual scales; tiny'),
