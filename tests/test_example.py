@@ -79,7 +79,7 @@ def test_a_sweep_is_a_table(config, tmp_path):
 def test_runs_sweeps_and_config_files_are_taken_where_a_path_or_a_config_is(run):
     assert ij.run(run).workdir == run.workdir
     assert ij.trained(run).class_names[0] == '0'
-    with pytest.raises(ValueError, match='unknown field config.epoch; did you mean'):
+    with pytest.raises(ValueError, match=r'unknown field config\.epoch; did you mean'):
         ij.train(QUICKSTART, 'runs/never', epoch=1)
     with pytest.raises(ValueError, match='expected what load_config returns'):
         ij.train(None, 'runs/never')
