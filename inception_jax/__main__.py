@@ -52,9 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command and returns its exit status."""
     options, rest = _parser().parse_known_args(arguments)
     sys.path.append(os.getcwd())
-    command = COMMANDS[options.name]
+    command = COMMANDS[options.command]
     return run_command(
-        f'inception-jax {options.name}', lambda: command.run(options, rest)
+        f'inception-jax {options.command}', lambda: command.run(options, rest)
     )
 
 
@@ -65,14 +65,14 @@ def _parser() -> Parser:
     parser.add_argument('--version', action='version', version=VERSION)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for name, command in COMMANDS.items():
-        one = commands.add_parser(
+        subparser = commands.add_parser(
             name,
             allow_abbrev=False,
             help=command.HELP,
             epilog=getattr(command, 'EPILOG', None),
         )
-        one.set_defaults(name=name)
-        command.arguments(one)
+        subparser.set_defaults(command=name)
+        command.arguments(subparser)
     return parser
 
 

@@ -1,5 +1,7 @@
 """The laboratory in a notebook, from a network to a sweep, on handwritten digits."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -40,6 +42,14 @@ def test_a_network_is_a_value_that_prints_itself_and_a_function():
     assert outputs.logits.shape == (1, 1000)
     with pytest.raises(ValueError, match='trains without batch_norm_decay'):
         model.apply(variables, images, train=True, mutable=['batch_stats'])
+
+
+def test_the_variables_of_another_network_are_refused():
+    net = ij.network('a', ij.one('s', ij.conv(4, 3)), classes=10, input_size=8)
+    variables, images = ij.init(net), np.zeros((1, 8, 8, 3), np.float32)
+    for other in (ij.scaled(net, width=4), dataclasses.replace(net, classes=7)):
+        with pytest.raises(ValueError, match='use the variables of this network'):
+            ij.Classifier(other).apply(variables, images, train=False)
 
 
 def test_a_run_is_a_value(run):

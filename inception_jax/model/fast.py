@@ -153,6 +153,7 @@ class _BlockRunner:
                 return layers.dropout(x, *self.drop)
             case Dense():
                 params = self.leaf('params', step)
+                _check_filters(step, params['kernel'], op.units)
                 flat = x.reshape(x.shape[0], -1)
                 return flat @ params['kernel'] + params['bias'].reshape(1, -1)
             case Module():
@@ -206,9 +207,11 @@ class _BlockRunner:
         """Returns the kernel of convolutions that are computed as one.
 
         Raises:
-          ValueError: the stored kernel has another height or width than `sides`.
+          ValueError: the stored kernel has another height or width than `sides`, or
+            other filters than the network.
         """
         kernel = self.joined('params', members, 'kernel')
+        _check_filters(members[0], kernel, sum(member.op.filters for member in members))
         if kernel.shape[:2] != sides:
             raise ValueError(
                 f'the kernel of {members[0].name} is {kernel.shape[:2]}, and on this '
@@ -330,3 +333,12 @@ def _split_channels(y, members: Sequence[Value]) -> list:
     """Splits an array into the channels of each member."""
     widths = [member.shape[2] for member in members]
     return jnp.split(y, [*itertools.accumulate(widths)][:-1], axis=-1)
+
+
+def _check_filters(step: Value, kernel: jax.Array, filters: int) -> None:
+    """Raises ValueError for the variables of another network."""
+    if kernel.shape[-1] != filters:
+        raise ValueError(
+            f'the kernel of {step.name} has {kernel.shape[-1]} filters, and in the '
+            f'network it has {filters}; use the variables of this network'
+        )
