@@ -62,6 +62,9 @@ def train(
 
 def pass_signal_on(number: int | None) -> None:
     """Raises in this process the signal that ended its training, if one did."""
+    if number == signal.SIGINT:
+        # Also in a process that a shell started in the background, where it is ignored.
+        raise KeyboardInterrupt
     if number is not None:
         signal.raise_signal(number)
 

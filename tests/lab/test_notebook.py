@@ -67,9 +67,12 @@ def test_the_same_call_resumes_and_another_config_is_refused(trained, config):
         train(config, trained.workdir, residual_scal=1)
 
 
+@pytest.mark.parametrize('handler', [signal.default_int_handler, signal.SIG_IGN])
 def test_an_interrupt_is_raised_after_the_state_is_saved(
-    config, trained, tmp_path, monkeypatch
+    handler, config, trained, tmp_path, monkeypatch, request
 ):
+    before = signal.signal(signal.SIGINT, handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     put_batch, count = loop.put_batch, []
 
     def interrupt(batch, mesh):

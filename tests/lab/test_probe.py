@@ -226,7 +226,7 @@ def test_words_name_neighbours_as_a_span_and_sums_of_a_block_by_number():
     [
         (['--step=99'], 'it has steps 0 to 32'),
         (['--step=-1'], 'it has steps 0 to 32'),
-        (['--ask=hessian'], 'ask some of scale_gradient, jacobian, scales, curvature'),
+        (['--ask=hessian'], "'hessian' is none of scale_gradient, jacobian, scales, "),
         (['--factors=0,one'], 'expected numbers with commas'),
         (['--factors=inf'], 'expected finite numbers'),
         (['--samples=0'], '0 samples; expected 1 or more'),

@@ -365,7 +365,7 @@ def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
     ('options', 'message'),
     [
         (['{tmp}/file'], 'File exists'),
-        (['{tmp}/out', '--batch-size=0'], "'0'; expected a number from 1 on"),
+        (['{tmp}/out', '--batch-size=0'], "'0'; expected 1 or more"),
         (['{tmp}/out', '--execution=fats'], "execution is 'fats'; expected fast"),
     ],
 )
