@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import tempfile
 
 import jax
@@ -17,6 +18,9 @@ os.environ.setdefault(
     # Devices on busy cores wait long for each other; XLA would abort after 40 s.
     '--xla_cpu_collective_call_terminate_timeout_seconds=600',
 )
+
+# A process in the background of a script begins with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite('helpers')
 

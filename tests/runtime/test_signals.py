@@ -25,12 +25,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
 
 def test_a_second_signal_does_what_it_would_have_done(monkeypatch):
     monkeypatch.setattr(signals, 'SAME_SIGNAL_SECONDS', -1.0)
-    # A process in the background of a script begins with SIGINT ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with signals.watch_signals():
-            signal.raise_signal(signal.SIGTERM)
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with signals.watch_signals():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
