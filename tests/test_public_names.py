@@ -6,11 +6,13 @@ import inspect
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers.house import PACKAGE
 from helpers.training import environment
 
 import inception_jax as ij
+from inception_jax.evaluation.trained import TrainedNetwork
 
 # A user's script, as an editor or a type checker sees it.
 SCRIPT = """
@@ -24,6 +26,14 @@ verdict: ij.Verdict | None = run.verdict
 sweep: ij.Sweep = ij.read_sweep('runs/sweep')
 sweep.table()
 ij.trained('runs/a').predict(['cat.jpg'])
+"""
+# Libraries are not analysed: that takes a minute, and the script uses none of them.
+MYPY = """
+[mypy]
+ignore_missing_imports = True
+follow_imports = skip
+[mypy-inception_jax.*]
+follow_imports = silent
 """
 LIGHT = """
 import sys
@@ -81,11 +91,11 @@ def test_editors_see_the_names_that_load():
 
 
 def test_a_type_checker_accepts_a_script_of_a_user(tmp_path):
-    path = tmp_path / 'script.py'
-    path.write_text(SCRIPT)
-    command = [sys.executable, '-m', 'mypy', '--ignore-missing-imports']
+    (tmp_path / 'script.py').write_text(SCRIPT)
+    (tmp_path / 'mypy.ini').write_text(MYPY)
     result = subprocess.run(
-        [*command, '--follow-imports=silent', f'--cache-dir={tmp_path}', str(path)],
+        [sys.executable, '-m', 'mypy', 'script.py'],
+        cwd=tmp_path,
         env=environment() | {'MYPYPATH': str(PACKAGE.parent)},
         capture_output=True,
         text=True,
@@ -100,3 +110,45 @@ def test_a_public_name_has_an_example(name):
     examples = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
     refers = 'has an example' in (inspect.getdoc(value) or '')
     assert refers or any(example.examples for example in examples)
+
+
+@pytest.mark.parametrize(
+    'function',
+    [ij.table, ij.draw, ij.scaled, ij.init, lambda name: ij.diff(name, name)],
+)
+def test_a_name_in_place_of_a_network_is_one_line(function):
+    with pytest.raises(TypeError, match=r"'inception_v4' is not a network; ij\.load"):
+        function('inception_v4')
+
+
+def test_a_state_and_an_experiment_show_themselves_in_one_line():
+    experiment = ij.experiment(ij.load_config('configs/quickstart.py'))
+    assert repr(experiment) == (
+        'Experiment(inception_resnet_v1, digits, 10 epochs, seed 0)'
+    )
+    net = ij.network('tiny', ij.one('stem', ij.conv(4, 3, 2)), input_size=8)
+    hparams = ij.hparams_for(
+        net, **experiment.hparams, epochs=10.0, steps_per_epoch=45.0
+    )
+    state = ij.initial_state(net, experiment.recipe, hparams, seed=0)
+    assert repr(state) == 'TrainState(step 0, 5,112 parameters)'
+
+
+def test_one_question_of_a_probe_is_a_string():
+    with pytest.raises(ValueError, match='no_such_folder holds no run'):
+        ij.probe('no_such_folder', ask='jacobian')
+    with pytest.raises(ValueError, match=r"'jacobi' is none of .* mean jacobian"):
+        ij.probe('no_such_folder', ask='jacobi')
+
+
+def test_a_layout_that_does_not_exist_is_named_before_the_path():
+    with pytest.raises(ValueError, match=r"to 'kears' is none of .* mean keras"):
+        ij.convert('no_such_file', 'out.h5', to='kears')
+
+
+def test_predict_needs_a_positive_number_of_classes():
+    stem = ij.one('stem', ij.conv(4, 3, 2))
+    tiny = ij.network('tiny', stem, classes=3, input_size=16)
+    trained = TrainedNetwork.from_variables(tiny, ij.init(tiny))
+    with pytest.raises(ValueError, match='the top 0 classes; expected 1 or more'):
+        trained.predict(np.zeros((1, 16, 16, 3), np.uint8), top=0)

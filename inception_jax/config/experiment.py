@@ -63,6 +63,10 @@ class Experiment:
     parallel: Parallel
     config: dict[str, Any]
 
+    def __repr__(self) -> str:
+        settings = f'{self.run.epochs:g} epochs, seed {self.run.seed}'
+        return f'Experiment({self.network.name}, {self.data.source}, {settings})'
+
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config with the default of each field that it leaves out.

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from inception_jax.runtime import choices
 from inception_jax.training.states import trained_run
 from inception_jax.weights.convert import (
     LayoutFile,
@@ -13,6 +14,7 @@ from inception_jax.weights.convert import (
     write_layout_file,
 )
 from inception_jax.weights.export import Export, export_trained, save_export
+from inception_jax.weights.layouts.catalogue import LAYOUTS
 from inception_jax.weights.trained import Trained, load_weights
 from inception_jax.weights.weight_file import (
     WeightFile,
@@ -73,6 +75,9 @@ def convert(
     >>> theirs.layout, theirs.arrays
     ('slim', 194)
     """
+    for name, value in (('layout', layout), ('to', to)):
+        if value:
+            choices.check(name, value, LAYOUTS)
     output = Path(output)
     is_run = isinstance(source, Trained) or Path(source).is_dir()
     of_layout = {

@@ -172,6 +172,8 @@ def predictions(
     each image that cannot be read, which is then left out; without it the error is
     raised. `progress` is called with the number of images that are done.
     """
+    if top < 1:
+        raise ValueError(f'the top {top} classes; expected 1 or more')
     views = number_of_views(crops)
     softmax = compile_softmax(trained, mirrored=mirrored(crops))
     total, count = {}, collections.Counter()

@@ -78,7 +78,7 @@ def probe(
     run: AnyRun,
     step: int | None = None,
     *,
-    ask: Sequence[str] = QUESTIONS,
+    ask: str | Sequence[str] = QUESTIONS,
     factors: Sequence[float] = FACTORS,
     samples: int = SAMPLES,
     seed: int = 0,
@@ -88,7 +88,7 @@ def probe(
     Args:
       run: a run, or its folder.
       step: the number of updates; by default the newest checkpoint.
-      ask: the questions, some of `scale_gradient`, `jacobian`, `scales`, `curvature`.
+      ask: one or more of `scale_gradient`, `jacobian`, `scales`, `curvature`.
       factors: the factors on all residual scales, for the question `scales`.
       samples: the number of random changes of each block, for `jacobian`.
       seed: the seed of these changes and of the search for the curvature.
@@ -101,7 +101,8 @@ def probe(
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """
-    options = ProbeOptions(tuple(ask), tuple(factors), samples, seed)
+    questions = (ask,) if isinstance(ask, str) else tuple(ask)
+    options = ProbeOptions(questions, tuple(factors), samples, seed)
     prepared = open_run(run)
     return probe_state(prepared, state_at(prepared, step), options)
 

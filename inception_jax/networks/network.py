@@ -242,8 +242,18 @@ def auxiliary_head(network: Network) -> Op:
     return chain(network.auxiliary.op, global_pool(), logits)
 
 
+def check_network(network: Any) -> None:
+    """Raises TypeError for a value that is not a network, such as its name."""
+    if not isinstance(network, Network):
+        raise TypeError(
+            f'{network!r:.80} is not a network; ij.load(NAME) returns the network of a '
+            'name'
+        )
+
+
 def residual_scales(network: Network) -> tuple[float, ...]:
     """Lists the scale of each residual sum, from the image to the final feature map."""
+    check_network(network)
     sums = (residual for block in trunk(network) for residual in residuals(block.op))
     return tuple(residual.scale for residual in sums)
 
@@ -280,6 +290,7 @@ def map_network(function: Callable[[Op], Op], network: Network) -> Network:
     >>> residual_scales(map_network(halve, network('tiny', body)))
     (0.1,)
     """
+    check_network(network)
     stages = [
         dataclasses.replace(s, blocks=tuple(map_ops(function, b) for b in s.blocks))
         for s in network.stages

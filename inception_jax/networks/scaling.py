@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
-from inception_jax.networks.network import Network, Stage
+from inception_jax.networks.network import Network, Stage, check_network
 from inception_jax.networks.ops import Conv, Op, map_ops
 
 
@@ -44,6 +44,7 @@ def scaled(
             stage, blocks=tuple(map_ops(widen, block) for block in blocks)
         )
 
+    check_network(network)
     _check_factors(network, width)
     _check_factors(network, depth)
     auxiliary = network.auxiliary

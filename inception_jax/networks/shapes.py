@@ -5,7 +5,13 @@ import functools
 import math
 from typing import NamedTuple
 
-from inception_jax.networks.network import Network, auxiliary_head, head, trunk
+from inception_jax.networks.network import (
+    Network,
+    auxiliary_head,
+    check_network,
+    head,
+    trunk,
+)
 from inception_jax.networks.ops import (
     Conv,
     Dense,
@@ -208,6 +214,7 @@ _cached_measure = functools.lru_cache(maxsize=256)(_checked_measure)
 
 
 def _measure(network: Network) -> tuple[Measured, ...]:
+    check_network(network)
     shape = (network.input_size, network.input_size, 3)
     blocks, grids = [], {}
     for name, stage, op in trunk(network):

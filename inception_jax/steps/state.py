@@ -39,6 +39,10 @@ class TrainState:
     key: jax.Array
     hparams: Hparams
 
+    def __repr__(self) -> str:
+        parameters = sum(map(np.size, jax.tree.leaves(self.params)))
+        return f'TrainState(step {self.step}, {parameters:,} parameters)'
+
 
 def initial_state(
     network: Network, recipe: Recipe, hparams: Hparams, *, seed: int

@@ -16,7 +16,7 @@ from inception_jax.networks.describe.table import (
     scales_of,
     summary,
 )
-from inception_jax.networks.network import Network
+from inception_jax.networks.network import Network, check_network
 from inception_jax.networks.ops import Chain, Concat, Op, Residual, shape_text
 from inception_jax.networks.shapes import Measured, measure
 
@@ -47,6 +47,8 @@ def diff(first: Network, second: Network) -> Difference:
       - 3x3/8
       + 3x3/16
     """
+    for network in (first, second):
+        check_network(network)
     if dataclasses.replace(first, name=second.name) == second:
         return Difference(f'{first.name} and {second.name} are equal')
     pairs = _pairs(_by_stage(first), _by_stage(second))

@@ -20,7 +20,7 @@ from inception_jax.networks.figures.layout import (
 )
 from inception_jax.networks.figures.page import Page, Panel, page
 from inception_jax.networks.figures.svg import svg
-from inception_jax.networks.network import Network
+from inception_jax.networks.network import Network, check_network
 from inception_jax.networks.ops import (
     Chain,
     Concat,
@@ -59,6 +59,7 @@ def draw(network: Network, block: str | None = None) -> str:
     >>> draw(load('inception_v4'), 'stem').splitlines()[1]
     '<title>inception_v4: stem</title>'
     """
+    check_network(network)
     title = network.name if block is None else f'{network.name}: {block}'
     return svg(sheet(network, block), title)
 
