@@ -1,4 +1,4 @@
-"""What goes wrong around a run: one line each, and nothing that was saved is lost."""
+"""Faults around a run: each is one line, and no saved state is lost."""
 
 import json
 import shutil
@@ -28,9 +28,9 @@ def whole(tmp_path_factory):
     return workdir
 
 
-def same(one, other):
-    assert records(one) == records(other)
-    jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
+def same(run, other):
+    assert records(run) == records(other)
+    jax.tree.map(np.testing.assert_array_equal, last_state(run), last_state(other))
 
 
 def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
@@ -60,7 +60,7 @@ def test_two_runs_do_not_share_a_workdir(whole, tmp_path, capsys):
     assert main(arguments(workdir, **SHORT)) == 0
 
 
-def test_a_second_process_is_told_who_is_at_work(tmp_path):
+def test_a_second_process_is_refused_and_names_the_first(tmp_path):
     command = arguments(tmp_path, run__epochs=5000)
     first = subprocess.Popen(
         [sys.executable, '-m', 'inception_jax', *command],
@@ -132,13 +132,13 @@ def test_lost_images_are_counted_if_they_are_to_be_skipped(tmp_path, capsys):
     assert main(arguments(tmp_path / 'run', **changes)) == 0
     printed = capsys.readouterr().err
     assert printed.count('cannot decode image 2/5.png: 0 bytes') == printed.count('\n')
-    found = records(tmp_path / 'run')
-    assert sum(r['unreadable'] for r in found if r['split'] == 'train') == 2
-    evaluated = [r for r in found if r['split'] == 'evaluation']
+    history = records(tmp_path / 'run')
+    assert sum(r['unreadable'] for r in history if r['split'] == 'train') == 2
+    evaluated = [r for r in history if r['split'] == 'evaluation']
     assert {(r['unreadable'], r['examples']) for r in evaluated} == {(1, 31)}
 
 
-def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
+def test_a_full_disk_ends_a_run_which_resumes_when_there_is_room(
     whole, tmp_path, monkeypatch, capsys
 ):
     def full(self, step, **_):
@@ -282,13 +282,13 @@ def verdict(workdir):
 DIVERGES = {'hparams__learning_rate': 1e38, 'run__epochs': 2}
 
 
-def test_a_run_that_diverges_goes_on_if_it_is_told_to(tmp_path):
+def test_a_diverged_run_continues_if_the_config_says_so(tmp_path):
     assert main(arguments(tmp_path / 'stops', **DIVERGES)) == 0
     assert verdict(tmp_path / 'stops')['steps_done'] < 16
     goes_on = DIVERGES | {'verdicts__on_diverged': 'go_on'}
     assert main(arguments(tmp_path / 'goes', **goes_on)) == 0
-    found = verdict(tmp_path / 'goes')
-    assert (found['verdict'], found['steps_done'], found['ended']) == (
+    outcome = verdict(tmp_path / 'goes')
+    assert (outcome['verdict'], outcome['steps_done'], outcome['ended']) == (
         'diverged',
         16,
         False,
@@ -299,14 +299,14 @@ def test_a_run_that_diverges_goes_on_if_it_is_told_to(tmp_path):
 def test_updates_that_are_left_out_are_counted_and_end_a_run_at_last(tmp_path):
     skips = DIVERGES | {'recipe__skip_non_finite': True, 'verdicts__window': 5}
     assert main(arguments(tmp_path, **skips)) == 0
-    found = verdict(tmp_path)
-    assert found['verdict'] == 'diverged'
-    assert found['steps_done'] >= 5
+    outcome = verdict(tmp_path)
+    assert outcome['verdict'] == 'diverged'
+    assert outcome['steps_done'] >= 5
     shares = [r['skipped'] for r in records(tmp_path) if r['split'] == 'train']
     assert max(shares) > 0.5
 
 
-def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
+def test_a_dead_run_stops_if_the_config_says_so(tmp_path):
     dies = {
         'hparams__residual_scale': 3.0,
         'hparams__learning_rate': 2.0,
@@ -322,9 +322,9 @@ def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
     assert stop['steps_done'] < 24
     kept = checkpoints.checkpoint_steps(tmp_path / 'stop' / 'checkpoints')
     assert stop['steps_done'] in kept
-    seen = records(tmp_path / 'stop')
+    recorded = records(tmp_path / 'stop')
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
-    assert records(tmp_path / 'stop') == seen
+    assert records(tmp_path / 'stop') == recorded
     dies['verdicts__on_dead'] = 'go_on'
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
     assert verdict(tmp_path / 'stop')['steps_done'] == 24
