@@ -10,9 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
-import numpy as np
 import pytest
-from helpers.training import arguments, environment, last_state, records
+from helpers.training import arguments, assert_same_runs, environment
 
 from inception_jax.__main__ import main
 from inception_jax.data import prefetch
@@ -51,13 +50,7 @@ def test_a_run_with_workers_is_the_run_without(tmp_path):
     for workers in (0, 2):
         changes = {'run__epochs': 2, 'data__workers': workers}
         assert main(arguments(tmp_path / str(workers), **changes)) == 0
-    without_workers, with_workers = tmp_path / '0', tmp_path / '2'
-    assert records(without_workers) == records(with_workers)
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        last_state(without_workers),
-        last_state(with_workers),
-    )
+    assert_same_runs(tmp_path / '0', tmp_path / '2')
 
 
 def test_batches_are_sent_while_an_accelerator_makes_two_steps(monkeypatch):

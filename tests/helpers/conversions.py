@@ -75,6 +75,10 @@ def in_two_layers(layout, variables, arrays):
     return rest
 
 
+def without(arrays, name):
+    return {other: x for other, x in arrays.items() if other != name}
+
+
 def convert(source, output, **options):
     options = [
         f'--{name}' if value is True else f'--{name}={value}'

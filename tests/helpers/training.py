@@ -59,6 +59,12 @@ def last_state(workdir):
     return jax.tree.map(bits, state)
 
 
+def assert_same_runs(workdir, other):
+    """Asserts that two runs have equal records and bit-identical newest states."""
+    assert records(workdir) == records(other)
+    jax.tree.map(np.testing.assert_array_equal, last_state(workdir), last_state(other))
+
+
 def environment():
     """Returns the environment for a separate process."""
     return os.environ | {

@@ -3,9 +3,8 @@
 import json
 import shutil
 
-import chex
 import pytest
-from helpers.training import arguments, last_state, records
+from helpers.training import arguments, assert_same_runs, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs.run import Run
@@ -31,8 +30,7 @@ def replay(workdir, first, last):
 @pytest.mark.parametrize('step', [16, 23, 0])
 def test_a_fork_without_changes_equals_the_original(parent, tmp_path, step):
     assert fork(parent, step, tmp_path / 'fork') == 0
-    assert records(tmp_path / 'fork') == records(parent)
-    chex.assert_trees_all_equal(last_state(tmp_path / 'fork'), last_state(parent))
+    assert_same_runs(tmp_path / 'fork', parent)
 
 
 def test_a_fork_continues_with_its_numbers_and_records_its_parent(parent, tmp_path):

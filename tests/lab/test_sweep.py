@@ -4,12 +4,10 @@ import itertools
 import json
 
 import chex
-import jax
-import numpy as np
 import pytest
 from helpers.paths import QUICKSTART
 from helpers.sweeps import GRID, TWO_STEPS, approximately, arguments, steps_of, table
-from helpers.training import last_state, records
+from helpers.training import assert_same_runs, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.config import files
@@ -63,10 +61,7 @@ def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
     changes = {'hparams__residual_scale': 1, 'run__seed': 1}
     assert main(arguments(tmp_path, command='train', **changes)) == 0
     member = swept / 'members' / 'residual_scale=1,seed=1'
-    assert records(tmp_path) == records(member)
-    jax.tree.map(
-        np.testing.assert_array_equal, last_state(tmp_path), last_state(member)
-    )
+    assert_same_runs(tmp_path, member)
 
 
 # With seed 0 or 1 a value is so near the edge of a ReLU that rounding moves it across.

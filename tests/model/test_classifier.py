@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from helpers.variables import shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -43,10 +44,6 @@ def logits(network, *, train=False, **options):
         **options,
     )[0]
     return outputs.logits
-
-
-def shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
 
 def test_initial_variables_are_those_of_the_linen_module(networks):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.tiny import NET
+from helpers.variables import shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -66,10 +67,6 @@ def test_initial_variables_under_a_rule_are_those_of_the_linen_module(rule, gamm
     assert shapes(linen) == shapes(values)
     described = summary(net)['params']
     assert sum(x.size for x in jax.tree.leaves(values['params'])) == described
-
-
-def shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
 
 @pytest.mark.parametrize('rule', ['skip_init', 'zero_init'])

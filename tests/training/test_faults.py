@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from helpers.images import images
-from helpers.training import apart, arguments, environment, last_state, records
+from helpers.training import apart, arguments, assert_same_runs, environment, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
@@ -28,11 +27,6 @@ def whole(tmp_path_factory):
     return workdir
 
 
-def same(run, other):
-    assert records(run) == records(other)
-    jax.tree.map(np.testing.assert_array_equal, last_state(run), last_state(other))
-
-
 def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
     whole, tmp_path, capsys
 ):
@@ -44,7 +38,7 @@ def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
     assert printed.err.count('\n') == 1
     assert 'note: the checkpoint' in printed.err
     assert 'resumes from step 16' in printed.err
-    same(workdir, whole)
+    assert_same_runs(workdir, whole)
     (damaged,) = (workdir / 'damaged').iterdir()
     assert damaged.name.startswith('24-')
 
@@ -117,7 +111,7 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     monkeypatch.undo()
     lost.write_bytes(content)
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 0
-    same(tmp_path / 'run', tmp_path / 'whole')
+    assert_same_runs(tmp_path / 'run', tmp_path / 'whole')
 
 
 def test_lost_images_are_counted_if_they_are_to_be_skipped(tmp_path, capsys):
@@ -152,7 +146,7 @@ def test_a_full_disk_ends_a_run_which_resumes_when_there_is_room(
     assert printed.count('\n') == 1
     monkeypatch.undo()
     assert main(arguments(workdir, **SHORT)) == 0
-    same(workdir, whole)
+    assert_same_runs(workdir, whole)
 
 
 def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
@@ -170,7 +164,7 @@ def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
     assert checkpoints.checkpoint_steps(workdir / 'checkpoints') == [8]
     lost.write_bytes(content)
     assert main(arguments(workdir, **changes)) == 0
-    same(workdir, tmp_path / 'whole')
+    assert_same_runs(workdir, tmp_path / 'whole')
 
 
 def test_a_disk_that_is_full_at_the_very_end_is_one_line(
@@ -244,7 +238,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(whole, tmp_path, monkeypatc
     monkeypatch.setattr(time, 'time', backwards)
     assert main(arguments(tmp_path, **SHORT)) == 0
     assert backwards.calls > 0
-    same(tmp_path, whole)
+    assert_same_runs(tmp_path, whole)
 
 
 def test_checkpoints_by_minutes_come_with_the_records(tmp_path):

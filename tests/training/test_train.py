@@ -11,7 +11,14 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from helpers.training import apart, arguments, environment, last_state, records
+from helpers.training import (
+    apart,
+    arguments,
+    assert_same_runs,
+    environment,
+    last_state,
+    records,
+)
 
 from inception_jax.__main__ import main
 from inception_jax.runtime import compilation_cache
@@ -96,10 +103,7 @@ def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tm
     assert status == -signal.SIGKILL
     assert 'resuming from step' in text
     assert main(arguments(tmp_path)) == 0
-    assert records(tmp_path) == records(finished)
-    jax.tree.map(
-        np.testing.assert_array_equal, last_state(tmp_path), last_state(finished)
-    )
+    assert_same_runs(tmp_path, finished)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,16 @@ import json
 import h5py
 import numpy as np
 import pytest
-from helpers.conversions import CASES, LAST, convert, layout_of, made, read, same
+from helpers.conversions import (
+    CASES,
+    LAST,
+    convert,
+    layout_of,
+    made,
+    read,
+    same,
+    without,
+)
 from helpers.training import arguments
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -103,10 +112,6 @@ def refused(capsys, *command, **options):
     assert printed.err.count('\n') == 1
     assert printed.err.startswith('inception-jax convert: ')
     return printed.err
-
-
-def without(arrays, name):
-    return {other: x for other, x in arrays.items() if other != name}
 
 
 KERNEL = 'features.2.conv.weight'

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import tiny
-from helpers.variables import SHIFT, random_variables
+from helpers.variables import SHIFT, random_variables, shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -71,7 +71,6 @@ def check(net, scales=None):
     variables = random_variables(net)
     new, new_variables = folded(net, scales), fold(net, variables, scales)
     like = initial_variables(new, seed=0, scheme='he')
-    shapes = functools.partial(jax.tree.map, lambda x: (x.shape, x.dtype))
     assert shapes(new_variables) == shapes(like)
     plain, other = computed(net, variables, scales), computed(new, new_variables)
     assert plain.keys() == other.keys()

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from golden import values
+from helpers.conversions import without
 from helpers.paths import ROOT
 
 from inception_jax.model.classifier import Classifier
@@ -198,10 +199,6 @@ def state_dict():
 
 
 KERNEL = 'features.6.branch2.1.conv.weight'
-
-
-def without(arrays, name):
-    return {other: x for other, x in arrays.items() if other != name}
 
 
 @pytest.mark.parametrize(
