@@ -63,7 +63,7 @@ def benchmark(*options, parts='forward'):
 
 
 def test_both_parts_are_measured_with_what_they_cost(capsys):
-    assert benchmark('--format=json', what='train,forward') == 0
+    assert benchmark('--format=json', parts='train,forward') == 0
     report = json.loads(capsys.readouterr().out)
     assert list(report['parts']) == ['train', 'forward']
     assert (report['batch_size'], report['dtype'], report['input_size']) == (
