@@ -228,23 +228,23 @@ def _check_files(paper: Table, paths: Sequence[Path]) -> None:
     Raises:
       ValueError: a file is missing, is given twice, or has other crops or images.
     """
-    seen, files = {}, []
+    origins, files = {}, []
     for path in paths:
         source = _open_source(path, paper)
         origin = source.metadata
         if isinstance(source, Probabilities):
             files.append(source)
-        first = next(iter(seen.values()), origin)
+        first = next(iter(origins.values()), origin)
         if _images(origin) != _images(first):
             raise ValueError(
-                f'{path} evaluates {_images_text(origin)}, and {next(iter(seen))} '
+                f'{path} evaluates {_images_text(origin)}, and {next(iter(origins))} '
                 f'{_images_text(first)}; all files of a table must evaluate the same '
                 'images'
             )
-        for other, other_origin in seen.items():
+        for other, other_origin in origins.items():
             if origin == other_origin:
                 raise ValueError(f'{path} and {other} are the same; name it once')
-        seen[path] = origin
+        origins[path] = origin
     if files:
         check_same_images(files)
 

@@ -129,7 +129,7 @@ def conclude(sweep: 'Sweep') -> str:
 
 
 def remarks(rows: list[Row]) -> str:
-    """Returns whether a lower rate does what a scale does, and what the controls do."""
+    """Returns verdicts: on a lower rate in place of a scale, and on the controls."""
     key = itemgetter('name', 'residual_scale', 'learning_rate')
     starts = {path: name for name, path in CONTROLS.items()}
     columns = {
@@ -197,7 +197,7 @@ def _at_matched_rates(rows: list[Row], scale: float) -> str:
 
 
 def _controls(rows: list[Row]) -> list[str]:
-    """Returns what the small start does alone, and the low rate of the last layers."""
+    """Returns the effects of the small start and of a low rate of the last layers."""
     small, low = (list(filter(c.applies, rows)) for c in (SMALL, LOW_RATE))
     if not small or not low:
         return []

@@ -43,7 +43,7 @@ COMMANDS = {
 
 
 def start() -> int:
-    """Runs the command of a process of its own, which may start again first."""
+    """Runs the command line, after a restart of the process if that loads jemalloc."""
     allocator.restart_with_jemalloc()
     return main()
 

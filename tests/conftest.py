@@ -24,7 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite('helpers')
 
-# What one test has compiled no other compiles again, in whichever process it runs.
+# Tests share compiled programs through a cache on disk, also across processes.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     CACHE = tempfile.TemporaryDirectory()
     os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name

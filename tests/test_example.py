@@ -107,6 +107,6 @@ def test_runs_sweeps_and_config_files_are_taken_where_a_path_or_a_config_is(run)
         (lambda: ij.compile_step(ij.train_step, ij.mesh(), 'pjit'), "mode 'pjit' is"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_at_once(build, message):
+def test_parts_that_do_not_fit_together_are_refused_at_once(build, message):
     with pytest.raises(ValueError, match=message):
         build()

@@ -1,4 +1,4 @@
-"""The layout: who may import whom, and which folder alone may import a package."""
+"""The layout: imports between folders, and the only folder that imports a package."""
 
 import ast
 import graphlib
@@ -96,7 +96,7 @@ def test_a_file_imports_only_from_the_layers_above(path):
         ('speed', 'import keras'),
     ],
 )
-def test_an_import_that_breaks_a_rule_is_found(room, line):
+def test_an_import_that_breaks_a_rule_is_detected(room, line):
     assert faults(room, line)
 
 

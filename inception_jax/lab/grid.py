@@ -1,4 +1,4 @@
-"""Grids: what the members of a sweep change in the config, and their names."""
+"""Grids: the members of a sweep by their changes to the config, and their names."""
 
 import hashlib
 import itertools

@@ -46,7 +46,7 @@ FAST = {
         folded=False,
         tiles=False,
     ),
-    # Not measured. cuDNN has 1x1 kernels of its own, and fuses bias and ReLU into a
+    # Not measured. cuDNN has separate kernels for 1x1, and fuses bias and ReLU into a
     # convolution where batch norm is folded.
     'gpu': Execution(
         siblings=True,

@@ -107,9 +107,9 @@ def normalised(
 
     Args:
       axis_name: the mapped axis over which the moments are averaged, or None.
-      points: the number of points of an example. Where x is tiled (model/tiling.py), it
-        has the channels of all points of a tile, and zeros at points outside the
-        feature map, which do not count.
+      points: the number of points of an example. A tiled x (model/tiling.py) has the
+        channels of all points of a tile, and zeros at points outside the feature map,
+        which do not count.
       gamma, bias: float32 [channels].
 
     Returns:

@@ -74,8 +74,8 @@ def curve_series(
 
     Args:
       records: the records of metrics.jsonl, in order.
-      origin: the step at which the run forked. Of the records that the fork shares
-        with its parent, only the last is kept. 0 for a run that is not a fork.
+      origin: the step at which the run forked, or 0 for a run that is not a fork. The
+        fork keeps only the last of the records that it shares with its parent.
       lost_at: the step at which the run died or diverged.
     """
     curves: dict[tuple[str, str], Curve] = {}

@@ -1,4 +1,4 @@
-"""What a run writes and shows while it trains: records, TensorBoard events, lines."""
+"""The output of a run while it trains: records, TensorBoard events, lines."""
 
 import math
 from collections.abc import Iterator

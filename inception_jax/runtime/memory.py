@@ -1,4 +1,4 @@
-"""The memory of a process: what compiling leaves behind, and what a step takes."""
+"""The memory of a process: the remains of compilation, and the needs of a step."""
 
 import contextlib
 import ctypes

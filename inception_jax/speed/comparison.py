@@ -1,6 +1,6 @@
-"""Measures a network, ours alone or in alternating rounds with the network of a peer.
+"""Measures our network, alone or in alternating rounds with the network of a peer.
 
-Each side runs in a process of its own. While one side is measured, the other waits.
+Each side runs in a separate process. While one side is measured, the other waits.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def twin(self) -> Network | None:
-        """The network of ours that computes what the peer's does, None without one."""
+        """Our network that computes the same as the network of the peer, if any."""
         if self.against is None:
             return None
         twin = load(self.against.relative.twin)
@@ -223,7 +223,7 @@ def _peer_side(
             report(f'{part}: {name}, {setting}: {tried[setting]:.3g} s a step')
         best = min(tried, key=tried.get, default=settings[-1])
         with _peer_in(best, part, comparison, platform, cache) as side:
-            # The second start reads from disk what the trial has compiled.
+            # The second start reads the compiled programs of the trial from disk.
             built = side.built | first.get(best, {})
             yield side._replace(built=built | {'setting': best, 'tried': tried})
 

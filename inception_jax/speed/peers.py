@@ -1,4 +1,4 @@
-"""Other libraries to compare with, and the nearest network in each to each of ours."""
+"""Other libraries to compare with, and their nearest relatives of our networks."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PROGRAMS = Path(inception_jax.__file__).parents[1] / 'benchmarks' / 'peers'
 class Relative(NamedTuple):
     """A network of a peer, by the peer's name for it.
 
-    `twin` is the network of ours that computes the same. `auxiliary` is whether the
+    `twin` is our network that computes the same. `auxiliary` is whether the
     peer's network can have an auxiliary head.
     """
 
@@ -80,7 +80,7 @@ PEERS = {
 
 
 def relative(peer: str, name: str) -> Relative:
-    """Returns the peer's network that a network of ours is compared with.
+    """Returns the network of a peer to compare our network with.
 
     Raises:
       ValueError: the peer has no relative of that network, or its program is missing.

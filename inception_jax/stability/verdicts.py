@@ -34,7 +34,7 @@ ORDER = (*LOST, 'dying', 'alive', 'failed', 'unfinished')
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """The thresholds of verdicts, and what a run does when it is dead or diverged.
+    """The thresholds of verdicts, and the actions on a dead or diverged run.
 
     Attributes:
       dead_share: the share of silent channels of a dead network, from 0 to 1.

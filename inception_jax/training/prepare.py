@@ -236,7 +236,7 @@ def _initial_weights(
 
 
 def source_digest(source: Source) -> dict[str, Any]:
-    """Returns what a resume must find again: the number of images and the classes."""
+    """Returns the number of images and the classes, which a resume must match."""
     names = '\n'.join(source.class_names)
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
     return {'images': len(source), 'classes': source.classes, 'class_names': digest}

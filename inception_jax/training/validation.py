@@ -19,7 +19,7 @@ from inception_jax.training.programs import compiled_functions
 def validate(run: PreparedRun, state: TrainState) -> dict[str, float]:
     """Returns the errors of the EMA weights on the evaluation split.
 
-    Where unreadable images are skipped, `unreadable` is their number.
+    `unreadable` is the number of skipped images if the config skips unreadable images.
     """
     source = run.evaluation_source
     skip = run.experiment.data.on_unreadable == 'skip'

@@ -134,10 +134,10 @@ def describe_trained(trained: Trained, licence: str | None) -> DescribedVariable
 
 
 def check_layout_export(trained: Trained, path: Path, layout: str) -> None:
-    """Raises ValueError unless the library of a layout computes the same of weights.
+    """Raises ValueError unless the library of a layout computes the same with weights.
 
     The library fixes residual scales, pixel range and epsilon, and has no place for
-    other variables than its own.
+    any variables but those of its networks.
     """
     check_layout_ending(path, layout)
     network, original = trained.network, load(trained.network.name)

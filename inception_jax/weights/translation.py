@@ -47,7 +47,7 @@ class ArrayNames(NamedTuple):
 
 
 class NamedLayer(NamedTuple):
-    """A layer of ours, and the prefixes of its arrays and of its batch norm's arrays.
+    """A layer of our network, with the prefixes of its arrays and of its batch norm.
 
     `as_convolution` is whether the layout stores a dense layer as a 1x1 convolution.
     """

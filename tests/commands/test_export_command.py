@@ -47,28 +47,28 @@ def test_the_lines_of_the_guide_run_the_program(options, workdir, tmp_path):
     script = f"{lines}\n{check}np.save('logits.npy', logits)\n"
     # Isolated, it finds no package in this folder.
     subprocess.run([sys.executable, '-I', '-c', script], cwd=tmp_path, check=True)
-    one = trained_run(workdir)
-    wanted = Classifier(one.network, 0.9).apply(
-        one.variables,
-        to_range(images, one.network.pixel_range),
+    trained = trained_run(workdir)
+    wanted = Classifier(trained.network, 0.9).apply(
+        trained.variables,
+        to_range(images, trained.network.pixel_range),
         train=False,
-        residual_scale=one.scales,
+        residual_scale=trained.scales,
     )
     largest = float(abs(wanted.logits).max())
-    found = np.load(tmp_path / 'logits.npy')
-    np.testing.assert_allclose(found, wanted.logits, atol=1e-5 * largest)
+    logits = np.load(tmp_path / 'logits.npy')
+    np.testing.assert_allclose(logits, wanted.logits, atol=1e-5 * largest)
 
 
-def test_the_file_says_what_it_is(workdir, tmp_path, capsys):
+def test_the_file_describes_itself(workdir, tmp_path, capsys):
     path = tmp_path / 'net.npz'
     assert export(workdir, path, '--platforms=cpu', '--pixels=float32') == 0
     printed = capsys.readouterr().out
     assert 'images    float32 [b, 16, 16, 3], -1 to 1' in printed
     with np.load(path) as file:
-        about = json.loads(str(file['about']))
-    assert about['class_names'] == ['0', '1', '2', '3']
-    assert about['residual_scales'] == pytest.approx([0.3, 0.3])
-    assert (about['platforms'], about['step']) == (['cpu'], 8)
+        metadata = json.loads(str(file['about']))
+    assert metadata['class_names'] == ['0', '1', '2', '3']
+    assert metadata['residual_scales'] == pytest.approx([0.3, 0.3])
+    assert (metadata['platforms'], metadata['step']) == (['cpu'], 8)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a start waits for: what it imports and compiles, and what it says meanwhile."""
+"""The start of a command: its imports, its compilations and its progress lines."""
 
 import dataclasses
 import os
@@ -23,13 +23,13 @@ from inception_jax.training.progress import ProgressBar
 
 
 def imported(code):
-    """Returns the packages that a process of its own has after some code."""
+    """Returns the packages that a new process has imported after some code."""
     code += '; import sys; print(*sorted({n.split(".")[0] for n in sys.modules}))'
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, '-c', code], env=os.environ, capture_output=True, text=True
     )
-    assert found.returncode == 0, found.stderr
-    return set(found.stdout.split())
+    assert completed.returncode == 0, completed.stderr
+    return set(completed.stdout.split())
 
 
 def test_the_library_is_imported_without_jax():
@@ -80,7 +80,7 @@ def test_shapes_are_those_of_what_is_spread():
         assert like.sharding.is_equivalent_to(x.sharding, x.ndim)
 
 
-def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys, monkeypatch):
+def test_progress_says_that_a_step_compiles_and_how_long_it_took(capsys, monkeypatch):
     monkeypatch.setattr(time, 'monotonic', lambda: 1000.0)
     progress = ProgressBar(9, 2, 8, lines=True, began=900.0)
     for seconds in (7.0, 5.0):
@@ -89,11 +89,11 @@ def test_people_are_told_that_a_step_compiles_and_how_long_it_took(capsys, monke
         jax.monitoring.record_event_duration_secs(COMPILED, seconds)
         progress.after_step([])
     progress.close()
-    told = r'compiling the train step \.\.\.\nfirst step after 100\.0 s '
-    assert re.fullmatch(rf'{told}\(compiled in 7\.0 s\)\n', capsys.readouterr().out)
+    pattern = r'compiling the train step \.\.\.\nfirst step after 100\.0 s '
+    assert re.fullmatch(rf'{pattern}\(compiled in 7\.0 s\)\n', capsys.readouterr().out)
 
 
-def test_without_lines_nothing_is_told(capsys):
+def test_without_lines_nothing_is_printed(capsys):
     progress = ProgressBar(9, 0, 8, lines=False)
     progress.before_step()
     progress.after_step([])

@@ -1,4 +1,4 @@
-"""From config files to values, and what is said where they are wrong."""
+"""From config files to typed settings, and the messages about mistakes."""
 
 import re
 
@@ -64,10 +64,10 @@ def test_the_four_networks_have_one_recipe():
     names = ('inception_v3', 'inception_v4', 'inception_resnet_v1')
     expected = config('imagenet:inception_resnet_v2')
     for name in names:
-        given = config(f'imagenet:{name}')
-        given['network']['name'] = expected['network']['name']
-        given['run']['epochs'] = expected['run']['epochs']
-        assert given == expected, name
+        fields = config(f'imagenet:{name}')
+        fields['network']['name'] = expected['network']['name']
+        fields['run']['epochs'] = expected['run']['epochs']
+        assert fields == expected, name
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_mistake_is_named_with_its_repair(changes, message):
 
 
 def test_a_missing_field_and_a_missing_section_are_named():
-    given = config()
-    del given['hparams']['momentum']
+    fields = config()
+    del fields['hparams']['momentum']
     with pytest.raises(ValueError, match=r'lacks config\.hparams\.momentum'):
-        experiment(given)
-    del given['hparams']
+        experiment(fields)
+    del fields['hparams']
     with pytest.raises(ValueError, match=r'lacks config\.hparams;'):
-        experiment(given)
+        experiment(fields)

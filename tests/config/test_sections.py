@@ -42,7 +42,7 @@ def test_a_config_sets_every_field_that_the_run_does_not_compute():
     assert list(config_fields(SECTIONS['hparams']))[-1] == 'ema_decay'
 
 
-def test_what_a_config_leaves_out_gets_its_default_in_this_order():
+def test_missing_fields_of_a_config_get_their_defaults_in_this_order():
     config = {name: {} for name in SECTIONS if name != 'parallel'}
     config['network'] = {'name': 'inception_v4'}
     full = completed(config)

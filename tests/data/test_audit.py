@@ -1,4 +1,4 @@
-"""Every record of a source, as data-check tells it."""
+"""The report of data-check about every record of a source."""
 
 import json
 
@@ -35,8 +35,8 @@ def check(folder, *options):
 
 def test_counts_sizes_kinds_duplicates_and_what_cannot_be_read(folder, capsys):
     assert check(folder, '--format=json') == 1
-    found = json.loads(capsys.readouterr().out)
-    train, val = found['splits']['train'], found['splits']['val']
+    report = json.loads(capsys.readouterr().out)
+    train, val = report['splits']['train'], report['splits']['val']
     assert (train['images'], val['images']) == (8, 2)
     assert train['classes'] == {'ant': 5, 'bee': 3}
     assert val['classes'] == {'ant': 2, 'bee': 0}
@@ -44,14 +44,14 @@ def test_counts_sizes_kinds_duplicates_and_what_cannot_be_read(folder, capsys):
     assert val['kinds'] == {'PNG RGB': 1, 'JPEG RGB': 1}
     assert train['heights'] == [4, 6, 6]
     assert val['widths'] == [8, 29, 50]
-    assert found['duplicates'] == [[['train', 'ant/3.png'], ['val', 'ant/again.png']]]
-    assert found['unreadable'] == [
+    assert report['duplicates'] == [[['train', 'ant/3.png'], ['val', 'ant/again.png']]]
+    assert report['unreadable'] == [
         ['train', 'bee/empty.png', '0 bytes that are not an image'],
         ['train', 'bee/page.jpg', '6 bytes that are not an image'],
     ]
 
 
-def test_people_are_told_the_same(folder, capsys):
+def test_the_text_reports_the_same(folder, capsys):
     assert check(folder) == 1
     text = capsys.readouterr().out
     assert '1 classes are empty: bee' in text
@@ -66,14 +66,14 @@ def test_a_source_that_is_whole_has_status_0(capsys):
     assert '600 pixels RGB' in text
 
 
-def test_a_record_that_cannot_be_read_is_told_by_its_number(folder, monkeypatch):
+def test_an_unreadable_record_is_reported_by_its_number(folder, monkeypatch):
     from inception_jax.data.audit import audit
     from inception_jax.data.sources.folder import open_folder
 
     source = open_folder(str(folder), 'train')
     (folder / 'train' / 'ant' / '0.png').unlink()
-    found = audit({'train': source})
-    assert found.unreadable[0][:2] == ('train', 'number 0')
+    report = audit({'train': source})
+    assert report.unreadable[0][:2] == ('train', 'number 0')
 
 
 def test_a_split_that_is_not_there_is_one_line(folder, capsys):

@@ -176,8 +176,8 @@ def test_the_orders_differ_from_one_another():
         for colour, draw, _ in ORDERS
         if (colour, draw) not in (('fast', 0.6), ('fast', 0.9))
     ]
-    for i, one in enumerate(results):
-        assert all(np.abs(one - other).max() > 0.01 for other in results[:i])
+    for i, augmented in enumerate(results):
+        assert all(np.abs(augmented - other).max() > 0.01 for other in results[:i])
 
 
 def test_an_unknown_colour_distortion_is_refused():

@@ -10,19 +10,19 @@ OPTIONS = {'size': 299, 'crop_fraction': 0.875}
 # A photo of 375 x 500 (height x width): the shorter side becomes 342, 384, 427 or 470,
 # the other one 4/3 of it: 456, 512, 569 (of 569.3) and 627 (of 626.7).
 SIDES = {342: 456, 384: 512, 427: 569, 470: 627}
-# Where its squares begin: at 0, at half of what is left over, rounded down, at the end.
+# The offsets of its squares: 0, half of the rest (rounded down), and all of the rest.
 SQUARES = {342: (0, 57, 114), 384: (0, 64, 128), 427: (0, 71, 142), 470: (0, 78, 157)}
-# What is left over of a square beside 299, and half of it, rounded down.
+# The pixels of a square beyond 299, and half of them, rounded down.
 ROOM = {342: (43, 21), 384: (85, 42), 427: (128, 64), 470: (171, 85)}
 
 
 def by_hand():
     """Returns (shorter, longer, top, left, side) of all 72 crops of a wide photo."""
-    found = []
+    crops = []
     for side, longer in SIDES.items():
         room, half = ROOM[side]
         for start in SQUARES[side]:
-            found += [
+            crops += [
                 (side, longer, 0, start, 299),
                 (side, longer, 0, start + room, 299),
                 (side, longer, room, start, 299),
@@ -30,7 +30,7 @@ def by_hand():
                 (side, longer, half, start + half, 299),
                 (side, longer, 0, start, side),
             ]
-    return found
+    return crops
 
 
 def flat(view):
@@ -39,26 +39,26 @@ def flat(view):
 
 
 def test_the_144_crops_of_a_wide_photo():
-    found = views(375, 500, crops=144, **OPTIONS)
-    assert [flat(view) for view in found] == by_hand()
-    assert len(found) == 72
+    crops = views(375, 500, crops=144, **OPTIONS)
+    assert [flat(view) for view in crops] == by_hand()
+    assert len(crops) == 72
 
 
 def test_some_of_them_in_full():
-    found = {flat(view) for view in views(375, 500, crops=144, **OPTIONS)}
-    assert (342, 456, 21, 78, 299) in found  # the centre of the middle square
-    assert (342, 456, 43, 157, 299) in found  # bottom right in the right square
-    assert (470, 627, 171, 328, 299) in found  # the last corner of all
-    assert (427, 569, 0, 71, 427) in found  # a whole middle square
+    crops = {flat(view) for view in views(375, 500, crops=144, **OPTIONS)}
+    assert (342, 456, 21, 78, 299) in crops  # the centre of the middle square
+    assert (342, 456, 43, 157, 299) in crops  # bottom right in the right square
+    assert (470, 627, 171, 328, 299) in crops  # the last corner of all
+    assert (427, 569, 0, 71, 427) in crops  # a whole middle square
 
 
 def test_the_144_crops_of_an_upright_photo_are_turned():
-    found = views(500, 375, crops=144, **OPTIONS)
-    turned = {(w, h, left, top, side) for h, w, top, left, side in map(flat, found)}
+    crops = views(500, 375, crops=144, **OPTIONS)
+    turned = {(w, h, left, top, side) for h, w, top, left, side in map(flat, crops)}
     assert turned == set(by_hand())
-    assert {view.width for view in found} == set(SIDES)
+    assert {view.width for view in crops} == set(SIDES)
     # Top left, top right, bottom left, bottom right.
-    assert [view.box[:2] for view in found[12:16]] == [
+    assert [view.box[:2] for view in crops[12:16]] == [
         (114, 0),
         (114, 43),
         (157, 0),

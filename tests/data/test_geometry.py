@@ -1,4 +1,4 @@
-"""Where crops lie: their laws, and TensorFlow's rounding."""
+"""Positions of crops: their distributions, and the rounding of TensorFlow."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_every_corner_of_the_image_is_reached():
 
 def test_the_height_is_uniform_as_in_tensorflow():
     *_, tall, wide = crops(375, 500, 20000).T
-    # Of 20,000 draws of tf.image.sample_distorted_bounding_box with a box that is the
+    # From 20,000 draws of tf.image.sample_distorted_bounding_box with a box that is the
     # whole image, min_object_covered 0 and an aspect up to 1.33.
     shares = np.quantile(tall * wide / (375 * 500), [0.1, 0.25, 0.5, 0.75, 0.9])
     expected = [0.0824, 0.1477, 0.2993, 0.5068, 0.6708]

@@ -59,9 +59,9 @@ def evaluate(source, *, batch_size=4, crop_fraction=0.875, **options):
     )
 
 
-def assert_same(one, other):
-    for key in one:
-        assert np.array_equal(one[key], other[key]), key
+def assert_same(batch, other):
+    for key in batch:
+        assert np.array_equal(batch[key], other[key]), key
 
 
 def test_a_batch_has_the_announced_types(source):
@@ -76,8 +76,8 @@ def test_a_batch_has_the_announced_types(source):
 
 
 def test_every_example_comes_once_an_epoch_across_batch_borders(source):
-    seen = train(source, 15, batch_size=4)['example'].reshape(6, EXAMPLES)
-    assert (np.sort(seen) == np.arange(EXAMPLES)).all()
+    examples = train(source, 15, batch_size=4)['example'].reshape(6, EXAMPLES)
+    assert (np.sort(examples) == np.arange(EXAMPLES)).all()
 
 
 def test_the_order_and_the_crops_change_from_epoch_to_epoch(source):
@@ -112,8 +112,8 @@ def test_a_batch_keeps_its_values_and_its_memory(source, workers):
     stream.close()
     for batch, copy in zip(batches, copies, strict=True):
         assert_same(batch, copy)
-    for one, other in itertools.combinations(batches, 2):
-        assert not any(np.shares_memory(one[name], other[name]) for name in one)
+    for first, second in itertools.combinations(batches, 2):
+        assert not any(np.shares_memory(first[name], second[name]) for name in first)
 
 
 def test_a_stream_from_workers_resumes_in_each_of_two_processes(source):
@@ -139,9 +139,9 @@ def test_the_parts_of_all_processes_make_up_the_global_batch(source, count):
 
 
 def test_another_batch_size_sees_the_same_examples_and_crops(source):
-    one, other = train(source, 10, batch_size=3), train(source, 3, batch_size=10)
+    threes, tens = train(source, 10, batch_size=3), train(source, 3, batch_size=10)
     flat = (
-        {k: v.reshape(30, *v.shape[2:]) for k, v in b.items()} for b in (one, other)
+        {k: v.reshape(30, *v.shape[2:]) for k, v in b.items()} for b in (threes, tens)
     )
     assert_same(*flat)
 
@@ -156,11 +156,9 @@ def test_seeds_have_different_orders_in_all_epochs(source):
 
 
 def test_seeds_have_different_crops(source):
-    one, other = (train(source, 1, batch_size=EXAMPLES, seed=s) for s in (0, 1))
-    places = [batch['example'][0].argsort()[0] for batch in (one, other)]
-    first, second = (
-        b['image'][0][p] for b, p in zip((one, other), places, strict=True)
-    )
+    batches = [train(source, 1, batch_size=EXAMPLES, seed=s) for s in (0, 1)]
+    places = [batch['example'][0].argsort()[0] for batch in batches]
+    first, second = (b['image'][0][p] for b, p in zip(batches, places, strict=True))
     assert not np.array_equal(first, second)
 
 
@@ -231,10 +229,10 @@ def bilinear(image, box, size, *, half=0.5):
         near = np.clip([low, low + 1], 0, length - 1).astype(int) + begin
         sides.append((near, place - low))
     (rows, down), (columns, right) = sides
-    found = image.astype(float)
+    pixels = image.astype(float)
     down, right = down[:, None, None], right[None, :, None]
     upper, lower = (
-        (1 - right) * found[row][:, columns[0]] + right * found[row][:, columns[1]]
+        (1 - right) * pixels[row][:, columns[0]] + right * pixels[row][:, columns[1]]
         for row in rows
     )
     return (1 - down) * upper + down * lower
@@ -279,7 +277,7 @@ def test_pixels_do_not_lie_at_whole_coordinates_as_in_tensorflow_1():
 
 
 @pytest.mark.parametrize('image', [b'', b'not an image', np.zeros((2, 2), np.float32)])
-def test_what_cannot_be_decoded_is_named_by_its_id(image):
+def test_an_undecodable_image_is_named_by_its_id(image):
     source = Arrays([image], np.zeros(1), ('photo/7',), ('0',))
     with pytest.raises(ValueError, match='cannot decode image photo/7'):
         evaluate(source)
@@ -341,7 +339,7 @@ class Deadly:
         os._exit(3)
 
 
-def test_a_worker_that_ends_at_its_first_image_is_told():
+def test_a_worker_that_ends_at_its_first_image_is_reported():
     with pytest.raises(LostWorker, match=r'exit code 3.* config.data.workers; 0 needs'):
         train(Deadly(), 3, workers=1)
 
@@ -359,10 +357,10 @@ def test_data_that_are_gone_stop_the_stream_all_the_same(source):
 
 def test_an_image_that_cannot_be_decoded_is_not_evaluated(source, holed):
     whole, skipped = evaluate(source), evaluate(holed, unreadable=note_unreadable)
-    for one, other in zip(whole, skipped, strict=True):
-        lost = np.isin(one['example'], (3, 4, 8)) & one['mask']
-        assert np.array_equal(other['mask'], one['mask'] & ~lost)
-        assert np.array_equal(other['image'][~lost], one['image'][~lost])
+    for batch, other in zip(whole, skipped, strict=True):
+        lost = np.isin(batch['example'], (3, 4, 8)) & batch['mask']
+        assert np.array_equal(other['mask'], batch['mask'] & ~lost)
+        assert np.array_equal(other['image'][~lost], batch['image'][~lost])
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
-import numpy as np
 import pytest
-from helpers.training import arguments, environment, last_state, records
+from helpers.training import arguments, assert_same_runs, environment
 
 from inception_jax.__main__ import main
 from inception_jax.data import prefetch
@@ -51,9 +50,7 @@ def test_a_run_with_workers_is_the_run_without(tmp_path):
     for workers in (0, 2):
         changes = {'run__epochs': 2, 'data__workers': workers}
         assert main(arguments(tmp_path / str(workers), **changes)) == 0
-    one, other = tmp_path / '0', tmp_path / '2'
-    assert records(one) == records(other)
-    jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
+    assert_same_runs(tmp_path / '0', tmp_path / '2')
 
 
 def test_batches_are_sent_while_an_accelerator_makes_two_steps(monkeypatch):
@@ -125,13 +122,13 @@ def wait_for(condition, seconds=120):
 
 @needs_proc
 @pytest.mark.parametrize(
-    'one', [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    'number', [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_a_signal_to_all_processes_saves_and_ends_the_run(one, tmp_path):
+def test_a_signal_to_all_processes_saves_and_ends_the_run(number, tmp_path):
     with training(tmp_path) as (process, workers):
         assert len(workers) == 2
-        os.killpg(process.pid, one)
-        assert process.wait(LONGEST) == 128 + one
+        os.killpg(process.pid, number)
+        assert process.wait(LONGEST) == 128 + number
         assert process.stderr.read().count('\n') <= 1
         wait_for(lambda: not any(map(parent, workers)))
 

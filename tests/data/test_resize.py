@@ -46,10 +46,10 @@ def test_torchvisions_own_share_gives_342_pixels():
 def test_smooth_interpolations_are_pillows(name, method):
     image = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype='uint8')
     wanted = np.asarray(Image.fromarray(image).resize((20, 30), method))
-    found = resize(image, 30, 20, name)
-    assert np.array_equal(found, wanted)
-    # What shrinks is smoothed: noise becomes even.
-    assert found.std() < resize(image, 30, 20, 'bilinear').std()
+    resized = resize(image, 30, 20, name)
+    assert np.array_equal(resized, wanted)
+    # Downscaling smooths: noise has a lower deviation.
+    assert resized.std() < resize(image, 30, 20, 'bilinear').std()
 
 
 def test_a_network_sees_the_square_crop_of_the_resized_image():

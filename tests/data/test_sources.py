@@ -19,11 +19,11 @@ def test_the_digits_are_those_of_scikit_learn(monkeypatch):
         return source.images, source.labels
 
     images, labels = pixels()
-    # It is asked itself where the file has moved.
+    # If the file has moved, scikit-learn itself loads the digits.
     monkeypatch.setattr(arrays, 'DIGITS', 'none')
-    for found, expected in zip((images, labels), pixels(), strict=True):
-        np.testing.assert_array_equal(found, expected)
-        assert found.dtype == expected.dtype
+    for array, expected in zip((images, labels), pixels(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+        assert array.dtype == expected.dtype
 
 
 def test_the_digits_are_split_into_every_fifth_and_the_rest():
@@ -43,12 +43,12 @@ def test_a_digit_is_an_image_in_uint8_with_its_label():
 
 
 def test_a_synthetic_image_is_a_function_of_split_and_index():
-    one, same = (open_source('synthetic:20/4', 'train') for _ in range(2))
+    source, same = (open_source('synthetic:20/4', 'train') for _ in range(2))
     other = open_source('synthetic:20/4', 'test')
-    assert (len(one), one.classes, one[7].label) == (20, 4, 3)
-    assert np.array_equal(one[7].image, same[7].image)
-    assert not np.array_equal(one[7].image, other[7].image)
-    assert not np.array_equal(one[7].image, one[11].image)
+    assert (len(source), source.classes, source[7].label) == (20, 4, 3)
+    assert np.array_equal(source[7].image, same[7].image)
+    assert not np.array_equal(source[7].image, other[7].image)
+    assert not np.array_equal(source[7].image, source[11].image)
 
 
 def test_synthetic_classes_can_be_learnt_from_another_split():
@@ -179,7 +179,7 @@ def test_a_name_may_have_dots(tmp_path):
     assert open_source(f'folder:{tmp_path}', 'val')[0].label == 0
 
 
-def test_a_list_that_is_no_text_is_told(flat, tmp_path):
+def test_a_list_that_is_no_text_is_refused(flat, tmp_path):
     with pytest.raises(ValueError, match=r'val.txt has 0 labels'):
         flat('')
     (tmp_path / 'val.txt').write_bytes(b'\xff\xfe\x00')
@@ -347,7 +347,9 @@ def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_pat
         ),
     ],
 )
-def test_what_is_not_in_a_tfds_folder_is_named(prepare, tmp_path, spec, split, message):
+def test_a_missing_part_of_a_tfds_folder_is_named(
+    prepare, tmp_path, spec, split, message
+):
     prepare('tiny/1.0.0')
     prepare('plain/1.0.0', features=['image'])
     with pytest.raises(ValueError, match=message):

@@ -22,24 +22,24 @@ def evaluate(workdir, *options):
     return main(['evaluate', f'--workdir={workdir}', *map(str, options)])
 
 
-def told(capsys):
+def printed_json(capsys):
     return json.loads(capsys.readouterr().out)
 
 
 def test_one_crop_has_the_errors_that_the_run_recorded(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
     assert evaluate(workdir, '--output', path, '--format=json') == 0
-    found = told(capsys)
+    printed = printed_json(capsys)
     recorded = [r for r in records(workdir) if r['split'] == 'evaluation'][-1]
-    errors = found['errors']['all']
+    errors = printed['errors']['all']
     assert errors['images'] == recorded['examples'] == 64
     assert errors['top_1']['error'] == pytest.approx(recorded['top_1_error'])
     assert errors['top_5']['error'] == pytest.approx(recorded['top_5_error'])
-    assert found['about']['step'] == 32
-    assert found['about']['unreadable'] == 0
+    assert printed['about']['step'] == 32
+    assert printed['about']['unreadable'] == 0
 
 
-def test_a_subset_is_told_beside_all_images_without_the_network(
+def test_a_subset_is_reported_beside_all_images_without_the_network(
     workdir, tmp_path, monkeypatch, capsys
 ):
     path, out = tmp_path / 'twelve.npz', tmp_path / 'out.txt'
@@ -56,9 +56,9 @@ def test_a_subset_is_told_beside_all_images_without_the_network(
     assert main(['ensemble', str(path), f'--exclude={out}']) == 0
     assert capsys.readouterr().out.splitlines() == table
     monkeypatch.undo()
-    found = probabilities.load_probabilities(path)
+    stored = probabilities.load_probabilities(path)
     rest = ~np.isin(np.arange(64), [3, 0, 17])
-    error = 100 * np.mean(found.softmax.argmax(1) != found.labels, where=rest)
+    error = 100 * np.mean(stored.softmax.argmax(1) != stored.labels, where=rest)
     assert f'| without 3 | 61 | {error:.2f} |' in table[3]
 
 
@@ -70,12 +70,12 @@ def test_an_ensemble_is_averaged_and_written(workdir, tmp_path, capsys):
     mean = tmp_path / 'mean.npz'
     files = map(str, paths)
     assert main(['ensemble', *files, f'--output={mean}', '--format=json']) == 0
-    members = told(capsys)['about']['ensemble']
+    members = printed_json(capsys)['about']['ensemble']
     assert [member['crops'] for member in members] == [1, 10]
-    one, other, both = (
+    first, second, both = (
         probabilities.load_probabilities(path) for path in (*paths, mean)
     )
-    average = (one.softmax.astype(np.float64) + other.softmax) / 2
+    average = (first.softmax.astype(np.float64) + second.softmax) / 2
     np.testing.assert_allclose(both.softmax, average, rtol=1e-6)
 
 
@@ -107,14 +107,14 @@ def test_a_batch_of_nothing_is_refused(workdir, capsys):
     assert 'a batch of 0 crops; expected 1 or more' in capsys.readouterr().err
 
 
-def test_classes_and_confusions_are_told(workdir, tmp_path, capsys):
+def test_classes_and_confusions_are_reported(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
     options = ('--output', path, '--classes=2', '--confusions=3')
     assert evaluate(workdir, *options, '--format=json') == 0
-    found = told(capsys)
-    assert len(found['classes']) == 2
-    assert {row['images'] for row in found['classes']} == {16}
-    assert len(found['confusions']) <= 3
+    printed = printed_json(capsys)
+    assert len(printed['classes']) == 2
+    assert {row['images'] for row in printed['classes']} == {16}
+    assert len(printed['confusions']) <= 3
     assert evaluate(workdir, *options, '--format=csv') == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'images,number,top-1 error,95 %,top-5 error,95 %'

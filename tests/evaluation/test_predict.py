@@ -62,39 +62,39 @@ def predict(*options):
     return main(['predict', *map(str, options)])
 
 
-def applied(one, crop):
-    """Returns what a network gives for a crop, and what its blocks leave."""
-    return Classifier(one.network, 0.9).apply(
-        one.variables,
+def applied(trained, crop):
+    """Returns the outputs of a network for a crop, and the outputs of its blocks."""
+    return Classifier(trained.network, 0.9).apply(
+        trained.variables,
         to_range(crop[None], NET.pixel_range),
         train=False,
-        residual_scale=one.scales,
+        residual_scale=trained.scales,
         mutable=['intermediates'],
     )
 
 
-def softmax(one, crop):
-    return np.asarray(jax.nn.softmax(applied(one, crop)[0].logits)[0])
+def softmax(trained, crop):
+    return np.asarray(jax.nn.softmax(applied(trained, crop)[0].logits)[0])
 
 
-def seen(one, path):
-    """Returns the crop of an image file that a network sees."""
+def crop_of_file(trained, path):
+    """Returns the central crop of an image file at the input size of the network."""
     image = decode(path.read_bytes())
-    box = central_crop(*image.shape[:2], one.network.crop_fraction)
+    box = central_crop(*image.shape[:2], trained.network.crop_fraction)
     return crop_and_resize(image, box, NET.input_size)
 
 
 def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
-    one = trained_run(workdir)
+    trained = trained_run(workdir)
     assert predict('--workdir', workdir, photos, '--top=3', '--format=json') == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found) == 44
-    assert found[0]['image'] == str(photos / 'deep.png')
-    for row in found:
-        wanted = softmax(one, seen(one, Path(row['image'])))
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 44
+    assert rows[0]['image'] == str(photos / 'deep.png')
+    for row in rows:
+        wanted = softmax(trained, crop_of_file(trained, Path(row['image'])))
         order = np.argsort(-wanted)[:3]
         assert [c['class'] for c in row['classes']] == [
-            one.class_names[i] for i in order
+            trained.class_names[i] for i in order
         ]
         shares = [c['probability'] for c in row['classes']]
         np.testing.assert_allclose(shares, wanted[order], rtol=1e-5)
@@ -125,23 +125,23 @@ def test_the_same_comes_from_batches_of_any_size(workdir, photos, tmp_path):
 
 def test_crops_are_averaged(workdir, photos, capsys):
     """The twelve of an evaluation of the same file."""
-    one, image = trained_run(workdir), photos / 'grey.jpg'
+    trained, image = trained_run(workdir), photos / 'grey.jpg'
     options = ('--crops=12', '--format=json', '--top=4')
     assert predict('--workdir', workdir, image, *options) == 0
     (row,) = json.loads(capsys.readouterr().out)
     pixels = decode(image.read_bytes())
     shares = []
     size = NET.input_size
-    options = view_options(one.network, 12)
+    options = view_options(trained.network, 12)
     assert options.pop('interpolation') == 'bilinear'
     for height, width, box in views(*pixels.shape[:2], **options):
         crop = crop_and_resize(resize(pixels, height, width, 'bilinear'), box, size)
-        shares += [softmax(one, crop), softmax(one, crop[:, ::-1])]
+        shares += [softmax(trained, crop), softmax(trained, crop[:, ::-1])]
     assert len(shares) == 12
-    found = {c['class']: c['probability'] for c in row['classes']}
+    probabilities = {c['class']: c['probability'] for c in row['classes']}
     wanted = np.mean(shares, axis=0)
-    for name, share in zip(one.class_names, wanted, strict=True):
-        assert found[name] == pytest.approx(float(share), rel=1e-5)
+    for name, share in zip(trained.class_names, wanted, strict=True):
+        assert probabilities[name] == pytest.approx(float(share), rel=1e-5)
 
 
 def test_files_that_cannot_be_read_are_listed_at_the_end(workdir, tmp_path, capsys):
@@ -180,22 +180,22 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
     options = ('--features', block, '--output', path)
     assert predict('--workdir', workdir, photos, *options) == 0
     with np.load(path) as file:
-        found = dict(file)
-    about = json.loads(str(found['about']))
-    assert (about['end_point'], about['step']) == (block, 16)
-    assert found['features'].shape == (44, *shape)
-    assert found['features'].dtype == np.float32
-    one = trained_run(workdir)
+        arrays = dict(file)
+    metadata = json.loads(str(arrays['about']))
+    assert (metadata['end_point'], metadata['step']) == (block, 16)
+    assert arrays['features'].shape == (44, *shape)
+    assert arrays['features'].dtype == np.float32
+    trained = trained_run(workdir)
     for row in (0, 43):
-        crop = seen(one, Path(found['ids'][row]))
-        outputs, left = applied(one, crop)
+        crop = crop_of_file(trained, Path(arrays['ids'][row]))
+        outputs, left = applied(trained, crop)
         wanted = {
             'stem': left['intermediates']['stem']['output'][0],
             'pool': outputs.features.mean((1, 2)),
             'logits': outputs.logits,
         }[block][0]
         largest = float(abs(wanted).max())
-        features = found['features'][row]
+        features = arrays['features'][row]
         np.testing.assert_allclose(features, wanted, atol=1e-5 * largest)
     assert list(path.parent.iterdir()) == [path]
 
@@ -270,7 +270,7 @@ def test_names_of_files_that_are_no_text_come_out_as_they_were(workdir, tmp_path
     assert predict('--workdir', workdir, folder, '--format=csv', '--top=1') == 0
 
 
-def test_what_is_half_done_goes_with_a_sigterm(workdir, photos, tmp_path, monkeypatch):
+def test_a_sigterm_removes_an_unfinished_file(workdir, photos, tmp_path, monkeypatch):
     from inception_jax.evaluation import predict as module
 
     def signalled(*options):

@@ -80,21 +80,21 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
     )
 
 
-def same(one, other):
-    assert np.array_equal(one.ids, other.ids)
-    assert np.array_equal(one.labels, other.labels)
-    np.testing.assert_allclose(one.softmax, other.softmax, rtol=0, atol=1e-6)
+def same(first, second):
+    assert np.array_equal(first.ids, second.ids)
+    assert np.array_equal(first.labels, second.labels)
+    np.testing.assert_allclose(first.softmax, second.softmax, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize('crops', [1, 10, 12, 144])
 def test_every_image_has_the_mean_softmax_of_its_crops(
     crops, source, variables, tmp_path
 ):
-    found = evaluate(source, variables, crops, tmp_path)
-    assert found.ids.tolist() == list(source.ids)
-    assert found.labels.tolist() == source.labels.tolist()
-    assert found.metadata == {'crops': crops, 'unreadable': 0}
-    np.testing.assert_allclose(found.softmax.sum(1), 1, atol=1e-5)
+    evaluated = evaluate(source, variables, crops, tmp_path)
+    assert evaluated.ids.tolist() == list(source.ids)
+    assert evaluated.labels.tolist() == source.labels.tolist()
+    assert evaluated.metadata == {'crops': crops, 'unreadable': 0}
+    np.testing.assert_allclose(evaluated.softmax.sum(1), 1, atol=1e-5)
     (batch,) = evaluation_batches(
         source,
         batch_size=number_of_views(crops),
@@ -111,16 +111,16 @@ def test_every_image_has_the_mean_softmax_of_its_crops(
         variables, images, train=False, residual_scale=np.float32(0.2)
     )
     expected = jax.nn.softmax(outputs.logits).mean(0)
-    np.testing.assert_allclose(found.softmax[7], expected, atol=1e-5)
+    np.testing.assert_allclose(evaluated.softmax[7], expected, atol=1e-5)
 
 
 def test_144_crops_are_the_same_for_every_size_of_batch(source, variables, tmp_path):
-    one, seven, many = (
+    single, seven, many = (
         evaluate(source, variables, 144, tmp_path, batch_size=size, stretch=stretch)
         for size, stretch in ((1, 50), (7, 14), (64, 100))
     )
-    assert len(one.ids) == len(seven.ids) == len(many.ids) == IMAGES
-    same(one, many)
+    assert len(single.ids) == len(seven.ids) == len(many.ids) == IMAGES
+    same(single, many)
     same(seven, many)
 
 
@@ -128,14 +128,14 @@ def test_images_that_cannot_be_read_have_no_row(source, variables, tmp_path):
     whole = evaluate(source, variables, 12, tmp_path)
     images = [b'' if i in (0, 57) else x for i, x in enumerate(source.images)]
     holed = Arrays(images, source.labels, source.ids, NAMES)
-    found = evaluate(holed, variables, 12, tmp_path)
-    assert found.metadata['unreadable'] == 2
+    evaluated = evaluate(holed, variables, 12, tmp_path)
+    assert evaluated.metadata['unreadable'] == 2
     rest = np.delete(np.arange(IMAGES), [0, 57])
     fields = whole.ids[rest], whole.labels[rest], whole.softmax[rest]
-    same(found, Probabilities(*fields, {}))
+    same(evaluated, Probabilities(*fields, {}))
 
 
-def test_an_interrupted_evaluation_goes_on(source, variables, tmp_path):
+def test_an_interrupted_evaluation_resumes(source, variables, tmp_path):
     class Interrupted(Arrays):
         def __getitem__(self, index):
             if index == 70:
@@ -153,10 +153,10 @@ def test_an_interrupted_evaluation_goes_on(source, variables, tmp_path):
         evaluate(Interrupted(*fields), variables, 10, tmp_path)
     begun = probabilities.load_probabilities(tmp_path / 'kept.npz')
     assert begun.metadata == {'crops': 10, 'done': 40}
-    found = evaluate(Unread(*fields), variables, 10, tmp_path, begun=begun)
-    assert np.array_equal(found.softmax, whole.softmax)
-    same(found, whole)
-    assert found.metadata == whole.metadata
+    resumed = evaluate(Unread(*fields), variables, 10, tmp_path, begun=begun)
+    assert np.array_equal(resumed.softmax, whole.softmax)
+    same(resumed, whole)
+    assert resumed.metadata == whole.metadata
     assert not (tmp_path / 'kept.npz').exists()
 
 
@@ -176,15 +176,15 @@ def members(count=4):
 
 def test_an_ensemble_of_files_is_the_mean_of_its_members(tmp_path):
     four = members()
-    for i, one in enumerate(four):
-        probabilities.save_probabilities(tmp_path / f'{i}.npz', one)
+    for i, member in enumerate(four):
+        probabilities.save_probabilities(tmp_path / f'{i}.npz', member)
     files = [probabilities.load_probabilities(tmp_path / f'{i}.npz') for i in range(4)]
-    found = probabilities.ensemble(files)
-    average = np.mean([one.softmax.astype(np.float64) for one in four], axis=0)
-    np.testing.assert_allclose(found.softmax, average, rtol=1e-6)
-    assert found.metadata['ensemble'] == [{'seed': i} for i in range(4)]
-    assert found.metadata['classes'] == list('abcd')
-    assert found.ids.tolist() == ['a', 'b', 'c']
+    mean = probabilities.ensemble(files)
+    average = np.mean([member.softmax.astype(np.float64) for member in four], axis=0)
+    np.testing.assert_allclose(mean.softmax, average, rtol=1e-6)
+    assert mean.metadata['ensemble'] == [{'seed': i} for i in range(4)]
+    assert mean.metadata['classes'] == list('abcd')
+    assert mean.ids.tolist() == ['a', 'b', 'c']
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_an_ensemble_of_files_is_the_mean_of_its_members(tmp_path):
     ],
 )
 def test_an_ensemble_of_other_images_or_labels_is_refused(field, value, message):
-    one, other = members(2)
-    other = Probabilities(**(vars(other) | {field: value}))
+    first, second = members(2)
+    second = Probabilities(**(vars(second) | {field: value}))
     with pytest.raises(ValueError, match=message):
-        probabilities.ensemble([one, other])
+        probabilities.ensemble([first, second])
 
 
-def test_what_is_no_file_of_probabilities_is_refused(tmp_path):
+def test_a_file_without_probabilities_is_refused(tmp_path):
     path = tmp_path / 'x.npz'
     with pytest.raises(ValueError, match='there is no such file'):
         probabilities.load_probabilities(path)

@@ -21,7 +21,7 @@ IDS = [f'val/ILSVRC2012_val_{i:08d}.JPEG' for i in (3, 1, 4, 2)]
 
 
 @pytest.fixture
-def found():
+def probabilities():
     """Returns four images, of which the first alone is right."""
     softmax = [[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.1, 0.7, 0.2], [0.1, 0.8, 0.1]]
     labels = np.array([0, 1, 2, 2], np.int32)
@@ -48,50 +48,50 @@ def test_an_interval_is_wilsons():
     assert error_score(np.ones(50, bool)) == pytest.approx((100, 92.865, 100), abs=1e-3)
 
 
-def test_errors_are_in_percent_of_the_images(found):
-    all_ = scores(found)
+def test_errors_are_in_percent_of_the_images(probabilities):
+    all_ = scores(probabilities)
     assert (all_.images, all_.top_1.error, all_.top_5.error) == (4, 75, 0)
 
 
 @pytest.mark.parametrize('names', [['3', '4'], [IDS[0], IDS[2]]])
-def test_images_are_left_out_by_the_number_of_their_file_or_by_id(found, names):
-    rest = without_images(found, names)
+def test_images_are_left_out_by_the_number_of_their_file_or_by_id(probabilities, names):
+    rest = without_images(probabilities, names)
     assert rest.ids.tolist() == [IDS[1], IDS[3]]
     assert rest.labels.tolist() == [1, 2]
-    assert np.array_equal(rest.softmax, found.softmax[[1, 3]])
+    assert np.array_equal(rest.softmax, probabilities.softmax[[1, 3]])
 
 
-def test_images_that_are_not_there_cannot_be_left_out(found):
+def test_images_that_are_not_there_cannot_be_left_out(probabilities):
     with pytest.raises(
         ValueError, match=r'1 of 2 images to leave out do not exist.* 7'
     ):
-        without_images(found, ['3', '7'])
+        without_images(probabilities, ['3', '7'])
     with pytest.raises(
         ValueError, match=r'do not exist, e\.g\. x\.png; .* such as val/'
     ):
-        without_images(found, ['x.png'])
+        without_images(probabilities, ['x.png'])
 
 
-def test_numbers_need_ids_that_end_in_them(found):
+def test_numbers_need_ids_that_end_in_them(probabilities):
     ids = np.array(['a/1.png', 'b/1.png', 'c/2.png', 'd'])
-    other = Probabilities(ids, found.labels, found.softmax, {})
+    other = Probabilities(ids, probabilities.labels, probabilities.softmax, {})
     with pytest.raises(ValueError, match='do not end in distinct numbers'):
         without_images(other, ['1'])
 
 
-def test_no_images_have_no_error(found):
+def test_no_images_have_no_error(probabilities):
     with pytest.raises(ValueError, match='no image is left'):
-        scores(without_images(found, IDS))
+        scores(without_images(probabilities, IDS))
 
 
-def test_classes_come_the_worst_first(found):
-    assert by_class(found) == [
+def test_classes_come_the_worst_first(probabilities):
+    assert by_class(probabilities) == [
         ClassScore('cat', 2, 100, 0, 'bee'),
         ClassScore('bee', 1, 100, 0, 'ant'),
         ClassScore('ant', 1, 0, 0, ''),
     ]
 
 
-def test_confusions_come_the_most_frequent_first(found):
+def test_confusions_come_the_most_frequent_first(probabilities):
     pairs = [Confusion('cat', 'bee', 2), Confusion('bee', 'ant', 1)]
-    assert confusions(found) == pairs
+    assert confusions(probabilities) == pairs

@@ -1,4 +1,4 @@
-"""What the studies conclude, from made-up rows and curves."""
+"""Conclusions of the studies from invented rows and curves."""
 
 import math
 
@@ -10,7 +10,7 @@ from inception_jax.plots.paper_curves import draw_network_pairs
 
 
 def row(**values):
-    """Returns a made-up row of a table."""
+    """Returns an invented row of a table."""
     usual = {
         'verdict': 'alive',
         'filters': 1280,
@@ -41,9 +41,9 @@ UNKNOWN = {'verdict': 'diverged'} | dict.fromkeys(
 
 
 def line(text, beginning):
-    """Returns the line of a text that says something."""
-    (found,) = [one for one in text.splitlines() if one.startswith(f'* {beginning}')]
-    return found
+    """Returns the only item of a list in a text that has this beginning."""
+    (item,) = [row for row in text.splitlines() if row.startswith(f'* {beginning}')]
+    return item
 
 
 def test_remarks_on_stability_hold_only_if_all_rows_agree():
@@ -82,7 +82,7 @@ def test_scaling_does_no_harm_only_if_it_does_none_at_any_width():
         assert '**does not hold here**' in line(said, 'Scaling does no harm')
 
 
-def test_who_is_dying_does_not_live():
+def test_a_dying_network_does_not_count_as_alive():
     said = stability.remarks([row(filters=536, verdict='dying')])
     assert '**does not hold here**' in line(said, 'Narrow')
 
@@ -97,13 +97,13 @@ def test_a_scale_with_another_initialiser_is_a_remark_of_its_own():
 
 def test_three_errors_are_as_far_apart_as_they_can_be():
     rows = runs('inception_v3', 2.0) + runs('inception_resnet_v1', 1.0)
-    for one in rows:
-        one['curve'] = [(0.0, 80.0), (1.0, 71.0)]
-    found = residual_or_not.ratios(rows, 'inception_v3', 'inception_resnet_v1')
-    assert list(found) == [72, 74, 76]
+    for entry in rows:
+        entry['curve'] = [(0.0, 80.0), (1.0, 71.0)]
+    ratios = residual_or_not.ratios(rows, 'inception_v3', 'inception_resnet_v1')
+    assert list(ratios) == [72, 74, 76]
 
 
-def test_who_has_learned_is_better_than_a_guess_in_loss_or_in_error():
+def test_a_network_has_learned_if_it_beats_a_guess_in_loss_or_in_error():
     assert learned(row())
     assert not learned(row(**NOTHING))
     assert learned(row(**NOTHING | {'train_top_1_error': 76.0}))
@@ -124,7 +124,7 @@ def test_epochs_to_an_error_are_between_evaluations_at_the_first_crossing():
     assert residual_or_not.shared_errors([curve, later], step=5) == [55, 60, 65, 70, 75]
 
 
-def test_the_papers_curves_give_the_ratios_that_the_paper_is_told_to_show():
+def test_the_curves_of_the_paper_give_the_ratios_that_the_study_quotes():
     first, second = (
         residual_or_not.paper_ratios(*pair[:2]) for pair in residual_or_not.PAIRS
     )
@@ -158,7 +158,7 @@ def runs(name, *factors, **values):
         ((1.0,), (), '**no answer here'),
     ],
 )
-def test_what_ratios_say(plain, residual, word):
+def test_ratios_of_steps_give_a_verdict(plain, residual, word):
     rows = runs('inception_v3', *plain) + runs('inception_resnet_v1', *residual)
     said = residual_or_not.remarks(rows)
     assert word in line(said, 'Inception-ResNet-v1')
@@ -230,9 +230,9 @@ def test_a_lower_rate_may_do_what_a_scale_does_or_not():
     assert 'it is the small start' in line(said, 'So')
     assert line(said, 'So').endswith('learned with the small start alone.')
     rows = rate_rows(DEAD, {}, **DEAD)
-    for one in rows:
-        if one['residual_scale'] == 1:
-            one |= UNKNOWN
+    for entry in rows:
+        if entry['residual_scale'] == 1:
+            entry |= UNKNOWN
     said = scale_and_rate.remarks(rows)
     assert '**does not hold here**' in line(said, 'A lower rate keeps')
     assert '**does not hold here**: scale 1 lives and learns at no rate' in line(
@@ -240,8 +240,8 @@ def test_a_lower_rate_may_do_what_a_scale_does_or_not():
     )
     assert 'no answer here' in line(scale_and_rate.remarks([]), same)
     nothing = rate_rows(DEAD, DEAD)
-    for one in nothing:
-        one |= NOTHING
+    for entry in nothing:
+        entry |= NOTHING
     assert 'no answer here' in line(scale_and_rate.remarks(nothing), same)
     assert 'it is the low rate' in line(said, 'So')
     assert 'either is enough' in scale_and_rate.remarks(rate_rows({}, {}))

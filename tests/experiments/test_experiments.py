@@ -43,11 +43,11 @@ def test_table_1_and_the_figures_come_from_the_values(tmp_path, capsys):
     assert '(1152 Linear)' in next(tmp_path.glob('fig_17*')).read_text()
 
 
-def flops(found, images):
-    """Returns what a sweep costs, counted as 3 x 2 x multiply-adds an image."""
+def flops(planned, images):
+    """Returns the FLOPs of a sweep, counted as 3 x 2 x multiply-adds an image."""
     total = 0
-    for member in found.members:
-        chosen = experiment(found.config_of(member))
+    for member in planned.members:
+        chosen = experiment(planned.config_of(member))
         macs = sum(block.total('macs') for block in measure(chosen.network))
         total += 6 * macs * chosen.run.epochs * images
     return total
@@ -57,23 +57,23 @@ def flops(found, images):
 @pytest.mark.parametrize('study', STUDIES, ids=lambda module: module.__name__)
 def test_every_plan_can_start_and_says_what_it_costs(study, scale, tmp_path):
     chosen = study.SIZES[scale]
-    found = studies.plan(chosen, tmp_path, 'synthetic:50000/10')
-    runs = sweep.prepare_members(found, 'sequential')
+    planned = studies.plan(chosen, tmp_path, 'synthetic:50000/10')
+    runs = sweep.prepare_members(planned, 'sequential')
     assert len(runs) >= 12
     assert not list(tmp_path.iterdir())
     assert chosen.cost in ' '.join(study.__doc__.split())
     if scale != 'laptop':
         printed = re.search(r'([\d.]+e\d+) FLOPs', chosen.cost)
         images = 1_281_167 if scale == 'paper' else 50_000
-        assert flops(found, images) == pytest.approx(float(printed[1]), rel=0.05)
+        assert flops(planned, images) == pytest.approx(float(printed[1]), rel=0.05)
 
 
 @pytest.mark.parametrize('study', STUDIES, ids=lambda module: module.__name__)
 def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
-    one = study.SIZES['laptop']._replace(grids=('warmup_epochs=0.064',))
+    size = study.SIZES['laptop']._replace(grids=('warmup_epochs=0.064',))
     images, digits = (
         sweep.prepare_members(
-            studies.plan(one, tmp_path, source), 'sequential'
+            studies.plan(size, tmp_path, source), 'sequential'
         ).popitem()[1]
         for source in ('synthetic:50000/10', 'digits')
     )
@@ -88,13 +88,15 @@ def test_the_digits_stand_in_with_as_many_steps(study, tmp_path):
 
 def test_the_two_of_a_pair_cost_the_same_within_2_percent(tmp_path):
     for scale in ('laptop', 'gpu'):
-        found = studies.plan(residual_or_not.SIZES[scale], tmp_path, 'synthetic:64/10')
+        planned = studies.plan(
+            residual_or_not.SIZES[scale], tmp_path, 'synthetic:64/10'
+        )
         macs = {}
-        for member in found.members:
-            chosen = experiment(found.config_of(member)).network
+        for member in planned.members:
+            chosen = experiment(planned.config_of(member)).network
             assert chosen.auxiliary is None
             total = sum(block.total('macs') for block in measure(chosen))
-            macs.setdefault(found.config_of(member)['network']['name'], total)
+            macs.setdefault(planned.config_of(member)['network']['name'], total)
         for plain, residual, _ in residual_or_not.PAIRS:
             assert macs[residual] == pytest.approx(macs[plain], rel=0.02)
 
@@ -141,10 +143,10 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     arguments = ['--scale=laptop', f'--output={tmp_path}', '--source=synthetic:64/4']
     monkeypatch.setattr(rules, 'SIZES', {'laptop': shrunken})
     assert studies.run(rules, arguments) == 0
-    told = (tmp_path / 'verdict.md').read_text()
-    assert told.startswith('# After section 3.3')
-    assert '2 members on synthetic:64/4.' in told
-    assert '**does not hold here** (2 alive' in told
+    verdict = (tmp_path / 'verdict.md').read_text()
+    assert verdict.startswith('# After section 3.3')
+    assert '2 members on synthetic:64/4.' in verdict
+    assert '**does not hold here** (2 alive' in verdict
     assert (tmp_path / 'table.csv').exists()
     assert f'report of {tmp_path}' in capsys.readouterr().out
 
@@ -158,14 +160,14 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     assert 'without the 1 that failed' in (tmp_path / 'verdict.md').read_text()
 
 
-def test_what_is_known_of_a_run_comes_from_its_folder(tmp_path):
+def test_rows_and_measurements_of_a_run_come_from_its_folder(tmp_path):
     base = override(config('cifar10'), {'network.classes': 10})
-    found = Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
-    for member in found.members:
-        fake_runs.write_run(found.workdir(member))
-    (first, second) = studies.finished_rows(found)
+    finished = Sweep(tmp_path, base, {'a': {}, 'b': {'run.seed': 1}})
+    for member in finished.members:
+        fake_runs.write_run(finished.workdir(member))
+    (first, second) = studies.finished_rows(finished)
     assert first['verdict'] == second['verdict'] == 'alive'
-    measured = residual_or_not.measure_member(found, 'a')
+    measured = residual_or_not.measure_member(finished, 'a')
     assert len(measured['curve']) == 10
     assert measured['images_per_second'] == pytest.approx(310, rel=0.1)
     assert measured['macs'] == 9_678_360

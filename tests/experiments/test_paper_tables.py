@@ -29,7 +29,7 @@ def of(network, right, *, crops=144, images=20, seed=0):
     answers = np.where(np.arange(images) < right, labels, (labels + 1) % 10)
     softmax = np.full((images, 10), 0.01, np.float32)
     softmax[np.arange(images), answers] = 0.91
-    about = {
+    metadata = {
         'network': network,
         'crops': crops,
         'seed': seed,
@@ -39,7 +39,7 @@ def of(network, right, *, crops=144, images=20, seed=0):
         'classes': [*'0123456789'],
     }
     ids = np.array([f'val_{i + 1:03}.JPEG' for i in range(images)])
-    return Probabilities(ids, labels, softmax, about)
+    return Probabilities(ids, labels, softmax, metadata)
 
 
 def made(number, *options):
@@ -61,7 +61,7 @@ def test_the_tables_are_the_papers(number):
     table = TABLES[number]
     assert (table.number, table.images) == (number, 48_238 if number == 2 else 50_000)
     assert table.crops == {2: 1, 3: 12, 4: 144, 5: 144}[number]
-    # Of every table the sums of the columns, as the paper prints them.
+    # The sums of the columns of every table, as the paper prints them.
     sums = {2: (107.6, 28.8), 3: (98.4, 23.2), 4: (92.6, 20.6), 5: (33.8, 10.3)}
     for column, total in zip(('top_1', 'top_5'), sums[number], strict=True):
         errors = [getattr(row, column) for row in table.rows]
@@ -120,9 +120,9 @@ def test_an_ensemble_of_one_kind_is_not_one_of_two(write, tmp_path):
 
 
 def test_relatives_have_a_star(tmp_path):
-    found = of('inception_v4', 20)
-    found.metadata['fingerprint'] = 'another'
-    probabilities.save_probabilities(tmp_path / 'v4.npz', found)
+    relative = of('inception_v4', 20)
+    relative.metadata['fingerprint'] = 'another'
+    probabilities.save_probabilities(tmp_path / 'v4.npz', relative)
     assert made(4, tmp_path / 'v4.npz', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
     assert '| Inception-v4 | 1* | 17.7 |' in text
@@ -132,8 +132,8 @@ def test_relatives_have_a_star(tmp_path):
 def test_excluded_images_do_not_count(write, tmp_path):
     out = tmp_path / 'out.txt'
     out.write_text('\n'.join(map(str, range(11, 21))))
-    one = write('v4', 'inception_v4', 10, crops=1)
-    assert made(2, one, f'--exclude={out}', f'--output={tmp_path}') == 0
+    path = write('v4', 'inception_v4', 10, crops=1)
+    assert made(2, path, f'--exclude={out}', f'--output={tmp_path}') == 0
     text = (tmp_path / 'table.md').read_text()
     assert '1 crop of 10 images' in text
     assert '| Inception-v4 | 1 | 20.0 | 0.00 (' in text
@@ -165,19 +165,19 @@ def test_a_file_that_does_not_belong_is_refused(
 
 
 def test_a_run_named_twice_is_refused(write, tmp_path, capsys):
-    one = write('v4', 'inception_v4', 1)
+    path = write('v4', 'inception_v4', 1)
     other = tmp_path / 'copy.npz'
-    other.write_bytes(one.read_bytes())
-    assert made(5, one, other) == 2
-    assert f'{other} and {one} are the same; name it once' in capsys.readouterr().err
+    other.write_bytes(path.read_bytes())
+    assert made(5, path, other) == 2
+    assert f'{other} and {path} are the same; name it once' in capsys.readouterr().err
 
 
-def test_what_cannot_be_written_or_left_out_is_one_line(write, tmp_path, capsys):
-    one, out = write('v4', 'inception_v4', 1), tmp_path / 'out.txt'
+def test_an_unwritable_output_and_unknown_images_are_one_line(write, tmp_path, capsys):
+    path, out = write('v4', 'inception_v4', 1), tmp_path / 'out.txt'
     out.write_text('77')
-    assert made(4, one, f'--output={one}') == 2
+    assert made(4, path, f'--output={path}') == 2
     assert 'cannot write to' in capsys.readouterr().err
-    assert made(4, one, f'--exclude={out}', f'--output={tmp_path}') == 1
+    assert made(4, path, f'--exclude={out}', f'--output={tmp_path}') == 1
     printed = capsys.readouterr().err
     assert '1 of 1 images to leave out do not exist' in printed
     assert printed.count('\n') == 1

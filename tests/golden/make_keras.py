@@ -1,4 +1,4 @@
-"""Makes the goldens of Keras's networks: what they compute with made-up weights.
+"""Makes the goldens of Keras's networks: their outputs with random weights.
 
 Command   python tests/golden/make_keras.py
 Needs     pip install keras jax, in an environment of its own
@@ -55,11 +55,11 @@ def golden(name: str) -> dict[str, np.ndarray]:
         texts.append(f'{weight.path} {"x".join(map(str, shape))}')
     grids = [model.get_layer(block).output for block in BLOCKS[name]]
     outputs = keras.Model(model.input, [*grids, model.output])(values.images(SIZE))
-    found = {
+    samples = {
         block: values.sample(np.asarray(grid))
         for block, grid in zip([*BLOCKS[name], 'output'], outputs, strict=True)
     }
-    return found | {'names': np.array(texts)}
+    return samples | {'names': np.array(texts)}
 
 
 def main() -> None:
@@ -67,9 +67,11 @@ def main() -> None:
         f'{name} {importlib.metadata.version(name)}' for name in ('keras', 'jax')
     ]
     for name in NETWORKS:
-        found = golden(name)
-        np.savez_compressed(HERE / f'{name}.npz', versions=versions, size=SIZE, **found)
-        print(name, len(found))
+        arrays = golden(name)
+        np.savez_compressed(
+            HERE / f'{name}.npz', versions=versions, size=SIZE, **arrays
+        )
+        print(name, len(arrays))
 
 
 if __name__ == '__main__':

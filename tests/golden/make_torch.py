@@ -1,4 +1,4 @@
-"""Makes the goldens of PyTorch's networks: what they compute with made-up weights.
+"""Makes the goldens of PyTorch's networks: their outputs with random weights.
 
 Command   python tests/golden/make_torch.py
 Needs     pip install torch torchvision timm facenet-pytorch, in one of its own
@@ -51,7 +51,7 @@ def blocks(model: torch.nn.Module):
 
 
 def fill(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    """Gives a model its made-up weights; returns their shapes by name."""
+    """Gives a model random weights; returns their shapes by name."""
     state = model.state_dict()
     for name, array in state.items():
         if array.dtype.is_floating_point:
@@ -63,14 +63,14 @@ def fill(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def golden(model: torch.nn.Module, size: int) -> dict[str, np.ndarray]:
-    shapes, found = fill(model.eval()), {}
+    shapes, samples = fill(model.eval()), {}
 
     def keep(name):
         def hook(module, inputs, output):
             grid = output.detach().numpy()
             if grid.ndim == 4:
                 grid = grid.transpose(0, 2, 3, 1)
-            found[name] = values.sample(grid)
+            samples[name] = values.sample(grid)
 
         return hook
 
@@ -80,16 +80,18 @@ def golden(model: torch.nn.Module, size: int) -> dict[str, np.ndarray]:
     with torch.no_grad():
         output = model(images)
     texts = [f'{name} {"x".join(map(str, shape))}' for name, shape in shapes.items()]
-    return found | {'output': values.sample(output.numpy()), 'names': np.array(texts)}
+    return samples | {'output': values.sample(output.numpy()), 'names': np.array(texts)}
 
 
 def main() -> None:
     packages = ('torch', 'torchvision', 'timm', 'facenet-pytorch')
     versions = [f'{name} {importlib.metadata.version(name)}' for name in packages]
     for name, (make, size) in NETWORKS.items():
-        found = golden(make(), size)
-        np.savez_compressed(HERE / f'{name}.npz', versions=versions, size=size, **found)
-        print(name, len(found))
+        arrays = golden(make(), size)
+        np.savez_compressed(
+            HERE / f'{name}.npz', versions=versions, size=size, **arrays
+        )
+        print(name, len(arrays))
 
 
 if __name__ == '__main__':

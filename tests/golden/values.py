@@ -1,4 +1,4 @@
-"""Made-up weights and images, a function of names: for every framework the same."""
+"""Random weights and images that depend on names only: equal in every framework."""
 
 import math
 import zlib
@@ -31,8 +31,8 @@ def images(size: int) -> np.ndarray:
     generator = np.random.default_rng(size)
     noise = generator.uniform(-0.3, 0.3, (2, size, size, 3))
     waves = np.stack([np.sin(9 * rows), np.cos(7 * columns), (rows > columns) - 0.5])
-    found = np.stack([waves, waves[::-1]]).transpose(0, 2, 3, 1) * 0.7 + noise
-    return np.clip(found, -1, 1).astype(np.float32)
+    pixels = np.stack([waves, waves[::-1]]).transpose(0, 2, 3, 1) * 0.7 + noise
+    return np.clip(pixels, -1, 1).astype(np.float32)
 
 
 def sample(grid: np.ndarray, most: int = 512) -> np.ndarray:

@@ -70,8 +70,8 @@ def choose(browser, label, option):
         browser,
         """(() => {
           const labels = [...document.querySelectorAll('.controls label')];
-          const one = labels.find((l) => l.textContent.startsWith(arguments[0]));
-          const select = one.querySelector('select');
+          const label = labels.find((l) => l.textContent.startsWith(arguments[0]));
+          const select = label.querySelector('select');
           const chosen = [...select.options].find((o) => o.text === arguments[1]);
           select.value = chosen.value;
           select.dispatchEvent(new Event('change'));

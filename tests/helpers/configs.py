@@ -10,7 +10,7 @@ def config(name='quickstart', **sections):
     spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    given = module.get_config(*network).to_dict()
+    settings = module.get_config(*network).to_dict()
     for section, fields in sections.items():
-        given[section] = given[section] | fields
-    return given
+        settings[section] = settings[section] | fields
+    return settings

@@ -50,7 +50,7 @@ def network(layout, name, **changes):
 
 
 def made(layout, name, **changes):
-    """Returns made-up variables of a network, and as arrays in its layout."""
+    """Returns random variables of a network, and the same as arrays in its layout."""
     net = network(layout, name, **changes)
     variables = random_variables(net)
     arrays = layout_of(layout, name).layout.arrays(net, variables)
@@ -75,6 +75,10 @@ def in_two_layers(layout, variables, arrays):
     return rest
 
 
+def without(arrays, name):
+    return {other: x for other, x in arrays.items() if other != name}
+
+
 def convert(source, output, **options):
     options = [
         f'--{name}' if value is True else f'--{name}={value}'
@@ -91,5 +95,5 @@ def read(path, layout, name, **options):
     return output
 
 
-def same(found, expected):
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+def same(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)

@@ -11,7 +11,7 @@ import time
 from inception_jax.speed.serving import Mistake, serve
 
 SECONDS = {'slow': 0.02, 'fast': 0.01}
-asked = {}
+last_request = {}
 
 
 def hello(platform, network):
@@ -21,7 +21,7 @@ def hello(platform, network):
 
 
 def build(setting, **request):
-    asked.update(request, setting=setting)
+    last_request.update(request, setting=setting)
     print('what a library prints is no answer', flush=True)
     match setting:
         case 'raises':
@@ -31,12 +31,12 @@ def build(setting, **request):
             os._exit(3)
         case 'is killed':
             os.kill(os.getpid(), signal.SIGKILL)
-    return {'prepare_seconds': 0.0, 'first_step_seconds': 0.0, 'asked': asked}
+    return {'prepare_seconds': 0.0, 'first_step_seconds': 0.0, 'request': last_request}
 
 
 def steps(count, before):
-    time.sleep(SECONDS[asked['setting']] * count)
-    return {'seconds': SECONDS[asked['setting']] * count}
+    time.sleep(SECONDS[last_request['setting']] * count)
+    return {'seconds': SECONDS[last_request['setting']] * count}
 
 
 def memory():

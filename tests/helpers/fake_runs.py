@@ -1,4 +1,4 @@
-"""Made-up runs, sweeps and forks on disk, as the commands would leave them."""
+"""Fake runs, sweeps and forks on disk, as the commands would leave them."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ PINNED = math.log(10)
 
 @dataclasses.dataclass(frozen=True)
 class Fate:
-    """What becomes of a made-up run: its verdict, since when, and how far it went."""
+    """The end of a fake run: its verdict, the step of the verdict and the last step."""
 
     verdict: str = 'alive'
     step: int | None = None
@@ -29,17 +29,21 @@ def write_run(folder: Path, fate=Fate(), *, fields=None, every=LOG, noise=0) -> 
     """Writes a run that met its fate, with `fields` in place of those of the config."""
     folder.mkdir(parents=True, exist_ok=True)
     config = changed(base_config(), fields or {})
-    about = {'inception_jax': '0.2.0', 'network': 'made_up', 'fingerprint': '0ddba11'}
-    write_json(folder / 'config.json', about | {'data': {}, 'config': config})
+    identity = {
+        'inception_jax': '0.2.0',
+        'network': 'fake',
+        'fingerprint': '0ddba11',
+    }
+    write_json(folder / 'config.json', identity | {'data': {}, 'config': config})
     (folder / 'commands.log').write_text(
         '2026-11-20T09:12:44 python -m inception_jax train --config '
-        f'configs/made_up.py --workdir {folder.name}\n'
+        f'configs/fake.py --workdir {folder.name}\n'
     )
     if fate.verdict == 'failed':
         (folder / 'error.txt').write_text('ValueError: <no> such split & no folder\n')
         return folder
     records = list(traces(fate, every, np.random.default_rng(noise)))
-    lines = ''.join(json.dumps(one) + '\n' for one in records)
+    lines = ''.join(json.dumps(record) + '\n' for record in records)
     if fate.verdict == 'unfinished':
         lines += '{"split": "train", "st'
     else:
@@ -69,7 +73,7 @@ def write_sweep(folder: Path, *, scales=SCALES, widths=WIDTHS, seeds=SEEDS) -> P
     (folder / 'table.csv').write_text('\n'.join(lines) + '\n')
     (folder / 'commands.log').write_text(
         '2026-11-20T09:12:44 python -m inception_jax sweep --config '
-        f"configs/made_up.py --workdir {folder.name} --grid 'residual_scale="
+        f"configs/fake.py --workdir {folder.name} --grid 'residual_scale="
         "0.1,0.3,0.6,1;width=0.25,1;seed=0,1,2'\n"
     )
     return folder
@@ -94,13 +98,13 @@ def fork(parent: Path, folder: Path, step: int, hparams: dict, fate: Fate) -> Pa
     fields = {f'hparams.{name}': value for name, value in (old | hparams).items()}
     write_run(folder, fate, fields=fields, noise=step)
     both = [
-        [json.loads(line) for line in (one / 'metrics.jsonl').read_text().splitlines()]
-        for one in (parent, folder)
+        [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+        for run in (parent, folder)
     ]
     records = [r for r in both[0] if r['step'] <= step]
     records += [r for r in both[1] if r['step'] > step]
     (folder / 'metrics.jsonl').write_text(
-        ''.join(json.dumps(one) + '\n' for one in records)
+        ''.join(json.dumps(record) + '\n' for record in records)
     )
     above = parent / 'lineage.json'
     write_json(
@@ -124,12 +128,12 @@ def write_replay(folder: Path, start: int, end: int) -> None:
         diagnosis(s, Fate('dead', end), random) for s in range(start + 1, end + 1)
     ]
     (folder / f'replay-{start}-{end}.jsonl').write_text(
-        ''.join(json.dumps(one) + '\n' for one in records)
+        ''.join(json.dumps(record) + '\n' for record in records)
     )
 
 
 def fate_of(scale: float, width: float, seed: int) -> Fate:
-    """Returns how a member of the made-up sweep ends."""
+    """Returns the fate of a member of the fake sweep."""
     if width < 1:
         return Fate('dying', 420) if scale == 1.0 and seed == 1 else Fate()
     if scale == 1.0:
@@ -176,8 +180,8 @@ def train_record(step: int, fate: Fate, random: np.random.Generator) -> dict:
     if fate.verdict == 'diverged' and step >= fate.step:
         nothing = ('loss', 'cross_entropy', 'gradient_norm', 'zero_share')
         values |= dict.fromkeys((*nothing, 'dead_channels'))
-    about = {'split': 'train', 'step': step, 'epoch': step / STEPS_PER_EPOCH}
-    return about | values
+    position = {'split': 'train', 'step': step, 'epoch': step / STEPS_PER_EPOCH}
+    return position | values
 
 
 def diagnosis(step: int, fate: Fate, random: np.random.Generator) -> dict:
@@ -203,9 +207,9 @@ def diagnosis(step: int, fate: Fate, random: np.random.Generator) -> dict:
         }
         for name, value in values.items():
             columns[name].append(None if gone else value)
-    about = {'split': 'diagnostics', 'step': step, 'epoch': step / STEPS_PER_EPOCH}
+    position = {'split': 'diagnostics', 'step': step, 'epoch': step / STEPS_PER_EPOCH}
     learned = PINNED * 0.9 * (1 - math.exp(-step / 220)) * (1 - silence(step, fate))
-    return about | {'blocks': list(BLOCKS), 'nats_learned': learned} | columns
+    return position | {'blocks': list(BLOCKS), 'nats_learned': learned} | columns
 
 
 def silence(step: int, fate: Fate) -> float:
@@ -229,7 +233,7 @@ def verdict(fate: Fate, records: list[dict]) -> dict:
         'steps_done': fate.end,
         'steps': STEPS,
         'ended': fate.verdict == 'diverged',
-        'network': 'made_up',
+        'network': 'fake',
         'classes': 10,
         'fingerprint': '0ddba11',
         'last_evaluation': evaluations[-1] if evaluations else None,
@@ -238,7 +242,7 @@ def verdict(fate: Fate, records: list[dict]) -> dict:
 
 def base_config() -> dict:
     return {
-        'network': {'name': 'made_up', 'width': 0.25, 'depth': 0.2, 'rule': None},
+        'network': {'name': 'fake', 'width': 0.25, 'depth': 0.2, 'rule': None},
         'recipe': {
             'optimizer': 'rmsprop',
             'schedule': 'exponential',

@@ -1,4 +1,4 @@
-"""Runs of a tiny network from the command line, and what they leave."""
+"""Runs of a tiny network from the command line, and the files that they leave."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ def arguments(workdir, config=QUICKSTART, **changes):
 
 
 def records(workdir):
-    """Returns the records of a run without what a clock says."""
+    """Returns the records of a run without the fields that depend on the clock."""
     lines = (workdir / 'metrics.jsonl').read_text().splitlines()
     clocks = ('images_per_second', 'seconds_left')
     return [
@@ -59,8 +59,14 @@ def last_state(workdir):
     return jax.tree.map(bits, state)
 
 
+def assert_same_runs(workdir, other):
+    """Asserts that two runs have equal records and bit-identical newest states."""
+    assert records(workdir) == records(other)
+    jax.tree.map(np.testing.assert_array_equal, last_state(workdir), last_state(other))
+
+
 def environment():
-    """Returns the environment of a process of its own."""
+    """Returns the environment for a separate process."""
     return os.environ | {
         'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
         'PYTHONUNBUFFERED': '1',
@@ -69,7 +75,7 @@ def environment():
 
 
 def apart(command, line=None, number=None):
-    """Runs a command in a process of its own; sends a signal at a line, while it waits.
+    """Runs a command in a separate process; sends a signal when it prints a line.
 
     Returns its exit status, and what it printed to stdout and stderr.
     """

@@ -1,4 +1,4 @@
-"""Random variables of a network."""
+"""Random variables of a network, and the shapes of variables."""
 
 import jax
 import numpy as np
@@ -24,6 +24,10 @@ def random_variables(net):
         return (0.3 * generator.standard_normal(x.shape)).astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, start)
+
+
+def shapes(tree):
+    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
 
 class Shift(nn.Module):

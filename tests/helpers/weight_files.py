@@ -70,7 +70,7 @@ def write_all(folder):
 
 
 class Tensor:
-    """What there is of a tensor of PyTorch where there is none."""
+    """A stand-in for a tensor of PyTorch where PyTorch is not installed."""
 
     def __init__(self, array):
         self.array, self.shape = array, array.shape
@@ -88,12 +88,12 @@ class Tensor:
     layout = 'strided'
 
 
-def install_torch(monkeypatch, found, version='2.14.1+cpu'):
+def install_torch(monkeypatch, content, version='2.14.1+cpu'):
     def load(path, *, map_location, weights_only):
         assert weights_only
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(content, Exception):
+            raise content
+        return content
 
     module = types.ModuleType('torch')
     module.Tensor, module.load = Tensor, load

@@ -1,11 +1,10 @@
-"""Forks and replays of a run, to the bit."""
+"""Bit-exact forks and replays of a run."""
 
 import json
 import shutil
 
-import chex
 import pytest
-from helpers.training import arguments, last_state, records
+from helpers.training import arguments, assert_same_runs, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs.run import Run
@@ -19,9 +18,9 @@ def parent(tmp_path_factory):
 
 
 def fork(parent, step, into, **changes):
-    given = [f'--hparam={name}={value}' for name, value in changes.items()]
+    hparams = [f'--hparam={name}={value}' for name, value in changes.items()]
     folders = [f'--workdir={parent}', f'--into={into}']
-    return main(['fork', *folders, f'--step={step}', *given])
+    return main(['fork', *folders, f'--step={step}', *hparams])
 
 
 def replay(workdir, first, last):
@@ -31,13 +30,10 @@ def replay(workdir, first, last):
 @pytest.mark.parametrize('step', [16, 23, 0])
 def test_a_fork_without_changes_equals_the_original(parent, tmp_path, step):
     assert fork(parent, step, tmp_path / 'fork') == 0
-    assert records(tmp_path / 'fork') == records(parent)
-    chex.assert_trees_all_equal(last_state(tmp_path / 'fork'), last_state(parent))
+    assert_same_runs(tmp_path / 'fork', parent)
 
 
-def test_a_fork_goes_on_with_its_own_numbers_and_knows_where_it_is_from(
-    parent, tmp_path
-):
+def test_a_fork_continues_with_its_numbers_and_records_its_parent(parent, tmp_path):
     assert fork(parent, 20, tmp_path / 'a', residual_scale=1.0, learning_rate=0.01) == 0
     before, after = records(parent), records(tmp_path / 'a')
     assert [r for r in after if r['step'] <= 20] == [
@@ -61,7 +57,9 @@ def test_a_fork_goes_on_with_its_own_numbers_and_knows_where_it_is_from(
     assert Run(tmp_path / 'b').lineage['lineage'] == lineage
 
 
-def test_a_fork_that_is_there_goes_on_and_another_is_refused(parent, tmp_path, capsys):
+def test_an_existing_fork_resumes_and_a_different_fork_is_refused(
+    parent, tmp_path, capsys
+):
     into = tmp_path / 'fork'
     assert fork(parent, 16, into, residual_scale=0.5) == 0
     whole = records(into)
@@ -153,7 +151,7 @@ def test_a_replay_equals_the_run_and_looks_at_every_step(parent, capsys):
     assert {r['step']: r for r in looked}[20] in recorded
 
 
-def test_a_replay_of_another_run_is_found_out(parent, tmp_path, capsys):
+def test_a_replay_of_another_run_is_detected(parent, tmp_path, capsys):
     copy = tmp_path / 'copy'
     shutil.copytree(parent, copy)
     path = copy / 'metrics.jsonl'

@@ -3,12 +3,11 @@
 import math
 import signal
 
-import chex
 import jax
 import numpy as np
 import pytest
 from helpers.paths import QUICKSTART
-from helpers.training import TINY, last_state, records
+from helpers.training import TINY, assert_same_runs, records
 
 from inception_jax.config.files import load_config
 from inception_jax.lab.fork import fork
@@ -86,8 +85,7 @@ def test_an_interrupt_is_raised_after_the_state_is_saved(
         train(config, tmp_path, residual_scale=1)
     assert state_at(tmp_path).step == 7
     train(config, tmp_path, residual_scale=1)
-    assert records(tmp_path) == records(trained.workdir)
-    chex.assert_trees_all_equal(last_state(tmp_path), last_state(trained.workdir))
+    assert_same_runs(tmp_path, trained.workdir)
 
 
 def test_a_state_is_that_of_the_run_however_the_run_is_named(trained):

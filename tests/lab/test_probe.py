@@ -51,7 +51,7 @@ def ask(workdir, *options):
     return main(['probe', f'--workdir={workdir}', *options])
 
 
-def found(workdir, step):
+def read_answer(workdir, step):
     """Reads strict JSON."""
 
     def refuse(constant):
@@ -83,7 +83,7 @@ def test_answers_are_on_the_screen_and_in_a_file(trained, capsys):
         printed
     )
     assert 'The loss would fall if the scales were' in printed
-    answer = found(trained, 32)
+    answer = read_answer(trained, 32)
     assert answer['blocks'] == ['stem', 'a_1', 'a_2']
     # The scale of step 33 of the 40 in which it rises.
     scale = 0.2 + (0.6 - 0.2) * 33 / 40
@@ -104,11 +104,11 @@ def test_scale_gradients_are_differences_of_the_steps_own_loss(trained):
     _, state, loss = newest_of(trained)
 
     def at(scale):
-        given = {'residual_scale': scale, 'residual_scale_start': scale}
-        hparams = dataclasses.replace(state.hparams, **given)
+        changes = {'residual_scale': scale, 'residual_scale_start': scale}
+        hparams = dataclasses.replace(state.hparams, **changes)
         return dataclasses.replace(state, hparams=hparams)
 
-    answer = found(trained, 32)
+    answer = read_answer(trained, 32)
     scale = jnp.array(answer['residual_scale'][1:], jnp.float32)
     for block, move in enumerate(0.01 * jnp.eye(2)):
         expected = (loss(at(scale + move)) - loss(at(scale - move))) / 0.02
@@ -118,10 +118,10 @@ def test_scale_gradients_are_differences_of_the_steps_own_loss(trained):
 @pytest.mark.parametrize('step', [16, 19])
 def test_at_factor_1_the_loss_is_that_of_the_step_itself(trained, step):
     assert ask(trained, f'--step={step}', '--ask=scales', '--factors=0.5,1') == 0
-    scales = found(trained, step)['scales']
-    (own,) = [r for r in records(trained) if r['step'] == step + 1]
+    scales = read_answer(trained, step)['scales']
+    (record,) = [r for r in records(trained) if r['step'] == step + 1]
     for name in ('loss', 'cross_entropy', 'dead_channels'):
-        assert scales[name][1] == pytest.approx(own[name], rel=1e-5)
+        assert scales[name][1] == pytest.approx(record[name], rel=1e-5)
     assert scales['loss'][0] != scales['loss'][1]
 
 
@@ -146,7 +146,7 @@ def test_the_hessian_is_that_of_the_steps_own_loss(trained, monkeypatch):
         )
     )
     expected = (ahead - 2 * here + behind) / 0.2**2
-    curvature = found(trained, 32)['curvature']
+    curvature = read_answer(trained, 32)['curvature']
     assert curvature['eigenvalue'] == pytest.approx(expected, rel=2e-2)
 
 
@@ -154,7 +154,7 @@ def test_only_what_is_asked_is_answered_and_the_seed_is_one_of_perturbations(tra
     gains = []
     for seed in (0, 0, 1):
         assert ask(trained, '--ask=jacobian', f'--seed={seed}') == 0
-        answer = found(trained, 32)
+        answer = read_answer(trained, 32)
         assert not answer.keys() & {'scale_gradient', 'scales', 'curvature'}
         gains.append(answer['jacobian_gain'])
     assert gains[0] == gains[1] != gains[2]
@@ -168,7 +168,7 @@ def test_before_the_first_checkpoint_the_network_is_that_before_step_1(
     shutil.rmtree(workdir / 'checkpoints')
     assert ask(workdir, '--ask=scales', '--factors=1') == 0
     first = records(workdir)[0]
-    assert found(workdir, 0)['scales']['loss'] == [
+    assert read_answer(workdir, 0)['scales']['loss'] == [
         pytest.approx(first['loss'], rel=1e-5)
     ]
 
@@ -180,13 +180,13 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     run = prepare(experiment(config), tmp_path)
     claim_workdir(tmp_path, run.identity, run.train_source.class_names)
     assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
-    answer = found(tmp_path, 0)
+    answer = read_answer(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)
     assert answer['jacobian_gain'][0] > 0
     assert 'plain has no residual blocks' in capsys.readouterr().out
 
 
-def test_what_is_not_finite_is_null(trained):
+def test_answers_that_are_not_finite_are_null(trained):
     run, state, _ = newest_of(trained)
     broken = jax.tree.map(lambda x: x * jnp.float32(np.nan), state.params)
     options = probe.ProbeOptions(factors=(1.0,))

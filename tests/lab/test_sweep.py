@@ -4,12 +4,10 @@ import itertools
 import json
 
 import chex
-import jax
-import numpy as np
 import pytest
 from helpers.paths import QUICKSTART
 from helpers.sweeps import GRID, TWO_STEPS, approximately, arguments, steps_of, table
-from helpers.training import last_state, records
+from helpers.training import assert_same_runs, last_state, records
 
 from inception_jax.__main__ import main
 from inception_jax.config import files
@@ -48,13 +46,13 @@ def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path, capsys):
     scales = '--grid=residual_scale=0.1,0.3;learning_rate=0.01,0.02;seed=0,1'
     grids, short = (scales, '--grid=initializer=he,lecun'), {'run__epochs': 1}
     programs.compile_functions.cache_clear()
-    with programs.compiled_names() as one:
+    with programs.compiled_names() as first:
         assert main(arguments(tmp_path / 'one', '--grid=seed=0', **short)) == 0
     assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
     with programs.compiled_names() as more:
         assert main(arguments(tmp_path / 'all', *grids, **short)) == 0
     assert 'compiled or read from disk: 0\n' in capsys.readouterr().out
-    assert one.count('jit(train_step)') == 1
+    assert first.count('jit(train_step)') == 1
     assert more == []
     assert len(table(tmp_path / 'all')) == 10
 
@@ -63,10 +61,7 @@ def test_a_member_is_the_run_that_train_makes(swept, tmp_path):
     changes = {'hparams__residual_scale': 1, 'run__seed': 1}
     assert main(arguments(tmp_path, command='train', **changes)) == 0
     member = swept / 'members' / 'residual_scale=1,seed=1'
-    assert records(tmp_path) == records(member)
-    jax.tree.map(
-        np.testing.assert_array_equal, last_state(tmp_path), last_state(member)
-    )
+    assert_same_runs(tmp_path, member)
 
 
 # With seed 0 or 1 a value is so near the edge of a ReLU that rounding moves it across.
@@ -88,15 +83,15 @@ def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
     for alone in (two_steps / 'members').iterdir():
         together = tmp_path / 'members' / alone.name
         assert steps_of(alone) == steps_of(together)
-        for one, other in zip(records(alone), records(together), strict=True):
-            assert other == {n: approximately(x) for n, x in one.items()}
+        for record, other in zip(records(alone), records(together), strict=True):
+            assert other == {n: approximately(x) for n, x in record.items()}
         chex.assert_trees_all_close(
             last_state(together), last_state(alone), rtol=1e-5, atol=1e-5
         )
 
 
 @pytest.mark.slow
-def test_members_at_other_steps_go_on_together(swept, tmp_path):
+def test_members_at_different_steps_resume_together(swept, tmp_path):
     for scale, seed, epochs in ((0.1, 0, 1), (1, 1, 2)):
         member = tmp_path / 'members' / f'residual_scale={scale},seed={seed}'
         changes = {'hparams__residual_scale': float(scale), 'run__seed': seed}
@@ -105,8 +100,8 @@ def test_members_at_other_steps_go_on_together(swept, tmp_path):
     assert main(arguments(tmp_path, f'--grid={GRID}', '--engine=vmap')) == 0
     assert {row['steps_done'] for row in table(tmp_path)} == {'24'}
     for member in (swept / 'members').iterdir():
-        found = steps_of(tmp_path / 'members' / member.name)
-        assert set(found) >= set(steps_of(member))
+        steps = steps_of(tmp_path / 'members' / member.name)
+        assert set(steps) >= set(steps_of(member))
 
 
 def test_in_a_longer_sweep_those_of_other_parts_are_unfinished(tmp_path):
@@ -117,7 +112,7 @@ def test_in_a_longer_sweep_those_of_other_parts_are_unfinished(tmp_path):
     assert verdicts == [('alive', '16'), ('unfinished', '8')]
 
 
-def test_a_sweep_with_more_epochs_goes_on(swept, tmp_path):
+def test_a_sweep_with_more_epochs_resumes(swept, tmp_path):
     for epochs in (1, 3):
         command = arguments(tmp_path, '--grid=residual_scale=1', run__epochs=epochs)
         assert main(command) == 0
@@ -146,9 +141,9 @@ CONFIG = {
 def test_grids_add_up_and_a_larger_one_adds_members(tmp_path):
     rows = parse_grid(CONFIG, 'scale=0.1,1; seed=0')
     rows += parse_grid(CONFIG, 'rate=2')
-    found = open_sweep(tmp_path, CONFIG, name_members(rows))
-    assert list(found.members) == ['scale=0.1,seed=0', 'scale=1,seed=0', 'rate=2']
-    write_sweep(found)
+    sweep = open_sweep(tmp_path, CONFIG, name_members(rows))
+    assert list(sweep.members) == ['scale=0.1,seed=0', 'scale=1,seed=0', 'rate=2']
+    write_sweep(sweep)
     more = name_members(parse_grid(CONFIG, 'scale=1,2;seed=0'))
     assert len(open_sweep(tmp_path, CONFIG, more).members) == 4
     with pytest.raises(ValueError, match=r'config\.run\.seed=0.* has 1'):
@@ -165,13 +160,13 @@ def test_two_that_are_the_same_run_are_one_member(tmp_path):
     ]
 
 
-def test_what_two_add_at_the_same_time_is_not_lost(tmp_path):
+def test_members_that_two_processes_add_at_the_same_time_are_kept(tmp_path):
     sweeps = [
         open_sweep(tmp_path, CONFIG, name_members(parse_grid(CONFIG, grid)))
         for grid in ('seed=1', 'seed=2')
     ]
-    for one in sweeps:
-        write_sweep(one)
+    for sweep in sweeps:
+        write_sweep(sweep)
     assert list(read_sweep(tmp_path).members) == ['seed=1', 'seed=2']
 
 
@@ -188,8 +183,8 @@ def test_a_row_has_what_its_member_has_and_the_width_of_the_last_grid(tmp_path):
     rows = parse_grid(config, 'depth.c=0.2;residual_scale.c=0.1')
     config['network']['depth'] = {'a': 0.2}
     rows += parse_grid(config, 'seed=7;learning_rate=1')
-    found = open_sweep(tmp_path, config, name_members(rows))
-    first, second = found.table()
+    sweep = open_sweep(tmp_path, config, name_members(rows))
+    first, second = sweep.table()
     assert (first['depth.c'], first['residual_scale.c']) == (0.2, 0.1)
     assert (first['seed'], first['learning_rate']) == (0, 0.045)
     assert (second['seed'], second['residual_scale.c']) == (7, None)

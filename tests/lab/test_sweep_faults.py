@@ -61,7 +61,7 @@ def test_a_sweep_killed_three_times_ends_with_the_same_table(swept, tmp_path):
 @pytest.mark.parametrize(
     'engine', ['sequential', pytest.param('vmap', marks=pytest.mark.slow)]
 )
-def test_a_signal_saves_the_members_at_work_and_the_sweep_goes_on(engine, tmp_path):
+def test_a_signal_saves_the_running_members_and_the_sweep_resumes(engine, tmp_path):
     grid = ('--grid=seed=0,1', f'--engine={engine}')
     rarely = {'run__evaluate_every_epochs': 30, 'run__checkpoint_every_epochs': 30}
     command = arguments(
@@ -164,7 +164,7 @@ def test_one_that_is_held_elsewhere_keeps_no_other_waiting(tmp_path, capsys):
     assert [row['verdict'] for row in table(tmp_path)] == ['alive', 'alive']
 
 
-def test_members_in_step_end_where_they_die_if_told_to(tmp_path, capsys):
+def test_members_in_step_end_where_they_die_if_the_config_says_so(tmp_path, capsys):
     dies = {'hparams__learning_rate': 2.0, 'verdicts__window': 3}
     options = ('--grid=residual_scale=2.0,3.0', '--engine=vmap')
     changes = dies | {'verdicts__on_dead': 'stop'}

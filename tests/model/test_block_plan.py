@@ -1,4 +1,4 @@
-"""What of a block is computed together, told without JAX."""
+"""The plan of a block, without JAX: which convolutions are computed together."""
 
 import pytest
 
@@ -57,8 +57,8 @@ def test_the_linear_1x1_of_a_residual_branch_is_a_product_of_its_own():
     ],
 )
 def test_an_average_waits_only_where_that_is_the_same_and_cheaper(block, pooled):
-    found = products(block, (9, 9, 16))
-    assert [p for _, pools in found for p in pools] == pooled
+    planned = products(block, (9, 9, 16))
+    assert [p for _, pools in planned for p in pools] == pooled
 
 
 def test_every_leaf_is_computed_once_and_behind_its_inputs():
@@ -70,11 +70,11 @@ def test_every_leaf_is_computed_once_and_behind_its_inputs():
         (residual(conv(4), chain(conv(4), conv(4, 3)), scale=1.0), (9, 9, 16)),
     ]:
         for levers in ({}, {'siblings': False}, {'pool_last': False}):
-            found = plan_block(block, shape, **BOTH | levers)
-            known = {found.input}
-            for step in found.steps:
+            plan = plan_block(block, shape, **BOTH | levers)
+            known = {plan.input}
+            for step in plan.steps:
                 assert known.issuperset(step.inputs)
                 new = step.members if isinstance(step, Product) else [step]
                 assert not known & {*new}
                 known |= {*new}
-            assert found.output in known
+            assert plan.output in known

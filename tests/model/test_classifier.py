@@ -1,4 +1,4 @@
-"""The linen reading: what it computes, and that it is the network it was given."""
+"""The linen reading of a network: its outputs, variables and statistics."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from helpers.variables import shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -43,10 +44,6 @@ def logits(network, *, train=False, **options):
         **options,
     )[0]
     return outputs.logits
-
-
-def shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
 
 def test_initial_variables_are_those_of_the_linen_module(networks):
@@ -115,13 +112,13 @@ def test_residual_scale_zero_is_identity_up_to_relu(small):
 
 def test_none_is_the_scale_of_the_network_and_a_number_is_for_all_blocks(small):
     network = small('inception_resnet_v2')
-    own = logits(network, train=True)
-    given = logits(network, train=True, residual_scale=residual_scales(network))
-    np.testing.assert_array_equal(own, given)
-    one = logits(network, train=True, residual_scale=0.3)
+    default = logits(network, train=True)
+    listed = logits(network, train=True, residual_scale=residual_scales(network))
+    np.testing.assert_array_equal(default, listed)
+    single = logits(network, train=True, residual_scale=0.3)
     vector = logits(network, train=True, residual_scale=(0.3, 0.3, 0.3))
-    np.testing.assert_array_equal(one, vector)
-    assert jnp.abs(one - own).max() > 1e-3
+    np.testing.assert_array_equal(single, vector)
+    assert jnp.abs(single - default).max() > 1e-3
 
 
 def test_each_scale_acts_on_its_own_block(small):
@@ -140,18 +137,18 @@ def test_blocks_leave_what_their_outputs_are_made_of(small):
     outputs, left = Classifier(network, 0.9, execution='plain').apply(
         variables(network), IMAGES, train=True, mutable=['batch_stats', 'intermediates']
     )
-    seen = left['intermediates']
-    assert set(seen) == {block.name for block in measure(network)}
-    residual = [name for name in seen if 'trunk' in seen[name]]
+    intermediates = left['intermediates']
+    assert set(intermediates) == {block.name for block in measure(network)}
+    residual = [name for name in intermediates if 'trunk' in intermediates[name]]
     assert residual == ['a_1', 'b_1', 'c_1']
     for name, scale in zip(residual, residual_scales(network), strict=True):
         (output,), (x,), (branch,) = (
-            seen[name][key] for key in ('output', 'trunk', 'branch')
+            intermediates[name][key] for key in ('output', 'trunk', 'branch')
         )
         total = x + jnp.float32(scale) * branch
         np.testing.assert_array_equal(output, jnp.maximum(total, 0))
-    np.testing.assert_array_equal(seen['c_1']['output'][0], outputs.features)
-    np.testing.assert_array_equal(seen['logits']['output'][0], outputs.logits)
+    np.testing.assert_array_equal(intermediates['c_1']['output'][0], outputs.features)
+    np.testing.assert_array_equal(intermediates['logits']['output'][0], outputs.logits)
 
 
 def test_average_pooling_does_not_count_padding():
@@ -222,14 +219,14 @@ def test_dropout_zeroes_its_rate_and_scales_the_rest():
 
 
 class Norm(nn.Module):
-    """A module of a user's with statistics, which has to be told whether it trains."""
+    """A module of a user with statistics, which takes the flag `train`."""
 
     @nn.compact
     def __call__(self, x, *, train):
         return nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
 
 
-def test_a_module_of_a_users_is_told_to_train_and_keeps_its_statistics():
+def test_a_module_of_a_user_gets_the_train_flag_and_keeps_its_statistics():
     module = Module(Norm, params=lambda shape: 2 * shape[2], macs=lambda shape: 0)
     net = make_network(
         'own', one('only', chain(conv(4), module)), classes=3, input_size=4
@@ -268,8 +265,8 @@ def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(small, name)
     network = small(name)
     classifier = Classifier(network, 0.9, dtype=jnp.bfloat16)
 
-    def applied(given, images):
-        return classifier.apply(given, images, train=True, mutable=['batch_stats'])
+    def applied(values, images):
+        return classifier.apply(values, images, train=True, mutable=['batch_stats'])
 
     outputs, stats = jax.eval_shape(applied, variables(network), IMAGES)
     assert outputs.features.dtype == jnp.bfloat16

@@ -49,23 +49,23 @@ def shrunk(name):
     return scaled(network, width=0.125, depth=depth)
 
 
-def relative(found, wanted):
+def relative(actual, wanted):
     """Returns the distance of two trees over the norm of the second."""
-    chex.assert_trees_all_equal_shapes_and_dtypes(found, wanted)
-    one, two = (
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, wanted)
+    vector, reference = (
         np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
-        for tree in (found, wanted)
+        for tree in (actual, wanted)
     )
-    return np.linalg.norm(one - two) / np.linalg.norm(two)
+    return np.linalg.norm(vector - reference) / np.linalg.norm(reference)
 
 
 @functools.cache
 def forward(network, how, platform=None, **options):
     """Returns the outputs of a training batch, and the statistics after it."""
     classifier = Classifier(network, 0.9, execution=how, platform=platform, **options)
-    found = initial_variables(network, seed=0, scheme='he')
+    variables = initial_variables(network, seed=0, scheme='he')
     apply = functools.partial(classifier.apply, train=True, mutable=['batch_stats'])
-    return jax.jit(apply)(found, IMAGES)
+    return jax.jit(apply)(variables, IMAGES)
 
 
 def pullbacks(network, apply):
@@ -81,13 +81,13 @@ def pullbacks(network, apply):
         return generator.normal(size=shape).astype(np.float32)
 
     def of(block, x, gradient):
-        own = {c: tree.get(block.name, {}) for c, tree in variables.items()}
+        block_variables = {c: tree.get(block.name, {}) for c, tree in variables.items()}
         scales = jnp.full(len(residuals(block.op)), 0.3)
 
         def output(params, x, scales):
-            return apply(block, own | {'params': params}, x, scales)
+            return apply(block, block_variables | {'params': params}, x, scales)
 
-        y, back = jax.vjp(output, own['params'], x, scales)
+        y, back = jax.vjp(output, block_variables['params'], x, scales)
         return y, back(gradient)
 
     blocks = [b for b in measure(network) if b.stage not in ('logits', 'auxiliary')]
@@ -128,75 +128,82 @@ def fastly(network, platform):
 @pytest.mark.parametrize('name', sorted(NETWORKS))
 def test_fast_and_plain_have_the_same_outputs_and_statistics(name):
     network = shrunk(name)
-    for found, wanted in zip(
+    for fast_tree, plain_tree in zip(
         forward(network, 'fast'), forward(network, 'plain'), strict=True
     ):
-        assert relative(found, wanted) < 1e-5
+        assert relative(fast_tree, plain_tree) < 1e-5
 
 
 @pytest.mark.parametrize('name', sorted(NETWORKS))
 def test_every_block_has_the_same_derivatives(name):
     network = shrunk(name)
-    for found, wanted in zip(fastly(network, 'cpu'), plainly(network), strict=True):
-        assert relative(found, wanted) < 1e-5
+    for fast_tree, plain_tree in zip(
+        fastly(network, 'cpu'), plainly(network), strict=True
+    ):
+        assert relative(fast_tree, plain_tree) < 1e-5
 
 
 @pytest.mark.parametrize('platform', ['gpu', 'tpu'])
 @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
 def test_the_levers_of_other_platforms_have_the_same_derivatives(name, platform):
     network = shrunk(name)
-    for found, wanted in zip(fastly(network, platform), plainly(network), strict=True):
-        assert relative(found, wanted) < 1e-5
+    for fast_tree, plain_tree in zip(
+        fastly(network, platform), plainly(network), strict=True
+    ):
+        assert relative(fast_tree, plain_tree) < 1e-5
 
 
 @pytest.mark.parametrize('platform', sorted(FAST))
 def test_with_stored_statistics_fast_and_plain_are_the_same(platform):
     network = shrunk('inception_resnet_v1')
     network = dataclasses.replace(network, batch_norm_gamma=True)
-    found = initial_variables(network, seed=0, scheme='he')
+    variables = initial_variables(network, seed=0, scheme='he')
     # Statistics and parameters that are not those of the start.
     generator = np.random.default_rng(1)
-    found = jax.tree.map(
-        lambda x: x + generator.uniform(0, 0.3, x.shape).astype(x.dtype), found
+    variables = jax.tree.map(
+        lambda x: x + generator.uniform(0, 0.3, x.shape).astype(x.dtype), variables
     )
 
     def outputs(how):
         classifier = Classifier(network, 0.9, execution=how, platform=platform)
         apply = functools.partial(classifier.apply, train=False)
-        return jax.jit(apply)(found, IMAGES)
+        return jax.jit(apply)(variables, IMAGES)
 
     assert relative(outputs('fast'), outputs('plain')) < 1e-5
 
 
 def test_second_derivatives_go_through_the_moments_of_a_batch():
     classifier = Classifier(TINY, 0.9)
-    found = initial_variables(TINY, seed=0, scheme='he')
+    variables = initial_variables(TINY, seed=0, scheme='he')
     generator = np.random.default_rng(0)
     images = generator.uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
     direction = jax.tree.map(
-        lambda x: generator.normal(size=x.shape).astype(np.float32), found['params']
+        lambda x: generator.normal(size=x.shape).astype(np.float32), variables['params']
     )
 
     def product(how):
         def loss(params):
             outputs, _ = classifier.clone(execution=how).apply(
-                found | {'params': params}, images, train=True, mutable=['batch_stats']
+                variables | {'params': params},
+                images,
+                train=True,
+                mutable=['batch_stats'],
             )
             return jnp.sum(outputs.logits**2)
 
         along = jax.jit(lambda *params: jax.jvp(jax.grad(loss), *params)[1])
-        return along((found['params'],), (direction,))
+        return along((variables['params'],), (direction,))
 
     assert relative(product('fast'), product('plain')) < 1e-5
 
 
 def test_blocks_leave_the_same_to_those_who_look():
     network = shrunk('inception_resnet_v1')
-    found = initial_variables(network, seed=0, scheme='he')
+    variables = initial_variables(network, seed=0, scheme='he')
 
     def left(how):
         return Classifier(network, 0.9, execution=how).apply(
-            found, IMAGES, train=True, mutable=['batch_stats', 'intermediates']
+            variables, IMAGES, train=True, mutable=['batch_stats', 'intermediates']
         )[1]['intermediates']
 
     assert relative(left('fast'), left('plain')) < 1e-5
@@ -205,12 +212,12 @@ def test_blocks_leave_the_same_to_those_who_look():
 def test_remat_and_frozen_blocks_compute_the_same():
     network = shrunk('inception_resnet_v2')
     options = {'remat': ('a', 'b'), 'frozen': ('stem',)}
-    for found, wanted in zip(
+    for fast_tree, plain_tree in zip(
         forward(network, 'fast', **options),
         forward(network, 'plain', **options),
         strict=True,
     ):
-        assert relative(found, wanted) < 1e-5
+        assert relative(fast_tree, plain_tree) < 1e-5
 
 
 @pytest.mark.parametrize('stride', [1, 2, 3])
@@ -240,12 +247,12 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
 def test_every_average_of_a_block_is_the_same_in_both_executions(average):
     network = network_of('averages', stage_of('stem', chain(conv(4, 3), average)))
     network = dataclasses.replace(network, input_size=9, classes=3)
-    found = initial_variables(network, seed=0, scheme='he')
+    variables = initial_variables(network, seed=0, scheme='he')
     images = IMAGES[:, :9, :9]
 
     def outputs(how):
         classifier = Classifier(network, 0.9, execution=how, platform='cpu')
-        return classifier.apply(found, images, train=False)
+        return classifier.apply(variables, images, train=False)
 
     assert relative(outputs('fast'), outputs('plain')) < 1e-5
 
@@ -258,18 +265,18 @@ def test_sliced_averages_and_their_gradients_are_those_of_windows(
     op = dataclasses.replace(avg_pool(window), count_padding=count_padding)
     x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
     wanted, back = jax.vjp(functools.partial(pool, op), x)
-    found, sliced_back = jax.vjp(
+    sliced, sliced_back = jax.vjp(
         lambda x: sliced_average(x, op.kernel, count_padding), x
     )
-    assert relative(found, wanted) < 1e-6
+    assert relative(sliced, wanted) < 1e-6
     assert relative(sliced_back(x), back(x)) < 1e-6
 
 
 def test_a_gradient_that_is_not_a_number_does_not_become_zero():
     x = np.random.default_rng(0).normal(size=(1, 5, 5, 2)).astype(np.float32)
     maxima, back = jax.vjp(lambda x: sliced_max_pool(x, (3, 3), 2, 'VALID'), x)
-    (found,) = back(jnp.full_like(maxima, jnp.nan))
-    assert jnp.isnan(found).any()
+    (gradient,) = back(jnp.full_like(maxima, jnp.nan))
+    assert jnp.isnan(gradient).any()
 
 
 def test_residual_sums_are_computed_once_also_with_constant_scales():
@@ -289,11 +296,11 @@ def test_residual_sums_are_computed_once_also_with_constant_scales():
     assert maxima('fast') < 0.7 * maxima('fast-kept')
 
 
-def test_what_is_computed_once_keeps_its_bits():
+def test_values_that_are_computed_once_keep_their_bits():
     x = np.array([np.nan, np.inf, -np.inf, -0.0, 3e38, 0.1], np.float32)
     for number in (x, np.float32(0.17)):
-        found = np.asarray(jax.jit(compute_once)(x, number))
-        assert found.tobytes() == x.tobytes()
+        computed = np.asarray(jax.jit(compute_once)(x, number))
+        assert computed.tobytes() == x.tobytes()
     assert np.isnan(compute_once(x, np.float32(np.nan))).all()
 
 
@@ -316,11 +323,11 @@ def test_the_derivatives_of_batch_norm_are_those_of_its_formula(mean, relu):
     ours = functools.partial(normalised, relu, None, 1e-3, 81)
     x, gamma, bias, gradient = map(np.float32, (x, gamma, bias, gradient))
     (_, moments), back = jax.vjp(ours, x, gamma, bias)
-    found = back((gradient, jax.tree.map(jnp.zeros_like, moments)))
-    for one, of_formula in zip(found, wanted, strict=True):
+    derivatives = back((gradient, jax.tree.map(jnp.zeros_like, moments)))
+    for derivative, of_formula in zip(derivatives, wanted, strict=True):
         # The variance, a mean of squares less the square of the mean as in Flax, loses
         # that much, and nothing else may lose more.
-        assert relative(one, np.float32(of_formula)) < 1e-6 + 3e-7 * mean**2
+        assert relative(derivative, np.float32(of_formula)) < 1e-6 + 3e-7 * mean**2
 
 
 def test_an_execution_is_a_platforms_levers_less_those_named():
@@ -340,7 +347,7 @@ def test_an_unknown_execution_is_refused_with_the_levers(name):
     assert all(lever in str(error.value) for lever in Execution._fields)
 
 
-def test_a_run_may_go_on_under_another_execution(tmp_path):
+def test_a_run_may_resume_under_another_execution(tmp_path):
     def whose(how):
         config = {'recipe': {'execution': how, 'schedule': 'constant'}}
         return {
@@ -358,6 +365,6 @@ def test_a_run_may_go_on_under_another_execution(tmp_path):
 
 def test_images_of_another_size_than_a_clipped_kernel_takes_are_refused():
     network = dataclasses.replace(shrunk('inception_v3'), input_size=299)
-    found = initial_variables(network, seed=0, scheme='he')
+    variables = initial_variables(network, seed=0, scheme='he')
     with pytest.raises(ValueError, match='use images of the input size'):
-        Classifier(network, 0.9).apply(found, IMAGES, train=False)
+        Classifier(network, 0.9).apply(variables, IMAGES, train=False)

@@ -60,13 +60,13 @@ def test_glorot_is_uniform():
 
 
 def test_values_depend_on_the_seed_and_on_the_path_alone():
-    one, other = load('inception_resnet_v1'), load('inception_resnet_v1_facenet')
-    first = initial_variables(one, seed=3, scheme='he')['params']
+    network, other = load('inception_resnet_v1'), load('inception_resnet_v1_facenet')
+    first = initial_variables(network, seed=3, scheme='he')['params']
     second = initial_variables(other, seed=3, scheme='he')['params']
     np.testing.assert_array_equal(
         first['c_5']['linear0']['kernel'], second['c_5']['linear0']['kernel']
     )
-    third = initial_variables(one, seed=4, scheme='he')['params']
+    third = initial_variables(network, seed=4, scheme='he')['params']
     assert not np.allclose(
         first['c_5']['linear0']['kernel'], third['c_5']['linear0']['kernel']
     )
@@ -94,12 +94,12 @@ def test_drawing_compiles_nothing():
 
 @pytest.mark.parametrize('scheme', ['he', 'glorot'])
 def test_the_values_are_the_same_for_any_number_of_threads(scheme, small, monkeypatch):
-    found = []
+    trees = []
     for cores in (1, 8):
         monkeypatch.setattr(os, 'cpu_count', lambda cores=cores: cores)
         network = small('inception_resnet_v1')
-        found.append(initial_variables(network, seed=3, scheme=scheme))
-    chex.assert_trees_all_equal(*found)
+        trees.append(initial_variables(network, seed=3, scheme=scheme))
+    chex.assert_trees_all_equal(*trees)
 
 
 def test_values_beyond_two_deviations_are_drawn_anew_in_their_order():

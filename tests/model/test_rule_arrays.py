@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.tiny import NET
+from helpers.variables import shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -68,16 +69,12 @@ def test_initial_variables_under_a_rule_are_those_of_the_linen_module(rule, gamm
     assert sum(x.size for x in jax.tree.leaves(values['params'])) == described
 
 
-def shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
-
-
 @pytest.mark.parametrize('rule', ['skip_init', 'zero_init'])
 def test_residual_blocks_start_as_the_identity(rule):
-    seen = apply(RULED[rule])[1]['intermediates']
+    grids = apply(RULED[rule])[1]['intermediates']
     for name in ('a_1', 'a_2'):
-        assert (seen[name]['trunk'][0] > 0).any()
-        np.testing.assert_array_equal(seen[name]['output'], seen[name]['trunk'])
+        assert (grids[name]['trunk'][0] > 0).any()
+        np.testing.assert_array_equal(grids[name]['output'], grids[name]['trunk'])
 
 
 def test_layer_scale_acts_on_each_channel():
@@ -87,9 +84,9 @@ def test_layer_scale_acts_on_each_channel():
     assert scale.shape == (16,)
     np.testing.assert_array_equal(scale, np.full(16, 0.1, np.float32))
     scale[3] = 0.0
-    seen = apply(net, values=values)[1]['intermediates']['a_1']
-    assert (seen['branch'][0][..., 3] == 0).all()
-    assert (seen['branch'][0][..., 4] != 0).any()
+    grids = apply(net, values=values)[1]['intermediates']['a_1']
+    assert (grids['branch'][0][..., 3] == 0).all()
+    assert (grids['branch'][0][..., 4] != 0).any()
 
 
 def test_a_learned_scale_at_the_constant_gives_what_the_constant_gives():
@@ -106,8 +103,8 @@ def test_a_residual_scale_that_is_given_multiplies_the_learned_one():
     half = apply(net, values=values, scale=0.5)[0].logits
     for block in ('a_1', 'a_2'):
         # Not in place: the computation before may still read it.
-        given = values['params'][block]['scale0']
-        given['scale'] = given['scale'] * np.float32(0.5)
+        learned = values['params'][block]['scale0']
+        learned['scale'] = learned['scale'] * np.float32(0.5)
     np.testing.assert_allclose(
         apply(net, values=values)[0].logits, half, rtol=1e-6, atol=1e-6
     )
@@ -115,9 +112,9 @@ def test_a_residual_scale_that_is_given_multiplies_the_learned_one():
 
 @pytest.mark.parametrize('rule', ['skip_init', 'learned_scale', 'layer_scale'])
 def test_gradients_reach_learned_scales_from_the_start(rule):
-    found = gradients(RULED[rule])
+    derivatives = gradients(RULED[rule])
     for block in ('a_1', 'a_2'):
-        gradient = found[block]['scale0']['scale']
+        gradient = derivatives[block]['scale0']['scale']
         assert np.isfinite(gradient).all()
         assert (jnp.abs(gradient) > 0).any()
 
@@ -152,8 +149,8 @@ def test_the_extra_batch_norm_stands_between_the_last_sum_and_its_relu():
     plain = summary(NET)['params']
     assert summary(net)['params'] == plain + 16
     outputs, left = apply(net)
-    seen = left['intermediates']['a_2']
-    total = seen['trunk'][0] + 0.2 * seen['branch'][0]
+    grids = left['intermediates']['a_2']
+    total = grids['trunk'][0] + 0.2 * grids['branch'][0]
     mean = total.mean((0, 1, 2), keepdims=True)
     variance = total.var((0, 1, 2), keepdims=True)
     expected = jax.nn.relu((total - mean) / jnp.sqrt(variance + 1e-3))
@@ -165,20 +162,20 @@ def test_the_extra_batch_norm_stands_between_the_last_sum_and_its_relu():
 
 
 def test_gradients_pass_the_extra_batch_norm():
-    found = gradients(extra_batch_norm(NET))
-    assert jnp.abs(found['a_2']['norm0']['bn']['bias']).max() > 0
-    assert jnp.abs(found['stem']['conv0']['kernel']).max() > 0
+    derivatives = gradients(extra_batch_norm(NET))
+    assert jnp.abs(derivatives['a_2']['norm0']['bn']['bias']).max() > 0
+    assert jnp.abs(derivatives['stem']['conv0']['kernel']).max() > 0
 
 
 def test_normalizer_free_branches_start_every_stage_at_a_fifth_of_the_trunk():
     net = choose('inception_resnet_v1', width=0.2, depth=0.2, input_size=75)
     net = apply_rule('normalizer_free', net)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 75, 75, 3)).astype(np.float32)
-    seen = apply(net, images=images)[1]['intermediates']
-    blocks = [block.name for block in trunk(net) if 'trunk' in seen[block.name]]
+    grids = apply(net, images=images)[1]['intermediates']
+    blocks = [block.name for block in trunk(net) if 'trunk' in grids[block.name]]
     scales = dict(zip(blocks, residual_scales(net), strict=True))
     for name in ('a_1', 'b_1', 'c_1'):
-        x, branch = seen[name]['trunk'][0], seen[name]['branch'][0]
+        x, branch = grids[name]['trunk'][0], grids[name]['branch'][0]
         ratio = scales[name] * math.sqrt(jnp.square(branch).mean())
         ratio /= math.sqrt(jnp.square(x).mean())
         assert ratio == pytest.approx(0.2, rel=0.3), name
@@ -187,10 +184,10 @@ def test_normalizer_free_branches_start_every_stage_at_a_fifth_of_the_trunk():
 
 def test_a_program_computes_what_its_network_does():
     values = initial_variables(NET, seed=0, scheme='he')
-    own = Classifier(NET, 0.9).apply(values, IMAGES, train=False).logits
-    given = {'train': False, 'residual_scale': residual_scales(NET)}
-    shared = Classifier(program(NET), 0.9).apply(values, IMAGES, **given).logits
-    np.testing.assert_array_equal(own, shared)
+    logits = Classifier(NET, 0.9).apply(values, IMAGES, train=False).logits
+    options = {'train': False, 'residual_scale': residual_scales(NET)}
+    shared = Classifier(program(NET), 0.9).apply(values, IMAGES, **options).logits
+    np.testing.assert_array_equal(logits, shared)
 
 
 def test_relatives_share_a_compiled_program():

@@ -34,11 +34,11 @@ def tile(x, tiling):
     """Puts the points of [batch, height, width, channels] into tiles, one by one."""
     side, first = tiling
     rows, columns = (-(-(n + first) // side) for n in x.shape[1:3])
-    found = np.zeros((len(x), rows, columns, side, side, x.shape[3]), x.dtype)
+    tiles = np.zeros((len(x), rows, columns, side, side, x.shape[3]), x.dtype)
     for i, j in itertools.product(*map(range, x.shape[1:3])):
         (row, a), (column, b) = divmod(i + first, side), divmod(j + first, side)
-        found[:, row, column, a, b] = x[:, i, j]
-    return found.reshape(len(x), rows, columns, -1)
+        tiles[:, row, column, a, b] = x[:, i, j]
+    return tiles.reshape(len(x), rows, columns, -1)
 
 
 @pytest.mark.parametrize('name', sorted(NETWORKS))
@@ -49,7 +49,7 @@ def test_the_three_narrow_grids_of_every_stem_stand_in_tiles_and_no_others(name)
 
 
 @pytest.mark.parametrize(
-    ('block', 'found'),
+    ('block', 'expected'),
     [
         (chain(conv(64, 3), conv(128, 3, 2)), {'conv0': ODD}),
         (chain(conv(64, 3), conv(128, 3, 2, 'VALID')), {'conv0': EVEN}),
@@ -66,9 +66,9 @@ def test_the_three_narrow_grids_of_every_stem_stand_in_tiles_and_no_others(name)
     ],
 )
 def test_a_grid_stands_in_tiles_only_where_it_is_narrow_and_all_can_read_it(
-    block, found
+    block, expected
 ):
-    assert in_tiles(block, (17, 17, 8)) == found
+    assert in_tiles(block, (17, 17, 8)) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
     wanted, back = jax.vjp(
         lambda *parts: layers.convolve(*parts, stride, padding), x, numbers
     )
-    found, back_to_tiles = jax.vjp(in_tiles, tile(x, before), numbers)
+    tiled, back_to_tiles = jax.vjp(in_tiles, tile(x, before), numbers)
     gradient = normal(*wanted.shape)
     of_x, of_kernel = back(gradient)
-    of_tiles, found_of_kernel = back_to_tiles(tile(gradient, after))
+    of_tiles, of_tiled_kernel = back_to_tiles(tile(gradient, after))
     pairs = [
-        (found, tile(np.asarray(wanted), after)),
-        # What a place outside the grid would have, nothing reads.
+        (tiled, tile(np.asarray(wanted), after)),
+        # Nothing reads the values outside the grid.
         (of_tiles * tile(np.ones_like(x), before), tile(np.asarray(of_x), before)),
-        (found_of_kernel, of_kernel),
+        (of_tiled_kernel, of_kernel),
     ]
-    for one, other in pairs:
-        chex.assert_trees_all_close(one, other, atol=1e-4)
+    for actual, expected in pairs:
+        chex.assert_trees_all_close(actual, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('window', [(3, 3), (2, 2), (1, 4), (5, 2)])
@@ -127,11 +127,11 @@ def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
 
     for values in (x, np.maximum(np.round(x), 0)):  # without and with equal ones
         wanted, back = jax.vjp(of_points, values)
-        found, back_to_tiles = jax.vjp(of_tiles, tile(values, EVEN))
-        chex.assert_trees_all_equal(found, wanted)
+        tiled, back_to_tiles = jax.vjp(of_tiles, tile(values, EVEN))
+        chex.assert_trees_all_equal(tiled, wanted)
         gradient = normal(*wanted.shape)
-        (wanted,), (found,) = back(gradient), back_to_tiles(gradient)
-        chex.assert_trees_all_close(found, tile(np.asarray(wanted), EVEN), atol=1e-6)
+        (wanted,), (tiled,) = back(gradient), back_to_tiles(gradient)
+        chex.assert_trees_all_close(tiled, tile(np.asarray(wanted), EVEN), atol=1e-6)
 
 
 @pytest.mark.parametrize('tiling', [EVEN, ODD])
@@ -149,18 +149,18 @@ def test_batch_norm_of_tiles_is_that_of_their_points(tiling):
         return space_to_depth.inside_grid(y, step, tiling), moments
 
     (wanted, moments), back = jax.vjp(normalised, x, gamma, bias)
-    # What stands outside the grid must not matter.
+    # Values outside the grid must not matter.
     outside = np.where(tile(np.ones_like(x), tiling) > 0, tile(x, tiling), 7.0)
-    (found, found_moments), back_to_tiles = jax.vjp(in_tiles, outside, gamma, bias)
+    (tiled, tiled_moments), back_to_tiles = jax.vjp(in_tiles, outside, gamma, bias)
     none = jax.tree.map(jnp.zeros_like, moments)
     gradient = normal(*wanted.shape)
     of_points, *of_parameters = back((gradient, none))
-    of_tiles, *found_of_parameters = back_to_tiles((tile(gradient, tiling), none))
+    of_tiles, *of_tiled_parameters = back_to_tiles((tile(gradient, tiling), none))
     pairs = [
-        (found, tile(np.asarray(wanted), tiling)),
-        (found_moments, moments),
+        (tiled, tile(np.asarray(wanted), tiling)),
+        (tiled_moments, moments),
         (of_tiles, tile(np.asarray(of_points), tiling)),
-        (found_of_parameters, of_parameters),
+        (of_tiled_parameters, of_parameters),
     ]
-    for one, other in pairs:
-        chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-5)
+    for actual, expected in pairs:
+        chex.assert_trees_all_close(actual, expected, rtol=1e-5, atol=1e-5)

@@ -69,8 +69,8 @@ def texts(svg):
 
 def boxes(page):
     """Lists the boxes of ops, without the frames of panels."""
-    found = [shape for shape in page.shapes if isinstance(shape, Rectangle)]
-    return [box for box in found if box.kind != 'frame']
+    rectangles = [shape for shape in page.shapes if isinstance(shape, Rectangle)]
+    return [box for box in rectangles if box.kind != 'frame']
 
 
 def area(shape):
@@ -173,19 +173,19 @@ def test_every_convolution_of_every_block_is_drawn_with_its_filters(value):
     for block in measure(value):
         convolutions = [leaf for leaf in block.leaves if isinstance(leaf.op, Conv)]
         drawn = [b for b in boxes(sheet(value, block.name)) if 'Conv' in str(b.lines)]
-        found = [box.lines[1].strip('()').split()[0] for box in drawn]
-        assert sorted(found) == sorted(str(leaf.output[2]) for leaf in convolutions)
+        filters = [box.lines[1].strip('()').split()[0] for box in drawn]
+        assert sorted(filters) == sorted(str(leaf.output[2]) for leaf in convolutions)
 
 
 def test_expansions_have_the_width_of_the_trunk_and_no_misprint():
-    found = texts(draw(load('inception_resnet_v2')))
-    assert {'(384 Linear)', '(1152 Linear)', '(2144 Linear)'} < set(found)
-    assert not [text for text in found if '1154' in text or '2048' in text]
+    labels = texts(draw(load('inception_resnet_v2')))
+    assert {'(384 Linear)', '(1152 Linear)', '(2144 Linear)'} < set(labels)
+    assert not [text for text in labels if '1154' in text or '2048' in text]
 
 
 def test_overview_is_the_column_of_figure_9():
-    found = texts(draw(load('inception_v4')))
-    assert found[:20] == [
+    labels = texts(draw(load('inception_v4')))
+    assert labels[:20] == [
         *('Input', '(299x299x3)'),
         *('Stem', 'Output: 35x35x384'),
         *('4 x Inception-A', 'Output: 35x35x384'),
@@ -204,9 +204,9 @@ def test_panels_are_the_distinct_blocks():
         text for text in texts(draw(load('inception_v3'))) if '35x35x288' in text
     ]
     assert 'a_2..a_3: to 35x35x288, x 2' in captions
-    found = texts(draw(load('inception_resnet_v1')))
-    assert 'a: 35x35x256 -> 35x35x256, x 5' in found
-    assert len([text for text in found if text.startswith('b: ')]) == 1
+    labels = texts(draw(load('inception_resnet_v1')))
+    assert 'a: 35x35x256 -> 35x35x256, x 5' in labels
+    assert len([text for text in labels if text.startswith('b: ')]) == 1
 
 
 def test_auxiliary_head_branches_off_beside_the_column():
@@ -220,8 +220,8 @@ def test_auxiliary_head_branches_off_beside_the_column():
 
 
 def test_block_alone_is_drawn_in_the_words_of_the_figure():
-    found = texts(draw(load('inception_v4'), 'reduction_a'))
-    assert sorted(found) == sorted(
+    labels = texts(draw(load('inception_v4'), 'reduction_a'))
+    assert sorted(labels) == sorted(
         [
             *('MaxPool 3x3', '(stride 2 V)', '3x3 Conv', '(384 stride 2 V)'),
             *('1x1 Conv', '(192)', '3x3 Conv', '(224)', '3x3 Conv', '(256 stride 2 V)'),
@@ -231,16 +231,16 @@ def test_block_alone_is_drawn_in_the_words_of_the_figure():
 
 
 def test_nested_branches_join_in_one_concatenation():
-    found = texts(draw(load('inception_v4'), 'c'))
-    assert found.count('Filter concat') == 1
-    assert found.count('1x3 Conv') == found.count('3x1 Conv') == 3
+    labels = texts(draw(load('inception_v4'), 'c'))
+    assert labels.count('Filter concat') == 1
+    assert labels.count('1x3 Conv') == labels.count('3x1 Conv') == 3
 
 
 def test_residual_block_has_its_scale_its_sum_and_two_relus():
-    found = texts(draw(load('inception_resnet_v2'), 'a_3'))
-    assert found.count('Relu activation') == 2
-    assert found.count('+') == found.count('x 0.17') == 1
-    assert 'a_3: 35x35x384 -> 35x35x384' in found
+    labels = texts(draw(load('inception_resnet_v2'), 'a_3'))
+    assert labels.count('Relu activation') == 2
+    assert labels.count('+') == labels.count('x 0.17') == 1
+    assert 'a_3: 35x35x384 -> 35x35x384' in labels
 
 
 def test_no_relu_is_drawn_where_there_is_none():

@@ -33,7 +33,7 @@ class Attention:
         self.heads = heads
 
 
-def own(make):
+def custom(make):
     return Module(make, params=lambda shape: 0, macs=lambda shape: 0)
 
 
@@ -84,15 +84,15 @@ def test_scales_are_written_with_four_digits():
         (functools.partial(Attention, heads=4), 'Attention(heads=4)'),
         (functools.partial(functools.partial(Attention), 4), 'Attention(4)'),
         (lambda: Attention(2), f'lambda in {__name__}'),
-        (own, 'own'),
+        (custom, 'custom'),
     ],
 )
 def test_module_is_called_after_what_makes_it(make, name):
-    assert notation(own(make)) == name
+    assert notation(custom(make)) == name
 
 
 @pytest.mark.parametrize('network', [INCEPTION_RESNET_V2, INCEPTION_V4_SLIM])
-def test_notation_tells_blocks_apart(network):
+def test_notation_distinguishes_blocks(network):
     blocks = {block for stage in network.stages for block in stage.blocks}
     assert len({notation(block) for block in blocks}) == len(blocks) >= 6
 

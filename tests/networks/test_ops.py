@@ -178,7 +178,7 @@ def test_least_input_size_is_75_for_all_and_is_named_when_missed(networks):
             measure(dataclasses.replace(net, input_size=74))
 
 
-def test_fingerprints_tell_networks_apart(networks):
+def test_fingerprints_distinguish_networks(networks):
     prints = [fingerprint(net) for net in networks]
     assert len(set(prints)) == len(prints)
     assert fingerprint(load('inception_v4')) == prints[1]

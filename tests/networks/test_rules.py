@@ -100,7 +100,7 @@ def test_a_rule_adds_one_leaf_to_the_diff():
     assert 'a_1..a_2: other initial values' in text
 
 
-# What a rule makes of the constants.
+# Constant scales under a rule.
 
 
 def test_inverse_sqrt_counts_the_sums_between_reductions():
@@ -169,7 +169,7 @@ def test_the_extra_batch_norm_needs_a_sum_at_the_end(name):
         choose(name, extra_batch_norm=True)
 
 
-# Choosing, and what is compiled.
+# The choice of a rule, and the compiled program.
 
 
 def test_rules_that_cannot_be_are_refused():
@@ -205,7 +205,7 @@ def test_relatives_that_differ_in_arguments_alone_share_a_program():
 
 
 @every_rule
-def test_fingerprints_tell_rules_apart(rule):
+def test_fingerprints_distinguish_rules(rule):
     same = [
         name for name in RULES if fingerprint(RULED[name]) == fingerprint(RULED[rule])
     ]

@@ -68,18 +68,18 @@ def parts(how, recipe=RECIPE):
 def train(how, mesh, *, recipe=RECIPE, order=slice(None)):
     """Returns all that one step and three steps leave behind."""
     step = compile_step(parts(how, recipe)[0], mesh, how.mode, donate_state=True)
-    state, found = distribute(begin(), mesh), []
+    state, snapshots = distribute(begin(), mesh), []
     for number in range(3):
         examples = {n: x[order] for n, x in batch(32, seed=number).items()}
         state, metrics = step(state, put_batch(examples, mesh))
         kept = (state.params, state.batch_stats, state.opt_state, state.ema)
-        found.append(jax.device_get((kept, metrics)))
-    return found[0], found[2]
+        snapshots.append(jax.device_get((kept, metrics)))
+    return snapshots[0], snapshots[2]
 
 
 @functools.cache
 def on_one(parts=1):
-    """Returns what one device finds, in micro-batches that are the parts of several."""
+    """Returns the outcome on one device, with a micro-batch for each of the devices."""
     recipe = dataclasses.replace(RECIPE, accumulation=parts)
     order = np.arange(32).reshape(parts, -1).T.ravel()
     return train(Parallel(), mesh_of(1), recipe=recipe, order=order)
@@ -88,21 +88,21 @@ def on_one(parts=1):
 @pytest.mark.parametrize('count', COUNTS)
 @pytest.mark.parametrize('how', GLOBAL, ids=str)
 def test_steps_on_several_devices_are_those_on_one(how, count):
-    found = train(how, mesh_of(count))
-    chex.assert_trees_all_close(found, on_one(), rtol=1e-5, atol=1e-5)
+    snapshots = train(how, mesh_of(count))
+    chex.assert_trees_all_close(snapshots, on_one(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('count', COUNTS)
 @pytest.mark.parametrize('how', PER_DEVICE, ids=str)
 def test_batch_norm_per_device_is_that_of_micro_batches(how, count):
-    found = train(how, mesh_of(count))
-    chex.assert_trees_all_close(found, on_one(count), rtol=1e-5, atol=1e-5)
+    snapshots = train(how, mesh_of(count))
+    chex.assert_trees_all_close(snapshots, on_one(count), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('how', GLOBAL, ids=str)
 def test_diagnoses_on_four_devices_are_those_on_one(how):
     _, look = parts(how)
-    seen = [
+    diagnoses = [
         jax.device_get(
             compile_step(look, mesh, how.mode)(
                 distribute(begin(), mesh), put_batch(batch(32), mesh)
@@ -110,11 +110,11 @@ def test_diagnoses_on_four_devices_are_those_on_one(how):
         )
         for mesh in (mesh_of(1), mesh_of(4))
     ]
-    chex.assert_trees_all_close(*seen, rtol=1e-5)
+    chex.assert_trees_all_close(*diagnoses, rtol=1e-5)
 
 
 def test_one_cpu_computes_where_it_is_called():
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, '-c', CALLED],
         env=os.environ | {'JAX_NUM_CPU_DEVICES': '1', 'JAX_PLATFORMS': 'cpu'},
         cwd=ROOT,
@@ -122,10 +122,10 @@ def test_one_cpu_computes_where_it_is_called():
         text=True,
         check=True,
     )
-    assert found.stdout == 'True\n'
+    assert completed.stdout == 'True\n'
 
 
-def test_what_a_cpu_computes_is_waited_for(monkeypatch):
+def test_the_loop_waits_for_steps_on_a_cpu(monkeypatch):
     waited = []
     monkeypatch.setattr(jax, 'block_until_ready', waited.append)
     for running in (['first'], ['first', 'second']):
@@ -138,7 +138,7 @@ def test_modes_on_eight_devices():
     if jax.device_count() >= 8:
         pytest.skip('these are eight')
     command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:xdist', __file__]
-    found = subprocess.run(
+    completed = subprocess.run(
         [*command, '-k', 'several_devices or micro_batches'],
         env=os.environ | {'JAX_NUM_CPU_DEVICES': '8'},
         cwd=ROOT,
@@ -146,8 +146,8 @@ def test_modes_on_eight_devices():
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stdout
-    assert '6 passed' in found.stdout
+    assert completed.returncode == 0, completed.stdout
+    assert '6 passed' in completed.stdout
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_pairs_that_cannot_be_are_refused(fields, message):
 @pytest.mark.parametrize('across', [2, 4])
 def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
     monkeypatch.setattr(parallel, 'LEAST_SPLIT_KERNEL', 64)
-    found, sizes = [], []
+    snapshots, sizes = [], []
     for parameter_devices in (1, across):
         mesh = mesh_of(4, parameter_devices)
         step, _ = parts(Parallel())
@@ -180,8 +180,8 @@ def test_split_kernels_change_nothing_and_take_their_share(across, monkeypatch):
             examples = put_batch(batch(16, seed=number), mesh)
             state, metrics = step(state, examples)
         assert on_device(state.params) == sizes[-1]
-        found.append(jax.device_get((state.params, state.ema, metrics)))
-    chex.assert_trees_all_close(*found, rtol=1e-5, atol=1e-5)
+        snapshots.append(jax.device_get((state.params, state.ema, metrics)))
+    chex.assert_trees_all_close(*snapshots, rtol=1e-5, atol=1e-5)
     assert sizes[1] < 1.4 * sizes[0] / across
     assert {x.sharding.is_fully_replicated for x in jax.tree.leaves(state.ema)} == {
         True,
@@ -222,7 +222,7 @@ def test_buffers_are_their_own_and_may_be_donated(dtype):
     size = np.dtype(dtype).itemsize
     bytes_ = np.zeros(3 * size + 64, np.uint8)
     start = -bytes_.ctypes.data % 64
-    # Where JAX could take the memory of NumPy for its own.
+    # Aligned, so that JAX could use the memory of NumPy without a copy.
     aligned = bytes_[start : start + 3 * size].view(dtype)
     put = distribute({'a': aligned, 'b': aligned}, mesh_of(2))
     aligned[:] = 1
@@ -240,7 +240,7 @@ def test_a_batch_may_be_overwritten_once_it_is_on_its_devices(devices):
     mesh = mesh_of(devices)
     total = jax.jit(lambda batch: jax.tree.map(lambda x: x.sum(), batch))
     for _ in range(20):
-        # Large and aligned, as JAX likes it to take the memory of NumPy for its own.
+        # Large and aligned, so that JAX could use the memory of NumPy without a copy.
         examples = {
             'image': np.zeros((64, 64, 64, 3), np.uint8),
             'label': np.zeros(4096, np.int32),

@@ -11,9 +11,9 @@ def test_a_stability_map_has_every_row_in_the_cell_of_its_values():
         {'scale': 0.1, 'width': 2, 'seed': 0},
         {'scale': 1.0, 'width': 2, 'seed': 1},
     ]
-    found = grouping.group_by_map(table, 'width', 'scale')
-    assert (found.columns, found.lines) == ([2], [0.1, 1.0])
-    assert found.cells == [[[1]], [[0, 2]]]
+    grid = grouping.group_by_map(table, 'width', 'scale')
+    assert (grid.columns, grid.lines) == ([2], [0.1, 1.0])
+    assert grid.cells == [[[1]], [[0, 2]]]
     assert grouping.group_by_map(table, None, None).cells == [[[0, 1, 2]]]
 
 
@@ -54,7 +54,7 @@ def test_rows_that_differ_by_seeds_are_one_line():
     }
 
 
-def test_labels_tell_filters_only_where_a_width_means_one_number_of_them():
+def test_labels_name_filters_only_where_each_width_has_a_single_number():
     table = [{'width': n, 'rule': n, 'filters': 7 + n} for n in (1, 2)]
     fields = {'width': 'width', 'rule': 'rule'}
     assert grouping.value_labels(table, 'width', fields) == {
@@ -84,12 +84,12 @@ def controls():
     return table, fields | {name: name for name in usual}
 
 
-def test_fields_that_few_rows_change_are_told_as_a_change():
+def test_fields_that_few_rows_change_are_shown_as_a_change():
     table, fields = controls()
     usual = grouping.usual_values(table, fields)
     assert usual == {'rule': None, 'clip': False, 'rate': 0.045}
-    told = [grouping.change_text(row, usual, fields) for row in table]
-    assert told == [*[None] * 4, 'rate 0.0045', 'rule rezero, clip']
+    changes = [grouping.change_text(row, usual, fields) for row in table]
+    assert changes == [*[None] * 4, 'rate 0.0045', 'rule rezero, clip']
 
 
 def test_a_residual_scale_is_no_mere_change():

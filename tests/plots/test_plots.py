@@ -49,13 +49,15 @@ def test_a_stability_map_names_verdicts_and_steps(tmp_path):
     fields = {'scale': 'residual scale'}
     png, svg = draw_stability_map(table, grid, tmp_path / 'map', fields=fields)
     assert png.stat().st_size > 5_000
-    found = texts(svg)
-    assert {'residual scale', '0.1', '1', 'dead 1,200', 'failed', 'alive'} <= set(found)
+    labels = texts(svg)
+    assert {'residual scale', '0.1', '1', 'dead 1,200', 'failed', 'alive'} <= set(
+        labels
+    )
     for verdict in ('alive', 'dead'):
         assert palette.VERDICT_COLOURS[verdict][0] in svg.read_text()
 
 
-def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
+def test_members_that_differ_in_more_than_their_seeds_are_labelled(tmp_path):
     dead = {'verdict': 'dead', 'step': 5}
     table = [{'initializer': name, 'seed': 0} | dead for name in ('he', 'lecun')]
     grid = grouping.group_by_map(table, None, None)
@@ -64,7 +66,7 @@ def test_members_that_differ_in_more_than_their_seeds_are_told_apart(tmp_path):
     assert {'he', 'lecun', 'dead 5'} <= set(texts(svg))
 
 
-def test_a_crowded_cell_is_told_in_sum(tmp_path):
+def test_a_crowded_cell_shows_counts_of_verdicts(tmp_path):
     table = [{'verdict': 'dead', 'step': 5}] * 7 + [{'verdict': 'alive', 'step': None}]
     grid = grouping.group_by_map(table, None, None)
     _, svg = draw_stability_map(table, grid, tmp_path / 'map', fields={})
@@ -74,9 +76,9 @@ def test_a_crowded_cell_is_told_in_sum(tmp_path):
 def test_pictures_are_the_same_files_every_time(tmp_path):
     curves = {('train', 'cross_entropy'): Curve([1, 2], [2.0, 1.5])}
     drawn = {'cross_entropy': quantities.CURVES['cross_entropy']}
-    one = draw_run_panels(curves, drawn, tmp_path / 'one')
-    other = draw_run_panels(curves, drawn, tmp_path / 'other')
-    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
+    first = draw_run_panels(curves, drawn, tmp_path / 'one')
+    second = draw_run_panels(curves, drawn, tmp_path / 'other')
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
 
 
 def test_bands_have_a_panel_and_a_label_each(tmp_path):
@@ -87,13 +89,13 @@ def test_bands_have_a_panel_and_a_label_each(tmp_path):
     _, svg = draw_seed_bands(
         groups, quantities.CURVES['top_1_error'], tmp_path / 'spread', legend='scale'
     )
-    found = texts(svg)
-    assert {'width 1', 'width 2', 'top-1 error, %', 'scale', 'step'} <= set(found)
-    assert (found.count('0.1'), found.count('top-1 error, %')) == (1, 1)
+    labels = texts(svg)
+    assert {'width 1', 'width 2', 'top-1 error, %', 'scale', 'step'} <= set(labels)
+    assert (labels.count('0.1'), labels.count('top-1 error, %')) == (1, 1)
 
 
 @pytest.mark.parametrize('value', [None, 0.0])
-def test_what_is_never_above_zero_is_drawn_all_the_same(tmp_path, value):
+def test_curves_that_are_never_above_zero_are_drawn(tmp_path, value):
     curves = {('train', 'gradient_norm'): Curve([1, 2], [value, value])}
     drawn = {'gradient_norm': quantities.CURVES['gradient_norm']}
     assert draw_run_panels(curves, drawn, tmp_path / 'panels', step=1, label='dead')
@@ -129,20 +131,20 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
         'heat_map_dead.svg',
         'heat_map_unfinished.svg',
     } <= names
-    found = texts(tmp_path / 'figures' / 'curves_top_1_error.svg')
-    assert {'width 0.25 (448 filters)', 'width 1 (1,792 filters)'} <= set(found)
-    assert {'0.1', '1', 'top-1 error (evaluation), %'} <= set(found)
-    assert any(text.startswith('residual scale (median') for text in found)
+    labels = texts(tmp_path / 'figures' / 'curves_top_1_error.svg')
+    assert {'width 0.25 (448 filters)', 'width 1 (1,792 filters)'} <= set(labels)
+    assert {'0.1', '1', 'top-1 error (evaluation), %'} <= set(labels)
+    assert any(text.startswith('residual scale (median') for text in labels)
 
 
 def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
     some = {'dead_channels': 'train'}
     monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
     folder = fake_runs.write_sweep(tmp_path / 'sweep', scales=(0.1, 1.0), seeds=(0, 1))
-    about = fake_runs.read_json(folder / 'sweep.json')
-    last = list(about['members'])[-1]
-    about['members'][last] |= {'hparams.learning_rate': 0.0045}
-    fake_runs.write_json(folder / 'sweep.json', about)
+    sweep = fake_runs.read_json(folder / 'sweep.json')
+    last = list(sweep['members'])[-1]
+    sweep['members'][last] |= {'hparams.learning_rate': 0.0045}
+    fake_runs.write_json(folder / 'sweep.json', sweep)
     study = read_study([folder])
     assert list(study.fields) == ['residual_scale', 'width', 'seed', 'change']
     table = table_rows(study)

@@ -66,8 +66,8 @@ def written(*folders):
 
 def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     text = written(fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0)))
-    found = Page(text)
-    head, *body = found.lines
+    page = Page(text)
+    head, *body = page.lines
     assert head[1:4] == ['residual scale', 'width', 'seed']
     assert head[4:11] == [
         'verdict',
@@ -83,32 +83,31 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     assert body[9][:7] == [name, '1', '1', '0', 'dead', '90', 'c_2']
     assert head.index('filters, final feature map') > 10
     grid = next(
-        m for m in found.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
+        m for m in page.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
     )
     assert grid['columns'] == ['0.1', '1']
     assert grid['lines'] == ['0.25 (448 filters)', '1 (1,792 filters)']
     assert grid['cells'][1][1] == [9, 10, 11]
     assert (
-        found.data['start'] | {'x': 'width', 'y': 'residual_scale'}
-        == found.data['start']
+        page.data['start'] | {'x': 'width', 'y': 'residual_scale'} == page.data['start']
     )
-    assert found.data['members'][found.data['start']['member']]['verdict'] == 'dead'
+    assert page.data['members'][page.data['start']['member']]['verdict'] == 'dead'
 
 
 def test_a_runs_page_has_its_curves_blocks_and_replays(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run', Fate('dead', 260))
     fake_runs.write_replay(folder, 200, 210)
     data = Page(written(folder)).data
-    (one,) = data['members']
-    assert {'train.gradient_norm', 'evaluation.top_1_error'} <= set(one['curves'])
-    steps, values, marks = one['curves']['train.dead_channels']
+    (member,) = data['members']
+    assert {'train.gradient_norm', 'evaluation.top_1_error'} <= set(member['curves'])
+    steps, values, marks = member['curves']['train.dead_channels']
     assert data['steps'][steps] == list(range(10, 601, 10))
     assert values[-1] == 100
     assert marks['lost'][0] == 260
-    assert set(one['heat']) == {'run', '200 to 210'}
-    assert one['heat']['200 to 210']['steps'] == list(range(201, 211))
-    assert data['blocks'][one['heat']['run']['blocks']] == list(fake_runs.BLOCKS)
-    assert one['heat']['run']['values']['trunk_rms'][0][0] is None
+    assert set(member['heat']) == {'run', '200 to 210'}
+    assert member['heat']['200 to 210']['steps'] == list(range(201, 211))
+    assert data['blocks'][member['heat']['run']['blocks']] == list(fake_runs.BLOCKS)
+    assert member['heat']['run']['values']['trunk_rms'][0][0] is None
 
 
 def test_a_fork_is_drawn_from_its_origin_on(tmp_path):
@@ -197,8 +196,8 @@ def test_a_sweep_with_a_damaged_member_is_reported(tmp_path, monkeypatch):
 def test_names_and_errors_cannot_leave_their_place(tmp_path):
     bad = '</script><b>&"'
     members = {'a': {'run.seed': bad}, 'b': {}}
-    about = {'config': fake_runs.base_config(), 'members': members}
-    fake_runs.write_json(tmp_path / 'sweep.json', about)
+    sweep = {'config': fake_runs.base_config(), 'members': members}
+    fake_runs.write_json(tmp_path / 'sweep.json', sweep)
     fake_runs.write_run(tmp_path / 'members' / 'a', Fate('failed'))
     (tmp_path / 'commands.log').write_text(f'now {bad}\n')
     text = written(tmp_path)
@@ -207,11 +206,11 @@ def test_names_and_errors_cannot_leave_their_place(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['fresh', 'failed', 'nulls', 'short', 'sweep'])
-def test_what_has_hardly_begun_has_a_page_and_pictures(tmp_path, kind):
+def test_a_run_that_has_hardly_begun_has_a_page_and_pictures(tmp_path, kind):
     if kind == 'sweep':
         members = {'a': {'run.seed': 0}, 'b': {'run.seed': 1}}
-        about = {'config': fake_runs.base_config(), 'members': members}
-        fake_runs.write_json(tmp_path / 'sweep.json', about)
+        sweep = {'config': fake_runs.base_config(), 'members': members}
+        fake_runs.write_json(tmp_path / 'sweep.json', sweep)
     else:
         end = 5 if kind == 'short' else 600
         fates = {'failed': Fate('failed'), 'nulls': Fate('diverged', 1)}
@@ -261,15 +260,15 @@ def test_the_screen_says_what_was_written(tmp_path, monkeypatch):
 
 
 def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
-    given = []
+    folders = []
     monkeypatch.setattr(
         'inception_jax.reports.report.draw_figures',
-        lambda *which: given.append(which[-1]) or [],
+        lambda *which: folders.append(which[-1]) or [],
     )
     folder = fake_runs.write_run(tmp_path / 'run')
     report([folder])
     report([folder], tmp_path / 'forks.html')
-    assert given == [folder / 'figures', tmp_path / 'forks_figures']
+    assert folders == [folder / 'figures', tmp_path / 'forks_figures']
     assert '<code>figures</code> beside it' in (folder / 'report.html').read_text()
 
 
@@ -284,7 +283,7 @@ def test_pages_in_one_folder_have_figures_of_their_own(tmp_path, monkeypatch):
         ({'config.json': ABOUT, 'metrics.jsonl': 'x\n{}\n'}, 'line 1 of metrics.jsonl'),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_line(tmp_path, files, message):
+def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message) as caught:

@@ -40,8 +40,8 @@ def pages(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('inception_jax.reports.report.draw_figures', lambda *_: [])
-        for kind, given in folders.items():
-            report(given, home / f'{kind}.html')
+        for kind, runs in folders.items():
+            report(runs, home / f'{kind}.html')
     return {kind: home / f'{kind}.html' for kind in KINDS}
 
 
@@ -53,7 +53,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, pages):
+def open_page(browser, pages):
     """Opens a kind of page at a width, in light or dark."""
 
     def go(kind, width=1280, scheme='light'):
@@ -72,8 +72,8 @@ def header(browser, name):
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('width', [1280, 400])
-def test_a_page_fits_asks_for_nothing_and_has_no_errors(opened, kind, width):
-    browser = opened(kind, width)
+def test_a_page_fits_asks_for_nothing_and_has_no_errors(open_page, kind, width):
+    browser = open_page(kind, width)
     assert script(browser, 'document.documentElement.scrollWidth') == width
     plots = script(
         browser,
@@ -87,8 +87,8 @@ def test_a_page_fits_asks_for_nothing_and_has_no_errors(opened, kind, width):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_dark_differs_from_light_and_follows_the_system(opened, kind):
-    browser = opened(kind)
+def test_dark_differs_from_light_and_follows_the_system(open_page, kind):
+    browser = open_page(kind)
 
     def colours(scheme):
         dress(browser, scheme)
@@ -106,8 +106,8 @@ def test_dark_differs_from_light_and_follows_the_system(opened, kind):
 
 
 @pytest.mark.parametrize('width', [1280, 400])
-def test_the_image_of_a_verdict_is_shown_and_fits(opened, width):
-    browser = opened('sweep', width, 'dark')
+def test_the_image_of_a_verdict_is_shown_and_fits(open_page, width):
+    browser = open_page('sweep', width, 'dark')
     natural, shown, background = script(
         browser,
         """[...document.images].map((i) => [i.naturalWidth, i.clientWidth,
@@ -123,8 +123,8 @@ def luminance(colour):
     return 0.3 * red + 0.6 * green + 0.1 * blue
 
 
-def test_a_header_sorts_by_click_and_by_key(opened):
-    browser = opened('sweep')
+def test_a_header_sorts_by_click_and_by_key(open_page):
+    browser = open_page('sweep')
     button = header(browser, 'step').find_element(By.TAG_NAME, 'button')
     button.click()
     ascending = ['70', '90', '130', '420', *[''] * 8]
@@ -137,8 +137,8 @@ def test_a_header_sorts_by_click_and_by_key(opened):
     assert header(browser, 'step').get_attribute('aria-sort') is None
 
 
-def test_typing_and_verdicts_filter(opened):
-    browser = opened('sweep')
+def test_typing_and_verdicts_filter(open_page):
+    browser = open_page('sweep')
     browser.find_element(By.ID, 'filter').send_keys('width=1.0 seed=0')
     assert column(browser, 'seed') == ['0', '0']
     assert browser.find_element(By.ID, 'shown').text == '2 of 12'
@@ -146,8 +146,8 @@ def test_typing_and_verdicts_filter(opened):
     assert column(browser, 'member') == ['residual_scale=1.0,width=1.0,seed=0']
 
 
-def test_a_chosen_member_shows_its_blocks(opened):
-    browser = opened('sweep')
+def test_a_chosen_member_shows_its_blocks(open_page):
+    browser = open_page('sweep')
     row = browser.find_elements(By.CSS_SELECTOR, '#members tbody tr')[0]
     row.find_element(By.TAG_NAME, 'button').send_keys(Keys.ENTER)
     assert row.get_attribute('aria-current') == 'true'
@@ -162,8 +162,8 @@ def test_a_chosen_member_shows_its_blocks(opened):
     assert script(browser, choose_blocks) == 8
 
 
-def test_a_tile_shows_a_member_without_diagnostics_too(opened):
-    browser = opened('sweep')
+def test_a_tile_shows_a_member_without_diagnostics_too(open_page):
+    browser = open_page('sweep')
     tile = '.tile[data-member="5"]'
     script(browser, f"document.querySelector('{tile}').click()")
     assert browser.find_element(By.ID, 'member-about').text.startswith(
@@ -172,8 +172,8 @@ def test_a_tile_shows_a_member_without_diagnostics_too(opened):
     assert browser.get_log('browser') == []
 
 
-def test_the_map_is_that_of_the_tidy_values_and_filters(opened, pages):
-    browser = opened('sweep')
+def test_the_map_is_that_of_the_tidy_values_and_filters(open_page, pages):
+    browser = open_page('sweep')
     study = read_study([pages['sweep'].with_suffix('')])
     table = table_rows(study)
 
@@ -196,8 +196,8 @@ def test_the_map_is_that_of_the_tidy_values_and_filters(opened, pages):
     assert shown == {n for n, row in enumerate(table) if row['width'] == 1.0}
 
 
-def test_hovering_a_curve_names_its_member(opened):
-    browser = opened('sweep')
+def test_hovering_a_curve_names_its_member(open_page):
+    browser = open_page('sweep')
     place = script(
         browser,
         """(() => {
@@ -219,8 +219,8 @@ def test_hovering_a_curve_names_its_member(opened):
     assert 'step' in label[0].text
 
 
-def test_curves_are_chosen_coloured_and_toggled(opened):
-    browser = opened('sweep')
+def test_curves_are_chosen_coloured_and_toggled(open_page):
+    browser = open_page('sweep')
     lines = (
         "document.querySelector('#panels .plot').data.filter((t) => t.mode === 'lines')"
     )
@@ -239,8 +239,8 @@ def test_curves_are_chosen_coloured_and_toggled(opened):
     ) == pytest.approx(600 / 45, rel=1e-3)
 
 
-def test_a_run_has_its_panels_verdict_and_replay(opened):
-    browser = opened('run')
+def test_a_run_has_its_panels_verdict_and_replay(open_page):
+    browser = open_page('run')
     captions = [c.text for c in browser.find_elements(By.TAG_NAME, 'figcaption')]
     assert captions[:2] == ['top-1 error, %', 'cross-entropy, nats']
     assert len(captions) == 6
@@ -254,8 +254,8 @@ def test_a_run_has_its_panels_verdict_and_replay(opened):
     assert script(browser, "byId('blocks').data[0].x[0]") == fake_runs.DIAGNOSE
 
 
-def test_the_table_shows_what_matters_and_commands_wrap(opened):
-    browser = opened('sweep')
+def test_the_table_shows_what_matters_and_commands_wrap(open_page):
+    browser = open_page('sweep')
     box = "byId('members').closest('.scroll').getBoundingClientRect()"
     right = script(browser, f'{box}.right')
     cells = """[...document.querySelectorAll('#members th')].map((h) =>
@@ -267,8 +267,8 @@ def test_the_table_shows_what_matters_and_commands_wrap(opened):
     assert script(browser, f'{made}.parentNode.scrollWidth - {made}.clientWidth') == 0
 
 
-def test_forks_begin_at_marks(opened):
-    browser = opened('forks')
+def test_forks_begin_at_marks(open_page):
+    browser = open_page('forks')
     marks = script(browser, "document.querySelector('#panels .plot').data.at(-1)")
     assert sorted(zip(marks['x'], marks['marker']['symbol'], strict=True)) == [
         (100, 'circle-open'),
@@ -280,8 +280,8 @@ def test_forks_begin_at_marks(opened):
     assert '└─ from step 100' in browser.find_element(By.ID, 'lineage').text
 
 
-def test_a_page_prints_on_paper_in_light_colours(opened):
-    browser = opened('sweep', scheme='dark')
+def test_a_page_prints_on_paper_in_light_colours(open_page):
+    browser = open_page('sweep', scheme='dark')
     width = "document.querySelector('#panels svg').getBoundingClientRect().width"
     before = script(browser, width)
     printed = browser.execute_cdp_cmd('Page.printToPDF', {'printBackground': True})

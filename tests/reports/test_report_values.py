@@ -1,4 +1,4 @@
-"""What a report draws and says, from folders to tidy values and words."""
+"""Curves, heat maps, tables and sentences of a report, from folders of runs."""
 
 import json
 import math
@@ -30,8 +30,8 @@ def forks(tmp_path_factory):
 
 
 def member(study, **fields):
-    (found,) = [m for m in study.members if m.fields.items() >= fields.items()]
-    return found
+    (match,) = [m for m in study.members if m.fields.items() >= fields.items()]
+    return match
 
 
 def test_a_curve_has_the_finite_values_of_its_split_in_its_unit():
@@ -46,20 +46,20 @@ def test_a_curve_has_the_finite_values_of_its_split_in_its_unit():
             'nats_learned': 1.0,
         },
     ]
-    found = series.curve_series(records)
-    assert found['train', 'dead_channels'] == Curve([1, 2], [50.0, None])
-    assert found['train', 'cross_entropy'] == Curve([1, 2], [2.0, None])
-    assert found['evaluation', 'cross_entropy'] == Curve([2], [1.0])
-    assert found['diagnostics', 'nats_learned'] == Curve([2], [1.0])
-    assert ('diagnostics', 'dead_channels') not in found
+    curves = series.curve_series(records)
+    assert curves['train', 'dead_channels'] == Curve([1, 2], [50.0, None])
+    assert curves['train', 'cross_entropy'] == Curve([1, 2], [2.0, None])
+    assert curves['evaluation', 'cross_entropy'] == Curve([2], [1.0])
+    assert curves['diagnostics', 'nats_learned'] == Curve([2], [1.0])
+    assert ('diagnostics', 'dead_channels') not in curves
 
 
 def test_a_forks_curve_starts_at_its_last_record_before_the_fork():
     records = [
         {'split': 'train', 'step': step, 'cross_entropy': 1.0} for step in (10, 20, 30)
     ]
-    found = series.curve_series(records, origin=25)
-    assert found['train', 'cross_entropy'].steps == [20, 30]
+    curves = series.curve_series(records, origin=25)
+    assert curves['train', 'cross_entropy'].steps == [20, 30]
 
 
 def test_a_thinned_curve_keeps_peaks_troughs_gaps_and_ends():
@@ -92,16 +92,16 @@ def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():
         }
         for s in range(1, 10)
     ]
-    found = series.heat_map_series(records, 'trunk_rms', most=3)
-    assert found.blocks == ['stem', 'a']
-    assert found.steps == [1, 5, 9]
-    assert found.values == [[None, None, None], [1.0, 5.0, 9.0]]
+    heat_map = series.heat_map_series(records, 'trunk_rms', most=3)
+    assert heat_map.blocks == ['stem', 'a']
+    assert heat_map.steps == [1, 5, 9]
+    assert heat_map.values == [[None, None, None], [1.0, 5.0, 9.0]]
     assert series.heat_map_series([], 'trunk_rms').values == []
 
 
 def test_a_band_is_the_median_and_range_of_what_there_is_at_a_step():
-    found = series.median_band([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
-    assert (found.steps, found.low, found.middle, found.high) == (
+    band = series.median_band([Curve([1, 2], [1.0, 5.0]), Curve([1, 2], [3.0, None])])
+    assert (band.steps, band.low, band.middle, band.high) == (
         [1, 2],
         [1.0, 5.0],
         [2.0, 5.0],
@@ -161,22 +161,20 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
     assert table_rows(study)[1]['seed'] == 1
 
 
-def test_a_made_up_verdict_has_the_keys_of_a_runs(tmp_path):
+def test_a_fake_verdict_has_the_keys_of_a_real_verdict(tmp_path):
     run = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
     summary.write_summary(run, Outcome(step=600, steps=600, verdict=Verdict()))
     written = fake_runs.read_json(tmp_path / 'verdict.json')
-    made_up = fake_runs.read_json(
-        fake_runs.write_run(tmp_path / 'run') / 'verdict.json'
-    )
-    assert list(made_up) == list(written)
+    fake = fake_runs.read_json(fake_runs.write_run(tmp_path / 'run') / 'verdict.json')
+    assert list(fake) == list(written)
 
 
 def test_replays_stand_in_the_order_of_their_steps(tmp_path):
     folder = fake_runs.write_run(tmp_path / 'run')
     for start in (1000, 200):
         fake_runs.write_replay(folder, start, start + 5)
-    (one,) = read_study([folder]).members
-    assert list(one.replays) == ['200 to 205', '1000 to 1005']
+    (run,) = read_study([folder]).members
+    assert list(run.replays) == ['200 to 205', '1000 to 1005']
 
 
 def test_a_run_that_was_stopped_alive_is_unfinished(tmp_path):
@@ -189,8 +187,11 @@ def test_a_run_that_was_stopped_alive_is_unfinished(tmp_path):
 def test_a_field_inside_another_is_found_in_the_config(tmp_path):
     config = fake_runs.base_config()
     config['network']['width'] = {'stem': 0.5}
-    about = {'config': config, 'members': {'a': {'network.width.stem': 1.0}, 'b': {}}}
-    fake_runs.write_json(tmp_path / 'sweep.json', about)
+    contents = {
+        'config': config,
+        'members': {'a': {'network.width.stem': 1.0}, 'b': {}},
+    }
+    fake_runs.write_json(tmp_path / 'sweep.json', contents)
     study = read_study([tmp_path])
     assert [m.fields for m in study.members] == [
         {'width.stem': 1.0},
@@ -201,8 +202,8 @@ def test_a_field_inside_another_is_found_in_the_config(tmp_path):
 
 def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
     members = {'a': {'hparams.learning_rate': 1.0}, 'b': {'run.seed': 3}}
-    about = {'config': fake_runs.base_config(), 'members': members}
-    fake_runs.write_json(tmp_path / 'sweep.json', about)
+    contents = {'config': fake_runs.base_config(), 'members': members}
+    fake_runs.write_json(tmp_path / 'sweep.json', contents)
     study = read_study([tmp_path])
     assert [m.fields for m in study.members] == [
         {'learning_rate': 1.0, 'seed': 0},
@@ -217,7 +218,7 @@ def test_names_are_short_where_that_is_clear():
     assert member_label('network.width.reduction_b') == 'width of reduction_b'
 
 
-def test_the_dying_are_told_where_none_was_lost():
+def test_dying_members_are_counted_if_none_died_or_diverged():
     table = [
         {'scale': scale, 'seed': 0, 'verdict': verdict}
         for scale, verdict in ((0.1, 'alive'), (1.0, 'dying'), (1.0, 'failed'))
@@ -258,7 +259,7 @@ def test_the_summary_names_the_field_with_which_losses_go(tmp_path):
         ),
     ],
 )
-def test_a_sweep_that_goes_on_says_how_many_are_finished(verdicts, said):
+def test_a_resumed_sweep_says_how_many_members_are_finished(verdicts, said):
     assert (
         sentences.contrast([{'verdict': verdict} for verdict in verdicts], {}) == said
     )

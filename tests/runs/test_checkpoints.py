@@ -46,7 +46,7 @@ def folder(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / 'checkpoints')
 
 
-def anyones(about):
+def anyones(metadata):
     """Accepts every checkpoint."""
 
 
@@ -96,22 +96,22 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize('kind', DAMAGE)
-def test_of_damaged_checkpoints_the_newest_good_one_is_used(kind, folder, capfd):
+def test_the_newest_undamaged_checkpoint_is_used(kind, folder, capfd):
     DAMAGE[kind](folder)
-    found = restored(folder)
+    checkpoint = restored(folder)
     newest = max(int(p.name) for p in folder.iterdir())
-    assert [d.path.name for d in found.damaged] == [str(newest)]
-    assert all(0 < len(d.reason) < 300 for d in found.damaged)
+    assert [d.path.name for d in checkpoint.damaged] == [str(newest)]
+    assert all(0 < len(d.reason) < 300 for d in checkpoint.damaged)
     good = 1 if newest == 2 else 2
-    chex.assert_trees_all_equal(found.state.params, scaled(good))
-    assert int(found.state.step) == good
-    assert found.metadata['interval'] == [1.5]
+    chex.assert_trees_all_equal(checkpoint.state.params, scaled(good))
+    assert int(checkpoint.state.step) == good
+    assert checkpoint.metadata['interval'] == [1.5]
     assert capfd.readouterr().err == ''
 
 
-def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path, capfd):
+def test_a_flipped_bit_changes_nothing_or_is_detected(tmp_path, capfd):
     """Orbax alone returned other numbers for 51 of 60 flipped bits."""
-    chance, found = random.Random(0), []
+    chance, reasons = random.Random(0), []
     values = np.random.default_rng(0).normal(size=(2, 256, 256)).astype(np.float32)
     states = [
         dataclasses.replace(state_at(step), params={'kernel': values[step - 1]})
@@ -132,16 +132,16 @@ def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path, capfd):
         path.write_bytes(whole[:place] + flipped + whole[place + 1 :])
         state, _, damaged = restored(tmp_path, like=like)
         chex.assert_trees_all_equal(state.params, states[int(state.step) - 1].params)
-        found += [d.reason for d in damaged]
+        reasons += [d.reason for d in damaged]
         path.write_bytes(whole)
-    assert sum(reason.endswith('is not what was written') for reason in found) >= 10
+    assert sum(reason.endswith('is not what was written') for reason in reasons) >= 10
     assert capfd.readouterr().err == ''
 
 
 def test_a_whole_one_is_the_newest(folder):
-    found = restored(folder)
-    assert (int(found.state.step), found.damaged) == (2, ())
-    chex.assert_trees_all_equal(found.state.params, scaled(2))
+    checkpoint = restored(folder)
+    assert (int(checkpoint.state.step), checkpoint.damaged) == (2, ())
+    chex.assert_trees_all_equal(checkpoint.state.params, scaled(2))
     assert int(restored(folder, at=1).state.step) == 1
     assert restored(folder, at=0) is None
 
@@ -151,7 +151,7 @@ def test_one_that_was_not_finished_is_not_there(folder):
     assert int(restored(folder).state.step) == 2
 
 
-def test_where_none_can_be_read_nothing_begins_anew(folder):
+def test_no_run_starts_again_if_no_checkpoint_can_be_read(folder):
     for step in '12':
         shutil.rmtree(folder / step / 'state')
     with pytest.raises(ValueError, match=r'no checkpoint in .* \(2: .*; 1: .*another'):
@@ -160,8 +160,8 @@ def test_where_none_can_be_read_nothing_begins_anew(folder):
 
 
 def test_one_of_another_run_is_refused_and_no_older_one_used(folder):
-    def refuse(about):
-        raise ValueError(f'a run of {about["run"]["network"]}')
+    def refuse(metadata):
+        raise ValueError(f'a run of {metadata["run"]["network"]}')
 
     with pytest.raises(ValueError, match='a run of tiny'):
         restored(folder, refuse)
@@ -181,9 +181,9 @@ def test_one_without_sums_is_taken_at_its_word(folder, monkeypatch):
     with checkpoints.open_manager(folder / 'old', keep=1) as manager:
         checkpoints.save_checkpoint(manager, state_at(3), ABOUT)
     path = folder / 'old' / '3' / 'about' / 'metadata'
-    about = json.loads(path.read_text())
-    del about['sums'], about['form']
-    path.write_text(json.dumps(about))
+    metadata = json.loads(path.read_text())
+    del metadata['sums'], metadata['form']
+    path.write_text(json.dumps(metadata))
     monkeypatch.undo()
     assert int(restored(folder / 'old').state.step) == 3
 
@@ -204,7 +204,7 @@ def test_the_best_stay_so_when_a_run_is_started_again(tmp_path):
     assert sorted(checkpoints.checkpoint_steps(tmp_path)) == [1, 5, 6]
 
 
-def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
+def test_a_checkpoint_that_a_kill_left_unfinished_is_removed(tmp_path):
     left = tmp_path / '1.orbax-checkpoint-tmp'
     left.mkdir()
     with checkpoints.open_manager(tmp_path, keep=1) as manager:
@@ -228,10 +228,10 @@ def test_a_state_goes_to_other_devices_with_its_bits(places, tmp_path, monkeypat
     before, after = (device_mesh(count) for count in places)
     with checkpoints.open_manager(tmp_path, keep=1) as manager:
         checkpoints.save_checkpoint(manager, distribute(state_at(1), before), ABOUT)
-    found = restored(tmp_path, like=distribute(begin(), after)).state
-    chex.assert_trees_all_equal(found.params, scaled(1))
-    expected = jax.tree.leaves(shardings(found.params, after))
-    assert [x.sharding for x in jax.tree.leaves(found.params)] == expected
+    moved = restored(tmp_path, like=distribute(begin(), after)).state
+    chex.assert_trees_all_equal(moved.params, scaled(1))
+    expected = jax.tree.leaves(shardings(moved.params, after))
+    assert [x.sharding for x in jax.tree.leaves(moved.params)] == expected
 
 
 def test_a_disk_that_does_not_take_it_is_one_line(tmp_path, capfd):

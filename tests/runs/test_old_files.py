@@ -113,8 +113,8 @@ def test_a_weight_file_has_the_numbers_of_its_run(workdir):
     arrays = load_file(FILES / 'net.safetensors')
     assert len(arrays) == len(jax.tree.leaves(weights.variables))
     kernel = arrays['params/stem/conv0/kernel']
-    found = weights.variables['params']['stem']['conv0']['kernel']
-    np.testing.assert_array_equal(found, kernel)
+    loaded = weights.variables['params']['stem']['conv0']['kernel']
+    np.testing.assert_array_equal(loaded, kernel)
 
 
 def test_an_exported_program_computes_what_it_computed():

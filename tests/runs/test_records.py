@@ -1,4 +1,4 @@
-"""Records on disk, and what happens to them when a run goes on."""
+"""Records on disk, and the changes to them when a run resumes."""
 
 import contextlib
 import json
@@ -16,8 +16,8 @@ def record(step, **values):
 
 def written(folder, *records, step=0):
     with contextlib.closing(Log(folder, step=step)) as log:
-        for one in records:
-            log.write('train', one)
+        for values in records:
+            log.write('train', values)
 
 
 def test_a_record_is_a_line_of_strict_json(tmp_path):
@@ -45,7 +45,7 @@ def test_a_last_line_cut_short_is_left_out_and_another_one_refused(tmp_path):
         read_records(tmp_path)
 
 
-def test_splits_are_told_apart(tmp_path):
+def test_records_are_read_by_split(tmp_path):
     written(tmp_path, record(1))
     assert read_records(tmp_path, 'evaluation') == []
     assert len(read_records(tmp_path, 'train')) == 1

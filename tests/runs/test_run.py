@@ -60,7 +60,7 @@ def test_numbers_that_were_not_finite_are_nan(tmp_path):
 def test_a_run_shows_itself(folder):
     value = run(folder)
     assert repr(value) == (
-        f"Run('{folder}', made_up, dead since step 90 (first: c_2), 600 of 600 steps)"
+        f"Run('{folder}', fake, dead since step 90 (first: c_2), 600 of 600 steps)"
     )
     assert [line.split()[0] for line in str(value).splitlines()] == [
         *('run', 'network', 'steps', 'last', 'best', 'verdict')

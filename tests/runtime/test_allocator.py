@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 from inception_jax.runtime import allocator
 from inception_jax.runtime.allocator import GLIBC, JEMALLOC, PRELOAD, RESTARTED, SWITCH
 
-# Stands for `os.execve`: tells what would be started, and goes on.
+# Replaces `os.execve`: prints the command that it would start, and continues.
 WITNESS = """
 import json, os, runpy, sys
 from inception_jax.runtime import allocator
@@ -45,11 +45,11 @@ def without_jemalloc(monkeypatch, setting):
 
 
 def test_jemalloc_is_taken_where_it_is_and_keeps_memory(with_jemalloc):
-    found = allocator.allocator_variables({})
-    assert found[PRELOAD] == 'libjemalloc.so.2'
-    assert 'dirty_decay_ms:-1' in found[JEMALLOC]
-    assert 'narenas:1' in found[JEMALLOC]
-    assert GLIBC not in found
+    variables = allocator.allocator_variables({})
+    assert variables[PRELOAD] == 'libjemalloc.so.2'
+    assert 'dirty_decay_ms:-1' in variables[JEMALLOC]
+    assert 'narenas:1' in variables[JEMALLOC]
+    assert GLIBC not in variables
 
 
 @pytest.mark.parametrize('said', ['[always] madvise never', 'always madvise [never]'])
@@ -69,8 +69,8 @@ def test_nor_does_the_c_library(without_jemalloc, setting, said):
 
 def test_the_c_library_stands_in_for_it_and_keeps_its_other_tunables(without_jemalloc):
     assert allocator.allocator_variables({}) == {GLIBC: 'glibc.malloc.hugetlb=1'}
-    given = {GLIBC: 'glibc.malloc.arena_max=1'}
-    assert allocator.allocator_variables(given) == {
+    environment = {GLIBC: 'glibc.malloc.arena_max=1'}
+    assert allocator.allocator_variables(environment) == {
         GLIBC: 'glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1'
     }
     assert allocator.allocator_variables({GLIBC: 'glibc.malloc.hugetlb=0'}) == {}
@@ -107,11 +107,11 @@ def test_a_peer_gets_the_variables_without_what_we_added():
         'OTHER': 'kept',
         SWITCH: RESTARTED,
     }
-    for own in (
+    for environment in (
         {PRELOAD: 'his.so', JEMALLOC: 'his'},
         {SWITCH: RESTARTED, JEMALLOC: 'his'},
     ):
-        assert allocator.without_jemalloc(own) == own
+        assert allocator.without_jemalloc(environment) == environment
 
 
 def test_jemalloc_is_not_looked_for_where_pages_are_large(monkeypatch, tmp_path):
@@ -119,9 +119,9 @@ def test_jemalloc_is_not_looked_for_where_pages_are_large(monkeypatch, tmp_path)
     monkeypatch.setattr(allocator.ctypes.util, 'find_library', lambda name: library)
     monkeypatch.setattr(allocator.sys, 'platform', 'linux')
     monkeypatch.setattr(allocator.sys, 'prefix', str(tmp_path))
-    for size, found in ((4096, library), (65536, None)):
+    for size, expected in ((4096, library), (65536, None)):
         monkeypatch.setattr(allocator.os, 'sysconf', lambda _, size=size: size)
-        assert allocator.jemalloc() == found
+        assert allocator.jemalloc() == expected
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_jemalloc_is_not_looked_for_where_pages_are_large(monkeypatch, tmp_path)
 def test_that_of_the_environment_of_python_comes_first(
     monkeypatch, tmp_path, name, taken
 ):
-    # Where its path would be more than one to the loader, it is not taken.
+    # The loader would split a path with a space or a colon, so it is not used.
     monkeypatch.setattr(allocator.sys, 'platform', 'linux')
     monkeypatch.setattr(allocator.os, 'sysconf', lambda _: 4096)
     monkeypatch.setattr(allocator.sys, 'prefix', str(tmp_path / name))
     # An older version is not taken either.
     older = 'libjemalloc.so.1'
     monkeypatch.setattr(allocator.ctypes.util, 'find_library', lambda name: older)
-    own = tmp_path / name / 'lib' / 'libjemalloc.so.2'
-    own.parent.mkdir(parents=True)
-    own.touch()
-    assert allocator.jemalloc() == (str(own) if taken else None)
+    path = tmp_path / name / 'lib' / 'libjemalloc.so.2'
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert allocator.jemalloc() == (str(path) if taken else None)
 
 
 def test_the_c_library_is_known_where_it_is_glibc():
@@ -155,9 +155,9 @@ def test_the_same_command_is_started_with_the_variables_and_all_others():
     done = subprocess.run(
         command, env=os.environ | paths, capture_output=True, text=True
     )
-    told, version = done.stdout.splitlines()
+    printed, version = done.stdout.splitlines()
     assert version
-    program, again, environ = json.loads(told)
+    program, again, environ = json.loads(printed)
     assert program == sys.executable
     assert again == command
     added = {'MORE': 'memory', SWITCH: RESTARTED, 'OTHER': 'kept'}

@@ -1,4 +1,4 @@
-"""Where compiled programs are kept, when they are not, and what is removed."""
+"""The cache of compiled programs: its folder, its switches and its size limit."""
 
 import os
 import subprocess
@@ -25,12 +25,12 @@ def kept(**environ):
 
 
 def test_the_folder_is_of_the_user_the_version_and_the_machine(tmp_path):
-    found = kept(XDG_CACHE_HOME=str(tmp_path))
+    variables = kept(XDG_CACHE_HOME=str(tmp_path))
     (folder,) = (tmp_path / 'inception_jax').iterdir()
-    assert found[FOLDER] == str(folder)
+    assert variables[FOLDER] == str(folder)
     assert folder.name.startswith('xla-')
     assert folder.name.endswith(compilation_cache.machine_digest())
-    assert float(found[SECONDS]) < 1
+    assert float(variables[SECONDS]) < 1
 
 
 def test_without_a_folder_for_caches_it_is_in_the_home(tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_without_a_folder_for_caches_it_is_in_the_home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'given',
+    'variables',
     [
         {FOLDER: '/mine'},
         {FOLDER: ''},
@@ -47,9 +47,9 @@ def test_without_a_folder_for_caches_it_is_in_the_home(tmp_path, monkeypatch):
         {'JAX_ENABLE_COMPILATION_CACHE': '0'},
     ],
 )
-def test_what_the_user_says_is_left_alone(given, tmp_path):
-    given |= {'XDG_CACHE_HOME': str(tmp_path)}
-    assert kept(**given) == given
+def test_settings_of_the_user_are_kept(variables, tmp_path):
+    variables |= {'XDG_CACHE_HOME': str(tmp_path)}
+    assert kept(**variables) == variables
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,10 +57,10 @@ def test_the_users_least_time_stays(tmp_path):
     assert kept(XDG_CACHE_HOME=str(tmp_path), **{SECONDS: '7'})[SECONDS] == '7'
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
+def test_no_cache_is_set_if_its_folder_cannot_be_written(tmp_path):
     (tmp_path / 'file').touch()
-    given = {'XDG_CACHE_HOME': str(tmp_path / 'file')}
-    assert kept(**given) == given
+    variables = {'XDG_CACHE_HOME': str(tmp_path / 'file')}
+    assert kept(**variables) == variables
 
 
 def test_machines_that_can_do_other_things_have_other_folders(tmp_path):
@@ -69,13 +69,13 @@ def test_machines_that_can_do_other_things_have_other_folders(tmp_path):
         return compilation_cache.machine_digest(tmp_path / 'cpuinfo')
 
     first = 'processor\t: 0\ncpu MHz\t: {}\nflags\t\t: fpu avx {}\n\n'
-    one = digest(first.format(2000, 'avx2'))
-    assert digest(first.format(3000, 'avx2') + 'processor\t: 1') == one
-    assert digest(first.format(2000, 'avx512f')) != one
-    assert compilation_cache.machine_digest(tmp_path / 'none') != one
+    reference = digest(first.format(2000, 'avx2'))
+    assert digest(first.format(3000, 'avx2') + 'processor\t: 1') == reference
+    assert digest(first.format(2000, 'avx512f')) != reference
+    assert compilation_cache.machine_digest(tmp_path / 'none') != reference
 
 
-def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
+def test_the_least_recently_used_programs_are_removed_first(tmp_path):
     for place, name in enumerate(('old/used_again', 'old/unused', 'new/last')):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -89,7 +89,7 @@ def test_what_was_not_used_for_longest_is_removed_first(tmp_path):
 
 
 @pytest.mark.parametrize('first', ['', 'import jax; '])
-def test_jax_is_told_whether_it_is_imported_or_not(first, tmp_path):
+def test_jax_uses_the_cache_also_if_it_is_imported_already(first, tmp_path):
     code = (
         f'{first}import os; from inception_jax.runtime import compilation_cache; '
         'compilation_cache.enable_cache(os.environ); import jax; '
@@ -99,8 +99,10 @@ def test_jax_is_told_whether_it_is_imported_or_not(first, tmp_path):
     names = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
     del names[FOLDER]
     names.pop(SECONDS, None)
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
     folder = compilation_cache.cache_folder(names)
-    assert found.stdout == f'{folder} {compilation_cache.LEAST_SECONDS}\n', found.stderr
+    assert completed.stdout == f'{folder} {compilation_cache.LEAST_SECONDS}\n', (
+        completed.stderr
+    )

@@ -1,4 +1,4 @@
-"""What compiling leaves is given back before a step needs memory of its own."""
+"""Memory that compiling leaves is given back before the first step needs memory."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ from inception_jax.runtime import allocator, memory
 @pytest.fixture
 def trims(monkeypatch):
     """Returns a list that grows with each time that memory is given back."""
-    found = []
-    monkeypatch.setattr(memory, 'trim_memory', lambda: found.append('trim'))
-    return found
+    calls = []
+    monkeypatch.setattr(memory, 'trim_memory', lambda: calls.append('trim'))
+    return calls
 
 
 def compile_new(number):
@@ -50,13 +50,13 @@ def test_not_after_a_short_one(trims, monkeypatch):
 
 
 def test_the_allocator_is_asked_to_give_back_all_that_is_free(monkeypatch):
-    asked = []
+    calls = []
     library = types.SimpleNamespace(
-        malloc_trim=asked.append, mallctl=lambda name, *_: asked.append(name)
+        malloc_trim=calls.append, mallctl=lambda name, *_: calls.append(name)
     )
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: library)
     memory.trim_memory()
-    assert asked == [0, b'arena.4096.purge']
+    assert calls == [0, b'arena.4096.purge']
 
 
 def test_one_that_cannot_is_left_alone(monkeypatch):
@@ -65,7 +65,7 @@ def test_one_that_cannot_is_left_alone(monkeypatch):
     assert memory.jemalloc_version() is None
 
 
-# Uses 400 MB, and tells how many of them were given back and by whom.
+# Frees 400 MB; prints the MiB that left the process, and the version of jemalloc.
 FREED = """
 import numpy as np
 from inception_jax.runtime import memory

@@ -1,4 +1,4 @@
-"""The first signal is told, its echo is not a second one, and a second one ends."""
+"""The first signal is reported, its echo is ignored, and a second signal ends."""
 
 import signal
 
@@ -7,7 +7,7 @@ import pytest
 from inception_jax.runtime import signals
 
 
-def test_the_first_signal_is_told():
+def test_the_first_signal_is_caught():
     with signals.watch_signals() as caught:
         assert caught() is None
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The benchmark command: what it measures is there, adds up, and mistakes are told."""
+"""The benchmark command: its measurements are complete and add up; mistakes."""
 
 import json
 
@@ -23,19 +23,19 @@ def benchmark(*options):
 
 def test_the_input_is_measured_by_stage_and_as_a_whole(capsys):
     assert benchmark('--format=json') == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found['source'], found['images'], found['size']) == ('digits', 1438, 75)
-    assert list(found['stages']) == [
+    report = json.loads(capsys.readouterr().out)
+    assert (report['source'], report['images'], report['size']) == ('digits', 1438, 75)
+    assert list(report['stages']) == [
         'read',
         'decode',
         'crop and resize',
         'order, batch, transfer',
     ]
-    assert min(found['stages'].values()) > 0
-    assert 0 < found['one_thread'] < 1e6
-    assert 0 < found['all_cores'] < 1e6
-    assert found['workers'] == 0
-    assert len(found['device']) == 4
+    assert min(report['stages'].values()) > 0
+    assert 0 < report['one_thread'] < 1e6
+    assert 0 < report['all_cores'] < 1e6
+    assert report['workers'] == 0
+    assert len(report['device']) == 4
 
 
 def test_the_table_says_what_a_step_may_take(capsys):
@@ -67,7 +67,7 @@ def test_the_input_is_that_of_a_config(capsys):
     assert '--what input needs --config FILE' in capsys.readouterr().err
 
 
-def test_an_image_that_cannot_be_read_is_told(tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_reported(tmp_path, capsys):
     images(tmp_path)
     (tmp_path / 'train' / '1' / '3.png').write_bytes(b'')
     assert benchmark(f'--config.data.source=folder:{tmp_path}') == 1
@@ -85,11 +85,11 @@ def test_the_comparison_of_inputs_shows_the_ratios_of_the_rounds():
         'our cores': [8, 8, 8],
         'their loader': [4, 2, 4],
     }
-    found = {
+    measured = {
         name: [input_benchmark.Rates(core=rate, clock=10 * rate) for rate in rates]
         for name, rates in sides.items()
     }
-    printed = input_benchmark.show(found)
+    printed = input_benchmark.show(measured)
     assert "| our transform | one core's second | 4 | 2 to 6 |" in printed
     assert '| their loader | second of ' in printed
     assert 'our transform / lean: 2.00 (2.00 to 3.00)' in printed

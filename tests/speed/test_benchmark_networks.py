@@ -1,4 +1,4 @@
-"""The benchmark of networks: what is measured is real, peers take turns and may die."""
+"""The benchmark of networks: measurements, alternating rounds, and lost peers."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from inception_jax.steps.hparams import Hparams
 
 TESTS = ROOT / 'tests'
 
-# What a machine that only measures networks need not have.
+# Packages that a machine need not have if it only measures networks.
 ABSENT = (
     *('grain', 'tensorflow_datasets', 'cv2', 'simplejpeg', 'PIL', 'sklearn', 'orbax'),
     *('ml_collections', 'tensorboardX', 'plotly', 'matplotlib', 'h5py', 'tqdm'),
@@ -41,36 +41,40 @@ def fake(monkeypatch):
 
     def peer(*settings, name='fake-net', auxiliary=False):
         relative = Relative(name, 'helpers.tiny:NET', auxiliary)
-        found = Peer(
+        fake_peer = Peer(
             TESTS / 'helpers' / 'fake_peer.py',
             'fake',
             {'helpers.tiny:NET': relative},
             settings,
         )
-        monkeypatch.setitem(peers.PEERS, 'timm', found)
+        monkeypatch.setitem(peers.PEERS, 'timm', fake_peer)
 
     return peer
 
 
-def benchmark(*options, what='forward'):
+def benchmark(*options, parts='forward'):
     small = [
         '--network=helpers.tiny:NET',
         '--batch-size=4',
         '--seconds=0.1',
         '--rounds=2',
     ]
-    return main(['benchmark', f'--what={what}', *small, *options])
+    return main(['benchmark', f'--what={parts}', *small, *options])
 
 
 def test_both_parts_are_measured_with_what_they_cost(capsys):
-    assert benchmark('--format=json', what='train,forward') == 0
-    told = json.loads(capsys.readouterr().out)
-    assert list(told['parts']) == ['train', 'forward']
-    assert (told['batch_size'], told['dtype'], told['input_size']) == (4, 'float32', 16)
-    assert told['device']['platform'] == 'cpu'
-    assert {'jax', 'jaxlib'} <= set(told['device']['versions'])
-    for found in told['parts'].values():
-        ours = found['ours']
+    assert benchmark('--format=json', parts='train,forward') == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report['parts']) == ['train', 'forward']
+    assert (report['batch_size'], report['dtype'], report['input_size']) == (
+        4,
+        'float32',
+        16,
+    )
+    assert report['device']['platform'] == 'cpu'
+    assert {'jax', 'jaxlib'} <= set(report['device']['versions'])
+    for part in report['parts'].values():
+        ours = part['ours']
         assert len(ours['seconds_of_rounds']) == 2
         assert ours['images_per_second']['least'] > 0
         assert 0 < ours['share_of_matmul']['median'] < 1
@@ -78,22 +82,22 @@ def test_both_parts_are_measured_with_what_they_cost(capsys):
         assert ours['startup_seconds'] > ours['compile_seconds']
         assert ours['peak_bytes'] > 2**20
         assert ours['compiler_memory']['temp'] > 0
-    train, forward = (told['parts'][name]['ours'] for name in ('train', 'forward'))
+    train, forward = (report['parts'][name]['ours'] for name in ('train', 'forward'))
     assert train['flops_per_image'] == 3 * forward['flops_per_image']
-    assert forward['flops_per_image'] == 2 * told['macs']
+    assert forward['flops_per_image'] == 2 * report['macs']
 
 
 def test_another_execution_is_measured_if_asked(monkeypatch, capsys):
-    asked, ask = [], process.MeasuringProcess.ask
+    requests, ask = [], process.MeasuringProcess.ask
 
     def noted(self, do, **request):
-        asked.append(request)
+        requests.append(request)
         return ask(self, do, **request)
 
     monkeypatch.setattr(process.MeasuringProcess, 'ask', noted)
     assert benchmark('--execution=plain', '--format=json') == 0
     assert json.loads(capsys.readouterr().out)['execution'] == 'plain'
-    assert {r['recipe']['execution'] for r in asked if 'recipe' in r} == {'plain'}
+    assert {r['recipe']['execution'] for r in requests if 'recipe' in r} == {'plain'}
 
 
 def test_the_table_has_units_and_says_what_the_ratio_is(fake, capsys):
@@ -110,16 +114,16 @@ def test_the_table_has_units_and_says_what_the_ratio_is(fake, capsys):
 def test_a_peer_is_measured_in_its_fastest_setting(fake, capsys):
     fake('fast', 'slow')
     assert benchmark('--against=timm', '--format=json') == 0
-    told = json.loads(capsys.readouterr().out)
-    found = told['parts']['forward']
-    assert found['peer']['setting'] == 'fast'
-    assert found['peer']['tried']['slow'] == pytest.approx(0.02)
+    report = json.loads(capsys.readouterr().out)
+    part = report['parts']['forward']
+    assert part['peer']['setting'] == 'fast'
+    assert part['peer']['tried']['slow'] == pytest.approx(0.02)
     # 4 images in 0.01 s.
-    assert found['peer']['images_per_second']['median'] == pytest.approx(400)
-    ratio = found['ratio']
+    assert part['peer']['images_per_second']['median'] == pytest.approx(400)
+    ratio = part['ratio']
     assert ratio['least'] <= ratio['median'] <= ratio['greatest']
     assert len(ratio['rounds']) == 2
-    assert found['peer']['asked'] == {
+    assert part['peer']['request'] == {
         'part': 'forward',
         'network': 'fake-net',
         'setting': 'fast',
@@ -130,13 +134,13 @@ def test_a_peer_is_measured_in_its_fastest_setting(fake, capsys):
         'dtype': 'float32',
         'platform': 'cpu',
     }
-    (row,) = networks_benchmark.rows(told)
+    (row,) = networks_benchmark.rows(report)
     assert row[:4] == ('helpers.tiny:NET', 'fast', '4', 'forward')
     assert len(row) == len(networks_benchmark.COLUMNS)
 
 
 class Recorder:
-    """A process that notes what it is asked."""
+    """A process that records its requests."""
 
     def __init__(self, name, log):
         self.name, self.log = name, log
@@ -155,40 +159,43 @@ def test_a_peer_has_jemalloc_only_where_it_gains_by_it(monkeypatch, name, kept):
     for variable in (allocator.PRELOAD, allocator.JEMALLOC):
         monkeypatch.setenv(variable, 'ours')
     monkeypatch.setenv(allocator.SWITCH, allocator.RESTARTED)
-    found = comparison.peer_environment(PEERS[name], 'cpu')
-    assert (allocator.PRELOAD in found, allocator.JEMALLOC in found) == (kept, kept)
+    variables = comparison.peer_environment(PEERS[name], 'cpu')
+    assert (allocator.PRELOAD in variables, allocator.JEMALLOC in variables) == (
+        kept,
+        kept,
+    )
 
 
-def test_versions_tell_of_jemalloc_where_it_is(monkeypatch):
+def test_versions_include_jemalloc_if_it_is_loaded(monkeypatch):
     for version, known in (('5.3.0', True), (None, False)):
         monkeypatch.setattr(ours.memory, 'jemalloc_version', lambda v=version: v)
-        told = ours.Ours().hello(4, devices=1)['versions']
-        assert ('jemalloc' in told) == known
+        versions = ours.Ours().hello(4, devices=1)['versions']
+        assert ('jemalloc' in versions) == known
 
 
 @pytest.mark.parametrize(('count', 'before'), [(1, 1), (4, 1), (20, 4)])
 def test_a_turn_begins_with_steps_that_do_not_count(count, before):
-    asked = {}
+    sent = {}
 
     class Noted(Recorder):
         def ask(self, do, **request):
-            asked.update(request)
+            sent.update(request)
             return super().ask(do)
 
     assert comparison.Side(Noted('ours', []), {}, count).turn() == 1.0
-    assert asked == {'count': count, 'before': before}
+    assert sent == {'count': count, 'before': before}
 
 
 def test_the_sides_take_turns_and_memory_is_read_before_the_matrix_product():
     log = []
-    two = {
+    sides = {
         name: comparison.Side(Recorder(name, log), {}, 3) for name in ('ours', 'peer')
     }
-    found = comparison.alternate('train', two, 2, lambda text: None)
+    measured = comparison.alternate('train', sides, 2, lambda text: None)
     steps = [name for name, do in log if do == 'steps']
     assert steps == ['ours', 'peer', 'ours', 'peer']
     assert log.index(('ours', 'memory')) < log.index(('ours', 'matmul'))
-    assert found['peer'].seconds == [1.0, 1.0]
+    assert measured['peer'].seconds == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +250,7 @@ def test_a_mistake_is_one_line(options, message, capsys):
     assert printed.count('\n') == 1
 
 
-def test_devices_that_cannot_start_are_told(monkeypatch, capsys):
+def test_devices_that_cannot_start_are_reported(monkeypatch, capsys):
     monkeypatch.setenv('JAX_PLATFORMS', 'none')
     assert benchmark() == 2
     printed = capsys.readouterr().err
@@ -252,7 +259,7 @@ def test_devices_that_cannot_start_are_told(monkeypatch, capsys):
     assert printed.count('\n') == 1
 
 
-def test_a_batch_that_does_not_divide_is_told(monkeypatch, capsys):
+def test_a_batch_that_does_not_divide_over_the_devices_is_refused(monkeypatch, capsys):
     monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
     assert benchmark() == 2
     printed = capsys.readouterr().err
@@ -260,7 +267,7 @@ def test_a_batch_that_does_not_divide_is_told(monkeypatch, capsys):
     assert printed.count('\n') == 1
 
 
-def test_a_python_without_the_peer_is_told(capsys):
+def test_a_python_without_the_peer_is_refused(capsys):
     options = ['--against=timm', '--network=inception_v3']
     if benchmark(*options) == 0:
         pytest.skip('this Python has timm')
@@ -289,7 +296,7 @@ def test_the_programs_of_peers_use_only_the_server_of_the_package():
         assert modules == {'inception_jax.speed.serving'}
 
 
-def test_a_network_that_the_peer_does_not_know_is_told(fake, capsys):
+def test_a_network_that_the_peer_does_not_know_is_refused(fake, capsys):
     fake('fast', name='unknown')
     assert benchmark('--against=timm') == 2
     assert 'fake has no network unknown' in capsys.readouterr().err
@@ -316,11 +323,11 @@ def test_the_batch_is_halved_until_it_fits(monkeypatch, capsys):
 
 
 def test_a_row_is_of_one_question(tmp_path):
-    path, asked = tmp_path / 'row.json', ['--rounds=5', '--batch-size=8']
-    assert networks_benchmark.read_row(path, asked) is None
-    row = {'asked': asked, 'network': 'inception_v4', 'parts': {}}
+    path, options = tmp_path / 'row.json', ['--rounds=5', '--batch-size=8']
+    assert networks_benchmark.read_row(path, options) is None
+    row = {'asked': options, 'network': 'inception_v4', 'parts': {}}
     path.write_text(json.dumps(row))
-    assert networks_benchmark.read_row(path, asked) == row
+    assert networks_benchmark.read_row(path, options) == row
     with pytest.raises(
         ValueError, match='with --batch-size=8, and now the options are --batch-size=4'
     ):
@@ -328,16 +335,16 @@ def test_a_row_is_of_one_question(tmp_path):
     for damaged in ('{', '{"parts": {}}', '[]', '{"asked": 1, "parts": {}}'):
         path.write_text(damaged)
         with pytest.raises(ValueError, match=r'row\.json is not a row of this script'):
-            networks_benchmark.read_row(path, asked)
+            networks_benchmark.read_row(path, options)
 
 
 def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
-    told = json.dumps({'network': 'inception_v4', 'parts': {}})
+    row = json.dumps({'network': 'inception_v4', 'parts': {}})
     tried = []
 
     def measured(flags, batch_size):
         tried.append(flags)
-        return told
+        return row
 
     monkeypatch.setattr(networks_benchmark, 'measure', measured)
     names = [
@@ -372,35 +379,35 @@ def test_rows_are_measured_once_and_make_a_table(monkeypatch, tmp_path, capsys):
 def test_a_mistake_ends_the_script_with_2(options, message, tmp_path):
     (tmp_path / 'file').touch()
     script = [sys.executable, ROOT / 'benchmarks' / 'networks.py']
-    found = subprocess.run(
+    completed = subprocess.run(
         [*script, *(o.format(tmp=tmp_path) for o in options)],
         env=os.environ | {'PYTHONPATH': str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 2
-    assert message in found.stderr
-    assert 'Traceback' not in found.stderr
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert 'Traceback' not in completed.stderr
 
 
 def test_an_interruption_ends_the_process():
     command = [sys.executable, '-c', 'import time; time.sleep(600)']
     with (
         pytest.raises(KeyboardInterrupt),
-        process.start_process('sleeper', command, os.environ) as one,
+        process.start_process('sleeper', command, os.environ) as child,
     ):
         raise KeyboardInterrupt
-    assert one.process.poll() is not None
+    assert child.process.poll() is not None
 
 
-def test_an_answer_that_is_none_is_told():
+def test_an_answer_that_is_not_json_stops_the_benchmark():
     command = [sys.executable, '-c', 'print("no JSON")']
     with (
         pytest.raises(Stopped, match='odd died'),
-        process.start_process('odd', command, os.environ) as one,
+        process.start_process('odd', command, os.environ) as child,
     ):
-        one.ask('hello')
+        child.ask('hello')
 
 
 def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
@@ -414,7 +421,7 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
     )
     options = '--what train --network helpers.tiny:NET --batch-size 2 '
     options += '--seconds 0.1 --rounds 1'
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, '-m', 'inception_jax', 'benchmark', *options.split()],
         env=os.environ
         | {'PYTHONPATH': os.pathsep.join(map(str, (tmp_path, ROOT, TESTS)))},
@@ -422,20 +429,20 @@ def test_networks_are_measured_where_jax_flax_and_optax_are_all(tmp_path):
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
-    assert '| train | helpers.tiny:NET | ' in found.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert '| train | helpers.tiny:NET | ' in completed.stdout
 
 
 @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
 def test_the_recipe_is_that_of_imagenet_but_for_colours(name):
     from inception_jax.config.files import load_config
 
-    found = load_config(ROOT / 'configs' / f'imagenet.py:{name}')
+    config = load_config(ROOT / 'configs' / f'imagenet.py:{name}')
     recipe = workload.imagenet_recipe(dtype='float32')
-    given = {field: found['recipe'][field] for field in workload.CHOICES}
-    assert given == workload.CHOICES | {'colour': 'full'}
+    chosen = {field: config['recipe'][field] for field in workload.CHOICES}
+    assert chosen == workload.CHOICES | {'colour': 'full'}
     assert (recipe.colour, recipe.dtype) == ('none', 'float32')
-    assert found['hparams'].items() >= workload.NUMBERS.items()
+    assert config['hparams'].items() >= workload.NUMBERS.items()
     fields = {field.name for field in dataclasses.fields(Hparams)}
     assert fields == {*workload.NUMBERS, 'epochs', 'steps_per_epoch'}
 

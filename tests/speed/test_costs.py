@@ -1,4 +1,4 @@
-"""What a compiled step costs: counted from its program, and told by the dry run."""
+"""The costs of a compiled step, counted from its program and printed by dry runs."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ def tiny(**how):
 
 
 @pytest.fixture(scope='module')
-def found():
+def costs_by_mode():
     """Costs of the tiny network's step on four devices, by mode and batch norm."""
     hows = {
         'jit': {},
@@ -53,15 +53,15 @@ def found():
     return {name: costs.costs(tiny(**how), mesh) for name, how in hows.items()}
 
 
-def test_which_messages_a_step_sends(found):
+def test_which_messages_a_step_sends(costs_by_mode):
     """Table of docs/scale.md: gradients, statistics and metrics, and batch norm's."""
     norms = 2 + 2 * 3
     chosen = tiny()
     state = initial_state(chosen.network, chosen.recipe, numbers(chosen), seed=0)
     size = 4 * sum(x.size for x in jax.tree.leaves((state.params, state.batch_stats)))
-    for costs_of_one in found.values():
-        assert set(costs_of_one.messages) == {'all-reduce'}
-    sums = {name: one.messages['all-reduce'] for name, one in found.items()}
+    for step in costs_by_mode.values():
+        assert set(step.messages) == {'all-reduce'}
+    sums = {name: step.messages['all-reduce'] for name, step in costs_by_mode.items()}
     assert size <= sums['per_device'].bytes < 1.2 * size
     for name in ('jit', 'shard_map'):
         assert sums[name].count - sums['per_device'].count >= norms
@@ -75,47 +75,47 @@ def numbers(chosen):
     return hparams_for(chosen.network, **filled)
 
 
-def test_what_a_step_holds_and_does(found):
-    one = found['jit']
-    assert (one.devices, one.batch_size) == (4, 8)
-    assert one.memory == one.arguments + one.temporaries + one.program
-    assert one.arguments > 4 * 4 * 2316
-    assert one.flops > 0
-    assert one.bytes_accessed > one.arguments
+def test_memory_and_flops_of_a_step_are_counted(costs_by_mode):
+    step = costs_by_mode['jit']
+    assert (step.devices, step.batch_size) == (4, 8)
+    assert step.memory == step.arguments + step.temporaries + step.program
+    assert step.arguments > 4 * 4 * 2316
+    assert step.flops > 0
+    assert step.bytes_accessed > step.arguments
 
 
-def test_a_roofline_is_what_is_slowest(found):
+def test_a_roofline_is_what_is_slowest(costs_by_mode):
     chip = CHIPS['TPU v5 lite']
-    least = roofline(found['jit'], chip)
-    assert least.arithmetic == found['jit'].flops / 197e12
-    assert least.memory == found['jit'].bytes_accessed / 819e9
+    least = roofline(costs_by_mode['jit'], chip)
+    assert least.arithmetic == costs_by_mode['jit'].flops / 197e12
+    assert least.memory == costs_by_mode['jit'].bytes_accessed / 819e9
     assert least.step == max(least.arithmetic, least.memory) + least.messages
-    sums = found['jit'].messages['all-reduce']
+    sums = costs_by_mode['jit'].messages['all-reduce']
     moved = 1.5 * sums.bytes / chip.link + 1e-5 * sums.count
     assert least.messages == pytest.approx(moved)
 
 
-def test_of_several_micro_batches_one_is_counted_and_no_time_follows(found):
-    one = found['jit']
+def test_a_single_micro_batch_is_counted_and_has_no_roofline(costs_by_mode):
+    whole = costs_by_mode['jit']
     recipe = dataclasses.replace(tiny().recipe, accumulation=2)
     several = dataclasses.replace(tiny(), recipe=recipe)
     parts = costs.costs(several, device_mesh())
     assert parts.micro_batches == 2
-    assert parts.flops < 0.7 * one.flops
+    assert parts.flops < 0.7 * whole.flops
     assert roofline(parts, CHIPS['TPU v4']) is None
 
 
-def test_a_sum_that_is_scattered_and_gathered_takes_as_long_as_one(found):
+def test_a_sum_that_is_scattered_and_gathered_takes_as_long_as_one(costs_by_mode):
     parts = {
         'reduce-scatter': costs.Messages(1, 25),
         'all-gather': costs.Messages(1, 100),
     }
     whole = {'all-reduce': costs.Messages(2, 100)}
-    one, other = (
-        roofline(dataclasses.replace(found['jit'], messages=m), CHIPS['TPU v4'])
+    scattered, summed = (
+        roofline(dataclasses.replace(costs_by_mode['jit'], messages=m), CHIPS['TPU v4'])
         for m in (parts, whole)
     )
-    assert one == pytest.approx(other)
+    assert scattered == pytest.approx(summed)
 
 
 @pytest.mark.parametrize('limit', [0.5, 7, 8, 99, 1000])
@@ -127,16 +127,16 @@ def test_the_largest_batch_is_found_in_few_compilations(limit):
         memory = 3.0 + 0.1 * images + 0.001 * math.sin(images)
         return math.inf if memory > 1.1 * limit else memory
 
-    found = largest_batch(memory_of, limit, 8)
-    assert found == 0 or memory_of(found) <= limit
-    assert memory_of(found + 8) > limit
+    batch_size = largest_batch(memory_of, limit, 8)
+    assert batch_size == 0 or memory_of(batch_size) <= limit
+    assert memory_of(batch_size + 8) > limit
     assert len(tried) <= 10
 
 
 @pytest.mark.parametrize(
     'option', ['--topology=v5e:2x2', '--largest-batch', '--format=json']
 )
-def test_what_belongs_to_a_dry_run_does_not_train(option, tmp_path, capsys):
+def test_options_of_a_dry_run_are_refused_without_it(option, tmp_path, capsys):
     command = ['train', f'--config={QUICKSTART}', f'--workdir={tmp_path / "run"}']
     assert main([*command, option]) == 2
     assert 'need --dry-run' in capsys.readouterr().err
@@ -145,9 +145,9 @@ def test_what_belongs_to_a_dry_run_does_not_train(option, tmp_path, capsys):
 
 def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
     assert dry_run('--config.data.source=tfds:none_such', '--format=json') == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told['network'] == 'tiny'
-    assert told['messages']['all-reduce']['count'] > 0
+    report = json.loads(capsys.readouterr().out)
+    assert report['network'] == 'tiny'
+    assert report['messages']['all-reduce']['count'] > 0
     assert dry_run() == 0
     assert '4 x cpu, 2 images on each' in capsys.readouterr().out
 

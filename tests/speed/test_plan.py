@@ -1,4 +1,4 @@
-"""The plan for machines that are not there: by hand, and from what a dry run says."""
+"""The plan for machines that are not there: by hand, and from a dry run."""
 
 import dataclasses
 import json
@@ -36,29 +36,29 @@ def planned(name, per_core=200.0):
 
 
 def test_a_slice_is_one_ring_of_all_links():
-    found = planned('v5e-256')
-    assert found.batch_size == 32 * 256
-    assert found.least.arithmetic == pytest.approx(2e12 / 197e12)
-    assert found.least.memory == pytest.approx(40e9 / 819e9)
+    plan = planned('v5e-256')
+    assert plan.batch_size == 32 * 256
+    assert plan.least.arithmetic == pytest.approx(2e12 / 197e12)
+    assert plan.least.memory == pytest.approx(40e9 / 819e9)
     sums = 2 * 255 / 256 * 1e8 / 180e9
-    assert found.least.messages == pytest.approx(100 * 32e-6 + sums)
-    assert found.memory == pytest.approx(1 / 4)
+    assert plan.least.messages == pytest.approx(100 * 32e-6 + sums)
+    assert plan.memory == pytest.approx(1 / 4)
 
 
 def test_between_hosts_goes_what_each_device_has_summed():
     """Reduce within 8, sum an eighth over 8 hosts, gather within 8."""
-    found = planned('h100-64')
+    plan = planned('h100-64')
     within = 2 * 7 / 8 * 1e8 / CHIPS['NVIDIA H100 80GB HBM3'].link
     between = 2 * 7 / 8 * 1e8 / 8 / 50e9
-    assert found.least.messages == pytest.approx(100 * 40e-6 + within + between)
+    assert plan.least.messages == pytest.approx(100 * 40e-6 + within + between)
 
 
 def test_images_epochs_and_the_cores_that_decode():
-    found = planned('h100-8', per_core=50.0)
-    rate = 8 * 32 / found.least.step
-    assert found.images_per_second == pytest.approx(rate)
-    assert found.epochs_per_hour == pytest.approx(3600 * rate / 1_281_167)
-    assert found.input == pytest.approx(rate / (208 * 50))
+    plan = planned('h100-8', per_core=50.0)
+    rate = 8 * 32 / plan.least.step
+    assert plan.images_per_second == pytest.approx(rate)
+    assert plan.epochs_per_hour == pytest.approx(3600 * rate / 1_281_167)
+    assert plan.input == pytest.approx(rate / (208 * 50))
 
 
 def script(monkeypatch, *arguments):
@@ -69,29 +69,29 @@ def script(monkeypatch, *arguments):
 def test_a_dry_run_is_what_it_reads(tmp_path, monkeypatch, capsys):
     fields = TINY | {'run.batch_size': 8}
     fields = [f'--config.{name}={value}' for name, value in fields.items()]
-    asked = ['train', '--dry-run', '--format=json', f'--config={QUICKSTART}', *fields]
-    assert main(asked) == 0
-    told = capsys.readouterr().out
-    (tmp_path / 'cpu.json').write_text(told)
+    command = ['train', '--dry-run', '--format=json', f'--config={QUICKSTART}', *fields]
+    assert main(command) == 0
+    costs = capsys.readouterr().out
+    (tmp_path / 'cpu.json').write_text(costs)
     assert script(monkeypatch, tmp_path / 'cpu.json') == 2
     printed = capsys.readouterr()
     assert 'a step on 4 x cpu; a plan needs the traffic' in printed.err
     assert printed.out == ''
     # The same program with the name of a chip.
-    (tmp_path / 'tiny.json').write_text(told.replace('"cpu"', '"TPU v5 lite"'))
+    (tmp_path / 'tiny.json').write_text(costs.replace('"cpu"', '"TPU v5 lite"'))
     assert script(monkeypatch, tmp_path / 'tiny.json', '--machine', 'v5e-4') == 0
     header, _, row = capsys.readouterr().out.splitlines()
     assert row.startswith('| v5e-4 | tiny, global | 8 |')
     assert row.count('|') == header.count('|')
 
 
-def test_what_no_plan_knows_is_refused(tmp_path):
-    told = dataclasses.asdict(STEP) | {
+def test_messages_that_no_plan_knows_are_refused(tmp_path):
+    costs = dataclasses.asdict(STEP) | {
         'network': 'tiny',
         'parallel': {'batch_norm': 'global'},
         'messages': {'all-gather': {'count': 1, 'bytes': 1}},
     }
-    (tmp_path / 'split.json').write_text(json.dumps(told))
+    (tmp_path / 'split.json').write_text(json.dumps(costs))
     with pytest.raises(ValueError, match='whose messages no plan knows'):
         PLAN['read'](tmp_path / 'split.json')
 

@@ -36,11 +36,11 @@ ENTRY %main (x: bf16[2,5,7,32]) -> f32[] {{
 
 
 def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
-    found = {
+    transfers = {
         operation.name: operation.bytes
         for operation in traffic.memory_transfers(PROGRAM)
     }
-    assert found == {
+    assert transfers == {
         'near': BYTES,  # reads x; what it writes stays on the chip
         'far': 2 * BYTES,  # x once
         'begun': BYTES,
@@ -48,10 +48,10 @@ def test_an_array_counts_with_its_tiles_where_it_is_in_main_memory():
         'number': 4,
         'sum': BYTES + 4,
     }
-    assert traffic.main_memory(PROGRAM) == sum(found.values())
+    assert traffic.main_memory(PROGRAM) == sum(transfers.values())
 
 
-def test_an_operation_tells_where_it_comes_from():
+def test_an_operation_names_its_source():
     sources = [operation.source for operation in traffic.memory_transfers(PROGRAM)]
     assert sources == ['', 'jit(step)/mul', '', '', '', '']
 
@@ -64,7 +64,7 @@ def test_an_operation_tells_where_it_comes_from():
         (['inception_v4', '--topology=v5e:3x2'], 'no topology v5e:3x2'),
     ],
 )
-def test_what_a_user_may_get_wrong_is_one_line(monkeypatch, capsys, flags, said):
+def test_mistakes_of_a_user_are_one_line(monkeypatch, capsys, flags, said):
     monkeypatch.setattr(sys, 'argv', ['traffic.py', *flags])
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(SCRIPT), run_name='__main__')

@@ -19,7 +19,7 @@ CLASSIFIER = Classifier(NET, RECIPE.batch_norm_decay)
 
 
 @pytest.fixture(scope='module')
-def seen():
+def diagnosis():
     state = begin(residual_scale=(0.3, 0.7))
     look = functools.partial(diagnose, classifier=CLASSIFIER, augment=DISTORT)
     return jax.device_get(jax.jit(look)(state, batch()))
@@ -48,43 +48,45 @@ def test_the_blocks_come_from_the_image_on():
     assert block_names(NET) == BLOCKS
 
 
-def test_outputs_of_every_block(seen, grids):
+def test_outputs_of_every_block(diagnosis, grids):
     for place, name in enumerate(BLOCKS):
         (x,) = grids[0][name]['output']
         axes = tuple(range(x.ndim - 1))
-        np.testing.assert_allclose(seen['output_rms'][place], rms(x), rtol=1e-5)
-        np.testing.assert_allclose(seen['zero_share'][place], (x == 0).mean())
+        np.testing.assert_allclose(diagnosis['output_rms'][place], rms(x), rtol=1e-5)
+        np.testing.assert_allclose(diagnosis['zero_share'][place], (x == 0).mean())
         silent = (np.abs(x).max(axis=axes) == 0).mean()
-        np.testing.assert_allclose(seen['dead_channels'][place], silent)
-    assert 0 < seen['zero_share'][1] < 1
+        np.testing.assert_allclose(diagnosis['dead_channels'][place], silent)
+    assert 0 < diagnosis['zero_share'][1] < 1
 
 
-def test_trunk_and_branch_of_residual_blocks(seen, grids):
+def test_trunk_and_branch_of_residual_blocks(diagnosis, grids):
     for place, name, scale in ((1, 'a_1', 0.3), (2, 'a_2', 0.7)):
         (x,), (f,) = grids[0][name]['trunk'], grids[0][name]['branch']
-        np.testing.assert_allclose(seen['trunk_rms'][place], rms(x), rtol=1e-5)
-        np.testing.assert_allclose(seen['branch_rms'][place], rms(f), rtol=1e-5)
+        np.testing.assert_allclose(diagnosis['trunk_rms'][place], rms(x), rtol=1e-5)
+        np.testing.assert_allclose(diagnosis['branch_rms'][place], rms(f), rtol=1e-5)
         ratio = rms(np.float32(scale) * f) / rms(x)
-        np.testing.assert_allclose(seen['branch_ratio'][place], ratio, rtol=1e-5)
+        np.testing.assert_allclose(diagnosis['branch_ratio'][place], ratio, rtol=1e-5)
     for quantity in ('trunk_rms', 'branch_rms', 'branch_ratio'):
-        assert np.isnan(seen[quantity][[0, 3]]).all()
+        assert np.isnan(diagnosis[quantity][[0, 3]]).all()
 
 
-def test_nats_learned_are_those_below_the_uniform_guess(seen, grids):
+def test_nats_learned_are_those_below_the_uniform_guess(diagnosis, grids):
     shifted = grids[1] - grids[1].max(axis=-1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     loss = -np.mean(logs[np.arange(16), batch()['label']])
-    np.testing.assert_allclose(seen['nats_learned'], np.log(10) - loss, rtol=1e-4)
+    np.testing.assert_allclose(diagnosis['nats_learned'], np.log(10) - loss, rtol=1e-4)
 
 
 def test_a_dead_network_has_learned_nothing():
     state = begin(residual_scale=(0.0, 1.0))
     state.params['a_2']['linear0']['bias'] = jnp.full(16, -1e9)
     look = functools.partial(diagnose, classifier=CLASSIFIER, augment=DISTORT)
-    seen = look(state, batch())
-    assert float(seen['dead_channels'][2]) == float(seen['zero_share'][2]) == 1.0
-    assert float(seen['dead_channels'][1]) < 1.0
-    assert abs(float(seen['nats_learned'])) < 1e-6
+    diagnosis = look(state, batch())
+    assert (
+        float(diagnosis['dead_channels'][2]) == float(diagnosis['zero_share'][2]) == 1.0
+    )
+    assert float(diagnosis['dead_channels'][1]) < 1.0
+    assert abs(float(diagnosis['nats_learned'])) < 1e-6
 
 
 def test_norms_and_ratios_by_block():
@@ -108,6 +110,6 @@ def test_gradient_norms_by_block():
     assert block_norms(tree, ('b', 'a', 'c')).tolist() == [0.0, 5.0, 0.0]
 
 
-def test_what_is_not_finite_is_found_by_block():
+def test_values_that_are_not_finite_are_detected_by_block():
     tree = {'a': {'x': jnp.array([1.0, jnp.nan])}, 'b': {'x': jnp.zeros(2)}}
     assert blocks_finite(tree, ('a', 'b', 'c')).tolist() == [False, True, True]

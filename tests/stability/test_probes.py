@@ -41,20 +41,20 @@ KEY = jax.random.key(0)
 
 def test_scale_gradient_is_that_of_finite_differences():
     images, labels = examples()
-    found = compiled(scale_gradient)(start(), SCALES, images, labels, HPARAMS)
+    gradients = compiled(scale_gradient)(start(), SCALES, images, labels, HPARAMS)
     for block, step in enumerate(0.003 * np.eye(2, dtype=np.float32)):
         up, down = (
             float(loss_at(start()['params'], SCALES + move, images, labels))
             for move in (step, -step)
         )
-        np.testing.assert_allclose(found[block], (up - down) / 0.006, rtol=5e-3)
+        np.testing.assert_allclose(gradients[block], (up - down) / 0.006, rtol=5e-3)
 
 
 def test_networks_without_residual_blocks_have_no_scale_gradient():
     images, labels = examples(size=16)
     probe = compiled(scale_gradient, Classifier(PLAIN, 0.9))
-    found = probe(start(PLAIN), jnp.ones(1), images, labels, HPARAMS)
-    assert found.shape == (0,)
+    gradients = probe(start(PLAIN), jnp.ones(1), images, labels, HPARAMS)
+    assert gradients.shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_networks_without_residual_blocks_have_no_scale_gradient():
 )
 def test_losses_at_scales_are_those_of_a_loop(scales):
     images, labels = examples()
-    found = compiled(loss_at_scales)(start(), scales, images, labels, HPARAMS)
-    assert {x.shape for x in found.values()} == {(len(scales),)}
+    by_scale = compiled(loss_at_scales)(start(), scales, images, labels, HPARAMS)
+    assert {x.shape for x in by_scale.values()} == {(len(scales),)}
     params = start()['params']
     for number, scale in enumerate(scales):
         logits, _, features = outputs_at(params, scale, images)
@@ -78,24 +78,24 @@ def test_losses_at_scales_are_those_of_a_loop(scales):
             'cross_entropy': losses.mean(),
             'dead_channels': np.mean((np.asarray(features) == 0).all((0, 1, 2))),
         }
-        row = {name: x[number] for name, x in found.items()}
+        row = {name: x[number] for name, x in by_scale.items()}
         chex.assert_trees_all_close(row, expected, rtol=1e-5)
 
 
-def test_losses_at_scales_tell_of_channels_that_a_scale_silences():
+def test_losses_at_scales_count_channels_that_a_scale_silences():
     images, labels = examples()
     variables = start()
     for block in ('a_1', 'a_2'):
         variables['params'][block]['linear0']['bias'] = np.float32([-9, 0, 0, -9])
     probe = compiled(loss_at_scales)
-    found = probe(variables, np.float32([0, 1]), images, labels, HPARAMS)
-    np.testing.assert_array_equal(found['dead_channels'], [0, 0.5])
+    by_scale = probe(variables, np.float32([0, 1]), images, labels, HPARAMS)
+    np.testing.assert_array_equal(by_scale['dead_channels'], [0, 0.5])
 
 
 def test_one_compilation_serves_all_scales_and_hparams():
     chex.clear_trace_counter()
     probe = functools.partial(loss_at_scales, classifier=CLASSIFIER)
-    once = jax.jit(chex.assert_max_traces(lambda *given: probe(*given), n=1))
+    once = jax.jit(chex.assert_max_traces(lambda *arguments: probe(*arguments), n=1))
     for factor in (0.1, 1.0):
         scales = np.outer(np.float32([1, 2, 3]), factor * SCALES)
         once(start(), scales, *examples(), HPARAMS)
@@ -118,7 +118,7 @@ def test_gains_are_those_of_jacobians_written_out():
     images, _ = examples(count=4)
     variables, samples = start(), 2000
     gains = compiled(jacobian_gain, samples=samples)(variables, SCALES, images, KEY)
-    _, seen = CLASSIFIER.apply(
+    _, collections = CLASSIFIER.apply(
         variables,
         images,
         train=True,
@@ -126,17 +126,17 @@ def test_gains_are_those_of_jacobians_written_out():
         mutable=['batch_stats', 'intermediates'],
     )
     for number, (block, before) in enumerate((('a_1', 'stem'), ('a_2', 'a_1')), 1):
-        (x,) = seen['intermediates'][before]['output']
+        (x,) = collections['intermediates'][before]['output']
         params = variables['params'][block]
         jacobians = jax.jit(jax.jacfwd(by_hand))(x, params, SCALES[number - 1])
-        for found, jacobian in zip(gains, jacobians, strict=True):
+        for gain, jacobian in zip(gains, jacobians, strict=True):
             jacobian = np.asarray(jacobian, np.float64).reshape(x.size, x.size)
             square = jacobian.T @ jacobian
             exact = np.trace(square) / x.size
             # The variance of |Jv|^2 over random signs is known.
             off_diagonal = square - np.diag(np.diag(square))
             deviation = np.sqrt(2 * np.sum(off_diagonal**2) / samples) / x.size
-            assert abs(float(found[number]) ** 2 - exact) < 3 * deviation
+            assert abs(float(gain[number]) ** 2 - exact) < 3 * deviation
             assert deviation < 0.01 * exact
 
 
@@ -174,7 +174,7 @@ def test_gains_are_a_function_of_the_key():
 def test_blocks_one_by_one_are_the_classifier():
     images, _ = examples()
     classifier = CLASSIFIER.clone(execution='plain')
-    _, seen = classifier.apply(
+    _, collections = classifier.apply(
         start(),
         images,
         train=True,
@@ -184,36 +184,36 @@ def test_blocks_one_by_one_are_the_classifier():
     x, scales = images, ([], SCALES[:1], SCALES[1:])
     for block, here in zip(trunk(NET), scales, strict=True):
         x, left = apply_trunk_block(classifier, start(), block, x, here)
-        chex.assert_trees_all_equal(left, seen['intermediates'][block.name])
+        chex.assert_trees_all_equal(left, collections['intermediates'][block.name])
 
 
 def test_hessian_products_are_those_of_the_dense_hessian():
-    probe, given = compiled(hessian_product), (SCALES, *examples(), HPARAMS)
+    probe, arguments = compiled(hessian_product), (SCALES, *examples(), HPARAMS)
     vectors = np.random.default_rng(0).standard_normal((4, 224), np.float32)
     for vector in vectors:
-        found = probe(vector, start(), *given)
+        product = probe(vector, start(), *arguments)
         expected = dense_hessian() @ vector
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(product, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_hessian_products_are_finite_differences_of_gradients():
     gradient = jax.jit(jax.grad(loss_at))
-    params, given = start()['params'], (SCALES, *examples())
+    params, arguments = start()['params'], (SCALES, *examples())
     # No ReLU comes after the last bias, so the loss is smooth in it.
     move = jax.tree.map(np.zeros_like, params)
     move['logits']['dense0']['bias'] += np.float32([-0.02, 0.01, 0.01, 0.01, 0.01])
     up, down = (
-        gradient(jax.tree.map(change, params, move), *given)
+        gradient(jax.tree.map(change, params, move), *arguments)
         for change in (np.add, np.subtract)
     )
     expected, _ = jax.flatten_util.ravel_pytree(jax.tree.map(np.subtract, up, down))
     vector, _ = jax.flatten_util.ravel_pytree(move)
-    found = compiled(hessian_product)(vector, start(), *given, HPARAMS)
-    np.testing.assert_allclose(found, expected / 2, rtol=1e-3, atol=1e-6)
+    product = compiled(hessian_product)(vector, start(), *arguments, HPARAMS)
+    np.testing.assert_allclose(product, expected / 2, rtol=1e-3, atol=1e-6)
 
 
-# Of these images no derivative nearly cancels; where one does (seeds 0 and 1) float32
-# itself is off by 3e-5 of it, on one device as on four.
+# No derivative on these images nearly cancels. With seeds 0 and 1 a derivative does:
+# its error in float32 is 3e-5 of it, on one device as on four.
 @pytest.mark.parametrize('seed', [2, 4, 10])
 def test_probes_of_a_batch_on_four_devices_are_those_of_the_batch(seed):
     mesh = device_mesh()

@@ -1,4 +1,4 @@
-"""Verdicts on made-up traces, and on recorded ones."""
+"""Verdicts on invented and on recorded traces."""
 
 import json
 import math
@@ -41,7 +41,7 @@ def test_a_stretch_shorter_than_the_window_is_no_death():
     assert verdict([1.0, 1.0, 1.0]).verdict == 'alive'
 
 
-def test_who_comes_back_to_life_is_alive():
+def test_a_dead_run_that_recovers_is_alive():
     assert verdict([1.0] * 6).verdict == 'dead'
     assert verdict([1.0] * 6 + [0.0] * 4) == Verdict('alive', trend=0.0)
 
@@ -103,37 +103,41 @@ OURS = Thresholds(dead_share=0.95, dying_share=0.5, window=50)
 TRACES = json.loads(Path(__file__).with_name('traces.json').read_text())['runs']
 
 
-def told(run, limits=OURS):
+def verdicts_of(run, limits=OURS):
     """Returns the verdicts of a recorded run, each with the step that brought it."""
-    trace, watch, found = TRACES[run], VerdictState(), []
+    trace, watch, changes = TRACES[run], VerdictState(), []
     columns = (trace[name] for name in ('loss', 'dead_channels', 'gradient_norm'))
     for step, (loss, share, norm) in enumerate(zip(*columns, strict=True), 1):
-        before = watch.verdict.verdict if found else None
+        before = watch.verdict.verdict if changes else None
         bad = 'a gradient' if norm is None else None
         watch = judge(watch, step, StepSigns(loss, share, bad), limits)
         if watch.verdict.verdict != before:
-            found.append((step, watch.verdict.verdict, watch.verdict.step))
-    return found
+            changes.append((step, watch.verdict.verdict, watch.verdict.step))
+    return changes
 
 
 def test_a_real_network_lives_with_a_tenth_and_dies_with_1():
-    assert told('scale 0.1') == told('scale 0.3') == [(1, 'alive', None)]
-    assert told('scale 1') == [(1, 'alive', None), (50, 'dying', 12), (77, 'dead', 28)]
+    assert verdicts_of('scale 0.1') == verdicts_of('scale 0.3') == [(1, 'alive', None)]
+    assert verdicts_of('scale 1') == [
+        (1, 'alive', None),
+        (50, 'dying', 12),
+        (77, 'dead', 28),
+    ]
 
 
 def test_a_real_network_diverges_by_its_gradient_before_its_loss():
-    assert told('rate 10') == [(1, 'alive', None), (9, 'diverged', 9)]
+    assert verdicts_of('rate 10') == [(1, 'alive', None), (9, 'diverged', 9)]
 
 
 def test_by_the_words_of_the_paper_no_step_of_it_gave_only_zeros():
     letter = Thresholds(dead_share=1.0, dying_share=1.0, window=1)
-    assert told('scale 1', letter) == [(1, 'alive', None)]
+    assert verdicts_of('scale 1', letter) == [(1, 'alive', None)]
     assert max(TRACES['scale 1']['dead_channels']) == pytest.approx(0.9992)
 
 
 def test_half_of_the_channels_silent_is_dying_with_a_smaller_window():
     limits = Thresholds(dead_share=0.95, dying_share=0.5, window=5)
-    assert {verdict for _, verdict, _ in told('scale 0.3', limits)} == {
+    assert {verdict for _, verdict, _ in verdicts_of('scale 0.3', limits)} == {
         'alive',
         'dying',
     }

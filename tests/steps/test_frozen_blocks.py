@@ -65,7 +65,9 @@ def check_frozen(first, last, recipe, net=NET):
         ('logits', ('logits',), 3),
     ],
 )
-def test_what_is_frozen_keeps_its_bits_and_all_else_moves(frozen, blocks, accumulation):
+def test_frozen_blocks_keep_their_bits_and_all_others_move(
+    frozen, blocks, accumulation
+):
     recipe = dataclasses.replace(
         RECIPE, frozen=frozen, accumulation=accumulation, clip=True
     )
@@ -117,8 +119,8 @@ def test_the_gradient_of_the_rest_is_that_behind_a_stopped_stem():
     loss = functools.partial(reference, first, examples=batch(24))
     value, gradients = jax.jit(jax.value_and_grad(loss))(rest)
     expected = jax.tree.map(lambda w, g: w - 0.01 * g, rest, gradients)
-    found = {name: last.params[name] for name in rest}
-    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
+    updated = {name: last.params[name] for name in rest}
+    chex.assert_trees_all_close(updated, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(metrics['loss'], value, rtol=1e-5)
 
 
@@ -158,17 +160,17 @@ def test_an_auxiliary_head_trains_or_not(remat, small):
 
 def test_a_look_inside_sees_frozen_blocks_as_they_work():
     recipe = dataclasses.replace(RECIPE, frozen='stem')
-    first, one = begin(recipe=recipe), pure_functions(NET, recipe, None)
+    first, functions = begin(recipe=recipe), pure_functions(NET, recipe, None)
     images = batch()['image'].astype(np.float32) / 127.5 - 1.0
     variables = {'params': first.params, 'batch_stats': first.batch_stats}
     evaluated = Classifier(NET, 0.9).apply(
         variables, images, train=False, mutable=['intermediates']
     )[1]['intermediates']
     stem = next(trunk(NET))
-    _, left = apply_trunk_block(one.classifier, variables, stem, images, [])
+    _, left = apply_trunk_block(functions.classifier, variables, stem, images, [])
     chex.assert_trees_all_close(left['output'], evaluated['stem']['output'], rtol=1e-6)
     moved = functools.partial(update_ratio, network=NET)
-    steps = with_diagnosis(jax.jit(one.step), jax.jit(one.diagnose), moved)
+    steps = with_diagnosis(jax.jit(functions.step), jax.jit(functions.diagnose), moved)
     _, metrics = steps.diagnosed_step(first, batch())
     ratios = np.asarray(metrics['diagnosis']['update_ratio'])
     assert ratios[0] == 0
@@ -214,12 +216,12 @@ def test_a_state_of_few_blocks_is_saved_and_restored(tmp_path):
     with checkpoints.open_manager(tmp_path, keep=1) as manager:
         checkpoints.save_checkpoint(manager, last, {'run': {'inception_jax': '0.1.0'}})
     saved = checkpoints.restore_checkpoint(
-        tmp_path, begin(recipe=recipe), lambda about: None
+        tmp_path, begin(recipe=recipe), lambda metadata: None
     )
     chex.assert_trees_all_equal(saved.state.params, last.params)
     chex.assert_trees_all_equal(saved.state.opt_state, last.opt_state)
     with pytest.raises(ValueError, match='whose state has other arrays'):
-        checkpoints.restore_checkpoint(tmp_path, begin(), lambda about: None)
+        checkpoints.restore_checkpoint(tmp_path, begin(), lambda metadata: None)
 
 
 @pytest.mark.parametrize(
@@ -247,8 +249,8 @@ def test_a_mistake_is_named_with_its_repair(changes, message):
 
 
 def test_a_stage_may_have_a_rate_where_one_of_its_blocks_is_frozen():
-    given = itertools.product(['trunk', 'stem', ['a_1', 'b']], [None, {'logits': 10}])
-    for frozen, factors in given:
+    choices = itertools.product(['trunk', 'stem', ['a_1', 'b']], [None, {'logits': 10}])
+    for frozen, factors in choices:
         recipe = {'frozen': frozen, 'rate_factors': factors}
         assert experiment(config(recipe=recipe)).recipe.frozen
     chosen = experiment(config(recipe={'frozen': 'stem', 'rate_factors': {'trunk': 2}}))

@@ -21,12 +21,12 @@ def test_a_label_is_outside_the_top_k_if_k_others_are_not_below_it():
     assert outside_top(3, LOGITS, labels).tolist() == [False, False, False]
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_logits_that_are_not_numbers_are_wrong():
     logits = jnp.full((1, 10), jnp.nan)
     assert outside_top(5, logits, jnp.array([3])).all()
 
 
-def test_what_is_not_a_number_is_wrong_even_among_few_classes():
+def test_logits_that_are_not_numbers_are_wrong_even_among_few_classes():
     assert outside_top(5, jnp.full((1, 4), jnp.nan), jnp.array([3])).all()
 
 

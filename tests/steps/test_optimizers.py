@@ -1,4 +1,4 @@
-"""Optimizers, schedules and averages against formulas written out here."""
+"""Optimizers, schedules and EMA weights against formulas written out here."""
 
 import dataclasses
 
@@ -148,9 +148,9 @@ def test_hparams_are_float32_leaves_with_a_scale_for_every_block():
 
 
 def test_scales_may_come_by_stage_and_the_rest_is_the_networks():
-    own = hparams().residual_scale
+    defaults = hparams().residual_scale
     numbers = hparams(residual_scale={'c': 0.05})
-    np.testing.assert_array_equal(numbers.residual_scale[:15], own[:15])
+    np.testing.assert_array_equal(numbers.residual_scale[:15], defaults[:15])
     np.testing.assert_array_equal(numbers.residual_scale[15:], np.float32(0.05))
     with pytest.raises(ValueError, match=r"no stage 'd'.*a, b, c"):
         hparams(residual_scale={'d': 0.1})

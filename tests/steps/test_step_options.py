@@ -1,4 +1,4 @@
-"""What changes how a step is computed, or whether it counts: recipes of one step."""
+"""Recipes that change how a step is computed, or whether its update is applied."""
 
 import dataclasses
 import functools
@@ -61,29 +61,29 @@ def test_a_channel_is_silent_in_a_step_if_it_is_in_all_micro_batches():
     grids[5] = 255
     examples = batch(64) | {'image': grids}
     state = begin(NET)
-    found = [
+    metrics = [
         jax.jit(step(NET, accumulation=parts))(state, examples)[1] for parts in (1, 4)
     ]
-    assert float(found[1]['dead_channels']) < 1.0
-    assert 0.0 < float(found[1]['zero_share']) < 1.0
+    assert float(metrics[1]['dead_channels']) < 1.0
+    assert 0.0 < float(metrics[1]['zero_share']) < 1.0
 
 
 def sums_of_products(jaxpr):
     """Counts convolutions and matrix products, in every call of a function anew."""
-    own = ('conv_general_dilated', 'dot_general')
+    products = ('conv_general_dilated', 'dot_general')
     inner = [
         sums_of_products(call)
         for equation in jaxpr.eqns
         for call in jax.extend.core.jaxprs_in_params(equation.params)
     ]
-    return sum(inner) + sum(e.primitive.name in own for e in jaxpr.eqns)
+    return sum(inner) + sum(e.primitive.name in products for e in jaxpr.eqns)
 
 
 @pytest.mark.parametrize(
     ('stages', 'plain', 'fast'),
     [('all', 10, 8), (('a',), 8, 6), (('stem', 'logits'), 2, 2)],
 )
-def test_what_is_computed_again_is_the_same(stages, plain, fast):
+def test_recomputed_blocks_give_the_same_state(stages, plain, fast):
     kept, again = updated(NET), updated(NET, remat=stages)
     chex.assert_trees_all_close(again, kept, rtol=1e-5, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a run: one line each, and nothing that was saved is lost."""
+"""Faults around a run: each is one line, and no saved state is lost."""
 
 import json
 import shutil
@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from helpers.images import images
-from helpers.training import apart, arguments, environment, last_state, records
+from helpers.training import apart, arguments, assert_same_runs, environment, records
 
 from inception_jax.__main__ import main
 from inception_jax.runs import checkpoints
@@ -28,11 +27,6 @@ def whole(tmp_path_factory):
     return workdir
 
 
-def same(one, other):
-    assert records(one) == records(other)
-    jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
-
-
 def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
     whole, tmp_path, capsys
 ):
@@ -44,7 +38,7 @@ def test_after_a_damaged_checkpoint_a_run_ends_as_if_nothing_had_been(
     assert printed.err.count('\n') == 1
     assert 'note: the checkpoint' in printed.err
     assert 'resumes from step 16' in printed.err
-    same(workdir, whole)
+    assert_same_runs(workdir, whole)
     (damaged,) = (workdir / 'damaged').iterdir()
     assert damaged.name.startswith('24-')
 
@@ -60,7 +54,7 @@ def test_two_runs_do_not_share_a_workdir(whole, tmp_path, capsys):
     assert main(arguments(workdir, **SHORT)) == 0
 
 
-def test_a_second_process_is_told_who_is_at_work(tmp_path):
+def test_a_second_process_is_refused_and_names_the_first(tmp_path):
     command = arguments(tmp_path, run__epochs=5000)
     first = subprocess.Popen(
         [sys.executable, '-m', 'inception_jax', *command],
@@ -117,7 +111,7 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     monkeypatch.undo()
     lost.write_bytes(content)
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 0
-    same(tmp_path / 'run', tmp_path / 'whole')
+    assert_same_runs(tmp_path / 'run', tmp_path / 'whole')
 
 
 def test_lost_images_are_counted_if_they_are_to_be_skipped(tmp_path, capsys):
@@ -132,13 +126,13 @@ def test_lost_images_are_counted_if_they_are_to_be_skipped(tmp_path, capsys):
     assert main(arguments(tmp_path / 'run', **changes)) == 0
     printed = capsys.readouterr().err
     assert printed.count('cannot decode image 2/5.png: 0 bytes') == printed.count('\n')
-    found = records(tmp_path / 'run')
-    assert sum(r['unreadable'] for r in found if r['split'] == 'train') == 2
-    evaluated = [r for r in found if r['split'] == 'evaluation']
+    history = records(tmp_path / 'run')
+    assert sum(r['unreadable'] for r in history if r['split'] == 'train') == 2
+    evaluated = [r for r in history if r['split'] == 'evaluation']
     assert {(r['unreadable'], r['examples']) for r in evaluated} == {(1, 31)}
 
 
-def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
+def test_a_full_disk_ends_a_run_which_resumes_when_there_is_room(
     whole, tmp_path, monkeypatch, capsys
 ):
     def full(self, step, **_):
@@ -152,7 +146,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_room(
     assert printed.count('\n') == 1
     monkeypatch.undo()
     assert main(arguments(workdir, **SHORT)) == 0
-    same(workdir, whole)
+    assert_same_runs(workdir, whole)
 
 
 def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
@@ -170,7 +164,7 @@ def test_an_image_to_evaluate_on_that_is_lost_costs_no_steps(tmp_path, capsys):
     assert checkpoints.checkpoint_steps(workdir / 'checkpoints') == [8]
     lost.write_bytes(content)
     assert main(arguments(workdir, **changes)) == 0
-    same(workdir, tmp_path / 'whole')
+    assert_same_runs(workdir, tmp_path / 'whole')
 
 
 def test_a_disk_that_is_full_at_the_very_end_is_one_line(
@@ -244,7 +238,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(whole, tmp_path, monkeypatc
     monkeypatch.setattr(time, 'time', backwards)
     assert main(arguments(tmp_path, **SHORT)) == 0
     assert backwards.calls > 0
-    same(tmp_path, whole)
+    assert_same_runs(tmp_path, whole)
 
 
 def test_checkpoints_by_minutes_come_with_the_records(tmp_path):
@@ -282,13 +276,13 @@ def verdict(workdir):
 DIVERGES = {'hparams__learning_rate': 1e38, 'run__epochs': 2}
 
 
-def test_a_run_that_diverges_goes_on_if_it_is_told_to(tmp_path):
+def test_a_diverged_run_continues_if_the_config_says_so(tmp_path):
     assert main(arguments(tmp_path / 'stops', **DIVERGES)) == 0
     assert verdict(tmp_path / 'stops')['steps_done'] < 16
     goes_on = DIVERGES | {'verdicts__on_diverged': 'go_on'}
     assert main(arguments(tmp_path / 'goes', **goes_on)) == 0
-    found = verdict(tmp_path / 'goes')
-    assert (found['verdict'], found['steps_done'], found['ended']) == (
+    outcome = verdict(tmp_path / 'goes')
+    assert (outcome['verdict'], outcome['steps_done'], outcome['ended']) == (
         'diverged',
         16,
         False,
@@ -299,14 +293,14 @@ def test_a_run_that_diverges_goes_on_if_it_is_told_to(tmp_path):
 def test_updates_that_are_left_out_are_counted_and_end_a_run_at_last(tmp_path):
     skips = DIVERGES | {'recipe__skip_non_finite': True, 'verdicts__window': 5}
     assert main(arguments(tmp_path, **skips)) == 0
-    found = verdict(tmp_path)
-    assert found['verdict'] == 'diverged'
-    assert found['steps_done'] >= 5
+    outcome = verdict(tmp_path)
+    assert outcome['verdict'] == 'diverged'
+    assert outcome['steps_done'] >= 5
     shares = [r['skipped'] for r in records(tmp_path) if r['split'] == 'train']
     assert max(shares) > 0.5
 
 
-def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
+def test_a_dead_run_stops_if_the_config_says_so(tmp_path):
     dies = {
         'hparams__residual_scale': 3.0,
         'hparams__learning_rate': 2.0,
@@ -322,9 +316,9 @@ def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
     assert stop['steps_done'] < 24
     kept = checkpoints.checkpoint_steps(tmp_path / 'stop' / 'checkpoints')
     assert stop['steps_done'] in kept
-    seen = records(tmp_path / 'stop')
+    recorded = records(tmp_path / 'stop')
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
-    assert records(tmp_path / 'stop') == seen
+    assert records(tmp_path / 'stop') == recorded
     dies['verdicts__on_dead'] = 'go_on'
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
     assert verdict(tmp_path / 'stop')['steps_done'] == 24

@@ -33,22 +33,22 @@ def blocks_of(weights):
     return trained.load_weights(weights, 'helpers.tiny:NET').variables
 
 
-def equal(one, other):
+def equal(tree, other):
     return all(
         np.array_equal(a, b)
-        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+        for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True)
     )
 
 
 def test_a_run_begins_with_the_weights_of_a_file(weights, tmp_path):
     frozen = ('stem', 'a_1', 'a_2')
     assert begin(tmp_path, weights, recipe__frozen=frozen) == 0
-    state, found = last_state(tmp_path), blocks_of(weights)
+    state, loaded = last_state(tmp_path), blocks_of(weights)
     for block in frozen:
         for tree in (state['params'], state['ema']['params']):
-            assert equal(tree[block], found['params'][block])
-        assert equal(state['batch_stats'][block], found['batch_stats'][block])
-    head = state['params']['logits'], found['params']['logits']
+            assert equal(tree[block], loaded['params'][block])
+        assert equal(state['batch_stats'][block], loaded['batch_stats'][block])
+    head = state['params']['logits'], loaded['params']['logits']
     assert not equal(*head)
     # One step from the file, not from values drawn.
     np.testing.assert_allclose(
@@ -64,10 +64,10 @@ def test_another_number_of_classes_needs_a_new_head(weights, tmp_path, capsys):
     assert 'set config.recipe.new_head=true' in printed
     assert printed.count('\n') == 1
     assert begin(tmp_path, weights, recipe__new_head=True, **changes) == 0
-    state, found = last_state(tmp_path), blocks_of(weights)
+    state, loaded = last_state(tmp_path), blocks_of(weights)
     assert state['params']['logits']['dense0']['bias'].shape == (5,)
     for block in ('stem', 'a_1', 'a_2'):
-        assert equal(state['params'][block], found['params'][block])
+        assert equal(state['params'][block], loaded['params'][block])
 
 
 def test_a_new_head_is_drawn_also_for_as_many_classes(weights, tmp_path):
@@ -81,7 +81,7 @@ def test_a_new_head_is_drawn_also_for_as_many_classes(weights, tmp_path):
     )
 
 
-def test_a_run_goes_on_without_the_file_that_it_began_with(weights, tmp_path):
+def test_a_run_resumes_without_its_file_of_initial_weights(weights, tmp_path):
     copies = [tmp_path / f'copy{ending}' for ending in ('.safetensors', '.json')]
     for copy in copies:
         copy.write_bytes(weights.with_suffix(copy.suffix).read_bytes())
@@ -143,8 +143,8 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     run, place = tmp_path / 'run', tmp_path / 'w.safetensors'
 
     def put(path):
-        for one in (place, weight_file.info_path(place)):
-            one.write_bytes(path.with_suffix(one.suffix).read_bytes())
+        for file in (place, weight_file.info_path(place)):
+            file.write_bytes(path.with_suffix(file.suffix).read_bytes())
 
     put(weights)
     assert begin(run, place) == 0
@@ -153,7 +153,7 @@ def test_another_file_in_the_place_of_the_first_is_refused(weights, tmp_path, ca
     assert main(['convert', str(tmp_path / 'second'), str(other)]) == 0
     put(other)
     capsys.readouterr()
-    # What comes before the first checkpoint would be made from the other file.
+    # Step 0 would be recomputed from the other file.
     assert main(['evaluate', f'--workdir={run}', '--step=0']) == 2
     assert 'is not the file that the run started from' in capsys.readouterr().err
     # Under another path the same file is the same, and the other is another.
@@ -184,7 +184,7 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
     check_same_network(theirs, dataclasses.replace(theirs, classes=5))
 
 
-def test_another_crop_than_that_of_the_weights_is_told(capsys):
+def test_a_crop_other_than_that_of_the_weights_is_reported(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
     check_same_network(narrow.V4, ours)
     assert 'evaluated with other preprocessing: --config.network.square_crop=False' in (

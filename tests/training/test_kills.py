@@ -1,4 +1,4 @@
-"""The campaign of kills, in short: it survives them, and would tell a difference."""
+"""The campaign of kills, in short: runs survive, and a difference is detected."""
 
 import runpy
 import shutil
@@ -17,22 +17,22 @@ SCRIPT = ROOT / 'benchmarks' / 'kills.py'
 @pytest.mark.slow
 def test_a_run_survives_a_kill_of_each_kind():
     command = [sys.executable, SCRIPT, '--kills=3', '--epochs=3']
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert '3 kills survived: 1 while it saved, 1 while it started' in found.stdout
-    assert 'the run is bit-identical to an uninterrupted run' in found.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert '3 kills survived: 1 while it saved, 1 while it started' in completed.stdout
+    assert 'the run is bit-identical to an uninterrupted run' in completed.stdout
 
 
 def test_another_seed_and_a_double_record_are_differences(tmp_path):
     compare = runpy.run_path(str(SCRIPT))['compare']
-    one, other = tmp_path / 'one', tmp_path / 'other'
-    assert main(arguments(one, run__epochs=1)) == 0
+    run, other = tmp_path / 'one', tmp_path / 'other'
+    assert main(arguments(run, run__epochs=1)) == 0
     assert main(arguments(other, run__epochs=1, run__seed=1)) == 0
-    assert set(compare(one, other)) >= {'records', 'params', 'opt_state', 'ema', 'key'}
+    assert set(compare(run, other)) >= {'records', 'params', 'opt_state', 'ema', 'key'}
     shutil.rmtree(other)
-    shutil.copytree(one, other)
-    assert compare(one, other) == []
-    records = one / 'metrics.jsonl'
+    shutil.copytree(run, other)
+    assert compare(run, other) == []
+    records = run / 'metrics.jsonl'
     lines = records.read_text().splitlines(keepends=True)
     records.write_text(''.join([*lines, lines[-1]]))
-    assert compare(one, other) == ['records', 'records are repeated']
+    assert compare(run, other) == ['records', 'records are repeated']

@@ -29,42 +29,42 @@ def by_jit(tmp_path_factory):
 
 
 @pytest.mark.parametrize('mode', ['shard_map', 'pmap'])
-def test_a_run_may_go_on_in_another_mode(mode, by_jit, tmp_path, capsys):
+def test_a_run_may_resume_in_another_mode(mode, by_jit, tmp_path, capsys):
     assert main(arguments(tmp_path, **RUN | {'run__epochs': 1})) == 0
     assert main(arguments(tmp_path, **RUN, parallel__mode=mode)) == 0
     assert 'resuming from step 8' in capsys.readouterr().out
-    for one, other in zip(records(tmp_path), records(by_jit), strict=True):
-        if one['split'] != 'diagnostics':
-            assert one == {n: approximately(x) for n, x in other.items()}
+    for record, other in zip(records(tmp_path), records(by_jit), strict=True):
+        if record['split'] != 'diagnostics':
+            assert record == {n: approximately(x) for n, x in other.items()}
 
 
 def test_batch_norm_per_device_belongs_to_a_number_of_devices(
     tmp_path, monkeypatch, capsys
 ):
-    own = {'parallel__mode': 'shard_map', 'parallel__batch_norm': 'per_device'}
-    assert main(arguments(tmp_path / 'own', run__epochs=1, **own)) == 0
+    per_device = {'parallel__mode': 'shard_map', 'parallel__batch_norm': 'per_device'}
+    assert main(arguments(tmp_path / 'own', run__epochs=1, **per_device)) == 0
     assert main(arguments(tmp_path / 'all', run__epochs=1)) == 0
     two = jax.devices()[:2]
     monkeypatch.setattr(prepare, 'device_mesh', lambda count: device_mesh(count, two))
     capsys.readouterr()
-    assert main(arguments(tmp_path / 'own', run__epochs=2, **own)) == 2
+    assert main(arguments(tmp_path / 'own', run__epochs=2, **per_device)) == 2
     printed = capsys.readouterr().err
     assert 'has batch statistics of 4 parts of a batch' in printed
     assert printed.count('\n') == 1
     assert main(arguments(tmp_path / 'all', run__epochs=2)) == 0
 
 
-def test_devices_that_cannot_start_are_told(tmp_path):
-    found = subprocess.run(
+def test_devices_that_cannot_start_are_reported(tmp_path):
+    completed = subprocess.run(
         [sys.executable, '-m', 'inception_jax', *arguments(tmp_path / 'run')],
         env=environment() | {'JAX_PLATFORMS': 'none'},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 2
-    assert 'JAX cannot start its devices' in found.stderr
-    assert found.stderr.count('\n') == 1
+    assert completed.returncode == 2
+    assert 'JAX cannot start its devices' in completed.stderr
+    assert completed.stderr.count('\n') == 1
 
 
 def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):
@@ -74,15 +74,15 @@ def test_pmap_is_of_one_process(tmp_path, monkeypatch, capsys):
     check_processes(Parallel('shard_map'))
 
 
-def test_a_config_of_before_there_were_modes_goes_on(tmp_path):
-    """Fields that an older config does not have are what they were then."""
+def test_a_config_from_before_modes_existed_resumes(tmp_path):
+    """Fields that an older config lacks get the behaviour of that version."""
     assert main(arguments(tmp_path, run__epochs=1)) == 0
     path = tmp_path / 'config.json'
-    about = json.loads(path.read_text())
-    del about['config']['parallel'], about['replicas']
+    recorded = json.loads(path.read_text())
+    del recorded['config']['parallel'], recorded['replicas']
     for field in ('accumulation', 'remat', 'skip_non_finite'):
-        del about['config']['recipe'][field]
-    path.write_text(json.dumps(about))
+        del recorded['config']['recipe'][field]
+    path.write_text(json.dumps(recorded))
     assert main(['train', f'--workdir={tmp_path}']) == 0
     assert main(arguments(tmp_path, run__epochs=2)) == 0
     assert main(arguments(tmp_path, recipe__accumulation=2)) == 2

@@ -78,8 +78,8 @@ class Two:
             time.sleep(0.02)
 
     def ended(self, within=600):
-        found = [process.communicate(timeout=within) for process in self.all]
-        return [p.returncode for p in self.all], found
+        outputs = [process.communicate(timeout=within) for process in self.all]
+        return [p.returncode for p in self.all], outputs
 
 
 @pytest.fixture(scope='module')
@@ -95,17 +95,17 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    found, _ = resume.newest_state(open_run(workdir))
-    return dataclasses.replace(found, key=jax.random.key_data(found.key))
+    newest, _ = resume.newest_state(open_run(workdir))
+    return dataclasses.replace(newest, key=jax.random.key_data(newest.key))
 
 
-def close(one, other):
+def close(run, other):
     """Compares runs to 1e-6: states and losses; a zero more or less is no rounding."""
-    pairs = zip(records(one), records(other), strict=True)
+    pairs = zip(records(run), records(other), strict=True)
     for a, b in ((a, b) for a, b in pairs if a['split'] != 'diagnostics'):
         assert (a['split'], a['step']) == (b['split'], b['step'])
         assert a['cross_entropy'] == pytest.approx(b['cross_entropy'], 1e-6, 1e-6)
-    chex.assert_trees_all_close(state(one), state(other), rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_close(state(run), state(other), rtol=1e-6, atol=1e-6)
 
 
 def test_two_processes_are_one_with_as_many_devices(whole, tmp_path):
@@ -115,7 +115,7 @@ def test_two_processes_are_one_with_as_many_devices(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
+def test_two_killed_processes_resume_bit_identical_to_an_undisturbed_run(
     whole, tmp_path
 ):
     two = Two(tmp_path / 'two')
@@ -141,7 +141,7 @@ def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
 
 
 @pytest.mark.slow
-def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
+def test_both_processes_end_if_one_loses_its_data_and_resume_later(tmp_path):
     images(tmp_path / 'data')
     lost = tmp_path / 'data' / 'train' / '2' / '5.png'
     content = lost.read_bytes()
@@ -165,7 +165,7 @@ def test_where_one_loses_its_data_both_end_and_go_on_later(tmp_path):
 
 
 @pytest.mark.slow
-def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
+def test_a_process_does_not_wait_for_another_that_cannot_begin(tmp_path):
     images(tmp_path / 'data')
     changes = {'data__source': f'folder:{tmp_path / "data"}'}
     with lock_workdir(tmp_path / 'run'):
@@ -175,7 +175,7 @@ def test_where_one_cannot_begin_the_other_does_not_wait_for_it(tmp_path):
     assert 'is at work in' in printed[0][1]
 
 
-def test_where_no_devices_start_each_says_so_in_a_line(tmp_path, monkeypatch):
+def test_each_process_reports_in_a_line_that_no_devices_start(tmp_path, monkeypatch):
     monkeypatch.setenv('JAX_PLATFORMS', 'none')
     statuses, printed = Two(tmp_path / 'run').ended()
     # The second may be ended by JAX where the first, which coordinates, is gone.
@@ -212,7 +212,7 @@ def test_a_signal_to_one_saves_and_ends_both_at_the_same_step(tmp_path):
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(options, message, tmp_path):
-    found = subprocess.run(
+    completed = subprocess.run(
         [
             *(sys.executable, '-m', 'inception_jax'),
             *arguments(tmp_path / 'run'),
@@ -223,7 +223,7 @@ def test_a_mistake_is_one_line_and_status_2(options, message, tmp_path):
         text=True,
         check=False,
     )
-    assert found.returncode == 2
-    assert message in found.stderr
-    assert found.stderr.count('\n') == 1
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert completed.stderr.count('\n') == 1
     assert not (tmp_path / 'run').exists()

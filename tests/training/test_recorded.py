@@ -78,15 +78,15 @@ def test_classes_that_are_damaged_are_one_line(text, folder, capsys):
     printed = capsys.readouterr().err
     assert 'classes.json is damaged; remove it' in printed
     assert printed.count('\n') == 1
-    # Training goes on, and says again what the classes are.
+    # Training resumes, and writes the class names again.
     assert main(['train', f'--workdir={folder / "run"}']) == 0
     assert Run(folder / 'run').class_names == ('a', 'b')
 
 
 def test_a_config_without_its_data_is_one_line(folder, capsys):
     path = folder / 'run' / 'config.json'
-    found = json.loads(path.read_text())
-    path.write_text(json.dumps({n: x for n, x in found.items() if n != 'data'}))
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps({n: x for n, x in recorded.items() if n != 'data'}))
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
     assert 'config.json is not a file of a run, or is damaged' in printed

@@ -11,7 +11,14 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from helpers.training import apart, arguments, environment, last_state, records
+from helpers.training import (
+    apart,
+    arguments,
+    assert_same_runs,
+    environment,
+    last_state,
+    records,
+)
 
 from inception_jax.__main__ import main
 from inception_jax.runtime import compilation_cache
@@ -63,7 +70,7 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     assert '96 of 96' in capsys.readouterr().out
 
 
-def test_a_longer_run_goes_on_from_a_finished_one(tmp_path):
+def test_a_longer_run_resumes_from_a_finished_run(tmp_path):
     assert main(arguments(tmp_path / 'a', run__epochs=4)) == 0
     assert main(arguments(tmp_path / 'a', run__epochs=8)) == 0
     assert main(arguments(tmp_path / 'b', run__epochs=8)) == 0
@@ -82,10 +89,10 @@ def test_compiled_programs_are_kept_where_the_user_named_no_folder(tmp_path):
     )
     names = environment() | {'XDG_CACHE_HOME': str(tmp_path)}
     names.pop('JAX_COMPILATION_CACHE_DIR')
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, '-c', code], env=names, capture_output=True, text=True
     )
-    assert found.stdout == f'{compilation_cache.cache_folder(names)}\n'
+    assert completed.stdout == f'{compilation_cache.cache_folder(names)}\n'
 
 
 def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tmp_path):
@@ -96,10 +103,7 @@ def test_a_stopped_and_killed_run_ends_with_the_bits_of_a_whole_one(finished, tm
     assert status == -signal.SIGKILL
     assert 'resuming from step' in text
     assert main(arguments(tmp_path)) == 0
-    assert records(tmp_path) == records(finished)
-    jax.tree.map(
-        np.testing.assert_array_equal, last_state(tmp_path), last_state(finished)
-    )
+    assert_same_runs(tmp_path, finished)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_a_run_whose_last_update_diverges_is_not_alive(tmp_path):
     assert (verdict['verdict'], verdict['steps_done']) == ('diverged', 1)
 
 
-def test_a_network_without_residual_blocks_is_saved_and_goes_on(tmp_path, capsys):
+def test_a_network_without_residual_blocks_is_saved_and_resumes(tmp_path, capsys):
     plain = {'network__name': 'helpers.tiny:PLAIN'}
     assert main(arguments(tmp_path, run__epochs=2, **plain)) == 0
     assert main(arguments(tmp_path, run__epochs=4, **plain)) == 0
@@ -223,8 +227,8 @@ def test_a_mistake_does_not_claim_the_workdir(tmp_path):
 
 def test_a_run_has_the_same_bits_with_diagnostics_and_without(finished, tmp_path):
     assert main(arguments(tmp_path, run__diagnose_every_steps=0)) == 0
-    seen = [r for r in records(finished) if r['split'] != 'diagnostics']
-    assert records(tmp_path) == seen
+    expected = [r for r in records(finished) if r['split'] != 'diagnostics']
+    assert records(tmp_path) == expected
     chex.assert_trees_all_equal(last_state(tmp_path), last_state(finished))
 
 

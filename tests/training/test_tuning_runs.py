@@ -60,13 +60,13 @@ def test_the_config_of_a_run_says_what_is_frozen_and_cannot_change(finished, cap
         assert printed.count('\n') == 1
 
 
-def test_a_run_of_before_blocks_could_be_frozen_goes_on(tmp_path, capsys):
+def test_a_run_from_before_frozen_blocks_existed_resumes(tmp_path, capsys):
     assert main(training(tmp_path, run__epochs=1)) == 0
     path = tmp_path / 'config.json'
-    about = json.loads(path.read_text())
+    recorded = json.loads(path.read_text())
     for field in ('frozen', 'rate_factors'):
-        del about['config']['recipe'][field]
-    path.write_text(json.dumps(about))
+        del recorded['config']['recipe'][field]
+    path.write_text(json.dumps(recorded))
     assert main(['train', f'--workdir={tmp_path}']) == 0
     assert main(training(tmp_path, run__epochs=2)) == 0
     assert 'resuming from step 8' in capsys.readouterr().out
@@ -88,9 +88,9 @@ def test_engines_agree_on_what_is_frozen(swept, tmp_path, engine, capsys):
     options = (f'--grid={GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
     assert 'compiled or read from disk: 2\n' in capsys.readouterr().out
-    found = sorted((swept / 'members').iterdir())
-    assert len(found) == 4
-    for alone in found:
+    members = sorted((swept / 'members').iterdir())
+    assert len(members) == 4
+    for alone in members:
         together = tmp_path / 'members' / alone.name
         assert steps_of(alone) == steps_of(together)
         chex.assert_trees_all_close(
@@ -107,16 +107,16 @@ def test_rates_of_blocks_are_a_grid_by_name_and_by_part(tmp_path):
     assert len(list((tmp_path / 'members').iterdir())) == 3
 
 
-def test_a_dry_run_tells_what_a_frozen_trunk_spares(capsys):
-    told = []
+def test_a_dry_run_counts_the_savings_of_a_frozen_trunk(capsys):
+    reports = []
     for options in (
         [],
         ['--config.recipe.frozen=trunk', '--config.recipe.rate_factors.logits=2'],
     ):
         assert dry_run('--format=json', *options) == 0
-        told.append(json.loads(capsys.readouterr().out))
-    assert told[1]['recipe']['frozen'] == ['trunk']
-    assert told[1]['recipe']['rate_factors'] == [['logits', 2]]
-    assert told[1]['flops'] < 0.5 * told[0]['flops']
-    messages = [one['messages']['all-reduce']['bytes'] for one in told]
+        reports.append(json.loads(capsys.readouterr().out))
+    assert reports[1]['recipe']['frozen'] == ['trunk']
+    assert reports[1]['recipe']['rate_factors'] == [['logits', 2]]
+    assert reports[1]['flops'] < 0.5 * reports[0]['flops']
+    messages = [report['messages']['all-reduce']['bytes'] for report in reports]
     assert messages[1] < 0.5 * messages[0]

@@ -33,10 +33,10 @@ NORM = {
 }
 
 
-def same(found, expected):
-    assert list(found) == list(expected)
+def same(actual, expected):
+    assert list(actual) == list(expected)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, strict=True)
+        np.testing.assert_array_equal(actual[name], array, strict=True)
 
 
 KINDS = ('a.safetensors', 'a.h5', 'a.weights.h5', 'a.keras')
@@ -45,8 +45,8 @@ KINDS = ('a.safetensors', 'a.h5', 'a.weights.h5', 'a.keras')
 @pytest.mark.parametrize('name', KINDS)
 def test_a_file_gives_the_arrays_that_were_written(name, tmp_path):
     write_all(tmp_path)
-    found = read((tmp_path / name).rename(tmp_path / 'any name'))
-    same(dict(sorted(found.items())), dict(sorted(ARRAYS.items())))
+    arrays = read((tmp_path / name).rename(tmp_path / 'any name'))
+    same(dict(sorted(arrays.items())), dict(sorted(ARRAYS.items())))
 
 
 @pytest.mark.parametrize('begins', [b'\x80\x04', b'\x1f\x8b', TABLE[:2]])
@@ -67,9 +67,9 @@ def test_a_head_of_safetensors_may_begin_as_other_files_do(begins, tmp_path):
 def test_keras_spells_an_array_in_several_ways(spelling, tmp_path):
     arrays = {spelling.format(*name.split('/')): x for name, x in ARRAYS.items()}
     arrays['optimizer_weights/Adam/conv2d/kernel:0'] = np.zeros(3)
-    found = read(write_h5(tmp_path / 'a.h5', arrays))
-    same(found, {name: ARRAYS[name] for name in found})
-    assert len(found) == 2
+    loaded = read(write_h5(tmp_path / 'a.h5', arrays))
+    same(loaded, {name: ARRAYS[name] for name in loaded})
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize('first', [0, 1])
@@ -101,15 +101,17 @@ def test_a_file_of_pytorch_gives_its_state_dict(inside, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'found', [{}, [], 3, {'state_dict': 3}, {'a': 3}, {3: Tensor(np.ones(1))}]
+    'content', [{}, [], 3, {'state_dict': 3}, {'a': 3}, {3: Tensor(np.ones(1))}]
 )
-def test_what_is_no_state_dict_is_refused(found, tmp_path, monkeypatch):
-    install_torch(monkeypatch, found)
+def test_a_file_without_a_state_dict_is_refused(content, tmp_path, monkeypatch):
+    install_torch(monkeypatch, content)
     assert 'no state dict' in refused(write_pth(tmp_path / 'a.pth'))
 
 
 @pytest.mark.parametrize('error', [EOFError(), RuntimeError('bad\nand details')])
-def test_what_pytorch_says_of_a_damaged_file_is_one_line(error, tmp_path, monkeypatch):
+def test_an_error_of_pytorch_about_a_damaged_file_is_one_line(
+    error, tmp_path, monkeypatch
+):
     install_torch(monkeypatch, error)
     assert 'more than arrays by name' in refused(write_pth(tmp_path / 'a.pth'))
 
@@ -170,10 +172,10 @@ def test_a_framework_that_is_not_installed_is_named(name, tmp_path, monkeypatch)
 
 
 def tar(folder, mode):
-    found = io.BytesIO()
-    with tarfile.open(fileobj=found, mode=mode) as file:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as file:
         file.add(folder / 'a.h5', 'a.h5')
-    return found.getvalue()
+    return buffer.getvalue()
 
 
 NONE = {
@@ -191,7 +193,7 @@ NONE = {
 
 
 @pytest.mark.parametrize('name', NONE)
-def test_what_is_no_file_of_weights_is_refused(name, tmp_path):
+def test_a_file_that_holds_no_weights_is_refused(name, tmp_path):
     content, message = NONE[name]
     write_all(tmp_path)
     (tmp_path / 'x').write_bytes(content(tmp_path))

@@ -5,7 +5,16 @@ import json
 import h5py
 import numpy as np
 import pytest
-from helpers.conversions import CASES, LAST, convert, layout_of, made, read, same
+from helpers.conversions import (
+    CASES,
+    LAST,
+    convert,
+    layout_of,
+    made,
+    read,
+    same,
+    without,
+)
 from helpers.training import arguments
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -21,10 +30,10 @@ def ours(path, layout, name, scales=None):
     """Writes a file of ours, and returns its variables and those of its layout."""
     variables, arrays = made(layout, name)
     section = {'name': f'helpers.narrow:{name}', **layout_of(layout, name).fields}
-    about = weight_file.WeightInfo(
+    info = weight_file.WeightInfo(
         section | {'auxiliary': False}, tuple('01234'), scales, {}, None
     )
-    weight_file.write_weight_file(path, about, variables)
+    weight_file.write_weight_file(path, info, variables)
     return variables, arrays
 
 
@@ -41,21 +50,21 @@ def test_a_layout_and_back_is_exact(layout, name, tmp_path):
     assert not path.with_suffix('.json').exists()
     if layout != 'keras':
         same(load_file(path), arrays)
-    one = trained.load_weights(read(path, layout, name), f'helpers.narrow:{name}')
-    same(one.variables, variables)
+    loaded = trained.load_weights(read(path, layout, name), f'helpers.narrow:{name}')
+    same(loaded.variables, variables)
 
 
 def test_keras_finds_the_layers_of_its_file(tmp_path):
     _, arrays = ours(tmp_path / 'a.safetensors', 'keras', 'V3')
-    # What says what our file is may stand beside.
+    # The JSON that describes our file may stay beside the output.
     options = {'to': 'keras', 'network': 'helpers.narrow:V3'}
     assert convert(tmp_path / 'a.safetensors', tmp_path / 'a.h5', **options) == 0
-    found = {}
+    stored = {}
     with h5py.File(tmp_path / 'a.h5') as file:
         for layer in file.attrs['layer_names']:
             for name in file[layer].attrs['weight_names']:
-                found[name] = file[layer][name][()]
-    same(found, arrays)
+                stored[name] = file[layer][name][()]
+    same(stored, arrays)
 
 
 @pytest.fixture(scope='module')
@@ -80,18 +89,18 @@ def test_a_run_becomes_a_file_that_evaluates_the_same(run, tmp_path, capsys):
     path = tmp_path / 'a.safetensors'
     assert convert(run, path) == 0
     assert 'residual scales of the run' in capsys.readouterr().out
-    about = json.loads(weight_file.info_path(path).read_text())
-    assert about['residual_scale'] == pytest.approx([0.05, 0.05])
-    assert about['origin'] == {'run': 'low', 'seed': 0, 'step': 8} | {
+    info = json.loads(weight_file.info_path(path).read_text())
+    assert info['residual_scale'] == pytest.approx([0.05, 0.05])
+    assert info['origin'] == {'run': 'low', 'seed': 0, 'step': 8} | {
         'parameters': 'averages'
     }
     images = ('--source=synthetic:64/4', '--split=test')
-    errors, one = evaluated(tmp_path / '1.npz', capsys, f'--workdir={run}')
+    errors, predictions = evaluated(tmp_path / '1.npz', capsys, f'--workdir={run}')
     of_file = (f'--weights={path}', '--network=helpers.tiny:NET', *images)
     others, other = evaluated(tmp_path / '2.npz', capsys, *of_file)
     assert errors == others
-    np.testing.assert_allclose(one.softmax, other.softmax, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(one.labels, other.labels)
+    np.testing.assert_allclose(predictions.softmax, other.softmax, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(predictions.labels, other.labels)
 
 
 def refused(capsys, *command, **options):
@@ -103,10 +112,6 @@ def refused(capsys, *command, **options):
     assert printed.err.count('\n') == 1
     assert printed.err.startswith('inception-jax convert: ')
     return printed.err
-
-
-def without(arrays, name):
-    return {other: x for other, x in arrays.items() if other != name}
 
 
 KERNEL = 'features.2.conv.weight'
@@ -230,7 +235,7 @@ def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_pa
 
 
 @pytest.mark.parametrize('name', ['b.safetensors', 'b.json'])
-def test_what_is_there_is_not_written_over(name, theirs, tmp_path, capsys):
+def test_existing_files_are_not_overwritten(name, theirs, tmp_path, capsys):
     (tmp_path / name).write_text('before')
     text = refused(capsys, theirs[0], tmp_path / 'b.safetensors', **FROM)
     assert f'{name} exists already; name another output' in text
@@ -277,7 +282,7 @@ def test_a_full_disk_is_one_line(theirs, tmp_path, monkeypatch, capsys):
         ('V2', 'keras', 'keras', 'expected FILE.safetensors or FILE.h5'),
     ],
 )
-def test_what_a_layout_cannot_hold_is_refused(
+def test_a_network_that_a_layout_cannot_hold_is_refused(
     name, layout, ending, message, tmp_path, capsys
 ):
     ours(tmp_path / 'a.safetensors', 'facenet' if name == 'V1' else 'timm', name)
@@ -320,16 +325,16 @@ def test_a_network_without_residual_blocks_has_its_own_scales(tmp_path):
 @pytest.mark.parametrize(
     'field', [{'pixel_range': (0.0, 1.0)}, {'batch_norm_epsilon': 0.1}]
 )
-def test_what_their_code_has_otherwise_is_refused(field, tmp_path, capsys):
+def test_a_network_that_differs_from_their_code_is_refused(field, tmp_path, capsys):
     variables, _ = made('slim', 'V4')
-    about = weight_file.WeightInfo(
+    info = weight_file.WeightInfo(
         {'name': 'helpers.narrow:V4', 'auxiliary': False, **field},
         tuple('01234'),
         None,
         {},
         None,
     )
-    weight_file.write_weight_file(tmp_path / 'a.safetensors', about, variables)
+    weight_file.write_weight_file(tmp_path / 'a.safetensors', info, variables)
     options = {'to': 'slim', 'network': 'helpers.narrow:V4'}
     text = refused(
         capsys, tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', **options

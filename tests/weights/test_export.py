@@ -17,7 +17,7 @@ from inception_jax.networks.network import residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.weights.export import FORMAT, export_network, save_export
 
-# What the documentation tells those who load an export, and the check of what it needs.
+# The loader of the documentation, and a check of the packages that it imports.
 LOADER = """
 import sys
 import jax, jax.export, numpy as np
@@ -32,13 +32,13 @@ def loaded(path):
 folder = sys.argv[1]
 with np.load(f'{folder}/inputs') as file:
     inputs = dict(file)
-found = {}
+logits = {}
 for case in sys.argv[2:]:
     name, *rest = case.split(',')
     apply = loaded(f'{folder}/{name}.npz')
-    found[case] = apply(*(inputs[key] for key in rest))
+    logits[case] = apply(*(inputs[key] for key in rest))
 assert not {'inception_jax', 'flax', 'optax'} & set(sys.modules)
-np.savez(f'{folder}/found.npz', **found)
+np.savez(f'{folder}/logits.npz', **logits)
 """
 
 SIZES = (1, 3, 8)
@@ -68,20 +68,20 @@ def classifier_logits(net, variables, images, scales=None):
 
 
 def run(folder, *calls):
-    """Returns what a process that cannot import this package finds, by call."""
-    found = subprocess.run(
+    """Returns the logits of a process that cannot import this package, by call."""
+    completed = subprocess.run(
         [sys.executable, '-I', '-c', LOADER, folder, *map(','.join, calls)],
         capture_output=True,
         text=True,
         cwd=folder,
     )
-    assert found.returncode == 0, found.stderr
-    with np.load(folder / 'found.npz') as file:
+    assert completed.returncode == 0, completed.stderr
+    with np.load(folder / 'logits.npz') as file:
         return dict(file)
 
 
 @pytest.fixture(scope='module')
-def found(tmp_path_factory):
+def exported(tmp_path_factory):
     """Returns the variables, the inputs, and the logits by call."""
     folder = tmp_path_factory.mktemp('exports')
     variables = random_variables(tiny.NET)
@@ -100,15 +100,15 @@ def found(tmp_path_factory):
     return variables, inputs, run(folder, *CALLS)
 
 
-def assert_close(found, expected):
+def assert_close(actual, expected):
     largest = np.abs(expected).max()
-    assert (found.shape, found.dtype) == (expected.shape, np.float32)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+    assert (actual.shape, actual.dtype) == (expected.shape, np.float32)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * largest)
 
 
 @pytest.mark.parametrize('call', CALLS, ids=','.join)
-def test_another_process_gives_the_logits_of_the_classifier(call, found):
-    variables, inputs, logits = found
+def test_another_process_gives_the_logits_of_the_classifier(call, exported):
+    variables, inputs, logits = exported
     _, images, *scales = call
     size = images.removeprefix('uint8').removeprefix('float32')
     images = inputs[f'float32{size}']
@@ -117,8 +117,8 @@ def test_another_process_gives_the_logits_of_the_classifier(call, found):
     assert_close(logits[','.join(call)], expected)
 
 
-def test_the_scales_matter(found):
-    _, _, logits = found
+def test_the_scales_matter(exported):
+    _, _, logits = exported
     assert np.abs(logits['scale,uint83,low'] - logits['scale,uint83,high']).max() > 0.1
 
 
@@ -144,7 +144,7 @@ def test_a_network_without_residual_blocks_is_exported():
     assert_close(export.program.call(export.weights, images), expected)
 
 
-def test_a_file_tells_what_it_is(tmp_path):
+def test_a_file_describes_itself(tmp_path):
     export = export_network(
         tiny.NET, random_variables(tiny.NET), platforms=('cuda', 'cpu')
     )
@@ -152,9 +152,9 @@ def test_a_file_tells_what_it_is(tmp_path):
     save_export(tmp_path / 'new' / 'net.npz', export)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['net.npz']
     with np.load(tmp_path / 'new' / 'net.npz') as file:
-        about = json.loads(str(file['about']))
+        metadata = json.loads(str(file['about']))
         assert file['params/stem/conv0/kernel'].shape == (3, 3, 3, 8)
-    assert about == {
+    assert metadata == {
         'format': FORMAT,
         'network': 'tiny',
         'classes': 10,

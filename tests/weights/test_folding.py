@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import tiny
-from helpers.variables import SHIFT, random_variables
+from helpers.variables import SHIFT, random_variables, shapes
 
 from inception_jax.model.classifier import Classifier
 from inception_jax.model.initializers import initial_variables
@@ -69,11 +69,10 @@ def computed(net, variables, scales=None):
 def check(net, scales=None):
     """Asserts that a network and its folded one compute the same in every block."""
     variables = random_variables(net)
-    new, found = folded(net, scales), fold(net, variables, scales)
+    new, new_variables = folded(net, scales), fold(net, variables, scales)
     like = initial_variables(new, seed=0, scheme='he')
-    shapes = functools.partial(jax.tree.map, lambda x: (x.shape, x.dtype))
-    assert shapes(found) == shapes(like)
-    plain, other = computed(net, variables, scales), computed(new, found)
+    assert shapes(new_variables) == shapes(like)
+    plain, other = computed(net, variables, scales), computed(new, new_variables)
     assert plain.keys() == other.keys()
     for name, x in plain.items():
         largest = np.abs(x).max()
@@ -199,17 +198,17 @@ def test_folding_drops_the_auxiliary_head(small):
 def test_batch_norm_goes_into_the_convolution_before_it():
     net = network('one', one('stem', conv(1, 1)), input_size=1, batch_norm_epsilon=1.0)
     params = {'kernel': np.ones((1, 1, 3, 1)), 'bn': {'bias': np.array([5.0])}}
-    seen = {'bn': {'mean': np.array([4.0]), 'var': np.array([3.0])}}
+    statistics = {'bn': {'mean': np.array([4.0]), 'var': np.array([3.0])}}
     variables = {
         'params': {'stem': {'conv0': params}},
-        'batch_stats': {'stem': {'conv0': seen}},
+        'batch_stats': {'stem': {'conv0': statistics}},
     }
     variables['params']['logits'] = {
         'dense0': {'kernel': np.ones((1, 1000)), 'bias': np.zeros(1000)}
     }
-    found = fold(net, variables)['params']['stem']['linear0']
-    assert found['kernel'].ravel().tolist() == 3 * [0.5]
-    assert found['bias'].tolist() == [3.0]
+    linear = fold(net, variables)['params']['stem']['linear0']
+    assert linear['kernel'].ravel().tolist() == 3 * [0.5]
+    assert linear['bias'].tolist() == [3.0]
     assert isinstance(folded(net).stages[0].blocks[0].ops[0], Conv)
 
 

@@ -17,7 +17,7 @@ def test_the_first_layer_takes_another_normalisation():
     variables = initial_variables(narrow.V3_TORCHVISION, seed=0, scheme='he')
     x = np.random.default_rng(0).uniform(size=(2, 75, 75, 3))
     theirs, ours = ((x - MEAN) / STD).astype(np.float32), (2 * x - 1).astype(np.float32)
-    found = renormalised(narrow.V3_TORCHVISION, variables, MEAN, STD)
+    adapted = renormalised(narrow.V3_TORCHVISION, variables, MEAN, STD)
 
     @jax.jit
     def apply(variables, images):
@@ -26,7 +26,7 @@ def test_the_first_layer_takes_another_normalisation():
 
     wanted = apply(variables, theirs)
     largest = abs(wanted).max()
-    np.testing.assert_allclose(apply(found, ours), wanted, atol=1e-5 * largest)
+    np.testing.assert_allclose(apply(adapted, ours), wanted, atol=1e-5 * largest)
     assert abs(apply(variables, ours) - wanted).max() > 0.01 * largest
 
 

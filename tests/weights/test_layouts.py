@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from golden import values
+from helpers.conversions import without
 from helpers.paths import ROOT
 
 from inception_jax.model.classifier import Classifier
@@ -60,29 +61,29 @@ def digest(shapes):
 
 
 def made(layout, shapes):
-    """Returns the made-up arrays with these names and shapes."""
+    """Returns random arrays with these names and shapes."""
 
     def fan_in(shape):
-        own = shape[:-1] if layout is KERAS else shape[1:]
-        return int(np.prod(own)) if own else None
+        inputs = shape[:-1] if layout is KERAS else shape[1:]
+        return int(np.prod(inputs)) if inputs else None
 
     return {n: values.weights(n, shape, fan_in(shape)) for n, shape in shapes.items()}
 
 
 @pytest.fixture(scope='module', params=CASES)
 def golden(request):
-    """Returns layout, network, the state dict and what it computes, by module."""
+    """Returns layout, network, the state dict, and samples of its outputs by module."""
     layout, net = CASES[request.param]
     with np.load(GOLDEN / f'{request.param}.npz') as file:
-        found = dict(file)
-    texts = [text.rpartition(' ') for text in found.pop('names').tolist()]
+        samples = dict(file)
+    texts = [text.rpartition(' ') for text in samples.pop('names').tolist()]
     shapes = {
         name: tuple(map(int, shape.split('x'))) if shape else ()
         for name, _, shape in texts
     }
-    net = dataclasses.replace(net, input_size=int(found.pop('size')))
-    found.pop('versions')
-    return layout, net, made(layout, shapes), found
+    net = dataclasses.replace(net, input_size=int(samples.pop('size')))
+    samples.pop('versions')
+    return layout, net, made(layout, shapes), samples
 
 
 def their_name(net, layout, block):
@@ -101,7 +102,7 @@ def their_name(net, layout, block):
 
 
 def test_every_block_gives_what_theirs_gives(golden):
-    layout, net, arrays, found = golden
+    layout, net, arrays, samples = golden
     variables = layout.variables(net, arrays)
     images = values.images(net.input_size)
     classifier = Classifier(net, 0.9)
@@ -122,18 +123,22 @@ def test_every_block_gives_what_theirs_gives(golden):
     assert len(grids) > 10
     for name, grid in grids.items():
         np.testing.assert_allclose(
-            values.sample(grid), found[name], rtol=0, atol=1e-5 * abs(found[name][0])
+            values.sample(grid),
+            samples[name],
+            rtol=0,
+            atol=1e-5 * abs(samples[name][0]),
         )
     logits = np.array(outputs.logits)
     if layout is FACENET_PYTORCH:
         logits /= np.linalg.norm(logits, axis=1, keepdims=True)
-    largest = abs(found['output'][0])
+    largest = abs(samples['output'][0])
     np.testing.assert_allclose(
-        values.sample(logits), found['output'], rtol=0, atol=1e-5 * largest
+        values.sample(logits), samples['output'], rtol=0, atol=1e-5 * largest
     )
 
 
-# Of all names and shapes of the files in TF-Slim's layout, without facenet's embedding.
+# Counts and digests of the names and shapes in TF-Slim's layout, without the embedding
+# of facenet.
 SLIM = {
     'inception_v3': (388, '20d5d0ccc34edf45'),
     'inception_v4_slim': (608, 'ba383544210ec476'),
@@ -196,10 +201,6 @@ def state_dict():
 KERNEL = 'features.6.branch2.1.conv.weight'
 
 
-def without(arrays, name):
-    return {other: x for other, x in arrays.items() if other != name}
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -249,12 +250,12 @@ def test_gammas_of_1_are_none(state_dict):
 def test_the_background_is_left_out():
     net, wide = (network('inception_v3', classes=n) for n in (4, 5))
     arrays = TF_SLIM.arrays(wide, variables_of(wide))
-    found = TF_SLIM.variables(net, arrays)
+    variables = TF_SLIM.variables(net, arrays)
     for block, prefix in (
         ('logits', 'Logits/Conv2d_1c'),
         ('auxiliary', 'AuxLogits/Conv2d_2b'),
     ):
-        dense = found['params'][block]['dense0']
+        dense = variables['params'][block]['dense0']
         name = f'InceptionV3/{prefix}_1x1'
         assert np.array_equal(dense['bias'], arrays[f'{name}/biases'][1:])
         assert np.array_equal(dense['kernel'], arrays[f'{name}/weights'][0, 0, :, 1:])
@@ -262,15 +263,15 @@ def test_the_background_is_left_out():
         TF_SLIM.variables(network('inception_v3', classes=3), arrays)
 
 
-def test_what_training_and_an_unwanted_head_left_is_no_fault():
+def test_leftovers_of_training_and_an_unwanted_head_are_ignored():
     net = network('inception_v3', auxiliary=None, classes=4)
     start = variables_of(network('inception_v3', classes=4))
     arrays = TF_SLIM.arrays(network('inception_v3', classes=4), start)
     arrays['global_step'] = np.zeros((), int)
     arrays['InceptionV3/Conv2d_1a_3x3/weights/RMSProp'] = np.zeros(1)
-    found = TF_SLIM.variables(net, arrays)
+    variables = TF_SLIM.variables(net, arrays)
     del start['params']['auxiliary'], start['batch_stats']['auxiliary']
-    jax.tree.map(np.testing.assert_array_equal, found, start)
+    jax.tree.map(np.testing.assert_array_equal, variables, start)
 
 
 def test_keras_may_count_from_any_number():

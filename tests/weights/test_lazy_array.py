@@ -88,7 +88,7 @@ def test_an_h5_file_takes_nothing_from_another(tmp_path):
     assert 'takes a/bias from another file' in refused(path)
 
 
-def test_a_keras_that_does_not_name_its_layers_is_told_what_to_do(tmp_path):
+def test_a_keras_file_without_layer_names_is_refused_with_a_remedy(tmp_path):
     path = write_h5(tmp_path / 'a.weights.h5', {'layers/conv2d/vars/0': np.ones(3)})
     assert 'save it as .h5 or with a newer Keras' in refused(path)
 
@@ -139,8 +139,8 @@ def values(array, path, kind='bias'):
 @pytest.mark.parametrize('dtype', ['float16', ml_dtypes.bfloat16, 'float32', 'float64'])
 def test_floats_of_any_width_become_float32(dtype, tmp_path):
     array = np.array([0.0, -1.5, 2.0**-10, 96.0]).astype(dtype)
-    found = values(array, tmp_path / 'x')
-    np.testing.assert_array_equal(found, array.astype(np.float32), strict=True)
+    floats = values(array, tmp_path / 'x')
+    np.testing.assert_array_equal(floats, array.astype(np.float32), strict=True)
 
 
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf, 1e300])
@@ -162,9 +162,9 @@ def test_whole_numbers_are_no_weights(dtype, tmp_path):
 
 
 @pytest.mark.parametrize('wrong', [b'text', 3, 1j])
-def test_what_is_no_number_in_an_h5_file_is_refused(wrong, tmp_path):
+def test_values_of_an_h5_file_that_are_no_numbers_are_refused(wrong, tmp_path):
     net = dataclasses.replace(narrow.V3, auxiliary=None)
-    shapes = {one.name: one.shape for one in KERAS.entries(net)}
+    shapes = {spec.name: spec.shape for spec in KERAS.entries(net)}
     arrays = {name: np.full(shape, wrong) for name, shape in shapes.items()}
     message = refused_as_keras(write_h5(tmp_path / 'a.h5', arrays))
     assert message.startswith(f'{len(shapes)} of another type: conv2d/kernel ')
@@ -181,7 +181,7 @@ def test_a_damaged_array_is_refused_when_it_is_read(tmp_path):
     assert 'cannot be read (' in refused(path)
 
 
-def test_a_wrong_byte_of_an_archive_is_found(tmp_path):
+def test_a_wrong_byte_of_an_archive_is_detected(tmp_path):
     write_all(tmp_path)
     content = bytearray((tmp_path / 'a.keras').read_bytes())
     content[content.index(ARRAYS['conv2d/bias'].tobytes())] ^= 1

@@ -78,7 +78,9 @@ def test_a_network_of_the_catalogue_is_saved_by_its_value(path):
         ('helpers.tiny:NET', {'residual_scale': [1]}, 'has 1 residual scales; tiny'),
     ],
 )
-def test_what_could_not_be_loaded_is_not_saved(network, options, message, path):
+def test_weights_that_could_not_be_loaded_are_not_saved(
+    network, options, message, path
+):
     with pytest.raises(ValueError, match=message):
         save_weights(path, network, random_variables(tiny.NET), **options)
     assert not path.parent.exists()

@@ -1,4 +1,4 @@
-"""Our own files of weights: there and back, and whose neither file is of the other."""
+"""Weight files of this package: reading, writing, and files that do not belong."""
 
 import dataclasses
 import json
@@ -41,15 +41,15 @@ BARE = network('bare', one('stem', conv(4, 3, linear=True)), classes=3, input_si
 CLASSES = ('ant', 'bee', 'cat')
 
 
-def about(name='helpers.tiny:NET', scales=None, **fields):
+def weight_info(name='helpers.tiny:NET', scales=None, **fields):
     return weight_file.WeightInfo(
         {'name': name, **fields}, CLASSES, scales, {'made': 'here'}, 'MIT'
     )
 
 
 def save(path, name='helpers.tiny:NET', scales=None, **fields):
-    """Writes made-up variables of a network, and returns them."""
-    value = about(name, scales, **fields)
+    """Writes random variables of a network, and returns them."""
+    value = weight_info(name, scales, **fields)
     variables = random_variables(choose(**value.network, classes=len(CLASSES)))
     weight_file.write_weight_file(path, value, variables)
     return variables
@@ -71,9 +71,9 @@ def refused(path, name='helpers.tiny:NET'):
 
 def change(path, section=None, **fields):
     """Changes the JSON beside a file, or a section of it."""
-    found = json.loads(weight_file.info_path(path).read_text())
-    (found[section] if section else found).update(fields)
-    weight_file.info_path(path).write_text(json.dumps(found))
+    info = json.loads(weight_file.info_path(path).read_text())
+    (info[section] if section else info).update(fields)
+    weight_file.info_path(path).write_text(json.dumps(info))
 
 
 @pytest.mark.parametrize(
@@ -81,30 +81,30 @@ def change(path, section=None, **fields):
 )
 def test_variables_come_back_exactly(name, tmp_path):
     start = save(tmp_path / 'a.safetensors', name)
-    found = trained.load_weights(tmp_path / 'a.safetensors', name)
-    jax.tree.map(np.testing.assert_array_equal, found.variables, start)
-    assert found.network == dataclasses.replace(load(name), classes=3)
+    loaded = trained.load_weights(tmp_path / 'a.safetensors', name)
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, start)
+    assert loaded.network == dataclasses.replace(load(name), classes=3)
 
 
-def test_what_is_said_of_a_file_comes_back(path):
-    found = weight_file.find_weights(path).info
-    assert found.network['name'] == 'helpers.tiny:NET'
-    assert found.network['crop_fraction'] == 0.5
-    assert (found.classes, found.licence) == (CLASSES, 'MIT')
-    assert found.residual_scale is None
-    one = trained.load_weights(path, 'helpers.tiny:NET')
-    np.testing.assert_array_equal(one.scales, np.full(2, 0.2, np.float32))
-    assert one.network.crop_fraction == 0.5
+def test_the_description_of_a_file_comes_back(path):
+    info = weight_file.find_weights(path).info
+    assert info.network['name'] == 'helpers.tiny:NET'
+    assert info.network['crop_fraction'] == 0.5
+    assert (info.classes, info.licence) == (CLASSES, 'MIT')
+    assert info.residual_scale is None
+    loaded = trained.load_weights(path, 'helpers.tiny:NET')
+    np.testing.assert_array_equal(loaded.scales, np.full(2, 0.2, np.float32))
+    assert loaded.network.crop_fraction == 0.5
 
 
 def test_residual_scales_come_back(tmp_path):
     save(tmp_path / 'a.safetensors', scales=(0.25, 0.5))
-    found = trained.load_weights(tmp_path / 'a.safetensors', 'helpers.tiny:NET')
-    assert found.scales.tolist() == [0.25, 0.5]
+    loaded = trained.load_weights(tmp_path / 'a.safetensors', 'helpers.tiny:NET')
+    assert loaded.scales.tolist() == [0.25, 0.5]
 
 
 @pytest.mark.parametrize(('mask', 'rights'), [(0o022, 0o644), (0o077, 0o600)])
-def test_who_may_read_the_files_is_said_by_the_umask(mask, rights, tmp_path):
+def test_the_umask_decides_who_may_read_the_files(mask, rights, tmp_path):
     before = os.umask(mask)
     try:
         save(tmp_path / 'a.safetensors')
@@ -209,7 +209,7 @@ def test_one_of_both_files_is_not_enough(path):
     assert 'does not exist' in refused(path)
 
 
-def test_a_byte_that_changed_is_found(path):
+def test_a_changed_byte_is_detected(path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -235,7 +235,7 @@ def test_a_file_with_another_ending_is_none_of_ours(name, tmp_path):
 
 
 def test_class_names_that_would_move_a_terminal_are_refused(path):
-    found = json.loads(weight_file.info_path(path).read_text())
-    found['classes'][0] = 'cat\x1b[2J'
-    weight_file.info_path(path).write_text(json.dumps(found))
+    info = json.loads(weight_file.info_path(path).read_text())
+    info['classes'][0] = 'cat\x1b[2J'
+    weight_file.info_path(path).write_text(json.dumps(info))
     assert 'does not describe a weight file' in refused(path)

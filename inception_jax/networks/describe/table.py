@@ -151,7 +151,7 @@ def one_line(network: Network) -> str:
     parts = [repr(network.name), f'{network.classes} classes', f'{size}x{size}']
     try:
         count = sum(params(network, block) for block in measure(network))
-    except Exception:  # Of any kind, because the functions of a Module are the user's.
+    except Exception:  # The functions of a Module are the user's.
         return f'Network({", ".join(parts)})'
     number = f'{millions(count)} M' if count >= 100_000 else f'{count:,}'
     return f'Network({", ".join(parts)}, {number} parameters)'

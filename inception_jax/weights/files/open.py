@@ -66,7 +66,7 @@ def _reader(path: Path):
         size = file.seek(0, 2)
         file.seek(max(0, size - len(TABLE)))
         tail = file.read(len(TABLE))
-    # Before other types: its first bytes, a length, may look like theirs.
+    # Comes first: the length at the start of such a file may look like another type.
     if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < size:
         return safetensors.open_safetensors
     if head.startswith(HDF5):

@@ -81,7 +81,8 @@ class Layout:
         """Returns the variables of a network, float32, from the arrays of a file.
 
         Raises:
-          ValueError: the library has no such network, or the arrays are not its own.
+          ValueError: the library has no such network, or the arrays belong to
+            another network.
         """
         entries, counter = self.entries(network), self.names.counter
 
