@@ -95,7 +95,7 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    found, _ = resume.newest_state(open_run(workdir))
+    found = resume.newest_checkpoint(open_run(workdir))
     return dataclasses.replace(found, key=jax.random.key_data(found.key))
 
 
