@@ -155,7 +155,7 @@ def compare(first: Path, second: Path) -> list[str]:
     lines = (first / 'metrics.jsonl').read_text().splitlines()
     if len(lines) != len({json.dumps(_split_and_step(line)) for line in lines}):
         differences.append('records are repeated')
-    states = [resume.newest_state(open_run(folder))[0] for folder in (first, second)]
+    states = [resume.newest_checkpoint(open_run(folder)) for folder in (first, second)]
     for name in vars(states[0]):
         pair = [jax.tree.leaves(getattr(state, name)) for state in states]
         if not all(map(_same, *pair)):

@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from inception_jax.commands.shared import class_names
+from inception_jax.commands.shared import class_names, trained_options
 from inception_jax.commands.shared.cli import (
     refuse_arguments,
     sigterm_as_exit,
@@ -39,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='name of the network of INPUT, required with --from; otherwise fail '
         'unless INPUT belongs to this network (default: any)',
     )
+    trained_options.add_step(parser)
     parser.add_argument(
         '--auxiliary',
         action='store_true',
@@ -80,6 +81,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
             layout=options.layout,
             to=options.to,
             network=options.network,
+            step=options.step,
             auxiliary=options.auxiliary,
             class_names=names,
             normalised=options.normalised,

@@ -1,5 +1,6 @@
 """Examples, and the protocol that every source of images follows."""
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,6 +33,12 @@ class Source(Protocol):
     @property
     def classes(self) -> int:
         """The number of classes; labels are in 0 .. classes - 1."""
+
+    def listing(self) -> Iterable[str]:
+        """Returns lines that change if an id, a label or the size of an image changes.
+
+        It reads no image. `data.content.source_identity` turns it into a digest.
+        """
 
     def __len__(self) -> int: ...
 

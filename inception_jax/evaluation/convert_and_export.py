@@ -32,6 +32,7 @@ def convert(
     layout: str | None = None,
     to: str | None = None,
     network: str | None = None,
+    step: int | None = None,
     auxiliary: bool = False,
     class_names: Sequence[str] | None = None,
     normalised: tuple[Sequence[float], Sequence[float]] | None = None,
@@ -42,12 +43,13 @@ def convert(
     Args:
       source: with `layout` a file of another library; with `to` a weight file or a run;
         with neither a run, whose EMA weights are converted. A run is named by its
-        folder; `ij.trained(folder, step=...)` gives the weights of an earlier step.
+        folder.
       output: FILE.safetensors; with `to='keras'` also FILE.h5. It must not exist.
       layout: the layout of `source`: slim, facenet, keras, timm, torchvision or
         facenet_pytorch.
       to: the layout of `output`.
       network: the name of the network; needed with `layout`.
+      step: of a run: the step of the weights, by default that of the newest checkpoint.
       auxiliary: with `layout`: whether to keep the auxiliary head, to train on.
       class_names: with `layout`: the names of the classes in their order. By default
         1,000 classes are ImageNet's, and others are numbered.
@@ -85,12 +87,14 @@ def convert(
         'class_names': class_names,
         'normalised': normalised,
     }
+    if step is not None and not is_run:
+        raise ValueError(f'{source} is no run and has no steps; leave out step {step}')
     if layout:
         _check_layout_options(network, to, normalised)
     else:
         _check_options_of_ours(source, is_run, to, network, of_layout)
     if to:
-        return _to_layout(source, output, to, network, licence)
+        return _to_layout(source, output, to, network, step, licence)
     check_weight_ending(output)
     refuse_existing(output)
     refuse_existing(info_path(output))
@@ -100,7 +104,7 @@ def convert(
                 Path(source), layout, network, **of_layout, licence=licence
             )
     else:
-        described = describe_trained(_open(source, network), licence)
+        described = describe_trained(_open(source, network, step), licence)
     write_weight_file(output, *described)
     return find_weights(output)
 
@@ -110,6 +114,7 @@ def _to_layout(
     output: Path,
     layout: str,
     network: str | None,
+    step: int | None,
     licence: str | None,
 ) -> LayoutFile:
     if licence:
@@ -118,7 +123,7 @@ def _to_layout(
             'output (--to)'
         )
     refuse_existing(output)
-    trained = _open(source, network)
+    trained = _open(source, network, step)
     check_layout_export(trained, output, layout)
     return write_layout_file(trained, output, layout)
 
@@ -204,12 +209,16 @@ def check_export_path(path: Path) -> None:
     refuse_existing(path)
 
 
-def _open(source: str | Path | Trained, network: str | None) -> Trained:
+def _open(
+    source: str | Path | Trained, network: str | None, step: int | None = None
+) -> Trained:
     if isinstance(source, Trained):
         return source
     path = Path(source)
     with _read_errors_as_mistakes(source):
-        return trained_run(path) if path.is_dir() else load_weights(path, network)
+        if path.is_dir():
+            return trained_run(path, step)
+        return load_weights(path, network)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from inception_jax.data.content import source_difference, source_identity
 from inception_jax.data.crops import (
     check_crops,
     mirrored,
@@ -23,7 +24,6 @@ from inception_jax.evaluation.probabilities import (
     save_probabilities,
 )
 from inception_jax.parallel.mesh import check_batch_size
-from inception_jax.training.prepare import source_digest
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained
 
@@ -141,6 +141,8 @@ def prepare_evaluation(
         raise ValueError('a batch of 0 crops; expected 1 or more')
     batch_size = batch_size or trained.batch_size or BATCH_SIZE * trained.mesh.size
     check_batch_size(batch_size, trained.mesh)
+    identity = source_identity(images)
+    _check_images_of_run(trained, spec, split, identity)
     metadata = {
         # Through JSON, to compare with the metadata of a file.
         **json.loads(json.dumps(trained.metadata)),
@@ -149,6 +151,7 @@ def prepare_evaluation(
         'source': spec,
         'split': split,
         'classes': list(images.class_names),
+        'images': identity,
     }
     earlier = _load_earlier(path, metadata) if path else None
     return Evaluation(
@@ -230,14 +233,21 @@ def _open_images(
             f'and the network knows {len(names)} ({names[0]}, ...); evaluate on images '
             'of the same classes'
         )
-    of_run = data and (source, split) == (data.source, data.evaluation_split)
-    if of_run and source_digest(images) != trained.images:
-        raise ValueError(
-            f'{source} has {len(images):,} images in {split}, and the run evaluated '
-            f'{trained.images["images"]:,}; restore them, or name other images with '
-            '--source'
-        )
     return images, source, split
+
+
+def _check_images_of_run(
+    trained: Trained, source: str, split: str | None, identity: dict[str, Any]
+) -> None:
+    """Raises ValueError if the images that a run was evaluated on have changed."""
+    data = trained.data
+    if data is None or (source, split) != (data.source, data.evaluation_split):
+        return
+    if changed := source_difference(trained.images, identity):
+        raise ValueError(
+            f'the images of {source} in {split} have changed since the run was trained '
+            f'({changed}); restore them, or name other images with --source'
+        )
 
 
 def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
@@ -250,9 +260,11 @@ def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
         if not place.exists():
             continue
         earlier = load_probabilities(place)
-        if {name: earlier.metadata.get(name) for name in metadata} != metadata:
+        different = [n for n in metadata if earlier.metadata.get(n) != metadata[n]]
+        if different:
             raise ValueError(
-                f'{place} holds another evaluation; remove it or name another --output'
+                f'{place} holds another evaluation ({", ".join(different)} differ); '
+                'remove it or name another --output'
             )
         return earlier
     return None

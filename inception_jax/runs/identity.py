@@ -7,6 +7,7 @@ from typing import Any
 
 from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME, completed
 from inception_jax.config.overrides import flatten
+from inception_jax.data.content import source_difference
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
@@ -23,7 +24,7 @@ def run_identity(
     """Returns the identity of a run as JSON, the content of its config.json.
 
     Args:
-      data: number of images, number of classes and digest of their names, by split.
+      data: the `source_identity` of the images by split.
       replicas: number of devices with batch statistics of their own.
       weights: SHA-256 of the weights that the run begins with, None for random ones.
     """
@@ -69,12 +70,10 @@ def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
     _check_replicas(folder, before, now)
     _check_weights(folder, before, now)
     for split in now['data']:
-        if before['data'][split] != now['data'][split]:
+        if changed := source_difference(before['data'][split], now['data'][split]):
             raise ValueError(
                 f'the data of the {split} split have changed since the run in {folder} '
-                f'began: {_data_text(before["data"][split])} then, '
-                f'{_data_text(now["data"][split])} now; restore the data, or use '
-                'another --workdir'
+                f'began: {changed}; restore the data, or use another --workdir'
             )
 
 
@@ -85,6 +84,8 @@ def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:
         for identity in (before, now)
     )
     free = MAY_CHANGE_ON_RESUME
+    if _has_same_images(before['data'], now['data']):
+        free = free | {'data.source'}  # The images may move.
     if new['recipe.schedule'] == 'cosine':
         free = free - {'run.epochs'}  # Each learning rate depends on the length.
     changed = [
@@ -97,6 +98,14 @@ def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:
             f'this config has {new.get(first)!r} ({len(changed)} fields differ); use '
             'another --workdir, or the config of the run'
         )
+
+
+def _has_same_images(before: Mapping, now: Mapping) -> bool:
+    """Whether recorded contents prove that two runs have the same images."""
+    return all(
+        'content' in before[split] and not source_difference(before[split], now[split])
+        for split in now
+    )
 
 
 def _check_replicas(folder: Path, before: Mapping, now: Mapping) -> None:
@@ -118,10 +127,3 @@ def _check_weights(folder: Path, before: Mapping, now: Mapping) -> None:
             f'the run in {folder} began with {began}, and config.recipe.init_from '
             f'names {named}; resume it with --workdir alone, or use another --workdir'
         )
-
-
-def _data_text(data: Mapping[str, Any]) -> str:
-    return (
-        f'{data["images"]:,} images of {data["classes"]:,} classes (digest of their '
-        f'names {data["class_names"]})'
-    )

@@ -243,6 +243,12 @@ def fork_step(folder: Path) -> tuple[int, ...]:
     return (lineage['step'],) if lineage else ()
 
 
+def steps_done(folder: Path) -> int:
+    """Returns the number of steps in verdict.json, 0 without a readable one."""
+    outcome = Run(folder).readable_outcome
+    return outcome['steps_done'] if outcome else 0
+
+
 def is_finished(outcome: Mapping[str, Any]) -> bool:
     """Whether a run made all its steps or was ended by its verdict."""
     return is_ended(outcome) or outcome['steps_done'] >= outcome['steps']

@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from jax.sharding import Mesh
 from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
+from inception_jax.data.content import source_difference, source_identity
 from inception_jax.data.example import Example
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
@@ -25,6 +25,9 @@ from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
+
+# The parts of the data of a run, as its identity names them.
+PARTS = ('train', 'evaluation')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +67,10 @@ def prepare(
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
     )
+    sources = (train_source, evaluation_source)
+    images = dict(zip(PARTS, map(source_identity, sources), strict=True))
     return _prepare_with(
-        experiment, workdir, train_source, evaluation_source, initial_weights
+        experiment, workdir, train_source, evaluation_source, images, initial_weights
     )
 
 
@@ -90,14 +95,16 @@ def prepare_recorded(workdir: Path) -> PreparedRun:
             ('evaluation', data.evaluation_split),
         )
     )
-    return _prepare_with(chosen, workdir, train_source, evaluation_source)
+    return _prepare_with(chosen, workdir, train_source, evaluation_source, images)
 
 
-def _recorded_images(workdir: Path, identity: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the number of images in each split of a recorded run."""
+def _recorded_images(workdir: Path, identity: Mapping[str, Any]) -> dict[str, dict]:
+    """Returns the identities of the two sources of a recorded run."""
     try:
-        return {part: int(s['images']) for part, s in identity['data'].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        images = {part: dict(identity['data'][part]) for part in PARTS}
+        _ = [images[part]['images'] + 0 for part in PARTS]
+        return images
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{workdir / "config.json"} is not a file of a run, or is damaged; '
             'restore it from a copy'
@@ -111,15 +118,18 @@ class _RecordedSource:
     source: str
     split: str
     data_dir: str | None
-    images: int
+    identity: Mapping[str, Any]
     class_names: tuple[str, ...]
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
 
+    def listing(self) -> Iterable[str]:
+        return self._opened.listing()
+
     def __len__(self) -> int:
-        return self.images
+        return self.identity['images']
 
     def __getitem__(self, index: int) -> Example:
         return self._opened[index]
@@ -127,10 +137,10 @@ class _RecordedSource:
     @functools.cached_property
     def _opened(self) -> Source:
         source = open_source(self.source, self.split, data_dir=self.data_dir)
-        if source_digest(source) != source_digest(self):
+        if changed := source_difference(self.identity, source_identity(source)):
             raise ValueError(
-                f'{self.source} has changed since the run was trained; restore its '
-                'images'
+                f'{self.source} has changed since the run was trained ({changed}); '
+                'restore its images'
             )
         return source
 
@@ -140,8 +150,10 @@ def _prepare_with(
     workdir: Path,
     train_source: Source,
     evaluation_source: Source,
+    images: Mapping[str, Mapping[str, Any]],
     initial_weights: str | None = None,
 ) -> PreparedRun:
+    """Prepares a run; `images` are the identities of its two sources by part."""
     settings, parallel = experiment.run, experiment.parallel
     mesh = device_mesh(parallel.parameter_devices)
     check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
@@ -160,10 +172,7 @@ def _prepare_with(
     identity = run_identity(
         network,
         experiment.config,
-        {
-            'train': source_digest(train_source),
-            'evaluation': source_digest(evaluation_source),
-        },
+        images,
         mesh.size if parallel.batch_norm == 'per_device' else 1,
         initial_weights
         or _initial_weights(
@@ -233,13 +242,6 @@ def _initial_weights(
             'weights'
         )
     return digest
-
-
-def source_digest(source: Source) -> dict[str, Any]:
-    """Returns the number of images and the classes, which a resume must match."""
-    names = '\n'.join(source.class_names)
-    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
-    return {'images': len(source), 'classes': source.classes, 'class_names': digest}
 
 
 def _check_same_classes(train: Source, evaluation: Source) -> None:

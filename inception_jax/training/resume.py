@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from inception_jax.parallel.mesh import distribute, sharded_shapes
 from inception_jax.runs import checkpoints
 from inception_jax.runs.identity import check_same_run
 from inception_jax.runs.records import read_records
-from inception_jax.runs.run import fork_step
+from inception_jax.runs.run import Run, fork_step, steps_done
 from inception_jax.runs.workdir import (
     claim_workdir,
     clear_outcome,
@@ -29,10 +30,10 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
     the newest one that can be read.
 
     Raises:
-      ValueError: no checkpoint can be read, the checkpoints belong to another run, the
-        records cannot be read, or the workdir cannot be written.
+      ValueError: the checkpoints are missing, none can be read, they belong to another
+        run, the records cannot be read, or the workdir cannot be written.
     """
-    read_records(run.workdir)
+    _check_checkpoints_exist(run.workdir)
     state, progress, damaged = _restore_or_initialize(run)
     step = int(state.step)
     if step > run.steps:
@@ -49,19 +50,67 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
             f'the checkpoint {path} cannot be read ({reason}) and was moved to '
             f'{moved}; the run resumes from step {step}'
         )
+    if not damaged and step < (done := steps_done(run.workdir)):
+        warn(
+            f'the run has made {done} steps, and its newest checkpoint is of step '
+            f'{step}; the run resumes from step {step}'
+        )
     clear_outcome(run.workdir)
     return state, progress
 
 
-def newest_state(
-    run: PreparedRun, at: int | None = None
-) -> tuple[TrainState, RunProgress]:
-    """Returns the newest checkpoint up to the step `at`, or the state before step 1.
+def _check_checkpoints_exist(workdir: Path) -> None:
+    """Raises ValueError if a run has made steps and somebody removed its checkpoints.
+
+    A run that was killed before its first checkpoint has an empty folder of
+    checkpoints, and starts again.
+    """
+    records = read_records(workdir)
+    removed = records and not (workdir / 'checkpoints').is_dir()
+    if removed or (steps_done(workdir) and not Run(workdir).checkpoints):
+        raise ValueError(
+            f'the run in {workdir} has made steps, and its checkpoints are missing; '
+            f'restore {workdir / "checkpoints"} from a copy, or start a new run in '
+            'another --workdir'
+        )
+
+
+def newest_checkpoint(run: PreparedRun) -> TrainState:
+    """Returns the state of the newest checkpoint of a run.
+
+    Raises:
+      ValueError: there is no checkpoint, the newest one is missing or cannot be read,
+        or the checkpoints belong to another run.
+    """
+    if not Run(run.workdir).checkpoints:
+        raise ValueError(
+            f'the run in {run.workdir} has no checkpoint; restore its checkpoints from '
+            'a copy, or train it until it saves one'
+        )
+    state, _, damaged = _restore_or_initialize(run)
+    step = int(state.step)
+    problem = None
+    if damaged:
+        problem = f'the checkpoint {damaged[0].path} cannot be read'
+        problem += f' ({damaged[0].reason})'
+    elif step < (done := steps_done(run.workdir)):
+        problem = f'the run in {run.workdir} has made {done} steps, and the checkpoint '
+        problem += 'of its last step is missing'
+    if problem:
+        raise ValueError(
+            f'{problem}; add --step {step} to use the checkpoint of step {step}, or '
+            'resume the run with train'
+        )
+    return state
+
+
+def state_up_to(run: PreparedRun, step: int) -> tuple[TrainState, RunProgress]:
+    """Returns the newest checkpoint up to a step, or the state before step 1.
 
     Raises:
       ValueError: no checkpoint can be read, or the checkpoints belong to another run.
     """
-    state, progress, _ = _restore_or_initialize(run, at)
+    state, progress, _ = _restore_or_initialize(run, step)
     return state, progress
 
 

@@ -15,14 +15,14 @@ from inception_jax.config.experiment import experiment
 from inception_jax.networks.network import fingerprint
 from inception_jax.parallel.mesh import put_batch
 from inception_jax.runs.records import read_records
-from inception_jax.runs.run import Run, fork_step
+from inception_jax.runs.run import Run, fork_step, steps_done
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.training.batches import batch_stream
 from inception_jax.training.observe import RunProgress, observe
 from inception_jax.training.prepare import PreparedRun, prepare, prepare_recorded
 from inception_jax.training.programs import compiled_functions
-from inception_jax.training.resume import newest_state
+from inception_jax.training.resume import newest_checkpoint, state_up_to
 from inception_jax.weights.trained import Trained
 
 # The ways to name a run: prepared, read from its folder, or its folder.
@@ -52,7 +52,8 @@ def state_at(run: AnyRun, step: int | None = None) -> TrainState:
       run: a run, or its folder.
 
     Raises:
-      ValueError: there is no such run, or it has no such step.
+      ValueError: there is no such run or step, or the newest checkpoint is missing or
+        cannot be read.
 
     >>> state = state_at('runs/quickstart', step=45)  # doctest: +SKIP
     >>> state_at('no_such_folder', step=45)
@@ -61,7 +62,7 @@ def state_at(run: AnyRun, step: int | None = None) -> TrainState:
     """
     prepared = open_run(run)
     if step is None:
-        return newest_state(prepared)[0]
+        return newest_checkpoint(prepared)
     return state_and_progress_at(prepared, step)[0]
 
 
@@ -74,7 +75,7 @@ def state_and_progress_at(
       ValueError: the run has not made the step, or starts after it as a fork.
     """
     check_run_step(run, step)
-    state, progress = newest_state(run, at=step)
+    state, progress = state_up_to(run, step)
     logged = {record['step'] for record in read_records(run.workdir, 'train')}
     for done, state_after, metrics in replay_steps(run, state, step):
         state, progress = state_after, observe(run, progress, [(done, metrics)])
@@ -111,8 +112,7 @@ def _known_steps(workdir: Path) -> Iterator[int]:
     """Yields steps that a run is known to have made."""
     yield from (record['step'] for record in read_records(workdir))
     yield from Run(workdir).checkpoints
-    if outcome := Run(workdir).readable_outcome:
-        yield outcome['steps_done']
+    yield steps_done(workdir)
 
 
 def trained_run(workdir: Path, step: int | None = None) -> Trained:

@@ -1,9 +1,11 @@
 """evaluate and ensemble as a user runs them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from helpers.images import images
 from helpers.training import arguments, records
 
 from inception_jax.__main__ import main
@@ -128,7 +130,10 @@ def test_a_file_of_another_evaluation_is_left_alone(workdir, tmp_path, capsys):
     capsys.readouterr()
     assert evaluate(workdir, '--output', path, '--crops=10') == 2
     printed = capsys.readouterr().err
-    assert 'holds another evaluation; remove it or name another --output' in printed
+    assert (
+        'holds another evaluation (crops differ); remove it or name another --output'
+        in printed
+    )
     assert printed.count('\n') == 1
     assert path.read_bytes() == before
 
@@ -152,3 +157,38 @@ def test_a_mistake_is_one_line(options, message, workdir, capsys):
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count('\n') == 1
+
+
+def test_an_evaluation_is_bound_to_its_images(tmp_path, capsys):
+    folder, run, out = (tmp_path / name for name in ('images', 'run', 'out.npz'))
+    images(folder)
+    source = {'data__source': f'folder:{folder}', 'run__epochs': 1}
+    assert main(arguments(run, **source)) == 0
+    assert evaluate(run, '--output', out) == 0
+    shutil.copy(folder / 'test' / '0' / '1.png', folder / 'test' / '0' / '0.png')
+    capsys.readouterr()
+    assert evaluate(run, '--output', out) == 2
+    printed = capsys.readouterr().err
+    assert 'have changed since the run was trained' in printed
+    assert '--source' in printed
+    other = ('--output', out, '--source', f'folder:{folder}', '--split', 'train')
+    assert evaluate(run, *other) == 2
+    assert 'holds another evaluation (split differ)' in capsys.readouterr().err
+
+
+def test_an_interrupted_evaluation_does_not_resume_on_other_images(
+    workdir, tmp_path, capsys
+):
+    folder, out = tmp_path / 'images', tmp_path / 'out.npz'
+    images(folder)
+    options = ('--output', out, '--source', f'folder:{folder}', '--split', 'test')
+    assert evaluate(workdir, *options) == 0
+    whole = probabilities.load_probabilities(out)
+    half = probabilities.without_images(whole, whole.ids[16:].tolist())
+    half.metadata['done'] = 16
+    probabilities.save_probabilities(out.with_name('out.npz.part'), half)
+    out.unlink()
+    shutil.copy(folder / 'test' / '0' / '1.png', folder / 'test' / '0' / '0.png')
+    capsys.readouterr()
+    assert evaluate(workdir, *options) == 2
+    assert 'holds another evaluation (images differ)' in capsys.readouterr().err

@@ -24,7 +24,7 @@ from inception_jax.stability.curvature import Curvature
 from inception_jax.training.batches import batch_stream
 from inception_jax.training.prepare import prepare
 from inception_jax.training.programs import compiled_functions
-from inception_jax.training.resume import newest_state
+from inception_jax.training.resume import newest_checkpoint
 from inception_jax.training.states import open_run
 
 # Without dropout, with images that depend on keys, and while the scale still rises.
@@ -65,7 +65,7 @@ def read_answer(workdir, step):
 def newest_of(workdir):
     """Returns a run, its newest state, and the loss of its next step at any state."""
     run = open_run(workdir)
-    state, _ = newest_state(run)
+    state = newest_checkpoint(run)
     batch = put_batch(next(batch_stream(run, start=int(state.step))), run.mesh)
 
     def loss(at):

@@ -322,3 +322,27 @@ def test_a_dead_run_stops_if_the_config_says_so(tmp_path):
     dies['verdicts__on_dead'] = 'go_on'
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
     assert verdict(tmp_path / 'stop')['steps_done'] == 24
+
+
+def test_a_run_does_not_resume_on_other_images(tmp_path, capsys):
+    folder, workdir = tmp_path / 'images', tmp_path / 'run'
+    images(folder)
+    options = {'data__source': f'folder:{folder}', 'run__epochs': 1}
+    assert main(arguments(workdir, **options)) == 0
+    shutil.copy(folder / 'train' / '0' / '1.png', folder / 'train' / '0' / '0.png')
+    capsys.readouterr()
+    assert main(arguments(workdir, **options | {'run__epochs': 2})) == 2
+    printed = capsys.readouterr().err
+    assert 'the data of the train split have changed' in printed
+    assert printed.count('\n') == 1
+
+
+def test_a_run_resumes_where_its_images_have_moved(tmp_path):
+    folder, workdir = tmp_path / 'images', tmp_path / 'run'
+    images(folder)
+    options = {'data__source': f'folder:{folder}', 'run__epochs': 1}
+    assert main(arguments(workdir, **options)) == 0
+    moved = folder.rename(tmp_path / 'moved')
+    options = {'data__source': f'folder:{moved}', 'run__epochs': 2}
+    assert main(arguments(workdir, **options)) == 0
+    assert records(workdir)[-1]['epoch'] == 2

@@ -95,7 +95,7 @@ def whole(tmp_path_factory):
 
 def state(workdir):
     """Returns the newest state as this one process with four devices reads it."""
-    newest, _ = resume.newest_state(open_run(workdir))
+    newest = resume.newest_checkpoint(open_run(workdir))
     return dataclasses.replace(newest, key=jax.random.key_data(newest.key))
 
 

@@ -1,6 +1,7 @@
 """Options that name a trained network: a run or a weight file."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -21,7 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='fail unless the weight file belongs to this network (default: any)',
     )
-    group.add_argument(
+    add_step(group)
+
+
+def add_step(parser: argparse._ActionsContainer) -> None:
+    """Declares the step of a run."""
+    parser.add_argument(
         '--step',
         type=int,
         metavar='N',
@@ -59,3 +65,10 @@ def open_trained(options: argparse.Namespace):
         trained = load_weights(options.weights, options.network)
         return trained, f'{options.weights.with_suffix("")}-'
     return trained_run(options.workdir, options.step), f'{options.workdir}/'
+
+
+def print_step(options: argparse.Namespace, trained) -> None:
+    """Prints the step whose EMA weights of a run are used, on standard error."""
+    if options.workdir:
+        step = trained.metadata['step']
+        print(f'{options.workdir}: EMA weights of step {step:,}', file=sys.stderr)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ class Arrays:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def listing(self) -> Iterator[str]:
+        for name, label, image in zip(self.ids, self.labels, self.images, strict=True):
+            yield f'{name} {label} {zlib.crc32(np.ascontiguousarray(image))}'
 
     def __len__(self) -> int:
         return len(self.images)

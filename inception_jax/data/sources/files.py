@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inception_jax.data.example import Example
 from inception_jax.data.sources.flat_labels import EXTENSIONS
-from inception_jax.data.sources.folder import images_below
+from inception_jax.data.sources.folder import file_size, images_below
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,9 @@ class Files:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def listing(self) -> Iterator[str]:
+        return (f'{path} {file_size(Path(path))}' for path in self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from inception_jax.data.example import Example
@@ -20,6 +21,10 @@ class Folder:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def listing(self) -> Iterator[str]:
+        for name, label in zip(self.files, self.labels, strict=True):
+            yield f'{name} {label} {file_size(self.root / name)}'
 
     def __len__(self) -> int:
         return len(self.files)
@@ -103,3 +108,11 @@ def images_below(root: Path, name: str = '') -> list[str]:
         for file in files
         if file.lower().endswith(EXTENSIONS) and not file.startswith('.')
     )
+
+
+def file_size(path: Path) -> int | None:
+    """Returns the size of a file in bytes, None if it cannot be read."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class Synthetic:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(str(label) for label in range(self.classes))
+
+    def listing(self) -> Iterator[str]:
+        yield f'{self.split} {self.examples}/{self.classes}'
 
     def __len__(self) -> int:
         return self.examples

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,22 @@ class Tfds:
     """The records of a split.
 
     The id of an example is the record's file name or id, or else the name of the split
-    with the index.
+    with the index. `files` are those that hold the records.
     """
 
     name: str
+    files: tuple[Path, ...]
     records: Sequence[dict[str, Any]]
     class_names: tuple[str, ...]
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    def listing(self) -> Iterator[str]:
+        yield self.name
+        for file in self.files:
+            yield f'{file.name} {file.stat().st_size}'
 
     def __len__(self) -> int:
         return len(self.records)
@@ -52,13 +58,13 @@ def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
     builder = tfds.builder_from_directory(_folder(name, data_dir))
     _check_format(builder.info)
     label = _label(builder.info)
-    _check_split(builder.info, split)
+    files = _files(builder.info, split)
     records = builder.as_data_source(
         split,
         decoders={'image': tfds.decode.SkipDecoding()},
         file_format='array_record',
     )
-    return Tfds(f'{builder.info.name}/{split}', records, tuple(label.names))
+    return Tfds(f'{builder.info.name}/{split}', files, records, tuple(label.names))
 
 
 def _folder(name: str, data_dir: str | None) -> Path:
@@ -117,7 +123,12 @@ def _label(info):
     return features['label']
 
 
-def _check_split(info, split: str | None) -> None:
+def _files(info, split: str | None) -> tuple[Path, ...]:
+    """Returns the files of a split.
+
+    Raises:
+      ValueError: there is no such split, it is empty, or a file is missing.
+    """
     try:
         files = info.splits[str(split)].file_instructions
     except (KeyError, ValueError) as error:
@@ -134,3 +145,4 @@ def _check_split(info, split: str | None) -> None:
             f'{info.full_name} has no examples in split {split!r}: '
             f'{missing[0] + " is missing" if missing else "it is empty"}'
         )
+    return tuple(Path(file.filename) for file in files)
