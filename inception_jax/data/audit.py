@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import hashlib
-import io
 import itertools
 import os
 import statistics
@@ -11,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from inception_jax.data.decode import decode
+from inception_jax.data.decode import decode, open_header
 from inception_jax.data.example import Source
 
 # The number of records that are read in advance.
@@ -128,7 +126,7 @@ def _kind(image: bytes | np.ndarray) -> str:
     """Returns format and mode in Pillow's words, e.g. JPEG RGB, JPEG L, PNG RGBA."""
     if not isinstance(image, bytes):
         return f'pixels {"L" if image.shape[2:] in ((), (1,)) else "RGB"}'
-    with Image.open(io.BytesIO(image)) as file:
+    with open_header(image) as file:
         return f'{file.format} {file.mode}'
 
 
