@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inception_jax.data.decode import decode, open_header
-from inception_jax.data.example import Source
+from inception_jax.data.example import Source, Unreadable, read_example
 
 # The number of records that are read in advance.
 AHEAD = 256
@@ -110,9 +110,9 @@ def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
 
 def _record(split: str, source: Source, index: int) -> AuditRecord:
     try:
-        image, label, name = source[index]
-    except Exception as error:
-        return AuditRecord(split, f'number {index}', error=f'cannot be read ({error})')
+        image, label, name = read_example(source, index)
+    except Unreadable as error:
+        return AuditRecord(split, f'number {index}', error=str(error))
     content = image if isinstance(image, bytes) else np.ascontiguousarray(image)
     try:
         height, width, _ = decode(image).shape

@@ -4,6 +4,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from inception_jax.runtime.messages import first_line
+
 
 class Example(NamedTuple):
     """An image with its label.
@@ -36,3 +38,31 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+def read_example(source: Source, index: int) -> Example:
+    """Reads an example of a source and checks its label.
+
+    Raises:
+      Unreadable: this example cannot be read, or its label is not a class.
+      OSError: reading fails for a reason that is not in the example, e.g. because too
+        many files are open.
+    """
+    try:
+        example = source[index]
+    except (FileNotFoundError, PermissionError) as error:
+        raise _unreadable(index, error) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise _unreadable(index, error) from error
+    if not 0 <= example.label < source.classes:
+        raise Unreadable(
+            f'example {example.id} has the label {example.label}; expected 0 to '
+            f'{source.classes - 1}'
+        )
+    return example
+
+
+def _unreadable(index: int, error: Exception) -> Unreadable:
+    return Unreadable(f'cannot read example {index} of the data ({first_line(error)})')

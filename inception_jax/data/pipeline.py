@@ -16,7 +16,7 @@ import numpy as np
 from inception_jax.data import prefetch
 from inception_jax.data.crops import check_crops, number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
-from inception_jax.data.example import Source, Unreadable
+from inception_jax.data.example import Source, Unreadable, read_example
 from inception_jax.data.geometry import check_range, random_area_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.networks.images import check_crop_fraction
@@ -223,12 +223,7 @@ def _order(examples: int, seed: int) -> grain.MapDataset:
 
 def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -> Batch:
     """Loads an example and cuts its decoded pixels to the input of the network."""
-    try:
-        example = source[index]
-    except Exception as error:
-        raise Unreadable(
-            f'cannot read example {index} of the data ({error})'
-        ) from error
+    example = read_example(source, index)
     try:
         image = cut(decode(example.image))
     except ValueError as error:

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from inception_jax.__main__ import main
+from inception_jax.data.audit import audit
+from inception_jax.data.sources.arrays import Arrays
+from inception_jax.data.sources.folder import open_folder
 
 
 def picture(path, value, shape=(6, 8, 3)):
@@ -67,13 +70,21 @@ def test_a_source_that_is_whole_has_status_0(capsys):
 
 
 def test_a_record_that_cannot_be_read_is_told_by_its_number(folder, monkeypatch):
-    from inception_jax.data.audit import audit
-    from inception_jax.data.sources.folder import open_folder
-
     source = open_folder(str(folder), 'train')
     (folder / 'train' / 'ant' / '0.png').unlink()
     found = audit({'train': source})
     assert found.unreadable[0][:2] == ('train', 'number 0')
+
+
+def test_a_label_that_is_no_class_is_reported_by_its_id():
+    images = np.zeros((3, 4, 4), np.uint8)
+    source = Arrays(images, np.array([0, -1, 2]), ('a', 'b', 'c'), ('x', 'y'))
+    report = audit({'train': source})
+    assert report.splits['train'].classes == {'x': 1, 'y': 0}
+    assert [error for _, _, error in report.unreadable] == [
+        'example b has the label -1; expected 0 to 1',
+        'example c has the label 2; expected 0 to 1',
+    ]
 
 
 def test_a_split_that_is_not_there_is_one_line(folder, capsys):

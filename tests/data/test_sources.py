@@ -1,5 +1,6 @@
 """Sources: what they hold, and what they say when there is nothing to hold."""
 
+import errno
 import json
 import os
 
@@ -9,8 +10,9 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from inception_jax.data.sources import arrays
+from inception_jax.data.sources import arrays, tfds
 from inception_jax.data.sources.open import open_source
+from inception_jax.data.sources.tfds import Tfds
 
 
 def test_the_digits_are_those_of_scikit_learn(monkeypatch):
@@ -222,13 +224,15 @@ def test_a_flat_folder_needs_images_and_classes_beside_it(tmp_path):
 def prepare(tmp_path):
     """Returns a function that lays out a set of two images as TFDS does."""
 
-    def write(name, *, file_format='array_record', features=('image', 'label')):
+    def write(
+        name, *, file_format='array_record', features=('image', 'label'), labels=(1, 0)
+    ):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         # A record in TFDS is a tf.train.Example.
         records = folder / f'tiny-train.{file_format}-00000-of-00001'
         writer = ArrayRecordWriter(str(records), 'group_size:1')
-        for label in (1, 0):
+        for label in labels:
             example = tf_example_pb2.Example()
             example.features.feature['label'].int64_list.value.append(label)
             example.features.feature['image'].bytes_list.value.append(b'%d' % label)
@@ -314,6 +318,39 @@ def test_a_tfrecord_set_is_refused_with_the_command_that_converts_it(prepare, tm
         'python -m tensorflow_datasets.scripts.convert_format '
         f'--dataset_version_dir={folder} --out_file_format=array_record'
     )
+
+
+def test_a_tfds_split_without_labels_is_refused_when_it_is_opened(prepare, tmp_path):
+    prepare('tiny/1.0.0', labels=(-1, -1))
+    with pytest.raises(ValueError, match="no labels in split 'train'") as error:
+        open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert '\n' not in str(error.value)
+
+
+def test_a_tfds_split_with_a_single_label_missing_is_opened(prepare, tmp_path):
+    prepare('tiny/1.0.0', labels=(-1, 1))
+    assert len(open_source('tfds:tiny', 'train', data_dir=str(tmp_path))) == 2
+
+
+def test_an_error_of_the_system_is_not_an_error_of_a_record():
+    class Records:
+        def __getitem__(self, index):
+            raise RuntimeError(index)
+
+    source = Tfds('tiny/train', Records(), ('a', 'b'))
+    with pytest.raises(OSError, match='Too many open files; opening x') as error:
+        source['open() failed: Too many open files; opening x']
+    assert error.value.errno == errno.EMFILE
+    with pytest.raises(RuntimeError, match='Corrupted'):
+        source['Corrupted Riegeli/records file']
+
+
+def test_opening_a_tfds_split_allows_as_many_open_files(prepare, tmp_path, monkeypatch):
+    counts = []
+    monkeypatch.setattr(tfds, 'allow_open_files', counts.append)
+    prepare('tiny/1.0.0')
+    open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert counts == [1]
 
 
 def test_a_bucket_is_refused_with_what_to_do(monkeypatch):
