@@ -24,6 +24,12 @@ PNG = b'\x89PNG\r\n\x1a\n'
 # The readers of Pillow for files that are not JPEG. Some of its other readers start
 # programs, and none of them is for photos.
 FORMATS = ('PNG', 'GIF', 'WEBP', 'BMP', 'PPM', 'TIFF', 'AVIF', 'JPEG2000')
+# The endings of the names of JPEGs and of files in these formats.
+EXTENSIONS = (
+    *('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.gif', '.webp'),
+    *('.bmp', '.dib', '.ppm', '.pgm', '.pbm', '.pnm', '.tif', '.tiff', '.avif'),
+    *('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx'),
+)
 # Pillow's modes of at most 8 bits a channel. Pillow converts them to RGB.
 GREY_MODES = ('1', 'L', 'LA', 'La', 'P', 'PA')
 COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr')

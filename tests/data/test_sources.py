@@ -165,6 +165,62 @@ def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
     assert '\n' not in str(error.value)
 
 
+@pytest.fixture
+def sharks(tmp_path):
+    """Returns a function that labels two images of classes with spaces."""
+    for name in ('train/tiger/1.png', 'train/tiger shark/2.png', *SHARKS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'x')
+
+    def labels(text, ending='.txt'):
+        (tmp_path / f'val{ending}').write_text(text)
+        return open_source(f'folder:{tmp_path}', 'val').labels
+
+    return labels
+
+
+SHARKS = ('val/a.png', 'val/b c.png')
+
+
+@pytest.mark.parametrize(
+    ('text', 'ending'),
+    [
+        ('a.png,tiger shark\nb c.png,tiger\n', '.csv'),
+        ('file,class\n"a.png","tiger shark"\n"b c.png", "tiger"\n', '.csv'),
+        ('a.png tiger shark\nb c.png tiger\n', '.txt'),
+        ('a,tiger shark\nb c,tiger 1 2 3 4\n', '.txt'),
+        ('a.png 1\nb c.png 0\n', '.txt'),
+        ('tiger shark\ntiger\n', '.txt'),
+        ('tiger shark\ntiger\n', '.csv'),
+    ],
+)
+def test_names_of_images_and_classes_may_have_spaces(sharks, text, ending):
+    assert sharks(text, ending) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ('text', 'ending', 'message'),
+    [
+        ('a.png,tiger sharks\nb c.png,tiger\n', '.csv', 'class tiger sharks; exp'),
+        ('a.png tiger cub\nb c.png tiger\n', '.txt', 'the class tiger cub; expected'),
+        ('a.png tiger tiger shark\nb c.png tiger\n', '.txt', 'class tiger tiger sha'),
+        ('"a.png,tiger\nb c.png,tiger\n', '.csv', 'val.csv is not CSV'),
+    ],
+)
+def test_a_part_of_the_name_of_a_class_is_no_class(sharks, text, ending, message):
+    with pytest.raises(ValueError, match=message) as error:
+        sharks(text, ending)
+    assert '\n' not in str(error.value)
+
+
+def test_composed_and_decomposed_names_are_the_same(tmp_path):
+    for name in ('train/caf\u0065\u0301/1.png', 'val/\u0065\u0301.png'):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b'x')
+    (tmp_path / 'val.txt').write_text('\u00e9.png caf\u00e9\n', encoding='utf-8')
+    assert open_source(f'folder:{tmp_path}', 'val').labels == (0,)
+
+
 def test_two_images_of_one_name_need_an_order(flat, tmp_path):
     (tmp_path / 'val' / 'ILSVRC2012_val_00000002.png').write_bytes(b'x')
     with pytest.raises(ValueError, match='two images named ILSVRC2012_val_00000002'):

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.flat_labels import EXTENSIONS
 from inception_jax.data.sources.folder import images_below
 
 

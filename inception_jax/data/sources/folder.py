@@ -4,8 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
+from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.flat_labels import EXTENSIONS, label_file, read_labels
+from inception_jax.data.sources.flat_labels import label_file, read_labels
 
 
 @dataclasses.dataclass(frozen=True)
