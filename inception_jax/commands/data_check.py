@@ -12,9 +12,10 @@ from inception_jax.commands.shared.cli import (
 
 HELP = 'read every image of a source once and report counts, sizes and duplicates'
 EPILOG = (
-    'The exit status is 1 if an image cannot be read. Images with the same content are '
-    'listed across all splits, because an image in both splits makes an evaluation too '
-    'optimistic.'
+    'The exit status is 1 if train would refuse the splits: an image cannot be read, '
+    'has a label that is no class, or the splits have different classes. Images with '
+    'the same content are listed across all splits, because an image in both splits '
+    'makes an evaluation too optimistic.'
 )
 
 
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     refuse_arguments(rest)
     from inception_jax.data.audit import audit
     from inception_jax.data.sources.open import open_source
+    from inception_jax.runtime.signals import Stopped
 
     sources = {
         split or 'all': open_source(options.source, split, data_dir=options.data_dir)
@@ -47,9 +49,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     }
 
     def work() -> int:
-        report = audit(sources, image_progress(sum(map(len, sources.values()))))
+        progress = image_progress(sum(map(len, sources.values())))
+        try:
+            report = audit(sources, progress)
+        except OSError as error:
+            raise Stopped(f'{options.source} cannot be read ({error})') from error
         print(_json(report) if options.format == 'json' else _table(report))
-        return 1 if report.unreadable else 0
+        return 1 if report.unreadable or report.problems else 0
 
     return work
 
@@ -71,6 +77,7 @@ def _table(report) -> str:
     lines += [
         f'  {split} {name}: {reason}' for split, name, reason in report.unreadable
     ]
+    lines += [f'train refuses the splits: {problem}' for problem in report.problems]
     return '\n'.join(lines)
 
 
@@ -88,4 +95,4 @@ def _split_lines(split) -> list[str]:
         ):
             lines.append(f'{side} {smallest:,} to {largest:,}, median {median:,.0f}')
     lines.append(', '.join(f'{count:,} {kind}' for kind, count in split.kinds.items()))
-    return lines
+    return [*lines, *split.notes]

@@ -12,7 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from inception_jax.data.decode import decode, open_header
-from inception_jax.data.example import Source, Unreadable, read_example
+from inception_jax.data.example import (
+    Source,
+    Unreadable,
+    check_same_classes,
+    notes,
+    read_example,
+)
 
 # The number of records that are read in advance.
 AHEAD = 256
@@ -38,7 +44,8 @@ class AuditRecord(NamedTuple):
 class SplitCounts(NamedTuple):
     """The number of images of a split, in all, by class name and by kind.
 
-    `heights` and `widths` are (smallest, median, largest) in pixels.
+    `heights` and `widths` are (smallest, median, largest) in pixels. `notes` are those
+    of the source, e.g. on files that are ignored.
     """
 
     images: int
@@ -46,6 +53,7 @@ class SplitCounts(NamedTuple):
     kinds: dict[str, int]
     heights: tuple[float, ...]
     widths: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
 class AuditReport(NamedTuple):
@@ -53,11 +61,13 @@ class AuditReport(NamedTuple):
 
     `splits` maps each split to its counts. `duplicates` are groups of (split, id) with
     the same content, also across splits. `unreadable` are (split, id, reason).
+    `problems` are the other reasons for which `train` refuses the splits.
     """
 
     splits: dict[str, SplitCounts]
     duplicates: list[list[tuple[str, str]]]
     unreadable: list[tuple[str, str, str]]
+    problems: list[str]
 
 
 def audit(
@@ -88,7 +98,19 @@ def audit(
         },
         [group for group in by_digest.values() if len(group) > 1],
         [(record.split, record.id, record.error) for record in records if record.error],
+        _problems(list(sources.values())),
     )
+
+
+def _problems(sources: Sequence[Source]) -> list[str]:
+    """Returns why a run cannot train on the first source and evaluate on the others."""
+    problems = []
+    for other in sources[1:]:
+        try:
+            check_same_classes(sources[0], other)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
@@ -140,6 +162,7 @@ def _split_counts(source: Source, records: Sequence[AuditRecord]) -> SplitCounts
         dict(by_kind.most_common()),
         _range([record.height for record in readable]),
         _range([record.width for record in readable]),
+        notes(source),
     )
 
 

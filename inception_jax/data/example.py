@@ -1,5 +1,6 @@
 """Examples, and the protocol that every source of images follows."""
 
+import unicodedata
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -62,6 +63,28 @@ def read_example(source: Source, index: int) -> Example:
             f'{source.classes - 1}'
         )
     return example
+
+
+def notes(source: Source) -> tuple[str, ...]:
+    """Returns what a user should know about a source, a sentence each."""
+    return getattr(source, 'notes', ())
+
+
+def check_same_classes(first: Source, second: Source) -> None:
+    """Raises ValueError unless two splits have the same classes in the same order."""
+    if first.class_names == second.class_names:
+        return
+    different = sorted(set(first.class_names) ^ set(second.class_names))
+    composed = {unicodedata.normalize('NFC', name) for name in different}
+    form = (
+        '; the names differ in their Unicode form (NFC, NFD) only'
+        if len(composed) <= len(different) // 2
+        else ''
+    )
+    raise ValueError(
+        f'the classes of the two splits differ ({", ".join(different[:3])}, '
+        f'{len(different)} in all{form}); both splits need all classes'
+    )
 
 
 def _unreadable(index: int, error: Exception) -> Unreadable:

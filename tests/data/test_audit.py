@@ -87,6 +87,17 @@ def test_a_label_that_is_no_class_is_reported_by_its_id():
     ]
 
 
+def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, capsys):
+    (folder / 'train' / 'ant' / 'photo.heic').write_bytes(b'x')
+    (folder / 'val' / 'cat').mkdir()
+    for file in ('empty.png', 'page.jpg'):
+        (folder / 'train' / 'bee' / file).unlink()
+    assert check(folder) == 1
+    text = capsys.readouterr().out
+    assert 'train: ignored: 1 files (.heic 1)' in text
+    assert 'train refuses the splits: the classes of the two splits differ (cat' in text
+
+
 def test_a_split_that_is_not_there_is_one_line(folder, capsys):
     assert main(['data-check', f'--source=folder:{folder}', '--split=tset']) == 2
     assert capsys.readouterr().err.count('\n') == 1

@@ -1,5 +1,6 @@
 """Sources: what they hold, and what they say when there is nothing to hold."""
 
+import contextlib
 import errno
 import json
 import os
@@ -85,13 +86,13 @@ def test_the_order_of_a_folder_does_not_depend_on_the_file_system(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     listed = open_source(f'folder:{tmp_path}', None)
-    walk = os.walk
+    scandir = os.scandir
 
-    def walk_backwards(*arguments, **options):
-        for folder, folders, files in reversed(list(walk(*arguments, **options))):
-            yield folder, folders, sorted(files, reverse=True)
+    def scan_backwards(folder):
+        entries = sorted(scandir(folder), key=lambda entry: entry.name, reverse=True)
+        return contextlib.nullcontext(entries)
 
-    monkeypatch.setattr(os, 'walk', walk_backwards)
+    monkeypatch.setattr(os, 'scandir', scan_backwards)
     assert open_source(f'folder:{tmp_path}', None) == listed
     assert listed.files == ('a/3.png', 'a/deep/4.png', 'b/1.png', 'b/2.png')
 
@@ -465,6 +466,11 @@ def test_a_source_that_is_not_there_is_refused_in_one_line(tmp_path, spec, messa
     with pytest.raises(ValueError, match=message) as error:
         open_source(spec.format(tmp_path), 'nope')
     assert '\n' not in str(error.value)
+
+
+def test_a_part_of_a_synthetic_split_is_refused():
+    with pytest.raises(ValueError, match='synthetic:6/2 has no part'):
+        open_source('synthetic:6/2', 'train[:50%]')
 
 
 @pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')

@@ -1,31 +1,35 @@
 """Image files without labels, named one by one or by their folders."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.folder import images_below
+from inception_jax.data.sources.image_files import images_below, printable
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
     """A source of image files: the id of an example is its path, all labels are 0."""
 
-    ids: tuple[str, ...]
+    paths: tuple[str, ...]
     class_names: tuple[str, ...]
+
+    @functools.cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(map(printable, self.paths))
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.paths)
 
     def __getitem__(self, index: int) -> Example:
-        path = self.ids[index]
-        return Example(Path(path).read_bytes(), 0, path)
+        return Example(Path(self.paths[index]).read_bytes(), 0, self.ids[index])
 
 
 def find_image_files(paths: Iterable[Path]) -> list[str]:
@@ -34,7 +38,8 @@ def find_image_files(paths: Iterable[Path]) -> list[str]:
     Files of a folder come in the order of their names; a duplicate path comes once.
 
     Raises:
-      ValueError: a path does not exist, or a folder has no image file.
+      ValueError: a path does not exist, or a folder cannot be read or has no image
+        file.
     """
     files = (str(file) for path in paths for file in _files(path))
     return list(dict.fromkeys(files))
@@ -42,7 +47,7 @@ def find_image_files(paths: Iterable[Path]) -> list[str]:
 
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        images = images_below(path)
+        images = images_below(path).names
         if not images:
             raise ValueError(
                 f'{path} has no image files; expected one that ends in '
@@ -51,5 +56,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (path / name for name in images)
     elif path.is_file():
         yield path
+    elif path.exists():
+        raise ValueError(f'{path} is neither a file nor a folder')
     else:
         raise ValueError(f'{path}: there is no such file or folder')
