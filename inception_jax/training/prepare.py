@@ -64,11 +64,12 @@ def prepare(
         open_source(data.source, split, data_dir=data.data_dir)
         for split in (data.train_split, data.evaluation_split)
     )
-    for note in (*notes(train_source), *notes(evaluation_source)):
-        warn_once(note)
-    return _prepare_with(
+    run = _prepare_with(
         experiment, workdir, train_source, evaluation_source, initial_weights
     )
+    for note in (*notes(train_source), *notes(evaluation_source)):
+        warn_once(note)
+    return run
 
 
 def prepare_recorded(workdir: Path) -> PreparedRun:

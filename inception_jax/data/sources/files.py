@@ -1,35 +1,31 @@
 """Image files without labels, named one by one or by their folders."""
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.image_files import images_below, printable
+from inception_jax.data.sources.image_files import images_below
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
     """A source of image files: the id of an example is its path, all labels are 0."""
 
-    paths: tuple[str, ...]
+    ids: tuple[str, ...]
     class_names: tuple[str, ...]
-
-    @functools.cached_property
-    def ids(self) -> tuple[str, ...]:
-        return tuple(map(printable, self.paths))
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.ids)
 
     def __getitem__(self, index: int) -> Example:
-        return Example(Path(self.paths[index]).read_bytes(), 0, self.ids[index])
+        path = self.ids[index]
+        return Example(Path(path).read_bytes(), 0, path)
 
 
 def find_image_files(paths: Iterable[Path]) -> list[str]:

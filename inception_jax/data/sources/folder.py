@@ -12,6 +12,7 @@ from inception_jax.data.sources.image_files import (
     enclosing_folders,
     entry_kind,
     folder_identity,
+    ignored_note,
     images_below,
     printable,
     visible_entries,
@@ -39,7 +40,8 @@ class Folder:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about the folder, a sentence each."""
-        return tuple(filter(None, (self._ignored_note(), self._order_note())))
+        ignored = ignored_note(self.root, dict(self.ignored))
+        return tuple(filter(None, (ignored, self._order_note())))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -48,13 +50,6 @@ class Folder:
         name = self.files[index]
         image = (self.root / name).read_bytes()
         return Example(image, self.labels[index], printable(name))
-
-    def _ignored_note(self) -> str:
-        if not self.ignored:
-            return ''
-        total = sum(count for _, count in self.ignored)
-        kinds = ', '.join(f'{kind} {count:,}' for kind, count in self.ignored)
-        return f'{self.root}: ignored: {total:,} files ({kinds})'
 
     def _order_note(self) -> str:
         names = self.class_names
@@ -123,7 +118,7 @@ def _open_split(top: Path, split: str | None) -> Folder:
             f'or labels in {root}.txt'
         )
     files, numbers = zip(*labelled, strict=True)
-    return Folder(root, files, numbers, tuple(classes), _by_number(ignored))
+    return Folder(root, files, numbers, tuple(classes), tuple(ignored.items()))
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
@@ -141,7 +136,7 @@ def _open_flat(root: Path, labels: Path) -> Folder:
             f'{root.parent}/train/CLASS/IMAGE'
         )
     numbers = tuple(read_labels(labels, files, names))
-    return Folder(root, files, numbers, names, _by_number(images.ignored))
+    return Folder(root, files, numbers, names, tuple(images.ignored.items()))
 
 
 def _class_folders(root: Path) -> dict[str, Path]:
@@ -184,7 +179,3 @@ def _twins(pairs: Iterable[tuple]) -> tuple[str, str] | None:
             return first[key], name
         first[key] = name
     return None
-
-
-def _by_number(ignored: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(ignored.items(), key=lambda pair: (-pair[1], pair[0])))

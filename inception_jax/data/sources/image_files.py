@@ -4,7 +4,7 @@ import errno
 import heapq
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,6 +123,15 @@ def enclosing_folders(folder: Path) -> set[Identity]:
     """Returns the identities of a folder and of all folders that contain it."""
     real = folder.resolve()
     return {folder_identity(path) for path in (real, *real.parents)}
+
+
+def ignored_note(folder: Path, ignored: Mapping[str, int]) -> str:
+    """Returns a sentence on the files of a folder that are ignored, '' without any."""
+    if not ignored:
+        return ''
+    kinds = sorted(ignored.items(), key=lambda pair: (-pair[1], pair[0]))
+    counts = ', '.join(f'{kind} {count:,}' for kind, count in kinds)
+    return f'{folder}: ignored: {sum(ignored.values()):,} files ({counts})'
 
 
 def printable(name: str) -> str:
