@@ -1,4 +1,6 @@
-"""Decoding of image files to pixels: JPEG by libjpeg-turbo, other formats by Pillow.
+"""Decoding of image files to pixels.
+
+libjpeg-turbo decodes JPEG, OpenCV PNG, and Pillow all other formats.
 
 The format is detected from the first bytes. An animation is decoded to its first frame.
 Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
@@ -7,6 +9,7 @@ channels.
 
 import contextlib
 import io
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from inception_jax.runtime.messages import first_line
 MOST_PIXELS = 2**27  # 384 MiB of RGB.
 JPEG = b'\xff\xd8\xff'
 PNG = b'\x89PNG\r\n\x1a\n'
+PIXEL_CHUNKS = {b'IHDR', b'PLTE', b'IDAT', b'IEND'}
 # The readers of Pillow for files that are not JPEG. Some of its other readers start
 # programs, and none of them is for photos.
 FORMATS = ('PNG', 'GIF', 'WEBP', 'BMP', 'PPM', 'TIFF', 'AVIF', 'JPEG2000')
@@ -53,7 +57,7 @@ def decode(image: bytes | np.ndarray) -> np.ndarray:
         or shape.
     """
     if isinstance(image, bytes):
-        return _decode_jpeg(image) if image.startswith(JPEG) else _decode_other(image)
+        return _decode_file(image)
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (1,), (3,)):
         raise ValueError(
             f'pixels of shape {image.shape} and type {image.dtype}; expected uint8 '
@@ -61,6 +65,12 @@ def decode(image: bytes | np.ndarray) -> np.ndarray:
         )
     grey = image.ndim == 2 or image.shape[2] == 1
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
+
+
+def _decode_file(file: bytes) -> np.ndarray:
+    if file.startswith(JPEG):
+        return _decode_jpeg(file)
+    return _decode_png(file) if file.startswith(PNG) else _decode_other(file)
 
 
 def open_header(file: bytes) -> Image.Image:
@@ -114,12 +124,40 @@ def _decode_subsampled_cmyk(file: bytes, error: ValueError) -> np.ndarray:
         return _to_rgb(picture)
 
 
+def _decode_png(file: bytes) -> np.ndarray:
+    """Decodes a PNG by OpenCV, which returns Pillow's pixels in less time."""
+    with _damage_in_words(file, 'PNG'):
+        plain = b''.join((PNG, *_pixel_chunks(file)))
+        width, height = struct.unpack('>II', plain[16:24])
+    _check_size(height, width)
+    with _damage_in_words(file, 'PNG'):
+        pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is None:
+            raise ValueError('wrong data of pixels')
+    return pixels
+
+
+def _pixel_chunks(file: bytes) -> Iterator[bytes]:
+    """Yields the chunks of a PNG that hold its pixels, and checks all checksums.
+
+    The others hold transparency, further frames, and notes of which libpng warns.
+    """
+    place, name = len(PNG), b''
+    while name != b'IEND':
+        length = int.from_bytes(file[place : place + 4])
+        name, end = file[place + 4 : place + 8], place + 12 + length
+        checksum = zlib.crc32(file[place + 4 : end - 4])
+        if file[end - 4 : end] != checksum.to_bytes(4):
+            raise ValueError(f'wrong checksum at byte {end - 4}')
+        if name in PIXEL_CHUNKS:
+            yield file[place:end]
+        place = end
+
+
 def _decode_other(file: bytes) -> np.ndarray:
     with open_header(file) as picture:
         _check_depth(picture)
         with _damage_in_words(file, picture.format):
-            if file.startswith(PNG):
-                _check_chunks(file)
             return _to_rgb(picture)
 
 
@@ -152,18 +190,6 @@ def _check_depth(picture: Image.Image) -> None:
         f'{picture.format} pixels in mode {mode} of Pillow; expected channels of 8 '
         'bits, or grey of 16 bits from black to white'
     )
-
-
-def _check_chunks(file: bytes) -> None:
-    """Compares the checksums of a PNG, which Pillow does not for all chunks."""
-    place, name = len(PNG), b''
-    while name != b'IEND':
-        length = int.from_bytes(file[place : place + 4])
-        name = file[place + 4 : place + 8]
-        end = place + 8 + length
-        if zlib.crc32(file[place + 4 : end]).to_bytes(4) != file[end : end + 4]:
-            raise ValueError(f'wrong checksum at byte {end}')
-        place = end + 4
 
 
 @contextlib.contextmanager

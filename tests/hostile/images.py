@@ -133,6 +133,13 @@ def png(values: np.ndarray, bits: int, colour: int, *chunks: bytes) -> bytes:
     return b'\x89PNG\r\n\x1a\n' + b''.join(parts) + chunk(b'IEND', b'')
 
 
+def png_of_rows(rows: bytes) -> bytes:
+    """Returns a PNG of one row of 53 pixels."""
+    whole = png(picture(1, 53), 8, 2)
+    data = chunk(b'IDAT', zlib.compress(rows))
+    return whole[:33] + data + chunk(b'IEND', b'')
+
+
 def deep_files() -> Iterator[Case]:
     """Yields files of 16 bits, of odd ranges, and of types that are refused."""
     image = picture(*SIZES[0])
@@ -259,6 +266,14 @@ def odd_files() -> Iterator[Case]:
     colours = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     alpha = chunk(b'tRNS', bytes(range(16)))
     yield Case('PNG of a table with alpha', png(indices, 8, 3, table, alpha), colours)
+    rows = png(shown[:5], 8, 2)
+    for name, file in (
+        # The checksums are right, and the rows are not those of the header.
+        ('fewer rows', png(shown, 8, 2)[:33] + rows[33:]),
+        ('no rows', png(shown, 8, 2)[:33] + chunk(b'IEND', b'')),
+        ('a filter that does not exist', png_of_rows(b'\x09' + bytes(159))),
+    ):
+        yield Case(f'PNG with {name}', file, refusal='wrong data of pixels')
     for name, ending in (('HEIC', b'heic'), ('JPEG XL', b'jxl ')):
         file = struct.pack('>I', 24) + b'ftyp' + ending + bytes(99)
         yield Case(name, file, refusal='not an image')
