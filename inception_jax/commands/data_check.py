@@ -8,6 +8,7 @@ from inception_jax.commands.shared.cli import (
     add_format,
     image_progress,
     refuse_arguments,
+    unreadable_as_failure,
 )
 
 HELP = 'read every image of a source once and report counts, sizes and duplicates'
@@ -41,7 +42,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     refuse_arguments(rest)
     from inception_jax.data.audit import audit
     from inception_jax.data.sources.open import open_source
-    from inception_jax.runtime.signals import Stopped
 
     sources = {
         split or 'all': open_source(options.source, split, data_dir=options.data_dir)
@@ -50,10 +50,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         progress = image_progress(sum(map(len, sources.values())))
-        try:
+        with unreadable_as_failure():
             report = audit(sources, progress)
-        except OSError as error:
-            raise Stopped(f'{options.source} cannot be read ({error})') from error
         print(_json(report) if options.format == 'json' else _table(report))
         return 1 if report.unreadable or report.problems else 0
 

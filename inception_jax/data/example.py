@@ -53,7 +53,10 @@ def read_example(source: Source, index: int) -> Example:
         example = source[index]
     except (FileNotFoundError, PermissionError) as error:
         raise _unreadable(index, error) from error
-    except (OSError, MemoryError):
+    except OSError as error:
+        error.filename = error.filename or f'example {index} of the data'
+        raise
+    except MemoryError:
         raise
     except Exception as error:
         raise _unreadable(index, error) from error

@@ -87,6 +87,16 @@ def test_a_label_that_is_no_class_is_reported_by_its_id():
     ]
 
 
+def test_a_disk_that_fails_ends_the_check_in_one_line(folder, capsys):
+    file = folder / 'train' / 'ant' / '0.png'
+    file.unlink()
+    file.symlink_to('/proc/self/mem')
+    assert check(folder) == 1
+    printed = capsys.readouterr()
+    assert "Input/output error: 'example 0 of the data')" in printed.err
+    assert (printed.out, printed.err.count('\n')) == ('', 1)
+
+
 def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, capsys):
     (folder / 'train' / 'ant' / 'photo.heic').write_bytes(b'x')
     (folder / 'val' / 'cat').mkdir()
