@@ -22,6 +22,7 @@ from inception_jax.commands import (
 )
 from inception_jax.commands.shared.cli import Parser, run_command
 from inception_jax.runtime import allocator
+from inception_jax.runtime.messages import print_all_names
 from inception_jax.runtime.version import VERSION
 
 COMMANDS = {
@@ -45,6 +46,7 @@ COMMANDS = {
 def start() -> int:
     """Runs the command line, after a restart of the process if that loads jemalloc."""
     allocator.restart_with_jemalloc()
+    print_all_names()
     return main()
 
 

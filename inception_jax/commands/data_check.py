@@ -8,13 +8,15 @@ from inception_jax.commands.shared.cli import (
     add_format,
     image_progress,
     refuse_arguments,
+    unreadable_as_failure,
 )
 
 HELP = 'read every image of a source once and report counts, sizes and duplicates'
 EPILOG = (
-    'The exit status is 1 if an image cannot be read. Images with the same content are '
-    'listed across all splits, because an image in both splits makes an evaluation too '
-    'optimistic.'
+    'The exit status is 1 if train would refuse the splits: an image cannot be read, '
+    'has a label that is no class, or the splits have different classes. Images with '
+    'the same content are listed across all splits, because an image in both splits '
+    'makes an evaluation too optimistic.'
 )
 
 
@@ -47,9 +49,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     }
 
     def work() -> int:
-        report = audit(sources, image_progress(sum(map(len, sources.values()))))
+        progress = image_progress(sum(map(len, sources.values())))
+        with unreadable_as_failure():
+            report = audit(sources, progress)
         print(_json(report) if options.format == 'json' else _table(report))
-        return 1 if report.unreadable else 0
+        return 1 if report.unreadable or report.problems else 0
 
     return work
 
@@ -71,6 +75,7 @@ def _table(report) -> str:
     lines += [
         f'  {split} {name}: {reason}' for split, name, reason in report.unreadable
     ]
+    lines += [f'train refuses the splits: {problem}' for problem in report.problems]
     return '\n'.join(lines)
 
 
@@ -88,4 +93,4 @@ def _split_lines(split) -> list[str]:
         ):
             lines.append(f'{side} {smallest:,} to {largest:,}, median {median:,.0f}')
     lines.append(', '.join(f'{count:,} {kind}' for kind, count in split.kinds.items()))
-    return lines
+    return [*lines, *split.notes]

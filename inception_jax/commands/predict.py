@@ -15,6 +15,7 @@ from inception_jax.commands.shared.cli import (
     image_progress,
     refuse_arguments,
     sigterm_as_exit,
+    unreadable_as_failure,
     unwritable_as_failure,
 )
 
@@ -104,7 +105,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
         'unreadable': unreadable.append,
         'progress': image_progress(len(images), shown=progress_shown),
     }
-    with sigterm_as_exit():
+    with sigterm_as_exit(), unreadable_as_failure():
         if options.features:
             path = options.output
             with unwritable_as_failure(path):

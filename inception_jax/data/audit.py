@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import hashlib
-import io
 import itertools
 import os
 import statistics
@@ -11,10 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from inception_jax.data.decode import decode
-from inception_jax.data.example import Source
+from inception_jax.data.decode import decode, open_header
+from inception_jax.data.example import (
+    Source,
+    Unreadable,
+    check_same_classes,
+    notes,
+    read_example,
+)
 
 # The number of records that are read in advance.
 AHEAD = 256
@@ -40,7 +44,8 @@ class AuditRecord(NamedTuple):
 class SplitCounts(NamedTuple):
     """The number of images of a split, in all, by class name and by kind.
 
-    `heights` and `widths` are (smallest, median, largest) in pixels.
+    `heights` and `widths` are (smallest, median, largest) in pixels. `notes` are those
+    of the source, e.g. on files that are ignored.
     """
 
     images: int
@@ -48,6 +53,7 @@ class SplitCounts(NamedTuple):
     kinds: dict[str, int]
     heights: tuple[float, ...]
     widths: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
 class AuditReport(NamedTuple):
@@ -55,11 +61,13 @@ class AuditReport(NamedTuple):
 
     `splits` maps each split to its counts. `duplicates` are groups of (split, id) with
     the same content, also across splits. `unreadable` are (split, id, reason).
+    `problems` are the other reasons for which `train` refuses the splits.
     """
 
     splits: dict[str, SplitCounts]
     duplicates: list[list[tuple[str, str]]]
     unreadable: list[tuple[str, str, str]]
+    problems: list[str]
 
 
 def audit(
@@ -90,7 +98,19 @@ def audit(
         },
         [group for group in by_digest.values() if len(group) > 1],
         [(record.split, record.id, record.error) for record in records if record.error],
+        _problems(list(sources.values())),
     )
+
+
+def _problems(sources: Sequence[Source]) -> list[str]:
+    """Returns why a run cannot train on the first source and evaluate on the others."""
+    problems = []
+    for other in sources[1:]:
+        try:
+            check_same_classes(sources[0], other)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
@@ -112,9 +132,9 @@ def _records(sources: Mapping[str, Source]) -> Iterator[AuditRecord]:
 
 def _record(split: str, source: Source, index: int) -> AuditRecord:
     try:
-        image, label, name = source[index]
-    except Exception as error:
-        return AuditRecord(split, f'number {index}', error=f'cannot be read ({error})')
+        image, label, name = read_example(source, index)
+    except Unreadable as error:
+        return AuditRecord(split, f'number {index}', error=str(error))
     content = image if isinstance(image, bytes) else np.ascontiguousarray(image)
     try:
         height, width, _ = decode(image).shape
@@ -128,7 +148,7 @@ def _kind(image: bytes | np.ndarray) -> str:
     """Returns format and mode in Pillow's words, e.g. JPEG RGB, JPEG L, PNG RGBA."""
     if not isinstance(image, bytes):
         return f'pixels {"L" if image.shape[2:] in ((), (1,)) else "RGB"}'
-    with Image.open(io.BytesIO(image)) as file:
+    with open_header(image) as file:
         return f'{file.format} {file.mode}'
 
 
@@ -142,6 +162,7 @@ def _split_counts(source: Source, records: Sequence[AuditRecord]) -> SplitCounts
         dict(by_kind.most_common()),
         _range([record.height for record in readable]),
         _range([record.width for record in readable]),
+        notes(source),
     )
 
 

@@ -17,7 +17,7 @@ CONTRAST = (0.5, 1.5)
 
 
 def to_range(images: jax.Array, pixel_range: tuple[float, float]) -> jax.Array:
-    """Maps uint8 images of any shape to float32: 0 .. 255 becomes `pixel_range`."""
+    """Maps images of any shape to float32: 0 .. 255 becomes `pixel_range`."""
     return _scale(_unit(images), pixel_range)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.data.example import Source
+from inception_jax.data.example import Source, Unreadable, read_example
 
 # The number of examples whose content is read. All examples of a small source are read.
 SAMPLED = 1000
@@ -62,8 +62,8 @@ def _content(source: Source, index: int) -> bytes:
     A run may skip unreadable examples, so they must not prevent its start.
     """
     try:
-        image, label, name = source[index]
-    except Exception:
+        image, label, name = read_example(source, index)
+    except Unreadable:
         return b'unreadable'
     shape = b'' if isinstance(image, bytes) else repr(image.shape).encode()
     pixels = image if isinstance(image, bytes) else np.ascontiguousarray(image)

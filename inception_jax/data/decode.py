@@ -1,20 +1,48 @@
 """Decoding of image files to pixels.
 
-The file type is detected from the first bytes. An animation is decoded to its first
-frame. Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
+libjpeg-turbo decodes JPEG, OpenCV PNG, and Pillow all other formats.
+
+The format is detected from the first bytes. An animation is decoded to its first frame.
+Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
 channels.
 """
 
 import contextlib
 import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+from inception_jax.runtime.messages import first_line
 
 MOST_PIXELS = 2**27  # 384 MiB of RGB.
 JPEG = b'\xff\xd8\xff'
+PNG = b'\x89PNG\r\n\x1a\n'
+PIXEL_CHUNKS = {b'IHDR', b'PLTE', b'IDAT', b'IEND'}
+# The readers of Pillow for files that are not JPEG. Some of its other readers start
+# programs, and none of them is for photos.
+FORMATS = ('PNG', 'GIF', 'WEBP', 'BMP', 'PPM', 'TIFF', 'AVIF', 'JPEG2000')
+# The endings of the names of JPEGs and of files in these formats.
+EXTENSIONS = (
+    *('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.gif', '.webp'),
+    *('.bmp', '.dib', '.ppm', '.pgm', '.pbm', '.pnm', '.tif', '.tiff', '.avif'),
+    *('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx'),
+)
+# Pillow's modes of at most 8 bits a channel. Pillow converts them to RGB.
+GREY_MODES = ('1', 'L', 'LA', 'La', 'P', 'PA')
+COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr')
+# Tags of TIFF, and the value of the second in which 0 is black.
+TIFF_BITS, TIFF_PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1
+
+# Pillow's warnings do not name the file. The filter holds for the whole process,
+# because Python cannot change it for one of several threads.
+warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
 def decode(image: bytes | np.ndarray) -> np.ndarray:
@@ -24,8 +52,9 @@ def decode(image: bytes | np.ndarray) -> np.ndarray:
     [height, width, 1] or [height, width, 3].
 
     Raises:
-      ValueError: the file is not an image, is truncated or damaged, or has more than
-        `MOST_PIXELS`; or the pixels have another type or shape.
+      ValueError: the file is not an image, is truncated or damaged, has channels of 32
+        bits or floats, or has more than `MOST_PIXELS`; or the pixels have another type
+        or shape.
     """
     if isinstance(image, bytes):
         return _decode_file(image)
@@ -39,32 +68,141 @@ def decode(image: bytes | np.ndarray) -> np.ndarray:
 
 
 def _decode_file(file: bytes) -> np.ndarray:
-    height, width = _size(file)
+    if file.startswith(JPEG):
+        return _decode_jpeg(file)
+    return _decode_png(file) if file.startswith(PNG) else _decode_other(file)
+
+
+def open_header(file: bytes) -> Image.Image:
+    """Opens an image file with Pillow, which reads its header only.
+
+    Raises:
+      ValueError: the file is not an image, or has more than `MOST_PIXELS`.
+    """
+    try:
+        picture = Image.open(io.BytesIO(file), formats=('JPEG', *FORMATS))
+    except Image.DecompressionBombError:
+        raise ValueError(f'more than {MOST_PIXELS:,} pixels') from None
+    except UnidentifiedImageError:
+        raise ValueError(f'{len(file)} bytes that are not an image') from None
+    except Exception as error:
+        raise _damaged(file, 'image file', error) from None
+    _check_size(picture.height, picture.width)
+    return picture
+
+
+def _decode_jpeg(file: bytes) -> np.ndarray:
+    """Decodes a JPEG. Whatever libjpeg reports as corrupt is an error."""
+    file = _with_known_revision(file)
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(file)
+    except ValueError as error:
+        return _decode_subsampled_cmyk(file, error)
+    _check_size(height, width)
+    with _damage_in_words(file, 'JPEG'):
+        pixels = simplejpeg.decode_jpeg(file, 'RGB')
+        # Pillow's formula turns CMYK into RGB.
+        return _to_rgb(open_header(file)) if 'K' in colours else pixels
+
+
+def _with_known_revision(file: bytes) -> bytes:
+    """Sets the major revision of JFIF to 1. libjpeg warns of others, and ignores it."""
+    if file[6:11] == b'JFIF\0' and file[11] != 1:
+        return file[:11] + b'\1' + file[12:]
+    return file
+
+
+def _decode_subsampled_cmyk(file: bytes, error: ValueError) -> np.ndarray:
+    """Decodes CMYK with subsampled channels, as Pillow writes it, or raises the error.
+
+    libjpeg-turbo's own interface refuses such files. Pillow ignores damage inside.
+    """
+    picture = open_header(file)
+    if picture.mode != 'CMYK':
+        raise _damaged(file, 'JPEG', error) from None
+    with _damage_in_words(file, 'JPEG'):
+        return _to_rgb(picture)
+
+
+def _decode_png(file: bytes) -> np.ndarray:
+    """Decodes a PNG by OpenCV, which returns Pillow's pixels in less time."""
+    with _damage_in_words(file, 'PNG'):
+        plain = b''.join((PNG, *_pixel_chunks(file)))
+        width, height = struct.unpack('>II', plain[16:24])
+    _check_size(height, width)
+    with _damage_in_words(file, 'PNG'):
+        pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is None:
+            raise ValueError('wrong data of pixels')
+    return pixels
+
+
+def _pixel_chunks(file: bytes) -> Iterator[bytes]:
+    """Yields the chunks of a PNG that hold its pixels, and checks all checksums.
+
+    The others hold transparency, further frames, and notes of which libpng warns.
+    """
+    place, name = len(PNG), b''
+    while name != b'IEND':
+        length = int.from_bytes(file[place : place + 4])
+        name, end = file[place + 4 : place + 8], place + 12 + length
+        checksum = zlib.crc32(file[place + 4 : end - 4])
+        if file[end - 4 : end] != checksum.to_bytes(4):
+            raise ValueError(f'wrong checksum at byte {end - 4}')
+        if name in PIXEL_CHUNKS:
+            yield file[place:end]
+        place = end
+
+
+def _decode_other(file: bytes) -> np.ndarray:
+    with open_header(file) as picture:
+        _check_depth(picture)
+        with _damage_in_words(file, picture.format):
+            return _to_rgb(picture)
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    picture.load()
+    if picture.mode.startswith('I'):
+        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    return np.asarray(picture if picture.mode == 'RGB' else picture.convert('RGB'))
+
+
+def _check_size(height: int, width: int) -> None:
     if height * width > MOST_PIXELS:
         raise ValueError(
             f'{height} x {width} pixels; at most {MOST_PIXELS:,} are decoded'
         )
-    if file.startswith(JPEG):
-        # simplejpeg returns the same pixels faster, but is strict. OpenCV decodes more
-        # variants of JPEG and ignores bytes after the end.
-        with contextlib.suppress(ValueError):
-            return simplejpeg.decode_jpeg(file, 'RGB')
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(file, np.uint8), flags)
-    if pixels is None:
-        raise ValueError(f'an image file of {len(file)} bytes, cut short or damaged')
-    return pixels
 
 
-def _size(file: bytes) -> tuple[int, int]:
-    """Returns height and width from the header of an image file."""
-    if file.startswith(JPEG):
-        with contextlib.suppress(ValueError):
-            return simplejpeg.decode_jpeg_header(file)[:2]
+def _check_depth(picture: Image.Image) -> None:
+    """Refuses channels whose range is not that of 8 or 16 bits."""
+    mode = picture.mode
+    # The reader of PPM scales a range of more than 8 bits to 16 bits, in mode I.
+    if mode in GREY_MODES + COLOUR_MODES or (mode, picture.format) == ('I', 'PPM'):
+        return
+    tags = picture.tag_v2 if picture.format == 'TIFF' else {}
+    bits, photometric = tags.get(TIFF_BITS, (16,)), tags.get(TIFF_PHOTOMETRIC, 1)
+    if mode.startswith('I;16') and bits == (16,) and photometric == BLACK_IS_ZERO:
+        return
+    raise ValueError(
+        f'{picture.format} pixels in mode {mode} of Pillow; expected channels of 8 '
+        'bits, or grey of 16 bits from black to white'
+    )
+
+
+@contextlib.contextmanager
+def _damage_in_words(file: bytes, kind: str) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(file)) as header:
-            return header.height, header.width
-    except Image.DecompressionBombError as error:
-        raise ValueError(f'more than {MOST_PIXELS:,} pixels') from error
+        yield
+    except MemoryError:
+        raise
     except Exception as error:
-        raise ValueError(f'{len(file)} bytes that are not an image') from error
+        raise _damaged(file, kind, error) from None
+
+
+def _damaged(file: bytes, kind: str, error: Exception) -> ValueError:
+    return ValueError(
+        f'a {kind} of {len(file)} bytes, cut short or damaged ({first_line(error)})'
+    )

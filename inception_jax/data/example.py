@@ -1,9 +1,12 @@
 """Examples, and the protocol that every source of images follows."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from inception_jax.runtime.messages import first_line
 
 
 class Example(NamedTuple):
@@ -43,3 +46,56 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+def read_example(source: Source, index: int) -> Example:
+    """Reads an example of a source and checks its label.
+
+    Raises:
+      Unreadable: this example cannot be read, or its label is not a class.
+      OSError: reading fails for a reason that is not in the example, e.g. because too
+        many files are open.
+    """
+    try:
+        example = source[index]
+    except (FileNotFoundError, PermissionError) as error:
+        raise _unreadable(index, error) from error
+    except OSError as error:
+        error.filename = error.filename or f'example {index} of the data'
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _unreadable(index, error) from error
+    if not 0 <= example.label < source.classes:
+        raise Unreadable(
+            f'example {example.id} has the label {example.label}; expected 0 to '
+            f'{source.classes - 1}'
+        )
+    return example
+
+
+def notes(source: Source) -> tuple[str, ...]:
+    """Returns what a user should know about a source, a sentence each."""
+    return getattr(source, 'notes', ())
+
+
+def check_same_classes(first: Source, second: Source) -> None:
+    """Raises ValueError unless two splits have the same classes in the same order."""
+    if first.class_names == second.class_names:
+        return
+    different = sorted(set(first.class_names) ^ set(second.class_names))
+    composed = {unicodedata.normalize('NFC', name) for name in different}
+    form = (
+        '; the names differ in their Unicode form (NFC, NFD) only'
+        if len(composed) <= len(different) // 2
+        else ''
+    )
+    raise ValueError(
+        f'the classes of the two splits differ ({", ".join(different[:3])}, '
+        f'{len(different)} in all{form}); both splits need all classes'
+    )
+
+
+def _unreadable(index: int, error: Exception) -> Unreadable:
+    return Unreadable(f'cannot read example {index} of the data ({first_line(error)})')

@@ -1,8 +1,9 @@
 """Batches of crops for training and evaluation (Grain).
 
-The host reads, decodes, crops and resizes images to uint8; the compiled step does the
-rest (`augment`). Each row of a stream is a function of its number, so that a stream can
-start anywhere and is the same for any number of threads and processes.
+The host reads, decodes, crops and resizes images with values from 0 to 255; the
+compiled step does the rest (`augment`). Each row of a stream is a function of its
+number, so that a stream can start anywhere and is the same for any number of threads
+and processes.
 """
 
 import functools
@@ -16,7 +17,7 @@ import numpy as np
 from inception_jax.data import prefetch
 from inception_jax.data.crops import check_crops, number_of_views, views
 from inception_jax.data.decode import MOST_PIXELS, decode
-from inception_jax.data.example import Source, Unreadable
+from inception_jax.data.example import Source, Unreadable, read_example
 from inception_jax.data.geometry import check_range, random_area_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.networks.images import check_crop_fraction
@@ -148,7 +149,8 @@ def evaluation_batches(
 
     Yields:
       Batches as in `training_batches`, and `mask` bool [batch], False for the zeros
-      that fill the last batch. Every process gets the same number of batches.
+      that fill the last batch. Images are float32 for `float_bilinear`. Every process
+      gets the same number of batches.
 
     Raises:
       ValueError: batch_size does not divide over the processes, crop_fraction is not in
@@ -173,14 +175,14 @@ def evaluation_batches(
     def load(row: int) -> Batch:
         place = rows.place(row)
         if place >= len(indices):
-            return _padding(options)
+            return _padding(options, interpolation)
         try:
             example = _load(source, indices[place], cut)
         except Unreadable as error:
             if unreadable is None:
                 raise
             unreadable(error)
-            return _padding(options)
+            return _padding(options, interpolation)
         return {**example, 'mask': np.bool_(True)}
 
     ahead = -(-2 * rows.local // number_of_views(crops))
@@ -223,12 +225,7 @@ def _order(examples: int, seed: int) -> grain.MapDataset:
 
 def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -> Batch:
     """Loads an example and cuts its decoded pixels to the input of the network."""
-    try:
-        example = source[index]
-    except Exception as error:
-        raise Unreadable(
-            f'cannot read example {index} of the data ({error})'
-        ) from error
+    example = read_example(source, index)
     try:
         image = cut(decode(example.image))
     except ValueError as error:
@@ -258,7 +255,7 @@ def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
 
 
 def _views_of(image: np.ndarray, interpolation: str, **options) -> np.ndarray:
-    """Cuts the views of an image: uint8 [views, size, size, 3]."""
+    """Cuts the views of an image: [views, size, size, 3], uint8 or float32."""
     # A single crop is cut from the image without resizing, thus without a copy.
     resized, pixels = {image.shape[:2]: image}, []
     for height, width, box in views(*image.shape[:2], **options):
@@ -271,10 +268,11 @@ def _views_of(image: np.ndarray, interpolation: str, **options) -> np.ndarray:
     return np.stack(pixels)
 
 
-def _padding(options: dict) -> Batch:
+def _padding(options: dict, interpolation: str) -> Batch:
     count, size = number_of_views(options['crops']), options['size']
+    pixel = resize(np.zeros((1, 1, 3), np.uint8), size, size, interpolation)
     return {
-        'image': np.zeros((count, size, size, 3), np.uint8),
+        'image': np.stack(count * [pixel]),
         'label': np.int32(0),
         'example': np.uint32(0),
         'mask': np.bool_(False),

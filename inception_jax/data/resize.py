@@ -16,13 +16,16 @@ PILLOW_FILTERS = {
 def resize(
     image: np.ndarray, height: int, width: int, interpolation: str
 ) -> np.ndarray:
-    """Resizes an image uint8 [any height, any width, 3] to [height, width, 3].
+    """Resizes an image [any height, any width, 3] from 0 to 255 to [height, width, 3].
 
-    `interpolation` is one of `networks.images.INTERPOLATIONS`.
+    `interpolation` is one of `networks.images.INTERPOLATIONS`. The result is uint8, and
+    float32 for `float_bilinear`.
     """
     if interpolation in PILLOW_FILTERS:
         pillow_filter = PILLOW_FILTERS[interpolation]
         return np.asarray(Image.fromarray(image).resize((width, height), pillow_filter))
+    if interpolation == 'float_bilinear':
+        image = image.astype(np.float32)
     # Like tf.image.resize_bilinear of TensorFlow 1, OpenCV does not smooth an image
     # that shrinks. TensorFlow 1 however has no half-pixel centres: it puts the corners
     # of pixels at whole coordinates.
@@ -32,7 +35,7 @@ def resize(
 def crop_and_resize(
     image: np.ndarray, box: Box, size: int, interpolation: str = 'bilinear'
 ) -> np.ndarray:
-    """Cuts a box out of an image and resizes it to uint8 [size, size, 3].
+    """Cuts a box out of an image and resizes it to [size, size, 3]; see `resize`.
 
     The aspect of the box is not kept.
     """

@@ -109,6 +109,14 @@ class _RecordedSource:
     def __init__(self, source: Source):
         self.source, self.examples = source, {}
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.source.class_names
+
+    @property
+    def classes(self) -> int:
+        return self.source.classes
+
     def __len__(self) -> int:
         return len(self.source)
 

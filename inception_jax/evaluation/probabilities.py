@@ -172,13 +172,17 @@ def without_images(
     ImageNet's list of images to leave out.
 
     Raises:
-      ValueError: an excluded image does not exist, or the ids have no distinct numbers.
+      ValueError: more of the excluded images are missing than could not be read, or the
+        ids have no distinct numbers.
     """
     names = probabilities.ids.tolist()
     if all(name.isdigit() for name in excluded) and not set(excluded) <= set(names):
         names, excluded = _file_numbers(names), [int(name) for name in excluded]
     missing = sorted(set(excluded) - set(names))
-    if missing:
+    # An image that cannot be read has no row, and may be excluded all the same.
+    metadata = probabilities.metadata
+    unreadable = metadata.get('ensemble', [metadata])[0].get('unreadable', 0)
+    if len(missing) > unreadable:
         raise ValueError(
             f'{len(missing)} of {len(excluded)} images to leave out do not exist, e.g. '
             f'{missing[0]}; the images have ids such as {probabilities.ids[0]}'

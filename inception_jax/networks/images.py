@@ -3,9 +3,10 @@
 import dataclasses
 
 # How evaluation resizes an image. `bilinear` interpolates between the four nearest
-# pixels at any size, as in the authors' code. The other two average over more pixels
-# where they shrink an image, as PyTorch's transforms do.
-INTERPOLATIONS = ('bilinear', 'smooth_bilinear', 'smooth_bicubic')
+# pixels at any size, as in the authors' code, and rounds to whole grey levels, as in
+# training. `float_bilinear` does not round, as TensorFlow and Keras. The other two
+# average over more pixels where they shrink an image, as PyTorch's transforms do.
+INTERPOLATIONS = ('bilinear', 'float_bilinear', 'smooth_bilinear', 'smooth_bicubic')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from inception_jax.config.experiment import Experiment
 from inception_jax.data.augment import augment
 from inception_jax.data.decode import decode
-from inception_jax.data.example import Source
+from inception_jax.data.example import Source, read_example
 from inception_jax.data.geometry import random_area_crop
 from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores, worker_count
@@ -111,7 +111,7 @@ def _stages(experiment: Experiment, source: Source) -> dict[str, float]:
 
     for index in rng.integers(len(source), size=IMAGES).tolist():
         with counted('read'):
-            example = source[index]
+            example = read_example(source, index)
         try:
             with counted('decode'):
                 image = decode(example.image)

@@ -26,7 +26,7 @@ def eval_step(
       variables: `params` and `batch_stats` of the classifier.
       residual_scale: one number, or one per residual block from the image on.
       batch: as in `steps.forward`, with `mask`.
-      scale: maps images uint8 to the network's pixel range.
+      scale: maps images from 0 to 255 to the network's pixel range.
 
     Returns:
       float32 scalars: `cross_entropy` in nats, without label smoothing; the counts

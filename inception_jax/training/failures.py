@@ -1,6 +1,7 @@
 """Errors from outside that end a run: the disk, the data, the memory of the device."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 import jax
@@ -46,7 +47,11 @@ def _reason_and_remedy(error: Exception) -> str | None:
         case OSError():
             file = f'{error.filename}: ' if error.filename else ''
             reason = error.strerror or first_line(error)
-            return f'{file}{reason}; check the disk; then {AGAIN}'
+            too_many = error.errno in (errno.EMFILE, errno.ENFILE)
+            remedy = (
+                'allow more open files (ulimit -n)' if too_many else 'check the disk'
+            )
+            return f'{file}{reason}; {remedy}; then {AGAIN}'
         case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line(error):
             return (
                 'the step does not fit in the memory of the device '

@@ -186,8 +186,8 @@ def intervals(
 ) -> Iterator[Interval]:
     """Makes the steps after `first`, and yields whenever an action is due.
 
-    The next step donates the yielded state. A signal, unreadable data and a lost worker
-    end the steps with a state to save.
+    The next step donates the yielded state. A signal, data that cannot be read and a
+    lost worker end the steps with a state to save.
     """
     settings = run.experiment.run
     metrics_so_far, saved, saved_at = [], first, time.monotonic()
@@ -196,7 +196,7 @@ def intervals(
         step = steps.diagnosed_step if diagnosed else steps.step
         try:
             batch = next(batches)
-        except (Unreadable, LostWorker):
+        except (Unreadable, LostWorker, OSError):
             if saved < done - 1 and jax.process_count() == 1:
                 yield Interval(done - 1, state, metrics_so_far, Due(save=True))
             raise
@@ -301,7 +301,7 @@ def evaluate_interval(
     """
     try:
         record = position(run, interval.step) | validate(run, interval.state)
-    except Unreadable:
+    except (Unreadable, OSError):
         if jax.process_count() == 1:
             save_interval(run, outputs, interval, progress)
         raise

@@ -13,7 +13,7 @@ from inception_jax.config.experiment import Experiment, experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
 from inception_jax.data.content import source_difference, source_identity
-from inception_jax.data.example import Example
+from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
@@ -22,7 +22,7 @@ from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import is_run
 from inception_jax.runtime import processes
-from inception_jax.runtime.messages import warn
+from inception_jax.runtime.messages import warn, warn_once
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
 
@@ -69,9 +69,12 @@ def prepare(
     )
     sources = (train_source, evaluation_source)
     images = dict(zip(PARTS, map(source_identity, sources), strict=True))
-    return _prepare_with(
+    run = _prepare_with(
         experiment, workdir, train_source, evaluation_source, images, initial_weights
     )
+    for note in (*notes(train_source), *notes(evaluation_source)):
+        warn_once(note)
+    return run
 
 
 def prepare_recorded(workdir: Path) -> PreparedRun:
@@ -158,7 +161,7 @@ def _prepare_with(
     mesh = device_mesh(parallel.parameter_devices)
     check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
     check_processes(parallel)
-    _check_same_classes(train_source, evaluation_source)
+    check_same_classes(train_source, evaluation_source)
     network = _with_classes(experiment, train_source)
     measure(network)
     steps = _number_of_steps(settings, len(train_source))
@@ -242,15 +245,6 @@ def _initial_weights(
             'weights'
         )
     return digest
-
-
-def _check_same_classes(train: Source, evaluation: Source) -> None:
-    if train.class_names != evaluation.class_names:
-        different = sorted(set(train.class_names) ^ set(evaluation.class_names))
-        raise ValueError(
-            f'the classes of the two splits differ ({", ".join(different[:3])}, '
-            f'{len(different)} in all); both splits need all classes'
-        )
 
 
 def _with_classes(experiment: Experiment, source: Source) -> Network:

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from inception_jax.__main__ import main
+from inception_jax.data.audit import audit
+from inception_jax.data.sources.arrays import Arrays
+from inception_jax.data.sources.folder import open_folder
 
 
 def picture(path, value, shape=(6, 8, 3)):
@@ -67,13 +70,42 @@ def test_a_source_that_is_whole_has_status_0(capsys):
 
 
 def test_an_unreadable_record_is_reported_by_its_number(folder, monkeypatch):
-    from inception_jax.data.audit import audit
-    from inception_jax.data.sources.folder import open_folder
-
     source = open_folder(str(folder), 'train')
     (folder / 'train' / 'ant' / '0.png').unlink()
     report = audit({'train': source})
     assert report.unreadable[0][:2] == ('train', 'number 0')
+
+
+def test_a_label_that_is_no_class_is_reported_by_its_id():
+    images = np.zeros((3, 4, 4), np.uint8)
+    source = Arrays(images, np.array([0, -1, 2]), ('a', 'b', 'c'), ('x', 'y'))
+    report = audit({'train': source})
+    assert report.splits['train'].classes == {'x': 1, 'y': 0}
+    assert [error for _, _, error in report.unreadable] == [
+        'example b has the label -1; expected 0 to 1',
+        'example c has the label 2; expected 0 to 1',
+    ]
+
+
+def test_a_disk_that_fails_ends_the_check_in_one_line(folder, capsys):
+    file = folder / 'train' / 'ant' / '0.png'
+    file.unlink()
+    file.symlink_to('/proc/self/mem')
+    assert check(folder) == 1
+    printed = capsys.readouterr()
+    assert "Input/output error: 'example 0 of the data')" in printed.err
+    assert (printed.out, printed.err.count('\n')) == ('', 1)
+
+
+def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, capsys):
+    (folder / 'train' / 'ant' / 'photo.heic').write_bytes(b'x')
+    (folder / 'val' / 'cat').mkdir()
+    for file in ('empty.png', 'page.jpg'):
+        (folder / 'train' / 'bee' / file).unlink()
+    assert check(folder) == 1
+    text = capsys.readouterr().out
+    assert 'train: ignored: 1 files (.heic 1)' in text
+    assert 'train refuses the splits: the classes of the two splits differ (cat' in text
 
 
 def test_a_split_that_is_not_there_is_one_line(folder, capsys):

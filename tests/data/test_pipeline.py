@@ -1,6 +1,7 @@
 """Streams of batches: complete, repeatable, and the same however they are read."""
 
 import dataclasses
+import errno
 import itertools
 import os
 
@@ -347,6 +348,31 @@ def test_a_worker_that_ends_at_its_first_image_is_reported():
 def test_workers_leave_out_what_cannot_be_read_as_threads_do(holed):
     whole = train(holed, 6, skip=True)
     assert_same(train(holed, 6, skip=True, workers=2), whole)
+
+
+@pytest.mark.parametrize('label', [-1, EXAMPLES])
+def test_a_label_that_is_no_class_is_refused_by_the_id_of_its_example(source, label):
+    labels = np.where(np.arange(EXAMPLES) == 7, label, source.labels)
+    wrong = dataclasses.replace(source, labels=labels)
+    message = rf'example 7 has the label {label}; expected 0 to 9'
+    for read in (lambda: train(wrong, 5), lambda: evaluate(wrong)):
+        with pytest.raises(Unreadable, match=message):
+            read()
+
+
+class Failing(Arrays):
+    """Images of which none can be read, for a reason of the system."""
+
+    def __getitem__(self, index):
+        raise OSError(errno.EMFILE, 'Too many open files')
+
+
+def test_a_failure_of_the_system_is_not_the_fault_of_an_image(source):
+    failing = Failing(**vars(source))
+    with pytest.raises(OSError, match='Too many open files'):
+        train(failing, 1, skip=True)
+    with pytest.raises(OSError, match='Too many open files'):
+        evaluate(failing, unreadable=note_unreadable)
 
 
 def test_data_that_are_gone_stop_the_stream_all_the_same(source):

@@ -1,5 +1,6 @@
 """Crops and interpolation of PyTorch's transforms, beside Pillow and by hand."""
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +51,35 @@ def test_smooth_interpolations_are_pillows(name, method):
     assert np.array_equal(resized, wanted)
     # Downscaling smooths: noise has a lower deviation.
     assert resized.std() < resize(image, 30, 20, 'bilinear').std()
+
+
+@pytest.mark.parametrize('size', [20, 99])
+def test_float_bilinear_is_that_of_jax_and_is_not_rounded(size):
+    image = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype='uint8')
+    wanted = jax.image.resize(
+        image.astype(np.float32), (size, size, 3), 'linear', antialias=False
+    )
+    pixels = resize(image, size, size, 'float_bilinear')
+    assert pixels.dtype == np.float32
+    assert np.abs(pixels - wanted).max() < 0.006
+    rounded = resize(image, size, size, 'bilinear').astype(np.float32)
+    assert np.abs(rounded - wanted).max() > 0.4
+
+
+def test_batches_of_floats_have_rows_of_floats_for_padding_and_lost_images():
+    images = [np.full((16, 16, 3), 200, np.uint8), b'']
+    source = Arrays(images, np.zeros(2, int), ('0', '1'), ('a',))
+    (batch,) = evaluation_batches(
+        source,
+        batch_size=4,
+        size=16,
+        crops=1,
+        crop_fraction=1.0,
+        interpolation='float_bilinear',
+        unreadable=lambda error: None,
+    )
+    assert batch['image'].dtype == np.float32
+    assert batch['image'].max((1, 2, 3)).tolist() == [200, 0, 0, 0]
 
 
 def test_a_network_sees_the_square_crop_of_the_resized_image():

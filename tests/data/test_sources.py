@@ -1,5 +1,7 @@
 """Sources: what they hold, and what they say when there is nothing to hold."""
 
+import contextlib
+import errno
 import json
 import os
 
@@ -9,8 +11,9 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from inception_jax.data.sources import arrays
+from inception_jax.data.sources import arrays, tfds
 from inception_jax.data.sources.open import open_source
+from inception_jax.data.sources.tfds import Tfds
 
 
 def test_the_digits_are_those_of_scikit_learn(monkeypatch):
@@ -83,13 +86,13 @@ def test_the_order_of_a_folder_does_not_depend_on_the_file_system(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     listed = open_source(f'folder:{tmp_path}', None)
-    walk = os.walk
+    scandir = os.scandir
 
-    def walk_backwards(*arguments, **options):
-        for folder, folders, files in reversed(list(walk(*arguments, **options))):
-            yield folder, folders, sorted(files, reverse=True)
+    def scan_backwards(folder):
+        entries = sorted(scandir(folder), key=lambda entry: entry.name, reverse=True)
+        return contextlib.nullcontext(entries)
 
-    monkeypatch.setattr(os, 'walk', walk_backwards)
+    monkeypatch.setattr(os, 'scandir', scan_backwards)
     assert open_source(f'folder:{tmp_path}', None) == listed
     assert listed.files == ('a/3.png', 'a/deep/4.png', 'b/1.png', 'b/2.png')
 
@@ -163,6 +166,62 @@ def test_labels_that_do_not_fit_the_images_are_refused(flat, text, message):
     assert '\n' not in str(error.value)
 
 
+@pytest.fixture
+def sharks(tmp_path):
+    """Returns a function that labels two images of classes with spaces."""
+    for name in ('train/tiger/1.png', 'train/tiger shark/2.png', *SHARKS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'x')
+
+    def labels(text, ending='.txt'):
+        (tmp_path / f'val{ending}').write_text(text)
+        return open_source(f'folder:{tmp_path}', 'val').labels
+
+    return labels
+
+
+SHARKS = ('val/a.png', 'val/b c.png')
+
+
+@pytest.mark.parametrize(
+    ('text', 'ending'),
+    [
+        ('a.png,tiger shark\nb c.png,tiger\n', '.csv'),
+        ('file,class\n"a.png","tiger shark"\n"b c.png", "tiger"\n', '.csv'),
+        ('a.png tiger shark\nb c.png tiger\n', '.txt'),
+        ('a,tiger shark\nb c,tiger 1 2 3 4\n', '.txt'),
+        ('a.png 1\nb c.png 0\n', '.txt'),
+        ('tiger shark\ntiger\n', '.txt'),
+        ('tiger shark\ntiger\n', '.csv'),
+    ],
+)
+def test_names_of_images_and_classes_may_have_spaces(sharks, text, ending):
+    assert sharks(text, ending) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ('text', 'ending', 'message'),
+    [
+        ('a.png,tiger sharks\nb c.png,tiger\n', '.csv', 'class tiger sharks; exp'),
+        ('a.png tiger cub\nb c.png tiger\n', '.txt', 'the class tiger cub; expected'),
+        ('a.png tiger tiger shark\nb c.png tiger\n', '.txt', 'class tiger tiger sha'),
+        ('"a.png,tiger\nb c.png,tiger\n', '.csv', 'val.csv is not CSV'),
+    ],
+)
+def test_a_part_of_the_name_of_a_class_is_no_class(sharks, text, ending, message):
+    with pytest.raises(ValueError, match=message) as error:
+        sharks(text, ending)
+    assert '\n' not in str(error.value)
+
+
+def test_composed_and_decomposed_names_are_the_same(tmp_path):
+    for name in ('train/caf\u0065\u0301/1.png', 'val/\u0065\u0301.png'):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b'x')
+    (tmp_path / 'val.txt').write_text('\u00e9.png caf\u00e9\n', encoding='utf-8')
+    assert open_source(f'folder:{tmp_path}', 'val').labels == (0,)
+
+
 def test_two_images_of_one_name_need_an_order(flat, tmp_path):
     (tmp_path / 'val' / 'ILSVRC2012_val_00000002.png').write_bytes(b'x')
     with pytest.raises(ValueError, match='two images named ILSVRC2012_val_00000002'):
@@ -222,13 +281,15 @@ def test_a_flat_folder_needs_images_and_classes_beside_it(tmp_path):
 def prepare(tmp_path):
     """Returns a function that lays out a set of two images as TFDS does."""
 
-    def write(name, *, file_format='array_record', features=('image', 'label')):
+    def write(
+        name, *, file_format='array_record', features=('image', 'label'), labels=(1, 0)
+    ):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         # A record in TFDS is a tf.train.Example.
         records = folder / f'tiny-train.{file_format}-00000-of-00001'
         writer = ArrayRecordWriter(str(records), 'group_size:1')
-        for label in (1, 0):
+        for label in labels:
             example = tf_example_pb2.Example()
             example.features.feature['label'].int64_list.value.append(label)
             example.features.feature['image'].bytes_list.value.append(b'%d' % label)
@@ -316,6 +377,39 @@ def test_a_tfrecord_set_is_refused_with_the_command_that_converts_it(prepare, tm
     )
 
 
+def test_a_tfds_split_without_labels_is_refused_when_it_is_opened(prepare, tmp_path):
+    prepare('tiny/1.0.0', labels=(-1, -1))
+    with pytest.raises(ValueError, match="no labels in split 'train'") as error:
+        open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert '\n' not in str(error.value)
+
+
+def test_a_tfds_split_with_a_single_label_missing_is_opened(prepare, tmp_path):
+    prepare('tiny/1.0.0', labels=(-1, 1))
+    assert len(open_source('tfds:tiny', 'train', data_dir=str(tmp_path))) == 2
+
+
+def test_an_error_of_the_system_is_not_an_error_of_a_record():
+    class Records:
+        def __getitem__(self, index):
+            raise RuntimeError(index)
+
+    source = Tfds('tiny/train', (), Records(), ('a', 'b'))
+    with pytest.raises(OSError, match='Too many open files; opening x') as error:
+        source['open() failed: Too many open files; opening x']
+    assert error.value.errno == errno.EMFILE
+    with pytest.raises(RuntimeError, match='Corrupted'):
+        source['Corrupted Riegeli/records file']
+
+
+def test_opening_a_tfds_split_allows_as_many_open_files(prepare, tmp_path, monkeypatch):
+    counts = []
+    monkeypatch.setattr(tfds, 'allow_open_files', counts.append)
+    prepare('tiny/1.0.0')
+    open_source('tfds:tiny', 'train', data_dir=str(tmp_path))
+    assert counts == [1]
+
+
 def test_a_bucket_is_refused_with_what_to_do(monkeypatch):
     monkeypatch.setenv('TFDS_DATA_DIR', 'gs://bucket/tfds')
     with pytest.raises(ValueError, match=r'gs://bucket/tfds is a bucket, .*; mount it'):
@@ -374,6 +468,11 @@ def test_a_source_that_is_not_there_is_refused_in_one_line(tmp_path, spec, messa
     with pytest.raises(ValueError, match=message) as error:
         open_source(spec.format(tmp_path), 'nope')
     assert '\n' not in str(error.value)
+
+
+def test_a_part_of_a_synthetic_split_is_refused():
+    with pytest.raises(ValueError, match='synthetic:6/2 has no part'):
+        open_source('synthetic:6/2', 'train[:50%]')
 
 
 @pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')

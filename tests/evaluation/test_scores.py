@@ -1,10 +1,16 @@
 """Errors of probabilities, their intervals, subsets and classes."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax.evaluation.probabilities import Probabilities, without_images
+from inception_jax.evaluation.probabilities import (
+    Probabilities,
+    ensemble,
+    without_images,
+)
 from inception_jax.evaluation.scores import (
     ClassScore,
     Confusion,
@@ -70,6 +76,15 @@ def test_images_that_are_not_there_cannot_be_left_out(probabilities):
         ValueError, match=r'do not exist, e\.g\. x\.png; .* such as val/'
     ):
         without_images(probabilities, ['x.png'])
+
+
+def test_an_image_that_cannot_be_read_may_be_left_out(probabilities):
+    metadata = probabilities.metadata | {'unreadable': 1, 'classes': list('abc')}
+    some = dataclasses.replace(probabilities, metadata=metadata)
+    for incomplete in (some, ensemble([some, some])):
+        assert len(without_images(incomplete, [IDS[0], 'lost.png']).ids) == 3
+    with pytest.raises(ValueError, match='2 of 2 images to leave out do not exist'):
+        without_images(some, ['lost.png', 'x.png'])
 
 
 def test_numbers_need_ids_that_end_in_them(probabilities):

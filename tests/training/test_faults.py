@@ -73,11 +73,18 @@ def test_a_second_process_is_refused_and_names_the_first(tmp_path):
     assert f'process {first.pid} on ' in text
 
 
+def become_unreadable(path):
+    """Makes reading a file an error of the system, as on a disk that fails."""
+    path.unlink()
+    path.symlink_to('/proc/self/mem')
+
+
 @pytest.mark.parametrize(
     ('damage', 'message'),
     [
         (Path.unlink, 'cannot read example'),
         (lambda path: path.write_bytes(b''), 'cannot decode image 2/5.png'),
+        (become_unreadable, 'of the data: Input/output error; check the disk; then'),
     ],
 )
 def test_data_that_are_gone_end_a_run_after_its_last_good_step(
@@ -102,13 +109,13 @@ def test_data_that_are_gone_end_a_run_after_its_last_good_step(
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 1
     printed = capsys.readouterr().err
     assert message in printed
-    assert (
-        'restore the data, or set config.data.on_unreadable=skip; then run' in printed
-    )
+    advice = 'restore the data, or set config.data.on_unreadable=skip; then run'
+    assert (advice in printed) == message.startswith('cannot')
     assert printed.count('\n') == 1
     (step,) = checkpoints.checkpoint_steps(tmp_path / 'run' / 'checkpoints')
     assert 6 <= step < 12
     monkeypatch.undo()
+    lost.unlink(missing_ok=True)
     lost.write_bytes(content)
     assert main(arguments(tmp_path / 'run', **changes | rarely)) == 0
     assert_same_runs(tmp_path / 'run', tmp_path / 'whole')

@@ -10,8 +10,8 @@ from helpers.conversions import CASES, LAST, made, network, read, same
 from safetensors.numpy import save_file
 
 from inception_jax.__main__ import main
-from inception_jax.data.example import Example
 from inception_jax.data.pipeline import evaluation_batches
+from inception_jax.data.sources.arrays import Arrays
 from inception_jax.model.classifier import Classifier
 from inception_jax.weights import trained, weight_file
 from inception_jax.weights.files import write
@@ -52,8 +52,8 @@ def test_the_json_has_the_preprocessing_of_the_layout(tmp_path):
         assert info['origin']['files'] == {'a': weight_file.sha256(tmp_path / 'a')}
     assert preprocessing == {
         'timm': (75, 0.8975, True, 'smooth_bicubic', [-1.0, 1.0]),
-        'facenet': (160, 1.0, False, 'bilinear', [-127.5 / 128, 127.5 / 128]),
-        'slim': (75, 0.875, False, 'bilinear', [-1.0, 1.0]),
+        'facenet': (160, 1.0, False, 'float_bilinear', [-127.5 / 128, 127.5 / 128]),
+        'slim': (75, 0.875, False, 'float_bilinear', [-1.0, 1.0]),
     }
 
 
@@ -103,7 +103,7 @@ def test_images_are_seen_as_timm_sees_them(tmp_path, capsys):
     path = read(tmp_path / 'a', 'timm', 'V4')
     pixels = images(tmp_path / 'images', [(90, 120), (150, 100), (75, 75), (64, 200)])
     crops = evaluation_batches(
-        [Example(x, 0, '') for x in pixels],
+        Arrays(pixels, np.zeros(4, int), tuple('0123'), ('a',)),
         batch_size=4,
         size=75,
         crops=1,

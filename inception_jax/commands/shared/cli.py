@@ -119,6 +119,15 @@ def unwritable_as_failure(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def unreadable_as_failure() -> Iterator[None]:
+    """Raises Stopped for an OSError: the images as a whole cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise Stopped(f'the images cannot be read ({error})') from error
+
+
 def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
     """Runs a command and returns its exit status.
 

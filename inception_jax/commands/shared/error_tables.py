@@ -47,7 +47,7 @@ def count(argument: str) -> int:
 
 
 def read_excluded(options: argparse.Namespace) -> list[str] | None:
-    """Reads the images to leave out, or returns None without the option.
+    """Reads the images to leave out, one a line, or returns None without the option.
 
     Raises:
       ValueError: the file cannot be read, or is empty.
@@ -55,12 +55,13 @@ def read_excluded(options: argparse.Namespace) -> list[str] | None:
     if options.exclude is None:
         return None
     try:
-        excluded = options.exclude.read_text().split()
+        lines = options.exclude.read_text('utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f'--exclude {options.exclude} cannot be read; name a file with one image a '
             'line'
         ) from error
+    excluded = [line.strip() for line in lines if line.strip()]
     if not excluded:
         raise ValueError(f'--exclude {options.exclude} is empty; name one image a line')
     return excluded

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.flat_labels import EXTENSIONS
-from inception_jax.data.sources.folder import file_size, images_below
+from inception_jax.data.sources.image_files import file_size, images_below
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,8 @@ def find_image_files(paths: Iterable[Path]) -> list[str]:
     Files of a folder come in the order of their names; a duplicate path comes once.
 
     Raises:
-      ValueError: a path does not exist, or a folder has no image file.
+      ValueError: a path does not exist, or a folder cannot be read or has no image
+        file.
     """
     files = (str(file) for path in paths for file in _files(path))
     return list(dict.fromkeys(files))
@@ -45,7 +46,7 @@ def find_image_files(paths: Iterable[Path]) -> list[str]:
 
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        images = images_below(path)
+        images = images_below(path).names
         if not images:
             raise ValueError(
                 f'{path} has no image files; expected one that ends in '
@@ -54,5 +55,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (path / name for name in images)
     elif path.is_file():
         yield path
+    elif path.exists():
+        raise ValueError(f'{path} is neither a file nor a folder')
     else:
         raise ValueError(f'{path}: there is no such file or folder')

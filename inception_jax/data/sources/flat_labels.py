@@ -1,13 +1,17 @@
 """Labels for image files that lie in one folder, as ImageNet's validation images do."""
 
+import csv
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.ppm', '.gif')
+from inception_jax.data.decode import EXTENSIONS
+
 ENDINGS = ('.txt', '.csv')
-HEADER = ('ImageId', 'PredictionString')
+SEPARATOR = re.compile(r'[,\s]+')
+NUMBER = re.compile(r'[+-]?\d+(\.\d*)?')
 
 
 def label_file(folder: Path) -> Path | None:
@@ -26,34 +30,91 @@ def label_file(folder: Path) -> Path | None:
 def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> list[int]:
     """Returns the label of each image, an index into the class `names`.
 
-    Each line of the file has one of two forms, with spaces or commas as separators:
+    Each line of the file has one of two forms:
 
-    - the name of an image, with or without its extension, and its class; the rest of
-      the line is ignored (Caffe's val.txt, Kaggle's LOC_val_solution.csv);
+    - the name of an image, with or without its extension, and its class (Caffe's
+      val.txt, Kaggle's LOC_val_solution.csv);
     - a class alone, for the images in the order of their names (TF-Slim's
       imagenet_2012_validation_synset_labels.txt).
 
-    A class is one of `names`, or its index among them from 0. The ground truth file of
-    ILSVRC is refused: its numbers start at 1 and have the order of the development kit.
+    In a .csv file the name and the class are the first two cells. In a .txt file they
+    are separated by spaces or a comma, and both may contain spaces. A first line of
+    headings is left out.
+
+    A class is one of `names`, or its index among them from 0. Numbers may follow it, as
+    the boxes do in Kaggle's file. The longest class name that fits is taken. The ground
+    truth file of ILSVRC is refused: its numbers start at 1 and have the order of the
+    development kit.
 
     Raises:
-      ValueError: the file is not UTF-8, an image has no label or two labels, a label
-        has no image, or a class does not exist.
+      ValueError: the file is not UTF-8 or not CSV, an image has no label or two labels,
+        a label has no image, or a class does not exist.
     """
     try:
-        content = file.read_text(encoding='utf-8-sig')
+        content = normal(file.read_text(encoding='utf-8-sig'))
     except UnicodeDecodeError as error:
         raise ValueError(f'{file} is not UTF-8 text; expected labels') from error
-    lines = [re.split(r'[,\s]+', line.strip()) for line in content.splitlines()]
-    lines = [line for line in lines if line != ['']]
-    if lines and tuple(lines[0]) == HEADER:
+    stems = [_stem(normal(Path(name).name)) for name in images]
+    labels = {normal(name): label for label, name in enumerate(names)}
+    numbers = {str(label): label for label in range(len(names))}
+    known = {**numbers, **labels}
+    rows = _csv_rows if file.suffix == '.csv' else _text_rows
+    lines = rows(file, content, set(stems), known)
+    if lines and _is_heading(lines[0], set(stems), known):
         del lines[0]
     if all(len(line) == 1 for line in lines):
         classes = _in_order(file, images, [line[0] for line in lines])
     else:
-        classes = _by_name(file, images, lines)
-    numbers = _numbers(file, set(classes), names)
-    return [numbers[name] for name in classes]
+        classes = _by_name(file, stems, lines)
+    return _labels(file, classes, names, (labels, numbers))
+
+
+def normal(name: str) -> str:
+    """Returns a name in Unicode's composed form; macOS decomposes names of files."""
+    return unicodedata.normalize('NFC', name)
+
+
+Lines = list[list[str]]
+
+
+def _csv_rows(
+    file: Path, content: str, stems: set[str], known: Mapping[str, int]
+) -> Lines:
+    """Splits a CSV file into the cells of each line, at most two."""
+    reader = csv.reader(content.splitlines(), skipinitialspace=True, strict=True)
+    try:
+        rows = [[cell.strip() for cell in row[:2]] for row in reader]
+    except csv.Error as error:
+        raise ValueError(
+            f'{file} is not CSV ({error} in line {reader.line_num})'
+        ) from None
+    return [row for row in rows if any(row)]
+
+
+def _text_rows(
+    file: Path, content: str, stems: set[str], known: Mapping[str, int]
+) -> Lines:
+    """Splits each line of a text file into image and class, or a class alone."""
+    lines = [line for line in map(str.strip, content.splitlines()) if line]
+    if all(line in known for line in lines):
+        return [[line] for line in lines]
+    return [_split_line(line, stems) for line in lines]
+
+
+def _split_line(line: str, stems: set[str]) -> list[str]:
+    """Splits after the longest beginning that names an image, else at the first gap."""
+    gaps = list(SEPARATOR.finditer(line))
+    for gap in reversed(gaps):
+        if _stem(Path(line[: gap.start()]).name) in stems:
+            return [line[: gap.start()], line[gap.end() :]]
+    return SEPARATOR.split(line, maxsplit=1)
+
+
+def _is_heading(line: list[str], stems: set[str], known: Mapping[str, int]) -> bool:
+    """Returns whether a first line of two names has neither an image nor a class."""
+    if len(line) < 2 or _stem(Path(line[0]).name) in stems:
+        return False
+    return _match(line[1], known) is None
 
 
 def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str]:
@@ -65,13 +126,10 @@ def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str
     return classes
 
 
-def _by_name(
-    file: Path, images: Sequence[str], lines: Sequence[Sequence[str]]
-) -> list[str]:
+def _by_name(file: Path, stems: Sequence[str], lines: Lines) -> list[str]:
     """Returns the class of each image, from lines with names of images and classes."""
-    without_class = [line[0] for line in lines if len(line) == 1]
+    without_class = [line[0] for line in lines if not line[1:] or not line[1]]
     labelled = [_stem(Path(line[0]).name) for line in lines]
-    stems = [_stem(Path(name).name) for name in images]
     for odd, problem in (
         (without_class, 'names no class for'),
         (_duplicates(labelled), 'has two labels for'),
@@ -98,13 +156,39 @@ def _duplicates(names: Sequence[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def _numbers(file: Path, used: set[str], names: tuple[str, ...]) -> dict[str, int]:
-    numbers = {name: number for number, name in enumerate(names)}
-    if not used & set(numbers):
-        numbers = {str(number): number for number in range(len(names))}
-    if unknown := used - set(numbers):
+def _labels(
+    file: Path,
+    classes: Sequence[str],
+    names: tuple[str, ...],
+    readings: Iterable[Mapping[str, int]],
+) -> list[int]:
+    """Returns the labels by the first reading, names or numbers, that fits any line."""
+    for reading in readings:
+        labels = [_match(text, reading) for text in classes]
+        if any(label is not None for label in labels):
+            break
+    unknown = [
+        text for text, label in zip(classes, labels, strict=True) if label is None
+    ]
+    if unknown:
         raise ValueError(
             f'{file} names the class {min(unknown)}; expected one of the '
             f'{len(names):,} classes ({names[0]}, ...) or its number from 0'
         )
-    return numbers
+    return labels
+
+
+def _match(text: str, known: Mapping[str, int]) -> int | None:
+    """Returns the label of the longest known name that `text` is, before numbers.
+
+    The name itself may come again between the numbers, as in Kaggle's lists of boxes.
+    """
+    if text in known:
+        return known[text]
+    for gap in reversed(list(SEPARATOR.finditer(text))):
+        name, rest = text[: gap.start()], SEPARATOR.split(text[gap.end() :])
+        if name in known and all(
+            part == name or NUMBER.fullmatch(part) for part in rest
+        ):
+            return known[name]
+    return None

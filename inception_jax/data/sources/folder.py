@@ -1,22 +1,38 @@
 """Image files in one folder per class, or in one folder with a file of labels."""
 
 import dataclasses
-import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from inception_jax.data.decode import EXTENSIONS
 from inception_jax.data.example import Example
-from inception_jax.data.sources.flat_labels import EXTENSIONS, label_file, read_labels
+from inception_jax.data.sources.flat_labels import label_file, normal, read_labels
+from inception_jax.data.sources.image_files import (
+    enclosing_folders,
+    entry_kind,
+    file_size,
+    folder_identity,
+    ignored_note,
+    images_below,
+    printable,
+    visible_entries,
+)
+from inception_jax.data.sources.part import parse_part, part_indices
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """Image files below `root`; the id of an example is its path relative to `root`."""
+    """Image files below `root`; the id of an example is its path relative to `root`.
+
+    `ignored` has the number of files that are not used, by the ending of their name.
+    """
 
     root: Path
     files: tuple[str, ...]
     labels: tuple[int, ...]
     class_names: tuple[str, ...]
+    ignored: tuple[tuple[str, int], ...] = ()
 
     @property
     def classes(self) -> int:
@@ -24,95 +40,147 @@ class Folder:
 
     def listing(self) -> Iterator[str]:
         for name, label in zip(self.files, self.labels, strict=True):
-            yield f'{name} {label} {file_size(self.root / name)}'
+            yield f'{printable(name)} {label} {file_size(self.root / name)}'
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the folder, a sentence each."""
+        ignored = ignored_note(self.root, dict(self.ignored))
+        return tuple(filter(None, (ignored, self._order_note())))
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Example:
         name = self.files[index]
-        return Example((self.root / name).read_bytes(), self.labels[index], name)
+        image = (self.root / name).read_bytes()
+        return Example(image, self.labels[index], printable(name))
+
+    def _order_note(self) -> str:
+        names = self.class_names
+        if not all(name.isdecimal() for name in names):
+            return ''
+        label = next((n for n, name in enumerate(names) if int(name) != n), None)
+        if label is None or list(names) == sorted(names, key=int):
+            return ''
+        return (
+            f'{self.root}: the class folders are numbers in the order of text: folder '
+            f'{names[label]} is class {label}; zeros in front of the numbers '
+            '(0002) make both orders equal'
+        )
 
 
 def open_folder(path: str, split: str | None) -> Folder:
     """Opens the images in path/split/CLASS/, or in path/CLASS/ without a split.
 
     Classes are numbered in the order of their names. Images may lie at any depth below
-    a class; other files are ignored. If a split has no class folders, its images are in
-    path/split/ and their labels in path/split.txt or path/split.csv (`read_labels`).
-    Its classes are then those of the split `train`, or else of the first split that has
-    class folders.
+    a class. Hidden folders and those of the system are left out, other files are
+    counted in `ignored`, and links are followed as in `images_below`. If a split has no
+    class folders, its images are in path/split/ and their labels in path/split.txt or
+    path/split.csv (`read_labels`). Its classes are then those of the split `train`, or
+    else of the first split that has class folders.
+
+    A split may be a part of a folder, such as train[:80%] (`part_indices`).
 
     Raises:
-      ValueError: the folder does not exist, it has no class or no image, or an image
-        has no label.
+      ValueError: the folder does not exist or cannot be read, it has no class or no
+        image, an image has no label, or the part is empty.
     """
-    root = Path(path).expanduser() / (split or '')
+    top = Path(path).expanduser()
+    part = parse_part(split or '')
+    if part is None or (top / split).is_dir():
+        return _open_split(top, split)
+    source = _open_split(top, part.name or None)
+    indices = part_indices(part, source.labels)
+    return dataclasses.replace(
+        source,
+        files=tuple(source.files[index] for index in indices),
+        labels=tuple(source.labels[index] for index in indices),
+    )
+
+
+def _open_split(top: Path, split: str | None) -> Folder:
+    root = top / (split or '')
     if not root.is_dir():
-        splits = sorted(child.name for child in root.parent.glob('*/')) if split else []
+        splits = sorted(_folders(top)) if split and top.is_dir() else []
         hint = f'; the splits are {", ".join(splits[:5])}' if splits else ''
         raise ValueError(
-            f'{root} is not a folder; folder:{path} reads {root}/CLASS/IMAGE{hint}'
+            f'{root} is not a folder; folder:{top} reads {root}/CLASS/IMAGE{hint}'
         )
-    names = _class_folders(root)
-    if split and not names and (labels := label_file(root)):
+    classes = _class_folders(root)
+    if split and not classes and (labels := label_file(root)):
         return _open_flat(root, labels)
-    labelled = [
-        (file, label)
-        for label, name in enumerate(names)
-        for file in images_below(root, name)
-    ]
+    outside = frozenset(map(folder_identity, classes.values()))
+    labelled, ignored = [], Counter()
+    for label, folder in enumerate(classes.values()):
+        images = images_below(folder, outside)
+        labelled += [(f'{folder.name}/{image}', label) for image in images.names]
+        ignored += images.ignored
     if not labelled:
         raise ValueError(
-            f'{root} has no image in a class folder (class folders: {len(names)}); '
+            f'{root} has no image in a class folder (class folders: {len(classes)}); '
             f'expected {root}/CLASS/IMAGE, names ending in {", ".join(EXTENSIONS)}, '
             f'or labels in {root}.txt'
         )
     files, numbers = zip(*labelled, strict=True)
-    return Folder(root, files, numbers, names)
+    return Folder(root, files, numbers, tuple(classes), tuple(ignored.items()))
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
-    files = tuple(images_below(root))
+    images = images_below(root)
+    files = tuple(images.names)
     splits = sorted(
-        root.parent.glob('*/'), key=lambda split: (split.name != 'train', split.name)
+        _folders(root.parent).values(),
+        key=lambda split: (split.name != 'train', split.name),
     )
-    names = next(filter(None, map(_class_folders, splits)), ())
+    names = next(filter(None, map(tuple, map(_class_folders, splits))), ())
     if not (names and files):
         raise ValueError(
             f'{root} has {len(files):,} images, and the folders beside it '
             f'{len(names):,} classes; with {labels} expected {root}/IMAGE and '
             f'{root.parent}/train/CLASS/IMAGE'
         )
-    return Folder(root, files, tuple(read_labels(labels, files, names)), names)
+    numbers = tuple(read_labels(labels, files, names))
+    return Folder(root, files, numbers, names, tuple(images.ignored.items()))
 
 
-def _class_folders(root: Path) -> tuple[str, ...]:
-    """Returns the names of the class folders of a split in order."""
-    return tuple(sorted(entry.name for entry in os.scandir(root) if _is_class(entry)))
+def _class_folders(root: Path) -> dict[str, Path]:
+    """Returns the class folders of a split by name, in the order of the names.
 
-
-def _is_class(entry: os.DirEntry) -> bool:
-    return entry.is_dir() and not entry.name.startswith('.')
-
-
-def images_below(root: Path, name: str = '') -> list[str]:
-    """Lists the image files below root/name at any depth, as paths relative to root.
-
-    The paths are sorted, so that they do not depend on the file system.
+    Raises:
+      ValueError: two of them are the same folder, or have the same name in another
+        Unicode form.
     """
-    # Path.rglob does not follow links before Python 3.13; os.walk does.
-    return sorted(
-        Path(folder, file).relative_to(root).as_posix()
-        for folder, _, files in os.walk(root / name, followlinks=True)
-        for file in files
-        if file.lower().endswith(EXTENSIONS) and not file.startswith('.')
-    )
+    above = enclosing_folders(root)
+    folders = {
+        name: folder
+        for name, folder in _folders(root).items()
+        if folder_identity(folder) not in above
+    }
+    for reason, keys in (
+        ('are the same folder', map(folder_identity, folders.values())),
+        ('have the same name in another Unicode form', map(normal, folders)),
+    ):
+        if twins := _twins(zip(keys, folders, strict=True)):
+            raise ValueError(
+                f'the class folders {twins[0]!r} and {twins[1]!r} of {root} {reason}; '
+                'expected a folder for each class'
+            )
+    return folders
 
 
-def file_size(path: Path) -> int | None:
-    """Returns the size of a file in bytes, None if it cannot be read."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+def _folders(folder: Path) -> dict[str, Path]:
+    """Returns the visible folders in a folder by name, in the order of the names."""
+    entries = visible_entries(folder)
+    names = sorted(entry.name for entry in entries if entry_kind(entry) == 'folder')
+    return {printable(name): folder / name for name in names}
+
+
+def _twins(pairs: Iterable[tuple]) -> tuple[str, str] | None:
+    """Returns the first two names that have the same key."""
+    first = {}
+    for key, name in pairs:
+        if key in first:
+            return first[key], name
+        first[key] = name
+    return None

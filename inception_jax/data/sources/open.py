@@ -30,6 +30,8 @@ def open_source(spec: str, split: str | None, *, data_dir: str | None = None) ->
     - `synthetic:EXAMPLES/CLASSES`: random images of 64x64 pixels, 1024/10 by default.
       Splits have different images of the same classes.
 
+    A split of a folder or of TFDS may be a part, such as train[:80%] or train[100:].
+
     Raises:
       ValueError: the form, the data set or the split does not exist, the split has no
         image, or an image has no label.

@@ -43,7 +43,7 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
     """Returns the images of `synthetic[:EXAMPLES/CLASSES]`.
 
     Raises:
-      ValueError: the numbers are missing or 0.
+      ValueError: the numbers are missing or 0, or the split is a part of another.
     """
     _, _, sizes = spec.partition(':')
     numbers = re.fullmatch(r'([1-9]\d*)/([1-9]\d*)', sizes or '1024/10')
@@ -51,6 +51,11 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
         raise ValueError(
             f'{spec!r} does not name the numbers of examples and classes; write e.g. '
             'synthetic:1024/10'
+        )
+    if split and '[' in split:
+        raise ValueError(
+            f'{spec} has no part {split!r}: every split has all examples; name a '
+            'split without brackets'
         )
     examples, classes = map(int, numbers.groups())
     return Synthetic(examples, classes, split or 'all')

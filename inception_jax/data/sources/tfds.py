@@ -1,6 +1,8 @@
 """TFDS data sets in ArrayRecord format, read without TensorFlow."""
 
+import contextlib
 import dataclasses
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.data.example import Example
+from inception_jax.runtime.messages import first_line
+from inception_jax.runtime.open_files import allow_open_files
 
+# ArrayRecord's errors hold the system's words only. These do not tell of a damaged
+# record.
+SYSTEM_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
+# The label that TFDS gives to an example without a label.
+NO_LABEL = -1
+# The number of records whose labels are read to see whether a split has labels.
+LABELS_READ = 16
 VERSION = re.compile(r'\d+\.\d+\.\d+')
 
 
@@ -38,11 +49,22 @@ class Tfds:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Example:
-        record = self.records[index]
+        try:
+            record = self.records[index]
+        except RuntimeError as error:
+            raise _system_error(error) or error from None
         name = record.get('file_name', record.get('id', f'{self.name}/{index}'))
         if isinstance(name, bytes):
             name = name.decode(errors='replace')
         return Example(record['image'], int(record['label']), str(name))
+
+
+def _system_error(error: RuntimeError) -> OSError | None:
+    """Returns the error of the system behind an error of ArrayRecord, or None."""
+    for number in SYSTEM_ERRORS:
+        if os.strerror(number) in str(error):
+            return OSError(number, first_line(error))
+    return None
 
 
 def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
@@ -50,7 +72,7 @@ def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
 
     Raises:
       ValueError: the data set or the split does not exist, has no feature `image` or
-        `label`, or is not in ArrayRecord format.
+        `label`, has no labels, or is not in ArrayRecord format.
     """
     # Importing TFDS takes half a second, and other sources do not need it.
     import tensorflow_datasets as tfds
@@ -59,12 +81,29 @@ def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
     _check_format(builder.info)
     label = _label(builder.info)
     files = _files(builder.info, split)
+    allow_open_files(len(files))
     records = builder.as_data_source(
         split,
         decoders={'image': tfds.decode.SkipDecoding()},
         file_format='array_record',
     )
-    return Tfds(f'{builder.info.name}/{split}', files, records, tuple(label.names))
+    source = Tfds(f'{builder.info.name}/{split}', files, records, tuple(label.names))
+    if _has_no_labels(source):
+        raise ValueError(
+            f'{builder.info.full_name} has no labels in split {split!r}: they are all '
+            f'{NO_LABEL}; expected a split with labels, one of '
+            f'{", ".join(builder.info.splits)}'
+        )
+    return source
+
+
+def _has_no_labels(source: Tfds) -> bool:
+    """Returns whether examples all over the split have no label."""
+    count = len(source)
+    places = {place * count // LABELS_READ for place in range(LABELS_READ)}
+    with contextlib.suppress(RuntimeError, OSError):  # Reading says it by name.
+        return all(source[place].label == NO_LABEL for place in sorted(places))
+    return False
 
 
 def _folder(name: str, data_dir: str | None) -> Path:

@@ -14,11 +14,14 @@ from inception_jax.weights.layouts.timm import TIMM
 from inception_jax.weights.layouts.torchvision import TORCHVISION
 from inception_jax.weights.translation import Arrays
 
+# TensorFlow and Keras resize images of floats.
+FLOAT_IMAGES = {'interpolation': 'float_bilinear'}
 GAMMA = {'batch_norm_gamma': True}
 # facenet.py, fixed_image_standardization: (x - 127.5) / 128, faces of 160 pixels.
 FACE_IMAGES = {
     'input_size': 160,
     'crop_fraction': 1.0,
+    'interpolation': 'float_bilinear',
     'pixel_range': (-127.5 / 128, 127.5 / 128),
 }
 # timm's configurations of its networks.
@@ -49,9 +52,9 @@ class NetworkLayout(NamedTuple):
 
 LAYOUTS = {
     'slim': {
-        'inception_v3': NetworkLayout(SLIM, {}),
-        'inception_v4_slim': NetworkLayout(SLIM, {}),
-        'inception_resnet_v2_slim': NetworkLayout(SLIM, {}),
+        'inception_v3': NetworkLayout(SLIM, FLOAT_IMAGES),
+        'inception_v4_slim': NetworkLayout(SLIM, FLOAT_IMAGES),
+        'inception_resnet_v2_slim': NetworkLayout(SLIM, FLOAT_IMAGES),
     },
     'facenet': {
         'inception_resnet_v1_facenet': NetworkLayout(
@@ -59,8 +62,8 @@ LAYOUTS = {
         )
     },
     'keras': {
-        'inception_v3': NetworkLayout(KERAS, {}),
-        'inception_resnet_v2_slim': NetworkLayout(KERAS, {}),
+        'inception_v3': NetworkLayout(KERAS, FLOAT_IMAGES),
+        'inception_resnet_v2_slim': NetworkLayout(KERAS, FLOAT_IMAGES),
     },
     'timm': {
         'inception_v3_torchvision': NetworkLayout(TORCHVISION, TIMM_IMAGES),
