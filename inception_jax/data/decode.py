@@ -3,8 +3,8 @@
 libjpeg-turbo decodes JPEG, OpenCV PNG, and Pillow all other formats.
 
 The format is detected from the first bytes. An animation is decoded to its first frame.
-Transparency and the EXIF orientation are ignored. 16-bit channels become 8-bit
-channels.
+Transparency and the EXIF orientation are ignored; the orientation that is part of TIFF
+is applied. 16-bit channels become 8-bit channels.
 """
 
 import contextlib
@@ -85,6 +85,8 @@ def open_header(file: bytes) -> Image.Image:
         raise ValueError(f'more than {MOST_PIXELS:,} pixels') from None
     except UnidentifiedImageError:
         raise ValueError(f'{len(file)} bytes that are not an image') from None
+    except MemoryError:
+        raise
     except Exception as error:
         raise _damaged(file, 'image file', error) from None
     _check_size(picture.height, picture.width)
@@ -115,7 +117,8 @@ def _with_known_revision(file: bytes) -> bytes:
 def _decode_subsampled_cmyk(file: bytes, error: ValueError) -> np.ndarray:
     """Decodes CMYK with subsampled channels, as Pillow writes it, or raises the error.
 
-    libjpeg-turbo's own interface refuses such files. Pillow ignores damage inside.
+    The interface of libjpeg-turbo refuses all rare kinds of subsampling. Pillow decodes
+    them, but ignores damage inside, so that this way is for CMYK alone.
     """
     picture = open_header(file)
     if picture.mode != 'CMYK':
