@@ -13,10 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from inception_jax.data.labels import parse_class_names
 from inception_jax.evaluation.scores import Scores, scores
 from inception_jax.runtime.files import write_atomically
+from inception_jax.runtime.npz import Damaged, read_npz
 
 FORMAT = 1
+
+# The kinds of dtypes of the arrays in a file: strings, integers, floating point.
+KINDS = {'ids': 'U', 'labels': 'iu', 'softmax': 'f', 'about': 'U'}
+
+# The distance from 1 that float32 and bfloat16 leave to the sum of a softmax.
+ROUNDING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -77,24 +85,75 @@ def save_probabilities(path: Path, probabilities: Probabilities) -> None:
 def load_probabilities(path: Path) -> Probabilities:
     """Reads a file that `save_probabilities` wrote.
 
+    The probabilities of an image are NaN if its network had diverged.
+
     Raises:
       ValueError: the file does not exist, is damaged, or is not such a file.
     """
+    path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            metadata = json.loads(str(file['about']))
-            format_number = metadata.pop('format', None)
-            arrays = file['ids'], file['labels'], file['softmax']
+        arrays = read_npz(path, KINDS)
+        metadata = _parse_metadata(arrays.pop('about'))
+        if metadata.pop('format', None) != FORMAT:
+            raise ValueError(f'{path} is of another version of inception_jax')
+        _check_arrays(**arrays, classes=metadata['classes'])
     except FileNotFoundError as error:
         raise ValueError(f'{path}: there is no such file') from error
-    except Exception as error:
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror})') from error
+    except Damaged as error:
         raise ValueError(
-            f'{path} is not a file of probabilities, or is damaged; make it with '
-            'evaluate --output'
+            f'{path} is not a file of probabilities, or is damaged ({error}); make it '
+            'with evaluate --output'
         ) from error
-    if format_number != FORMAT:
-        raise ValueError(f'{path} is of another version of inception_jax')
-    return Probabilities(*arrays, metadata)
+    return Probabilities(
+        arrays['ids'],
+        arrays['labels'].astype(np.int32),
+        arrays['softmax'].astype(np.float32),
+        metadata,
+    )
+
+
+def _parse_metadata(about: np.ndarray) -> dict[str, Any]:
+    """Returns the metadata of a file with its format number."""
+    try:
+        metadata = json.loads(str(about))
+        names = parse_class_names(metadata['classes'])
+        done = metadata.get('done', 0)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged('about is not JSON with the names of the classes') from error
+    if len(set(names)) < len(names):
+        raise Damaged('two classes have the same name')
+    if not isinstance(done, int) or done < 0:
+        raise Damaged(f'done is {done!r:.40}')
+    return metadata
+
+
+def _check_arrays(
+    ids: np.ndarray, labels: np.ndarray, softmax: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Raises Damaged unless the arrays can be the result of an evaluation."""
+    images, shape = len(ids) if ids.ndim else -1, (len(ids.ravel()), len(classes))
+    if ids.ndim != 1 or labels.shape != (images,) or softmax.shape != shape:
+        raise Damaged(
+            f'ids, labels and softmax have the shapes {[*ids.shape]}, '
+            f'{[*labels.shape]} and {[*softmax.shape]}, with {len(classes)} classes'
+        )
+    if len(np.unique(ids)) < images:
+        raise Damaged('two images have the same id')
+    wrong = (labels < 0) | (labels >= len(classes))
+    if wrong.any():
+        raise Damaged(
+            f'the label of {ids[wrong][0]} is {labels[wrong][0]}, of '
+            f'{len(classes)} classes'
+        )
+    diverged = np.isnan(softmax).all(axis=1)
+    with np.errstate(invalid='ignore', over='ignore'):
+        in_range = ((softmax >= 0) & (softmax <= 1 + ROUNDING)).all(axis=1)
+        whole = np.abs(softmax.sum(axis=1, dtype=np.float64) - 1) <= ROUNDING
+    wrong = ~(diverged | (in_range & whole))
+    if wrong.any():
+        raise Damaged(f'the softmax of {ids[wrong][0]} is not from 0 to 1 with sum 1')
 
 
 def ensemble(members: Sequence[Probabilities | str | Path]) -> Probabilities:
@@ -123,6 +182,7 @@ def ensemble(members: Sequence[Probabilities | str | Path]) -> Probabilities:
         for member in members
     ]
     check_same_images(members)
+    _check_finite(members)
     total = np.sum([member.softmax for member in members], axis=0, dtype=np.float64)
     metadata = {
         'classes': members[0].metadata['classes'],
@@ -154,6 +214,18 @@ def check_same_images(members: Sequence[Probabilities]) -> None:
                 f'the first file has {len(first.class_names)} classes, and file '
                 f'{number} has {len(other.class_names)}, with different names; '
                 'expected the same classes'
+            )
+
+
+def _check_finite(members: Sequence[Probabilities]) -> None:
+    """Raises ValueError for a diverged member: the mean would be NaN as well."""
+    for number, member in enumerate(members, 1):
+        nan = np.isnan(member.softmax).any(axis=1)
+        if nan.any():
+            raise ValueError(
+                f'file {number} has no probabilities for {nan.sum():,} images, e.g. '
+                f'{member.ids[nan][0]}: its network had diverged; leave it out of the '
+                'ensemble'
             )
 
 

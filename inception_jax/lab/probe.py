@@ -26,6 +26,7 @@ from inception_jax.networks.network import (
 from inception_jax.parallel.compile import compile_probe
 from inception_jax.parallel.mesh import platform_of, put_batch
 from inception_jax.runtime import choices
+from inception_jax.runtime.random_numbers import random_key
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
 from inception_jax.steps.forward import augmented
@@ -172,7 +173,7 @@ def _scale_gradient(subject: _ProbeInput) -> dict[str, Any]:
 
 
 def _jacobian(subject: _ProbeInput) -> dict[str, Any]:
-    key = jax.random.key(subject.options.seed)
+    key = random_key(subject.options.seed)
     gains = subject.functions.gains((subject.state, subject.scale, key), subject.batch)
     return {
         'jacobian_gain': gains.block,

@@ -1,7 +1,8 @@
 """The plan of a block for fast execution: the values to compute, in order.
 
 The plan makes two changes to a block. It joins 1x1 convolutions on the same input into
-one product, whose columns are their kernels side by side. It also moves an average pool
+one product, whose columns are their kernels side by side; linear ones and those with
+batch norm into a product each. It also moves an average pool
 behind the 1x1 convolution that follows it. Both are linear, so the result is the same,
 but the pool then has fewer channels, and the 1x1 joins the others on its input.
 """
@@ -103,9 +104,10 @@ def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan
             continue
         pool = pools.get(value)
         (source,) = pool.inputs if pool else value.inputs
-        # A dict keeps the position of a key: a product is computed where its first
-        # member stands.
-        key = ('on', source) if siblings else value
+        # Linear convolutions have a bias and the others batch norm, so each kind is
+        # joined with its like. A dict keeps the position of a key: a product is
+        # computed where its first member stands.
+        key = ('on', source, value.op.linear) if siblings else value
         product = steps.get(key, Product((source,), (), ()))
         steps[key] = Product(
             (source,),

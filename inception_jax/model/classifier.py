@@ -9,6 +9,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from inception_jax.model import fast
+from inception_jax.model.classifier_input import (
+    check_classifier,
+    check_dropout_keys,
+    check_dropout_rate,
+    check_images,
+    check_scales,
+)
 from inception_jax.model.execution import Execution, execution
 from inception_jax.model.plain import PlainBlock, PlainMode
 from inception_jax.networks.network import (
@@ -54,8 +61,8 @@ class Classifier(nn.Module):
       network: the architecture.
       batch_norm_decay: the decay of the running batch statistics, from 0 to below 1;
         needed in training only.
-      dtype: the dtype of the convolutions. Batch statistics, residual sums and heads
-        are computed in float32.
+      dtype: the dtype of the convolutions, float32 or bfloat16. Batch statistics,
+        residual sums and heads are computed in float32.
       batch_norm_axis: the mapped axis over which batch statistics are averaged; None
         uses the statistics of the local array.
       remat: the stages, or 'all', that keep only the inputs of their blocks and
@@ -98,28 +105,33 @@ class Classifier(nn.Module):
         """Applies the network to images in its pixel range.
 
         Args:
-          x: [batch, height, width, 3].
+          x: [batch, height, width, 3], in floating point.
           train: whether batch norm uses, and updates, the statistics of the batch.
           residual_scale: one number, or one per residual block from the image on;
             traced. None means the scales of the network.
           dropout_rate: the share of features to drop, from 0 to below 1; traced. None
             means the rate of the network.
-          keys: a dropout key per example, [batch]; None means no dropout.
+          keys: a dropout key per example, [batch]. None means the keys that linen draws
+            from `apply(..., train=True, rngs={'dropout': key})`, and no dropout without
+            them.
 
         Raises:
-          ValueError: the classifier trains and has no `batch_norm_decay`.
+          ValueError: an argument has another shape, dtype or range, or the classifier
+            trains and has no `batch_norm_decay`.
         """
-        if train and self.batch_norm_decay is None:
-            raise ValueError(
-                f'Classifier({self.network.name}) trains without batch_norm_decay; '
-                'give one, e.g. Classifier(network, batch_norm_decay=0.9997)'
-            )
+        check_classifier(self, train=train)
+        check_images(x)
         network_scales = residual_scales(self.network)
         scale = jnp.asarray(
             network_scales if residual_scale is None else residual_scale
         )
+        check_scales(self.network.name, scale, len(network_scales))
         scales = iter(jnp.broadcast_to(scale, len(network_scales)))
         rate = self.network.dropout if dropout_rate is None else dropout_rate
+        check_dropout_rate(rate)
+        if keys is None and train and self.has_rng('dropout'):
+            keys = jax.random.split(self.make_rng('dropout'), len(x))
+        check_dropout_keys(keys, len(x))
         apply = _block_function(self, train)
 
         x = x.astype(self.dtype)

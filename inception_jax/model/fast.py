@@ -198,9 +198,19 @@ class _BlockRunner:
         return self.variables.get(collection, {}).get(step.name, {})
 
     def joined(self, collection: str, members: Sequence[Value], *path: str):
-        """Concatenates an array of several leaves along its last axis."""
+        """Concatenates an array of several leaves along its last axis.
+
+        Raises:
+          ValueError: the variables lack the array.
+        """
         leaves = [self.leaf(collection, member) for member in members]
-        arrays = [functools.reduce(dict.__getitem__, path, leaf) for leaf in leaves]
+        try:
+            arrays = [functools.reduce(dict.__getitem__, path, leaf) for leaf in leaves]
+        except KeyError:
+            raise ValueError(
+                f'the variables have no {"/".join(path)} of {members[0].name} in '
+                f'{collection}; use the params and batch_stats of this network'
+            ) from None
         return arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, axis=-1)
 
     def kernel(self, members: Sequence[Value], sides: tuple[int, int]) -> jax.Array:

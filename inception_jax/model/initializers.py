@@ -21,6 +21,7 @@ from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv, Dense, Module, Norm, Scale
 from inception_jax.networks.shapes import Leaf, measure, scale_shape
 from inception_jax.runtime import choices
+from inception_jax.runtime.random_numbers import pinned_draws, random_key
 
 # The standard deviation of a standard normal truncated at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
@@ -134,9 +135,10 @@ def _leaf(
 ):
     """Yields the (collection, values) of a leaf; its kernel is the next one."""
     if isinstance(leaf.op, Module):
-        key = jax.random.fold_in(jax.random.key(seed), _path(block, leaf))
+        key = jax.random.fold_in(random_key(seed), _path(block, leaf))
         x = np.zeros((1, *leaf.input), np.float32)
-        values = _compiled_init(leaf.op)(key, x)
+        with pinned_draws():
+            values = _compiled_init(leaf.op)(key, x)
         if others := set(values) - {'params', 'batch_stats'}:
             raise ValueError(
                 f'the module {block}/{leaf.name} has {", ".join(others)}; only params '

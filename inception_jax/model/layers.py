@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from inception_jax.runtime.random_numbers import pinned_draws
+
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -65,7 +67,9 @@ def dropout(x, keys, rate):
     def draw(key):
         return jax.random.bernoulli(key, keep, x.shape[1:])
 
-    return jnp.where(jax.vmap(draw)(keys), x / keep, jnp.zeros_like(x))
+    with pinned_draws():
+        kept = jax.vmap(draw)(keys)
+    return jnp.where(kept, x / keep, jnp.zeros_like(x))
 
 
 def per_channel(numbers, x):

@@ -21,8 +21,11 @@ from inception_jax.parallel.mesh import (
     platform_of,
     sharded_shapes,
 )
-from inception_jax.steps.hparams import hparams_for
+from inception_jax.steps.batch_statistics import check_batch_norm
+from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.steps.state import initial_state
+from inception_jax.training.initial_weights import check_initial_weights
+from inception_jax.training.prepare import sharing_images
 from inception_jax.training.programs import pure_functions
 
 COLLECTIVES = (
@@ -75,6 +78,24 @@ class Costs:
         return self.arguments + self.temporaries + self.program
 
 
+def check_step(experiment: Experiment, mesh: Mesh) -> None:
+    """Raises ValueError where the config and the mesh make no train step.
+
+    It needs no data, so it compares no classes with those of initial weights.
+    """
+    recipe, network = experiment.recipe, experiment.network
+    check_batch_size(experiment.run.batch_size, mesh, recipe.accumulation)
+    check_batch_norm(network, sharing_images(experiment, mesh), recipe.frozen)
+    hparams = _hparams(experiment)
+    if recipe.init_from:
+        name = experiment.config['network']['name']
+        named = dataclasses.replace(recipe, new_head=True)
+        scales_of_network = experiment.hparams.get('residual_scale') is None
+        check_initial_weights(
+            named, network, name, hparams, (), scales_of_network=scales_of_network
+        )
+
+
 def costs(experiment: Experiment, mesh: Mesh) -> Costs:
     """Compiles the train step of an experiment for a mesh and reads its costs.
 
@@ -85,7 +106,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
       MemoryError: the compiler reports that the step does not fit the device's memory.
     """
     parallel, recipe, run = experiment.parallel, experiment.recipe, experiment.run
-    check_batch_size(run.batch_size, mesh, recipe.accumulation)
+    check_step(experiment, mesh)
     # pmap compiles only for devices of this machine; shard_map's program is the same.
     mode = 'jit' if parallel.mode == 'jit' else 'shard_map'
     pure = pure_functions(
@@ -118,10 +139,15 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
 
 def _state(experiment: Experiment, mesh: Mesh) -> Any:
     """Returns the shapes and shardings of the state; its values do not matter."""
-    numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
-    hparams = hparams_for(experiment.network, **numbers)
+    hparams = _hparams(experiment)
     state = initial_state(experiment.network, experiment.recipe, hparams, seed=0)
     return sharded_shapes(state, mesh)
+
+
+def _hparams(experiment: Experiment) -> Hparams:
+    """Returns the hyper-parameters, with a length that changes no cost."""
+    numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
+    return hparams_for(experiment.network, **numbers)
 
 
 def batch_shapes(

@@ -21,6 +21,7 @@ from inception_jax.data.prefetch import cores, worker_count
 from inception_jax.data.resize import crop_and_resize
 from inception_jax.parallel.mesh import device_mesh, keep_pace, put_batch
 from inception_jax.runtime.compiler_options import compiler_options
+from inception_jax.runtime.random_numbers import random_key
 
 ROUNDS = 5
 IMAGES = 256
@@ -128,7 +129,7 @@ def _device(experiment: Experiment) -> dict[str, float]:
     size = experiment.network.input_size
     images = np.random.default_rng(0).integers(256, size=(32, size, size, 3))
     images = jax.device_put(images.astype(np.uint8))
-    keys = jax.random.split(jax.random.key(0), len(images))
+    keys = jax.random.split(random_key(0), len(images))
 
     def timed(**options) -> float:
         options['pixel_range'] = experiment.network.pixel_range

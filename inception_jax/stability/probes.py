@@ -21,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 
 from inception_jax.model.classifier import Classifier, Outputs, apply_trunk_block
 from inception_jax.networks.network import Network, by_block, residual_scales
+from inception_jax.runtime.random_numbers import pinned_draws
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.losses import cross_entropy, objective
 from inception_jax.steps.metrics import activity, dead_channels
@@ -157,8 +158,9 @@ def jacobian_gain(
             return output, intermediates.get('branch', ())[-1:]
 
         (output, _), jvp = jax.linearize(run, x)
-        keys = jax.random.split(jax.random.fold_in(key, number), samples)
-        gain, branch = _root_mean_square_gain(jvp, x, keys)
+        with pinned_draws():
+            keys = jax.random.split(jax.random.fold_in(key, number), samples)
+            gain, branch = _root_mean_square_gain(jvp, x, keys)
         gains.append(Gains(gain, *(branch or [jnp.array(jnp.nan, jnp.float32)])))
         x = output
     return jax.tree.map(lambda *blocks: jnp.stack(blocks), *gains)

@@ -14,9 +14,18 @@ def micro_batches(batch: dict[str, Any], parts: int) -> dict[str, Any]:
 
     Example i is in part i mod `parts`, so each device has a share of each part.
 
+    Raises:
+      ValueError: the batch does not divide into so many parts.
+
     >>> micro_batches({'example': jnp.arange(4)}, 2)['example'].tolist()
     [[0, 2], [1, 3]]
     """
+    examples = len(next(iter(batch.values())))
+    if examples % parts:
+        raise ValueError(
+            f'a batch of {examples} images does not divide into {parts} micro-batches; '
+            f'use a multiple of {parts}'
+        )
     return jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from inception_jax.model.classifier import Classifier
-from inception_jax.steps.forward import Batch, Metrics
+from inception_jax.steps.forward import EVALUATION, Batch, Metrics, check_batch
 from inception_jax.steps.losses import cross_entropy
 from inception_jax.steps.metrics import outside_top
 
@@ -32,6 +32,9 @@ def eval_step(
       float32 scalars: `cross_entropy` in nats, without label smoothing; the counts
       `top_1_errors` and `top_5_errors`; and the number of `examples`.
 
+    Raises:
+      ValueError: the batch lacks an entry, or has entries of another shape.
+
     >>> import functools
     >>> from inception_jax.model.initializers import init
     >>> from inception_jax.networks import conv, network, one
@@ -48,6 +51,7 @@ def eval_step(
     >>> float(sums['examples'])
     1.0
     """
+    check_batch(batch, EVALUATION)
     outputs = classifier.apply(
         variables, scale(batch['image']), train=False, residual_scale=residual_scale
     )
@@ -77,6 +81,8 @@ def softmax_step(
     With `mirrored` it is the mean over an image and its mirror image. `eval_step`
     explains the other arguments.
     """
+
+    check_batch(batch, ('image', 'example', 'mask'))
 
     def softmax(images: jax.Array) -> jax.Array:
         outputs = classifier.apply(

@@ -13,11 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from inception_jax.model.classifier import Classifier, Outputs
+from inception_jax.runtime.random_numbers import pinned_draws
 from inception_jax.steps.keys import AUGMENTATION, DROPOUT, keys_for
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
+
+# What a batch needs in training and in evaluation.
+TRAINING = ('image', 'label', 'example')
+EVALUATION = ('image', 'label', 'mask')
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -32,6 +38,27 @@ Mean = Callable[[Any], Any]
 def identity(tree: Any) -> Any:
     """Returns the mean over one device: the tree itself."""
     return tree
+
+
+def check_batch(batch: Batch, needed: tuple[str, ...]) -> None:
+    """Raises ValueError unless a batch has the entries needed, one per image.
+
+    Labels of the shape [batch, 1] would be compared with every image of the batch.
+    """
+    if missing := [name for name in needed if name not in batch]:
+        raise ValueError(
+            f'the batch lacks {", ".join(missing)}; it has {", ".join(batch)}, and '
+            f'the step needs {", ".join(needed)}'
+        )
+    examples = len(batch['image'])
+    kinds = {'label': jnp.integer, 'example': jnp.integer, 'mask': jnp.bool_}
+    for name in needed:
+        x, kind = batch[name], kinds.get(name)
+        if kind and not (x.shape == (examples,) and jnp.issubdtype(x.dtype, kind)):
+            raise ValueError(
+                f'{name} of the batch is {x.dtype} {[*x.shape]}; expected '
+                f'{kind.__name__.rstrip("_")} [{examples}], one per image'
+            )
 
 
 def forward(
@@ -66,4 +93,5 @@ def forward(
 def augmented(state: TrainState, batch: Batch, *, augment: Augment) -> jax.Array:
     """Returns the images of a batch, augmented as in the next step after `state`."""
     keys = keys_for(AUGMENTATION, state.key, state.step, batch['example'])
-    return augment(keys, batch['image'])
+    with pinned_draws():
+        return augment(keys, batch['image'])

@@ -10,6 +10,7 @@ import numpy as np
 from inception_jax.networks.network import Network, residual_scales, trunk
 from inception_jax.networks.ops import residuals
 from inception_jax.runtime import choices
+from inception_jax.steps.boundaries import constant_epochs, staircase_epochs
 
 Number = float | jax.Array | np.ndarray
 
@@ -48,7 +49,9 @@ class Hparams:
       warmup_learning_rate: the constant rate of the warm-up; below 0, the rate rises
         linearly.
       decay_rate: the factor of the exponential schedule.
-      decay_epochs: the epochs after which it multiplies the rate.
+      decay_epochs: the epochs after which it multiplies the rate. `hparams_for` makes
+        it, and the length of a constant warm-up, differ from the given number by a few
+        roundings, so that the rate changes at the right update.
       momentum: from 0 to below 1.
       rms_decay: the decay of the mean square in RMSProp, from 0 to below 1.
       rms_epsilon: the number that RMSProp adds to the mean square; above 0.
@@ -128,9 +131,29 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     for name, value in values.items():
         if value is not None:
             _check_range(name, value)
+    values = _with_boundaries(values)
     if values['warmup_learning_rate'] is None:
         values['warmup_learning_rate'] = LINEAR_WARMUP
     return Hparams(**{n: np.asarray(v, np.float32) for n, v in values.items()})
+
+
+def _with_boundaries(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values with lengths whose boundaries fall on the right updates."""
+    steps = float(values['steps_per_epoch'])
+    if not steps > 0:
+        return dict(values)
+    lengths = {
+        'decay_epochs': staircase_epochs(
+            float(values['decay_epochs']),
+            epochs=float(values['epochs']),
+            steps_per_epoch=steps,
+        )
+    }
+    if values['warmup_learning_rate'] is not None:
+        lengths['warmup_epochs'] = constant_epochs(
+            float(values['warmup_epochs']), steps_per_epoch=steps
+        )
+    return values | lengths
 
 
 def _check_names(values: Mapping[str, Any]) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from inception_jax.model.classifier_input import DTYPES
 from inception_jax.model.execution import check_execution
 from inception_jax.model.initializers import SCHEMES
 from inception_jax.runtime import choices
 
 OPTIMIZERS = ('rmsprop', 'momentum')
 SCHEDULES = ('exponential', 'cosine', 'constant')
-DTYPES = ('float32', 'bfloat16')
 COLOURS = ('none', 'fast', 'full')
 
 

@@ -20,7 +20,9 @@ def learning_rate(step: jax.Array, hparams: Hparams, schedule: str) -> jax.Array
     epoch = step.astype(jnp.float32) / hparams.steps_per_epoch
     match schedule:
         case 'exponential':
-            periods = jnp.floor(epoch / hparams.decay_epochs)
+            # One division, as `boundaries.staircase_epochs` expects.
+            period = hparams.steps_per_epoch * hparams.decay_epochs
+            periods = jnp.floor(step.astype(jnp.float32) / period)
             decay = hparams.decay_rate**periods
         case 'cosine':
             done = jnp.clip(epoch / hparams.epochs, 0.0, 1.0)

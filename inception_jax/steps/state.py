@@ -9,6 +9,7 @@ import numpy as np
 
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network
+from inception_jax.runtime.random_numbers import random_key
 from inception_jax.steps.by_block import select_blocks, without_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.optimizers import optimizer
@@ -68,7 +69,7 @@ def initial_state(
         **variables,
         opt_state=_initial_opt_state(optimizer(hparams, recipe, 0.0).init, trained),
         ema=variables,
-        key=jax.random.key(seed),
+        key=random_key(seed),
         hparams=hparams,
     )
 

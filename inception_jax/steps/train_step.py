@@ -20,10 +20,12 @@ from inception_jax.steps.by_block import (
     without_blocks,
 )
 from inception_jax.steps.forward import (
+    TRAINING,
     Augment,
     Batch,
     Mean,
     Metrics,
+    check_batch,
     forward,
     identity,
 )
@@ -71,6 +73,10 @@ def train_step(
       blocks: `gradient_norm`, and `finite`, whether the batch statistics are finite, as
         arrays [blocks] in the order of `by_block.block_names`.
 
+    Raises:
+      ValueError: the batch lacks an entry, has entries of another shape, or does not
+        divide into the micro-batches.
+
     >>> import functools
     >>> from inception_jax.networks import conv, network, one
     >>> from inception_jax.steps.hparams import hparams_for
@@ -99,6 +105,8 @@ def train_step(
     >>> after.step.dtype, metrics['loss'].shape, metrics['blocks']['finite'].shape
     (dtype('int32'), (), (2,))
     """
+
+    check_batch(batch, TRAINING)
 
     def result_for(part: Batch) -> _BatchResult:
         def loss_of(trained):

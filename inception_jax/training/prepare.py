@@ -16,13 +16,13 @@ from inception_jax.data.content import source_difference, source_identity
 from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
-from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import is_run
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn, warn_once
+from inception_jax.steps.batch_statistics import check_batch_norm
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
 
@@ -163,7 +163,9 @@ def _prepare_with(
     check_processes(parallel)
     check_same_classes(train_source, evaluation_source)
     network = _with_classes(experiment, train_source)
-    measure(network)
+    check_batch_norm(
+        network, sharing_images(experiment, mesh), experiment.recipe.frozen
+    )
     steps = _number_of_steps(settings, len(train_source))
     steps_per_epoch = len(train_source) / settings.batch_size
     hparams = hparams_for(
@@ -195,6 +197,13 @@ def _prepare_with(
         steps=steps,
         identity=identity,
     )
+
+
+def sharing_images(experiment: Experiment, mesh: Mesh) -> int:
+    """Returns the number of images that share batch statistics."""
+    per_device = experiment.parallel.batch_norm == 'per_device'
+    images = experiment.run.batch_size // experiment.recipe.accumulation
+    return images // mesh.size if per_device else images
 
 
 def _number_of_steps(settings: RunSection, images: int) -> int:

@@ -9,6 +9,7 @@ from inception_jax.runs.records import Record, read_records
 from inception_jax.runs.run import error_lines, labelled
 from inception_jax.runtime.files import write_json
 from inception_jax.stability.verdicts import Verdict, first_silent
+from inception_jax.steps.batch_statistics import short_run_note
 from inception_jax.steps.by_block import select_blocks
 from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import PreparedRun
@@ -41,7 +42,7 @@ def write_summary(run: PreparedRun, outcome: Outcome) -> str:
 
 
 def run_header(run: PreparedRun, done: int) -> str:
-    """Returns the network, the data and the length of a run in three or four lines."""
+    """Returns the network, the data and the length of a run in a few lines."""
     count = sum(params(run.network, block) for block in measure(run.network))
     section = run.experiment.config['network']
     sizes = [f'{n} x {section[n]}' for n in ('width', 'depth') if section[n] != 1.0]
@@ -54,8 +55,14 @@ def run_header(run: PreparedRun, done: int) -> str:
         f'{len(run.evaluation_source):,} to evaluate, {run.network.classes} classes\n'
         f'{run.steps:,} steps of {settings.batch_size} images ({settings.epochs:g} '
         f'epochs) on {run.mesh.size} x {devices[0].device_kind}'
-        f'{resuming}{_fine_tuning(run)}'
+        f'{resuming}{_fine_tuning(run)}{_short_run(run)}'
     )
+
+
+def _short_run(run: PreparedRun) -> str:
+    """Returns a line that warns of a run too short for its batch statistics."""
+    note = short_run_note(run.experiment.recipe.batch_norm_decay, run.steps)
+    return f'\n{note}' if note else ''
 
 
 def _fine_tuning(run: PreparedRun) -> str:

@@ -276,7 +276,7 @@ def find_weights(path: Path) -> WeightFile:
     try:
         info = _parse_info(content)
         return WeightFile(path, info, content['fingerprint'], content['sha256'])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
             f'{json_path} does not describe a weight file, or is damaged'
         ) from error
@@ -341,6 +341,10 @@ def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
         raise ValueError('a class name with control characters')
     if not re.fullmatch('[0-9a-f]{64}', content['sha256']):
         raise ValueError('no SHA-256')
+    if not isinstance(fields['origin'], Mapping):
+        raise TypeError('an origin without names')
+    if not isinstance(fields['licence'], str | None):
+        raise TypeError('a licence that is not text')
     scales = content['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
     low, high = images['pixel_range']

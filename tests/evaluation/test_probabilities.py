@@ -1,6 +1,8 @@
 """Probabilities of images: whole, the same however they are computed, and kept."""
 
+import contextlib
 import functools
+import json
 
 import jax
 import numpy as np
@@ -74,7 +76,7 @@ def evaluate(source, variables, crops, kept, *, batch_size=20, begun=None, stret
         source,
         views=number_of_views(crops),
         part_size=stretch,
-        metadata={'crops': crops},
+        metadata={'crops': crops, 'classes': list(NAMES)},
         earlier=begun,
         partial_path=kept / 'kept.npz',
     )
@@ -93,7 +95,7 @@ def test_every_image_has_the_mean_softmax_of_its_crops(
     evaluated = evaluate(source, variables, crops, tmp_path)
     assert evaluated.ids.tolist() == list(source.ids)
     assert evaluated.labels.tolist() == source.labels.tolist()
-    assert evaluated.metadata == {'crops': crops, 'unreadable': 0}
+    assert (evaluated.metadata['crops'], evaluated.metadata['unreadable']) == (crops, 0)
     np.testing.assert_allclose(evaluated.softmax.sum(1), 1, atol=1e-5)
     (batch,) = evaluation_batches(
         source,
@@ -152,7 +154,7 @@ def test_an_interrupted_evaluation_resumes(source, variables, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         evaluate(Interrupted(*fields), variables, 10, tmp_path)
     begun = probabilities.load_probabilities(tmp_path / 'kept.npz')
-    assert begun.metadata == {'crops': 10, 'done': 40}
+    assert begun.metadata == {'crops': 10, 'classes': list(NAMES), 'done': 40}
     resumed = evaluate(Unread(*fields), variables, 10, tmp_path, begun=begun)
     assert np.array_equal(resumed.softmax, whole.softmax)
     same(resumed, whole)
@@ -167,7 +169,7 @@ def members(count=4):
         Probabilities(
             ids,
             labels,
-            rng.random((3, 4)).astype(np.float32),
+            rng.dirichlet(np.ones(4), 3).astype(np.float32),
             {'seed': i, 'classes': list('abcd')},
         )
         for i in range(count)
@@ -213,3 +215,86 @@ def test_a_file_without_probabilities_is_refused(tmp_path):
     np.savez(path, labels=np.zeros(3))
     with pytest.raises(ValueError, match='is not a file of probabilities'):
         probabilities.load_probabilities(path)
+
+
+FILE = vars(members()[0])
+
+
+def written(path, **changes):
+    """Writes a file of probabilities by hand, with some of its arrays changed."""
+    metadata = {'format': 1, 'classes': list('abcd')} | changes.pop('metadata', {})
+    arrays = {n: FILE[n] for n in probabilities.ARRAYS}
+    np.savez(path, **arrays | {'about': json.dumps(metadata)} | changes)
+    return path
+
+
+ROW = [[0.25] * 4] * 2
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'labels': np.array([0, -1, 2])}, 'the label of b is -1, of 4 classes'),
+        ({'labels': np.array([0, 1, 4])}, 'the label of c is 4'),
+        ({'labels': np.array([0, 1])}, r'shapes \[3\], \[2\] and \[3, 4\]'),
+        ({'labels': np.array([0.0, 1.0, 2.0])}, 'labels has the type float64'),
+        ({'labels': np.array(['0', '1', '2'])}, 'labels has the type <U1'),
+        ({'ids': np.array(['a', 'a', 'c'])}, 'two images have the same id'),
+        ({'ids': np.array([1, 2, 3])}, 'ids has the type int64'),
+        ({'ids': np.array('abc')}, r'shapes \[\]'),
+        ({'ids': np.array([{}, 1, 2], object)}, 'ids has the type object'),
+        ({'softmax': np.array([*ROW, [0.5, 0.5, 1, 0]])}, 'softmax of c is not from'),
+        ({'softmax': np.array([*ROW, [1.5, -0.5, 0, 0]])}, 'softmax of c is not from'),
+        ({'softmax': np.array([*ROW, [np.nan, 1, 0, 0]])}, 'softmax of c is not from'),
+        ({'softmax': np.array([*ROW, [np.inf, 0, 0, 0]])}, 'softmax of c is not from'),
+        ({'softmax': np.ones((3, 1))}, 'with 4 classes'),
+        ({'metadata': {'classes': list('abca')}}, 'two classes have the same name'),
+        ({'metadata': {'classes': 4}}, 'about is not JSON with the names'),
+        ({'metadata': {'done': 'x'}}, "done is 'x'"),
+        ({'metadata': {'format': 2}}, 'of another version'),
+        ({'about': '[' * 100_000}, 'about is not JSON'),
+        ({'more': np.zeros(3)}, 'expected the arrays ids, labels, softmax, about'),
+    ],
+)
+def test_a_file_that_no_evaluation_wrote_is_refused(changes, message, tmp_path):
+    path = written(tmp_path / 'x.npz', **changes)
+    with pytest.raises(ValueError, match=message) as error:
+        probabilities.load_probabilities(path)
+    assert str(path) in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path):
+    bomb = tmp_path / 'bomb.npz'
+    arrays = {n: FILE[n] for n in ('ids', 'labels')} | {'about': '{}'}
+    np.savez_compressed(bomb, **arrays, softmax=np.zeros((3, 10**6), np.float32))
+    with pytest.raises(ValueError, match=r'would unpack from .* bytes to 12,0'):
+        probabilities.load_probabilities(bomb)
+    path = written(tmp_path / 'promise.npz')
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'shape': (3, 4)", b"'shape': (3,9**9"))
+    with pytest.raises(ValueError, match='is not a file of probabilities'):
+        probabilities.load_probabilities(path)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_damaged_file_is_refused_or_read_and_never_a_riddle(seed, tmp_path):
+    path = written(tmp_path / 'x.npz')
+    content, generator = path.read_bytes(), np.random.default_rng(seed)
+    for _ in range(100):
+        damaged = bytearray(content[: generator.integers(1, len(content) + 1)])
+        for place in generator.integers(len(damaged), size=generator.integers(1, 9)):
+            damaged[place] = generator.integers(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(ValueError):
+            probabilities.load_probabilities(path)
+
+
+def test_a_diverged_network_has_a_result_and_is_no_member_of_an_ensemble(tmp_path):
+    softmax = np.full((3, 4), np.nan, np.float32)
+    diverged = probabilities.load_probabilities(
+        written(tmp_path / 'x.npz', softmax=softmax)
+    )
+    assert diverged.scores.top_1.error == 100.0
+    with pytest.raises(ValueError, match='file 2 has no probabilities for 3 images'):
+        probabilities.ensemble([members()[0], diverged])

@@ -1,12 +1,14 @@
 """The linen reading of a network: its outputs, variables and statistics."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from helpers.tiny import NET as TINY
 from helpers.variables import shapes
 
 from inception_jax.model.classifier import Classifier
@@ -200,6 +202,62 @@ def test_dropout_needs_keys_and_is_a_function_of_each_key(small):
     assert jnp.abs(some - none).max() > 1e-3
     np.testing.assert_allclose(some[0], swapped[0], rtol=1e-5)
     assert jnp.abs(some[1] - swapped[1]).max() > 1e-3
+
+
+def test_dropout_is_drawn_from_the_key_that_linen_gives_in_training():
+    start, images = initial_variables(TINY, seed=0, scheme='he'), IMAGES[:, :16, :16]
+
+    @functools.partial(jax.jit, static_argnames='train')
+    def logits(key, train):
+        return (
+            Classifier(TINY, 0.9)
+            .apply(
+                start,
+                images,
+                train=train,
+                rngs={'dropout': key},
+                mutable=['batch_stats'],
+            )[0]
+            .logits
+        )
+
+    drawn, again, other = (logits(jax.random.key(n), train=True) for n in (0, 0, 1))
+    np.testing.assert_array_equal(drawn, again)
+    assert jnp.abs(drawn - other).max() > 1e-3
+    evaluated = [logits(jax.random.key(n), train=False) for n in (0, 1)]
+    np.testing.assert_array_equal(*evaluated)
+
+
+@pytest.mark.parametrize(
+    ('images', 'options', 'message'),
+    [
+        (np.zeros((2, 16, 16, 3), np.uint8), {}, 'images of dtype uint8; expected fl'),
+        (np.zeros((16, 16, 3), np.float32), {}, r'shape \[16, 16, 3\]; expected'),
+        (np.zeros((2, 3, 16, 16), np.float32), {}, 'channels last'),
+        (IMAGES, {'residual_scale': (0.1, 0.2, 0.3)}, 'each of its 2 residual blocks'),
+        (IMAGES, {'residual_scale': np.nan}, 'the residual scale is nan'),
+        (IMAGES, {'dropout_rate': 1.0}, 'dropout_rate is 1.0; expected a share'),
+        (IMAGES, {'keys': KEY}, r'keys of the shape \[\] for 4 images'),
+        (IMAGES, {'keys': jax.random.split(KEY, 3)}, r'\[3\] for 4 images'),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(images, options, message):
+    start = initial_variables(TINY, seed=0, scheme='zeros')
+    with pytest.raises(ValueError, match=message) as error:
+        Classifier(TINY).apply(start, images, train=False, **options)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('dtype', ['float64', 'float16', 'int32'])
+def test_a_dtype_that_only_some_layers_would_have_is_refused(dtype):
+    with pytest.raises(ValueError, match=f'dtype {dtype}; expected float32 or bf'):
+        Classifier(TINY, dtype=jnp.dtype(dtype)).apply({}, IMAGES, train=False)
+
+
+def test_variables_without_statistics_are_refused():
+    start = initial_variables(TINY, seed=0, scheme='zeros')
+    with pytest.raises(ValueError, match='no bn/mean of conv0 in batch_stats'):
+        Classifier(TINY).apply({'params': start['params']}, IMAGES, train=False)
 
 
 def test_dropout_zeroes_its_rate_and_scales_the_rest():

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.random_networks import SIDE, random_network
 from helpers.steps import RECIPE
 from helpers.tiny import NET as TINY
+from helpers.variables import random_variables
 
 from inception_jax.model import fast
 from inception_jax.model.classifier import Classifier, apply_trunk_block
@@ -26,6 +28,7 @@ from inception_jax.networks import (
     NETWORKS,
     avg_pool,
     chain,
+    concat,
     conv,
     load,
     scaled,
@@ -170,6 +173,36 @@ def test_with_stored_statistics_fast_and_plain_are_the_same(platform):
         return jax.jit(apply)(variables, IMAGES)
 
     assert relative(outputs('fast'), outputs('plain')) < 1e-5
+
+
+def outputs_and_updates(network, how, platform, *, train):
+    """Returns the features and the collections of a network with random variables."""
+    classifier = Classifier(network, 0.9, execution=how, platform=platform)
+    apply = functools.partial(
+        classifier.apply, train=train, mutable=['batch_stats', 'intermediates']
+    )
+    outputs, updated = jax.jit(apply)(
+        random_variables(network), IMAGES[:, :SIDE, :SIDE]
+    )
+    return outputs.features, updated
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_both_executions_are_the_same_function_of_a_random_network(seed):
+    network, train = random_network(seed), seed % 2 == 0
+    platform = sorted(FAST)[seed % 3]
+    fast_result = outputs_and_updates(network, 'fast', platform, train=train)
+    plain_result = outputs_and_updates(network, 'plain', platform, train=train)
+    assert relative(fast_result, plain_result) < 1e-5
+
+
+def test_a_linear_1x1_beside_one_with_batch_norm_is_not_joined_with_it():
+    mixed = concat(conv(4), conv(6, linear=True), conv(5), conv(2, linear=True))
+    network = network_of('mixed', stage_of('stem', mixed), classes=3, input_size=SIDE)
+    for train in (True, False):
+        fast_result = outputs_and_updates(network, 'fast', 'cpu', train=train)
+        plain_result = outputs_and_updates(network, 'plain', 'cpu', train=train)
+        assert relative(fast_result, plain_result) < 1e-5
 
 
 def test_second_derivatives_go_through_the_moments_of_a_batch():

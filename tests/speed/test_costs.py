@@ -159,6 +159,10 @@ def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
         (['--config.run.batch_size=6'], 'use a multiple of 4, e.g. 4 or 8'),
         (['--topology=v5e:none'], 'no topology v5e:none'),
         (['--config.parallel.batch_norm=per_device'], 'use mode shard_map'),
+        (['--config.hparams.learning_rate=-1'], 'learning_rate is -1'),
+        (['--config.hparams.dropout_rate=2'], 'dropout_rate is 2'),
+        (['--config.hparams.residual_scale=(1.,2.,3.)'], '3 residual scales'),
+        (['--config.recipe.init_from=none.safetensors'], 'does not exist'),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(options, message, capsys):

@@ -211,3 +211,35 @@ def test_label_smoothing_spreads_over_all_classes():
     expected = -(0.9 + 0.1 / 3) * np.log(0.7) - 0.1 / 3 * (np.log(0.2) + np.log(0.1))
     loss = cross_entropy(logits, jnp.array([0]), 0.1)
     np.testing.assert_allclose(loss, [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'example': None}, 'the batch lacks example; it has image, label, and'),
+        (
+            {'label': np.zeros((16, 1), np.int32)},
+            r'label of the batch is int32 \[16, 1',
+        ),
+        ({'label': np.zeros(16, np.float32)}, r'float32 \[16\]; expected integer'),
+        ({'example': np.arange(4)}, r'example of the batch is int64 \[4\]'),
+    ],
+)
+def test_a_batch_that_does_not_fit_the_step_is_refused_in_one_line(change, message):
+    changed = {n: x for n, x in (batch() | change).items() if x is not None}
+    with pytest.raises(ValueError, match=message):
+        stepper()(begin(), changed)
+    if 'label' in change:
+        with pytest.raises(ValueError, match=message):
+            evaluate({}, changed | {'mask': np.ones(16, bool)})
+
+
+def test_a_batch_without_mask_is_not_evaluated():
+    with pytest.raises(ValueError, match='the batch lacks mask'):
+        evaluate({}, batch())
+
+
+def test_micro_batches_divide_the_batch():
+    recipe = dataclasses.replace(RECIPE, accumulation=3)
+    with pytest.raises(ValueError, match='16 images does not divide into 3 micro-ba'):
+        stepper(recipe)(begin(), batch())

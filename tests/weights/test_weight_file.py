@@ -1,5 +1,6 @@
 """Weight files of this package: reading, writing, and files that do not belong."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -239,3 +240,30 @@ def test_class_names_that_would_move_a_terminal_are_refused(path):
     info['classes'][0] = 'cat\x1b[2J'
     weight_file.info_path(path).write_text(json.dumps(info))
     assert 'does not describe a weight file' in refused(path)
+
+
+ODD_VALUES = (None, -1, 10**400, 'x', [], [None], {}, {'x': []}, True, '\x1b[31m')
+
+
+def places(tree, path=()):
+    """Yields the path of each value in a JSON object."""
+    for name, value in tree.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from places(value, (*path, name))
+
+
+def test_a_json_with_any_odd_value_is_read_or_refused(path):
+    original = json.loads(weight_file.info_path(path).read_text())
+    for place in places(original):
+        for value in ODD_VALUES:
+            changed = json.loads(json.dumps(original))
+            section = changed
+            for name in place[:-1]:
+                section = section[name]
+            section[place[-1]] = value
+            weight_file.info_path(path).write_text(json.dumps(changed))
+            with contextlib.suppress(ValueError):
+                file = weight_file.find_weights(path)
+                weight_file.weight_network(file, 'helpers.tiny:NET')
+                str(file)

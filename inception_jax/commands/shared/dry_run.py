@@ -43,11 +43,8 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     """
     # Without TPUs their compiler prints a complaint.
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    from inception_jax.parallel.mesh import (
-        check_batch_size,
-        device_mesh,
-        topology_devices,
-    )
+    from inception_jax.parallel.mesh import device_mesh, topology_devices
+    from inception_jax.speed.costs import check_step
     from inception_jax.speed.roofline import CHIPS
 
     devices = topology_devices(options.topology) if options.topology else None
@@ -59,8 +56,9 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
                 f'the memory of {kind} is not known; --largest-batch knows '
                 f'{", ".join(CHIPS)}'
             )
+        check_step(_with_batch(experiment, mesh, _part(experiment)), mesh)
         return lambda: _print_largest_batch(experiment, mesh, options.format)
-    check_batch_size(experiment.run.batch_size, mesh, experiment.recipe.accumulation)
+    check_step(experiment, mesh)
     return lambda: _print_costs(experiment, mesh, options.format)
 
 
@@ -87,8 +85,7 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
     tried = {}
 
     def memory_of(images: int) -> float:
-        run = dataclasses.replace(experiment.run, batch_size=images * mesh.size)
-        resized = dataclasses.replace(experiment, run=run)
+        resized = _with_batch(experiment, mesh, images)
         try:
             tried[images] = resized, costs(resized, mesh)
         except MemoryError:
@@ -101,13 +98,24 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
         return memory
 
     limit = CHIPS[mesh.devices.flat[0].device_kind].memory
-    images = largest_batch(memory_of, limit, 8 * experiment.recipe.accumulation)
+    images = largest_batch(memory_of, limit, _part(experiment))
     if not images:
         print('not even the smallest batch fits; use recipe.remat or more devices')
         return 1
     show = _json if output_format == 'json' else _table
     print(show(*tried[images]))
     return 0
+
+
+def _part(experiment) -> int:
+    """Returns the number of images of a device by which batches grow."""
+    return 8 * experiment.recipe.accumulation
+
+
+def _with_batch(experiment, mesh, images: int):
+    """Returns an experiment with so many images on each device."""
+    run = dataclasses.replace(experiment.run, batch_size=images * mesh.size)
+    return dataclasses.replace(experiment, run=run)
 
 
 def _json(experiment, costs) -> str:

@@ -1,0 +1,71 @@
+"""Reads npz files of unknown origin in bounded memory."""
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+# The package writes arrays without compression. An archive that grows by more than this
+# factor when it is unpacked was made to exhaust the memory.
+MOST_GROWTH = 4
+LEAST_SIZE = 2**16
+
+
+class Damaged(Exception):
+    """The reason why a file cannot be read."""
+
+
+def read_npz(path: Path, expected: dict[str, str]) -> dict[str, np.ndarray]:
+    """Returns the arrays of an npz file, after a look at sizes, shapes and types.
+
+    Args:
+      expected: the kinds of dtypes that each array may have, e.g. 'iu' for integers.
+
+    Raises:
+      Damaged: the file is no npz file, would unpack to many times its size, or has
+        other arrays than those expected.
+      OSError: the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, path.stat().st_size, expected)
+            return {
+                name: _read(archive, name, kinds) for name, kinds in expected.items()
+            }
+    except (Damaged, OSError):
+        raise
+    except Exception as error:  # zipfile and NumPy raise many kinds for damage.
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        raise Damaged(reason) from error
+
+
+def _check_members(archive: zipfile.ZipFile, size: int, expected) -> None:
+    names = sorted(member.filename for member in archive.infolist())
+    if names != sorted(f'{name}.npy' for name in expected):
+        raise Damaged(f'expected the arrays {", ".join(expected)}')
+    whole = sum(member.file_size for member in archive.infolist())
+    if whole > MOST_GROWTH * max(size, LEAST_SIZE):
+        raise Damaged(f'would unpack from {size:,} bytes to {whole:,}')
+
+
+def _read(archive: zipfile.ZipFile, name: str, kinds: str) -> np.ndarray:
+    member = archive.getinfo(f'{name}.npy')
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise Damaged(f'{name} has an unknown version')
+        read_header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read_header(file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in kinds or dtype.hasobject:
+            raise Damaged(f'{name} has the type {dtype}')
+        # NumPy allocates the array that the header promises before it reads.
+        if min(shape, default=0) < 0 or size != member.file_size - file.tell():
+            raise Damaged(f'{name} does not have the size of its shape {[*shape]}')
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -1,0 +1,61 @@
+"""Lengths in epochs whose schedules change the rate at the right update.
+
+A step computes in float32, where 324 updates of 45 an epoch are less than three times
+2.4 epochs. So the boundaries are computed here in float64, in whole updates, and a step
+gets the float32 numbers that reproduce them.
+"""
+
+import math
+
+import numpy as np
+
+# The float32 numbers that are tried, as distances from the number given.
+DISTANCES = 2.0**-24 * np.arange(-16, 5)
+
+# Products such as 2.4 * 45 miss whole numbers by a rounding of float64.
+ROUNDING = 1e-12
+
+# The number of periods that are checked.
+MOST_PERIODS = 10_000
+
+
+def staircase_epochs(
+    decay_epochs: float, *, epochs: float, steps_per_epoch: float
+) -> np.float32:
+    """Returns the period of a staircase, in epochs, up to a few roundings.
+
+    Period k begins with the first update at or after k * decay_epochs, if float32 can
+    resolve that: up to some million updates.
+
+    >>> period = staircase_epochs(2.4, epochs=50.0, steps_per_epoch=45.0)
+    >>> [int(np.float32(updates) / (45 * period)) for updates in (323, 324)]
+    [2, 3]
+    """
+    steps = np.float32(steps_per_epoch)
+    periods = np.arange(1, min(epochs / decay_epochs, MOST_PERIODS) + 1)
+    first = np.ceil(periods * decay_epochs * steps_per_epoch * (1 - ROUNDING))
+    updates = np.concatenate([first - 1, first])
+    expected = np.searchsorted(first, updates, side='right')
+    tried = np.float32(decay_epochs * (1 + DISTANCES))
+    wrong = [
+        np.count_nonzero(np.floor(np.float32(updates) / (steps * period)) != expected)
+        for period in tried
+    ]
+    # The number in the middle stays right under another rounding of divisions.
+    best = tried[np.equal(wrong, min(wrong))]
+    return best[len(best) // 2]
+
+
+def constant_epochs(epochs: float, *, steps_per_epoch: float) -> np.float32:
+    """Returns the length of a constant rate, in epochs, up to a few roundings.
+
+    The rate serves all updates that end at or before this length.
+
+    >>> length = constant_epochs(0.7, steps_per_epoch=10.0)
+    >>> [bool(np.float32(updates) / 10 <= length) for updates in (7, 8)]
+    [True, False]
+    """
+    updates = epochs * steps_per_epoch
+    after = math.floor(updates * (1 + ROUNDING)) + 1
+    length = min(updates * (1 - DISTANCES[0]), (updates + after) / 2)
+    return np.float32(length / float(np.float32(steps_per_epoch)))
