@@ -7,6 +7,7 @@ from collections.abc import Callable
 from inception_jax.commands.shared.cli import (
     add_format,
     image_progress,
+    print_now,
     refuse_arguments,
 )
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         report = audit(sources, image_progress(sum(map(len, sources.values()))))
-        print(_json(report) if options.format == 'json' else _table(report))
+        print_now(_json(report) if options.format == 'json' else _table(report))
         return 1 if report.unreadable else 0
 
     return work

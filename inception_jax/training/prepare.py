@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 import hashlib
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jax.sharding import Mesh
 
-from inception_jax.config.experiment import Experiment, experiment
+from inception_jax.config.experiment import Experiment, recorded_experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
 from inception_jax.data.example import Example
@@ -20,8 +19,7 @@ from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
-from inception_jax.runs.workdir import is_run
-from inception_jax.runtime import processes
+from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
@@ -69,16 +67,17 @@ def prepare(
     )
 
 
-def prepare_recorded(workdir: Path) -> PreparedRun:
+def prepare_recorded(workdir: Path, network: str | None = None) -> PreparedRun:
     """Prepares the run of a folder, to read its results, without its images.
 
-    The sources open when an image is asked for.
+    The sources open when an image is asked for. `network` is the name that the network
+    must have.
 
     Raises:
       ValueError: there is no run, or it does not fit the devices.
     """
     identity, class_names = Run(workdir).identity, Run(workdir).class_names
-    chosen = experiment(identity['config'])
+    chosen = recorded_experiment(identity['config'], workdir / CONFIG, network)
     if class_names is None:
         return prepare(chosen, workdir)
     images = _recorded_images(workdir, identity)
@@ -142,6 +141,7 @@ def _prepare_with(
     evaluation_source: Source,
     initial_weights: str | None = None,
 ) -> PreparedRun:
+    check_workdir_path(workdir)
     settings, parallel = experiment.run, experiment.parallel
     mesh = device_mesh(parallel.parameter_devices)
     check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
@@ -224,13 +224,6 @@ def _initial_weights(
             hparams,
             class_names,
             scales_of_network=experiment.hparams.get('residual_scale') is None,
-        )
-    # Every process takes part in the comparison, also one that read no file.
-    number = zlib.crc32(str(digest).encode()) >> 1
-    if processes.agree(number) != number:
-        raise ValueError(
-            f'{path} differs from the file of process 0; give all processes the same '
-            'weights'
         )
     return digest
 

@@ -32,7 +32,8 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
       ValueError: no checkpoint can be read, the checkpoints belong to another run, the
         records cannot be read, or the workdir cannot be written.
     """
-    read_records(run.workdir)
+    if processes.is_first():
+        read_records(run.workdir)
     state, progress, damaged = _restore_or_initialize(run)
     step = int(state.step)
     if step > run.steps:
