@@ -2,10 +2,11 @@
 
 import argparse
 import math
-from pathlib import Path
 
 from inception_jax.commands.shared import class_names, trained_options
 from inception_jax.commands.shared.cli import (
+    path_option,
+    print_now,
     refuse_arguments,
     sigterm_as_exit,
     unwritable_as_failure,
@@ -23,11 +24,13 @@ LAYOUTS = ('slim', 'facenet', 'keras', 'timm', 'torchvision', 'facenet_pytorch')
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'input',
-        type=Path,
+        type=path_option,
         metavar='INPUT',
         help='file of another library (--from), folder of a run, or weight file (--to)',
     )
-    parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.safetensors')
+    parser.add_argument(
+        'output', type=path_option, metavar='OUTPUT', help='FILE.safetensors'
+    )
     direction = parser.add_mutually_exclusive_group()
     direction.add_argument(
         '--from', dest='layout', choices=LAYOUTS, help='layout of INPUT'
@@ -37,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--network',
         metavar='NAME',
         help='name of the network of INPUT, required with --from; otherwise fail '
-        'unless INPUT belongs to this network (default: any)',
+        'unless INPUT has this network, and needed for a network of your own, whose '
+        'code then runs (default: any of the catalogue)',
     )
     trained_options.add_step(parser)
     parser.add_argument(
@@ -47,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--classes',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='with --from: file with the names of the classes, one a line (default: '
         "ImageNet's for 1,000 classes, otherwise numbers)",
@@ -87,7 +91,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
             normalised=options.normalised,
             licence=options.licence,
         )
-    print(file)
+    print_now(file)
 
 
 def _three_numbers(argument: str) -> list[float]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from inception_jax.commands.shared.cli import (
     add_format,
     image_progress,
+    print_now,
     refuse_arguments,
     unreadable_as_failure,
 )
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         progress = image_progress(sum(map(len, sources.values())))
         with unreadable_as_failure():
             report = audit(sources, progress)
-        print(_json(report) if options.format == 'json' else _table(report))
+        print_now(_json(report) if options.format == 'json' else _table(report))
         return 1 if report.unreadable or report.problems else 0
 
     return work

@@ -2,9 +2,13 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from inception_jax.commands.shared.cli import add_format, refuse_arguments
+from inception_jax.commands.shared.cli import (
+    add_format,
+    path_option,
+    print_now,
+    refuse_arguments,
+)
 from inception_jax.networks import (
     NETWORKS,
     choose,
@@ -46,7 +50,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='draw one block or stage, with --format svg (default: all)',
     )
     parser.add_argument(
-        '--output', type=Path, metavar='FILE', help='write to a file (default: print)'
+        '--output',
+        type=path_option,
+        metavar='FILE',
+        help='write to a file (default: print)',
     )
 
 
@@ -71,4 +78,4 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     if options.output:
         write_text(options.output, output.rstrip() + '\n')
     else:
-        print(output.rstrip(), flush=True)
+        print_now(output.rstrip())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inception_jax.commands.shared import error_tables
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
 HELP = 'print the errors of an ensemble, from files of probabilities'
 EPILOG = 'The softmax is averaged. For a single file the output is that of evaluate.'
@@ -16,13 +16,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'files',
         nargs='+',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='files of probabilities that evaluate has written',
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='file for the averaged probabilities (default: none)',
     )
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         save_probabilities,
     )
     from inception_jax.runtime.files import refuse_unwritable
+    from inception_jax.runtime.messages import printable
 
     if len(options.files) > 1:
         probabilities = ensemble(options.files)
@@ -49,9 +50,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     if options.output:
         with refuse_unwritable(options.output.parent):
             save_probabilities(options.output, probabilities)
-    print(table)
+    print_now(table)
     if options.output:
-        print(options.output, file=sys.stderr)
+        print(printable(options.output), file=sys.stderr)
     return lambda: 0
 
 

@@ -10,9 +10,12 @@ from inception_jax.commands.shared import error_tables, trained_options
 from inception_jax.commands.shared.cli import (
     image_progress,
     mistakes_as_failures,
+    path_option,
+    print_now,
     refuse_arguments,
     sigterm_as_exit,
 )
+from inception_jax.runtime.messages import printable
 
 HELP = 'evaluate a run or a weight file with 1, 10, 12 or 144 crops an image'
 EPILOG = (
@@ -50,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='file for the probabilities (default: probabilities-CROPS.npz in the run, '
         'or FILE-probabilities-CROPS.npz beside the weight file)',
@@ -85,8 +88,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         with evaluation_errors_as_failures('restore it, or add --skip-unreadable'):
             probabilities = run_evaluation(evaluation, progress)
         with mistakes_as_failures():
-            print(error_tables.error_table(probabilities, options, excluded))
-        print(path, file=sys.stderr)
+            print_now(error_tables.error_table(probabilities, options, excluded))
+        print(printable(path), file=sys.stderr)
         return 0
 
     return work

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from inception_jax.commands.shared import trained_options
 from inception_jax.commands.shared.cli import (
+    path_option,
+    print_now,
     refuse_arguments,
     sigterm_as_exit,
     unwritable_as_failure,
@@ -20,7 +21,7 @@ EPILOG = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     trained_options.arguments(parser)
-    parser.add_argument('output', type=Path, metavar='OUTPUT', help='FILE.npz')
+    parser.add_argument('output', type=path_option, metavar='OUTPUT', help='FILE.npz')
     parser.add_argument(
         '--fold',
         action='store_true',
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         trained_options.print_step(options, trained)
         with unwritable_as_failure(options.output), sigterm_as_exit():
             exported = export(trained, options.output, **choices)
-        print(exported)
+        print_now(exported)
         return 0
 
     return work

@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
-from inception_jax.commands.shared.cli import print_now, refuse_arguments
+from inception_jax.commands.shared import run_options
+from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
 HELP = 'continue from a step of a run with other numbers'
 EPILOG = (
@@ -14,9 +14,7 @@ EPILOG = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the run'
-    )
+    run_options.arguments(parser)
     parser.add_argument(
         '--step',
         required=True,
@@ -25,7 +23,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='number of steps after which the fork begins',
     )
     parser.add_argument(
-        '--into', required=True, type=Path, metavar='DIR', help='folder of the fork'
+        '--into',
+        required=True,
+        type=path_option,
+        metavar='DIR',
+        help='folder of the fork',
     )
     parser.add_argument(
         '--hparam',
@@ -42,10 +44,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     changes = _changes(options.hparam)
     from inception_jax.lab.fork import start_fork
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.training.states import open_run
 
     compute_where_called()
-    parent = open_run(options.workdir)
+    parent = run_options.open_named_run(options)
     work = start_fork(parent, options.step, options.into, changes, say=print_now)
     return lambda: work().exit_status
 

@@ -13,11 +13,13 @@ from inception_jax.commands.shared.cli import (
     add_format,
     close_broken_pipe,
     image_progress,
+    path_option,
     refuse_arguments,
     sigterm_as_exit,
     unreadable_as_failure,
     unwritable_as_failure,
 )
+from inception_jax.runtime.messages import printable
 
 HELP = 'print the most probable classes of image files, or save their features'
 EPILOG = (
@@ -34,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'images',
         nargs='+',
-        type=Path,
+        type=path_option,
         metavar='IMAGE',
         help='image files, and folders with image files at any depth',
     )
@@ -47,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--names',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='class names to print, one a line in the order of the labels (default: '
         'those of the network)',
@@ -68,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='file for the predictions or features (default: print the predictions)',
     )
@@ -119,7 +121,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
     if unreadable:
         print(
             f'{len(unreadable):,} of {len(images):,} images cannot be read:',
-            *sorted(map(str, unreadable)),
+            *map(printable, sorted(map(str, unreadable))),
             sep='\n',
             file=sys.stderr,
         )
@@ -157,8 +159,7 @@ def _write_lines(path: Path | None, lines: Iterable[str]) -> None:
     if path is None:
         try:
             for line in lines:
-                # A terminal shows question marks for bytes that are not UTF-8.
-                print(line.encode('utf-8', 'replace').decode(), flush=True)
+                print(printable(line), flush=True)
         except BrokenPipeError:
             close_broken_pipe()
         return

@@ -2,8 +2,8 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
+from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
 HELP = 'ask a network about its scales, blocks and curvature'
@@ -16,9 +16,7 @@ EPILOG = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the run'
-    )
+    run_options.arguments(parser)
     parser.add_argument(
         '--step',
         type=int,
@@ -59,11 +57,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     factors = _numbers(options.factors)
     from inception_jax.lab.probe import ProbeOptions, probe_state
     from inception_jax.runtime.files import write_json
-    from inception_jax.training.states import open_run, state_at
+    from inception_jax.training.states import state_at
 
     ask = tuple(name.strip() for name in options.ask.split(','))
     questions = ProbeOptions(ask, factors, options.samples, options.seed)
-    prepared = open_run(options.workdir)
+    prepared = run_options.open_named_run(options)
     state = state_at(prepared, options.step)
 
     def work() -> int:
@@ -72,7 +70,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         answers = probe_state(prepared, state, questions)
         path = prepared.workdir / f'probe-{step}.json'
         write_json(path, answers.to_json())
-        print(f'{answers}\n\n{path}')
+        print_now(f'{answers}\n\n{path}')
         return 0
 
     return work

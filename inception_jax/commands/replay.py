@@ -2,17 +2,15 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared import run_options
+from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
 HELP = 'compute steps of a run again, with diagnostics at every step'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--workdir', required=True, type=Path, metavar='DIR', help='folder of the run'
-    )
+    run_options.arguments(parser)
     parser.add_argument(
         '--from',
         required=True,
@@ -36,15 +34,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     refuse_arguments(rest)
     from inception_jax.lab.replay import check_replay, replay
     from inception_jax.runtime.memory import compute_where_called
-    from inception_jax.training.states import open_run
 
     compute_where_called()
-    prepared = open_run(options.workdir)
+    prepared = run_options.open_named_run(options)
     check_replay(prepared, options.first, options.last)
 
     def work() -> int:
         result = replay(prepared, options.first, options.last)
-        print(result)
+        print_now(result)
         return 0 if result.same else 1
 
     return work

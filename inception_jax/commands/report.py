@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
-from inception_jax.commands.shared.cli import refuse_arguments
+from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
 HELP = 'write an HTML page about a run, a sweep or several runs'
 
@@ -13,14 +12,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'folders',
         nargs='+',
-        type=Path,
+        type=path_option,
         metavar='DIR',
         help='the folder of a run or of a sweep, or the folders of several runs, for '
         'example forks of one run',
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='write the page to FILE, and its figures beside it, into the folder '
         'figures for report.html and STEM_figures for STEM.html; default: report.html '
@@ -34,4 +33,4 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.reports.report import report
 
     summary = report(options.folders, options.output)
-    return lambda: print(summary) or 0
+    return lambda: print_now(summary) or 0

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from inception_jax.config.annotations import annotation_text, fits
-from inception_jax.config.overrides import unknown_field
+from inception_jax.config.overrides import unknown_field, value_at
 from inception_jax.config.sections import DataSection, NetworkSection, RunSection
-from inception_jax.networks.catalogue import choose
+from inception_jax.networks.catalogue import check_imported, choose
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import Parallel
+from inception_jax.runtime.annotations import annotation_text, fits
+from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import Thresholds
 from inception_jax.steps.by_block import block_names, select_blocks
 from inception_jax.steps.hparams import Hparams
@@ -106,7 +107,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     for name, target in SECTIONS.items():
         _check_section(name, config[name], config_fields(target))
     if isinstance(weights := config['recipe']['init_from'], str):
-        config['recipe']['init_from'] = os.path.abspath(weights)
+        config['recipe']['init_from'] = os.path.abspath(local_path(weights))
     values = {n: SECTIONS[n](**config[n]) for n in SECTIONS if n != 'hparams'}
     section = values['network']
     values['network'] = network = choose(**vars(section))
@@ -121,6 +122,28 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
         config=config,
         **values,
     )
+
+
+def recorded_experiment(
+    config: Mapping[str, Any], holder: object, network: str | None = None
+) -> Experiment:
+    """Returns the typed values of a config that a file holds.
+
+    Args:
+      holder: the file, for the message.
+      network: the name that the user gives to the network. Without it, a network that
+        is code must have been imported already.
+
+    Raises:
+      ValueError: as in `experiment`; or the network has another name, or is code that
+        is not imported.
+    """
+    name = value_at(config, 'network.name')
+    if network is not None and network != name:
+        raise ValueError(f'{holder} names the network {name!r}, not {network!r}')
+    if network is None and isinstance(name, str):
+        check_imported(name, holder)
+    return experiment(config)
 
 
 def _check_stages(network: Network, remat: tuple[str, ...]) -> None:

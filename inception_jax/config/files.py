@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inception_jax.runtime.paths import local_path
+
 if TYPE_CHECKING:
     from inception_jax.config.overrides import Config
 
@@ -31,7 +33,7 @@ def load_config(path: str | Path, /, **changes: Any) -> 'Config':
     Raises:
       ValueError: there is no such file or field, or the file has an error.
     """
-    return config_with(_get_config(str(path)), **changes)
+    return config_with(_get_config(str(local_path(path))), **changes)
 
 
 def config_with(config: Any, /, **changes: Any) -> 'Config':

@@ -1,6 +1,8 @@
 """Names of classes: as JSON holds them, and ImageNet's from the package of TFDS."""
 
+import hashlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,11 @@ def parse_class_names(names: Any) -> tuple[str, ...]:
     if not strings or not names:
         raise ValueError(f'{names!r:.80} is not a list of names of classes')
     return tuple(names)
+
+
+def class_names_digest(names: Sequence[str]) -> str:
+    """Returns 12 hexadecimal digits for the names of classes in their order."""
+    return hashlib.sha256('\n'.join(names).encode()).hexdigest()[:12]
 
 
 def imagenet_labels() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from inception_jax.runtime import choices
+from inception_jax.runtime.paths import local_path
 from inception_jax.training.states import trained_run
 from inception_jax.weights.convert import (
     LayoutFile,
@@ -80,8 +81,8 @@ def convert(
     for name, value in (('layout', layout), ('to', to)):
         if value:
             choices.check(name, value, LAYOUTS)
-    output = Path(output)
-    is_run = isinstance(source, Trained) or Path(source).is_dir()
+    output = local_path(output)
+    is_run = isinstance(source, Trained) or local_path(source).is_dir()
     of_layout = {
         'auxiliary': auxiliary,
         'class_names': class_names,
@@ -92,7 +93,7 @@ def convert(
     if layout:
         _check_layout_options(network, to, normalised)
     else:
-        _check_options_of_ours(source, is_run, to, network, of_layout)
+        _check_options_of_ours(source, is_run, to, of_layout)
     if to:
         return _to_layout(source, output, to, network, step, licence)
     check_weight_ending(output)
@@ -146,7 +147,7 @@ def _check_layout_options(network, to, normalised) -> None:
         )
 
 
-def _check_options_of_ours(source, is_run, to, network, of_layout) -> None:
+def _check_options_of_ours(source, is_run, to, of_layout) -> None:
     """Raises ValueError unless the options describe a run or a weight file."""
     for name, value in of_layout.items():
         if value:
@@ -158,8 +159,6 @@ def _check_options_of_ours(source, is_run, to, network, of_layout) -> None:
             f'{source} is not the folder of a run; give the layout of a file (--from) '
             'or, for a weight file, the layout of the output (--to)'
         )
-    if network and is_run:
-        raise ValueError(f'a run has its own network; leave out the name {network}')
 
 
 def refuse_existing(path: Path) -> None:
@@ -180,7 +179,7 @@ def export(
     Args:
       source: the folder of a run, a weight file, or the value of `ij.trained`.
       output: FILE.npz; it must not exist.
-      network: of a weight file: the name that its network must have.
+      network: the name that the network must have; needed for a network of your own.
       options: `folded`, `scale_input`, `pixels` and `platforms` of `export_network`.
 
     Returns:
@@ -195,7 +194,7 @@ def export(
       ...
     ValueError: missing.safetensors does not exist
     """
-    output = Path(output)
+    output = local_path(output)
     check_export_path(output)
     exported = export_trained(_open(source, network), **options)
     save_export(output, exported)
@@ -213,11 +212,16 @@ def _open(
     source: str | Path | Trained, network: str | None, step: int | None = None
 ) -> Trained:
     if isinstance(source, Trained):
+        if network not in (None, source.section['name']):
+            raise ValueError(
+                f'the network is {source.section["name"]}, not {network}; leave out '
+                'the name'
+            )
         return source
-    path = Path(source)
+    path = local_path(source)
     with _read_errors_as_mistakes(source):
         if path.is_dir():
-            return trained_run(path, step)
+            return trained_run(path, step, network)
         return load_weights(path, network)
 
 

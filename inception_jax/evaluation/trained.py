@@ -11,6 +11,8 @@ from inception_jax.evaluation import evaluate as evaluation
 from inception_jax.evaluation import predict as prediction
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.parallel.mesh import device_mesh, shardings
+from inception_jax.runtime.messages import printable
+from inception_jax.runtime.paths import local_path
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained, load_weights, network_scales
 
@@ -93,7 +95,7 @@ class TrainedNetwork(Trained):
             'origin': ', '.join(f'{key} {value}' for key, value in self.origin.items()),
             'licence': self.licence,
         }
-        rows = (f'  {key}: {value}' for key, value in lines.items() if value)
+        rows = (f'  {key}: {printable(value)}' for key, value in lines.items() if value)
         return '\n'.join([repr(self), *rows])
 
 
@@ -106,8 +108,8 @@ def trained(
       path: the folder of a run, or a weight file (.safetensors).
       step: of a run: the step of the weights, recomputed from the checkpoint before
         it; by default the newest checkpoint.
-      network: of a weight file: the name of the network that it must belong to. It is
-        needed for a network of your own, because opening the file runs its code.
+      network: the name of the network that the run or the file must have. A network of
+        your own needs it, because opening a folder or a file must not run its code.
 
     Raises:
       ValueError: the run, the step or the file does not exist, the file is damaged, or
@@ -125,16 +127,11 @@ def trained(
     >>> trained(path).class_names
     ('ant', 'bee')
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise ValueError(f'{path}: there is no such run or weight file')
     if path.is_dir():
-        if network is not None:
-            raise ValueError(
-                f'{path} is a run, which records its own network; leave out '
-                f'network={network!r}'
-            )
-        return _on_devices(TrainedNetwork(*trained_run(path, step)))
+        return _on_devices(TrainedNetwork(*trained_run(path, step, network)))
     if step is not None:
         raise ValueError(f'{path} is no run and has no steps; leave out step={step}')
     return _on_devices(TrainedNetwork(*load_weights(path, network)))

@@ -11,10 +11,11 @@ from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override, resolve, value_at
 from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
-from inception_jax.runs.records import read_records, write_records
+from inception_jax.runs.records import read_records, start_records
 from inception_jax.runs.run import Run
-from inception_jax.runs.workdir import claim_workdir
+from inception_jax.runs.workdir import LINEAGE, claim_workdir
 from inception_jax.runtime.files import refuse_unwritable, write_json
+from inception_jax.runtime.paths import local_path
 from inception_jax.training.failures import outside_errors_as_stopped
 from inception_jax.training.loop import Outcome
 from inception_jax.training.prepare import PreparedRun, prepare
@@ -53,9 +54,10 @@ def fork(run: AnyRun, /, step: int, into: str | Path, **changes: Any) -> Run:
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
     """
-    work = start_fork(open_run(run), step, Path(into), changes)
+    into = local_path(into)
+    work = start_fork(open_run(run), step, into, changes)
     pass_signal_on(work().signal)
-    return Run(Path(into))
+    return Run(into)
 
 
 def start_fork(
@@ -132,11 +134,10 @@ def _make(parent: PreparedRun, child: PreparedRun, lineage: dict[str, Any]) -> N
     claim_workdir(draft, child.identity, child.train_source.class_names)
     state, progress = state_and_progress_at(parent, lineage['step'])
     state = dataclasses.replace(state, hparams=distribute(child.hparams, child.mesh))
-    write_json(draft / 'lineage.json', lineage)
+    write_json(draft / LINEAGE, lineage)
     records = read_records(parent.workdir)
-    write_records(
-        draft / 'metrics.jsonl', [r for r in records if r['step'] <= lineage['step']]
-    )
+    before = [r for r in records if r['step'] <= lineage['step']]
+    start_records(draft, before, [LINEAGE])
     with checkpoints.open_manager(draft / 'checkpoints', 1) as manager:
         metadata = checkpoint_metadata(child, progress)
         checkpoints.save_checkpoint(manager, state, metadata)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.overrides import Config, literals, resolve
+from inception_jax.runtime.json_files import parse_json
 
 # New values of a member, by the dotted name of the field.
 Changes = dict[str, Any]
@@ -96,9 +97,9 @@ def read_member_list(config: Config, path: Path) -> list[Changes]:
       ValueError: the file holds something else, or there is no such field.
     """
     try:
-        rows = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path} is not JSON: {error}') from error
+        rows = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from None
     if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
         raise ValueError(
             f'{path} does not hold a list of objects such as '

@@ -8,7 +8,12 @@ import jax
 
 from inception_jax.runs import checkpoints
 from inception_jax.runs.checksums import whole_array
-from inception_jax.runs.records import Record, read_records, record_line, write_records
+from inception_jax.runs.records import (
+    Record,
+    read_unverified_records,
+    record_line,
+    write_records,
+)
 from inception_jax.steps.state import TrainState
 from inception_jax.training.observe import (
     average_metrics,
@@ -99,7 +104,8 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     """
     run = open_run(run)
     check_replay(run, first, last)
-    recorded = [r for r in read_records(run.workdir) if first < r['step'] <= last]
+    records = read_unverified_records(run.workdir)
+    recorded = [r for r in records if first < r['step'] <= last]
     logged = {r['step'] for r in recorded if r['split'] == 'train'}
     state, diagnostics, replayed = state_at(run, first), [], {}
     unlogged, complete = [], _is_logged(run, first)
@@ -149,7 +155,7 @@ def _same(record: Record, again: Record) -> bool:
 def _is_logged(run: PreparedRun, step: int) -> bool:
     """Returns whether a train record ends at the step, or the run begins there."""
     return step == 0 or any(
-        record['step'] == step for record in read_records(run.workdir, 'train')
+        r['step'] == step for r in read_unverified_records(run.workdir, 'train')
     )
 
 

@@ -27,8 +27,10 @@ from inception_jax.lab.sweep_folder import (
 from inception_jax.networks.network import program
 from inception_jax.runs.lock import WorkdirInUse
 from inception_jax.runs.run import Run, is_finished
-from inception_jax.runs.workdir import log_command
+from inception_jax.runs.workdir import ERROR, log_command
 from inception_jax.runtime import choices
+from inception_jax.runtime.files import write_text
+from inception_jax.runtime.paths import local_path
 from inception_jax.training.loop import Outcome, train_from
 from inception_jax.training.prepare import PreparedRun, prepare
 from inception_jax.training.programs import compiled_names
@@ -70,9 +72,10 @@ def sweep(
     ValueError: the grid has no value for config.run.seed; give it one or more
     """
     choices.check('engine', engine, ENGINES)
+    folder = local_path(folder)
     base = config_with(config)
     members = name_members(grid_product(base, grid))
-    work = start_sweep(open_sweep(Path(folder), base, members), engine, shard)
+    work = start_sweep(open_sweep(folder, base, members), engine, shard)
     pass_signal_on(work().signal)
     return read_sweep(folder)
 
@@ -125,12 +128,12 @@ def start_sweep(
         raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
     runs = prepare_members(sweep, engine)
     write_sweep(sweep)
+    log_command(sweep.folder)
     say = say or (lambda line: None)
 
     def work() -> SweepSummary:
         part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
         say(f'{len(runs)} members in {sweep.folder}{part}')
-        log_command(sweep.folder)
         summary = _train_shard(sweep, runs, engine, shard, say)
         say(str(summary))
         return summary
@@ -186,7 +189,7 @@ def _train_shard(
     return SweepSummary(
         members=len(members),
         finished=sum(_is_finished(runs[member]) for member in members),
-        failed=sum((runs[m].workdir / 'error.txt').exists() for m in members),
+        failed=sum((runs[m].workdir / ERROR).exists() for m in members),
         programs=sum('train_step' in name for name in compiled),
         seconds=time.monotonic() - began,
         signal=signal,
@@ -241,7 +244,7 @@ def _attempt(
     if not outcomes:
         ((member, run),) = group.items()
         run.workdir.mkdir(parents=True, exist_ok=True)
-        (run.workdir / 'error.txt').write_text(error)
+        write_text(run.workdir / ERROR, error)
         say(f'{member}: failed, see {run.workdir / "error.txt"}')
         return None
     for member, outcome in zip(group, outcomes, strict=True):

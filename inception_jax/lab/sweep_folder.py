@@ -5,8 +5,9 @@ import dataclasses
 import html
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME
 from inception_jax.config.overrides import Config, flatten, override, value_at
@@ -18,15 +19,22 @@ from inception_jax.lab.table import (
     final_filters,
     member_results,
 )
+from inception_jax.networks.catalogue import check_imported
 from inception_jax.networks.describe.table import aligned
-from inception_jax.runs.workdir import is_sweep
+from inception_jax.runs.workdir import SWEEP, is_sweep
 from inception_jax.runtime.files import (
     lock_file,
     refuse_unwritable,
     write_atomically,
     write_json,
 )
+from inception_jax.runtime.json_files import misfit, read_json
+from inception_jax.runtime.messages import printable
+from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import verdict_counts
+
+# The fields of sweep.json.
+FIELDS = {'config': Mapping[str, Mapping], 'members': Mapping[str, Mapping]}
 
 # The columns that a person reads first.
 SHOWN = ('verdict', 'step', 'steps_done', 'top_1_error', 'cross_entropy')
@@ -132,7 +140,7 @@ class Sweep:
 def _shown(value) -> str:
     if value is None:
         return ''
-    return f'{value:.4g}' if isinstance(value, float) else str(cell_value(value))
+    return f'{value:.4g}' if isinstance(value, float) else printable(cell_value(value))
 
 
 def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> Sweep:
@@ -149,6 +157,7 @@ def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> 
     if not is_sweep(folder):
         return sweep
     before = read_sweep(folder)
+    _check_networks(before, sweep)
     old, new = flatten(before.config), flatten(sweep.config)
     # A field that only one config has, as in a sweep of an older version, is left to
     # the checks of each member.
@@ -161,6 +170,18 @@ def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> 
             )
     members = _distinct(config, before.members | sweep.members)
     return dataclasses.replace(sweep, members=members)
+
+
+def _check_networks(before: Sweep, now: Sweep) -> None:
+    """Raises ValueError if members on disk name code that the new sweep does not."""
+    given = {_network(now.config), *(_network(now.config_of(m)) for m in now.members)}
+    for member in before.members:
+        if (name := _network(before.config_of(member))) not in given:
+            check_imported(str(name), before.folder / SWEEP)
+
+
+def _network(config: Config) -> Any:
+    return value_at(config, 'network.name')
 
 
 def _distinct(config: Config, members: Mapping[str, Changes]) -> dict[str, Changes]:
@@ -184,17 +205,29 @@ def read_sweep(folder: str | Path) -> Sweep:
     Traceback (most recent call last):
     ValueError: no_such_folder holds no sweep; start one with sweep --config
     """
-    folder = Path(folder)
-    path = folder / 'sweep.json'
+    folder = local_path(folder)
+    path = folder / SWEEP
     if not is_sweep(folder):
         raise ValueError(f'{folder} holds no sweep; start one with sweep --config')
     try:
-        content = json.loads(path.read_text())
-        return Sweep(folder, content['config'], content['members'])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        content = read_json(path)
+        reason = misfit(content, FIELDS) or _bad_member(content['members'])
+    except (OSError, ValueError) as error:
+        reason = printable(error)
+    if reason:
         raise ValueError(
-            f'{path} is not a file of a sweep, or is damaged; restore it from a copy'
-        ) from error
+            f'{path} is not a file of a sweep, or is damaged ({reason}); restore it '
+            'from a copy'
+        )
+    return Sweep(folder, content['config'], content['members'])
+
+
+def _bad_member(names: Iterable[str]) -> str | None:
+    """Returns which name is not that of a folder in members/, None if all are."""
+    for name in names:
+        if name in ('', '.', '..') or {'/', '\\', '\0'} & {*name}:
+            return f'a member is called {printable(name)!r:.60}'
+    return None
 
 
 def write_sweep(sweep: Sweep) -> None:
@@ -203,7 +236,7 @@ def write_sweep(sweep: Sweep) -> None:
     Raises:
       ValueError: the folder cannot be written, or holds a sweep of another config.
     """
-    path = sweep.folder / 'sweep.json'
+    path = sweep.folder / SWEEP
     with refuse_unwritable(sweep.folder):
         (sweep.folder / 'members').mkdir(parents=True, exist_ok=True)
         with lock_file(path):

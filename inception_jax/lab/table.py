@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inception_jax.config.experiment import experiment
+from inception_jax.config.experiment import recorded_experiment
 from inception_jax.config.overrides import Config
 from inception_jax.networks.shapes import measure
 from inception_jax.runs.records import read_records
@@ -76,7 +76,7 @@ def run_results(folder: Path) -> Row:
     for last in by_split['train'][-1:]:
         row['train_cross_entropy'] = last['cross_entropy']
         row['train_top_1_error'] = last['top_1_error']
-        row['dead_channels'] = last['dead_channels']
+        row['dead_channels'] = last.get('dead_channels')
     row['steps_done'] = records[-1]['step'] if records else 0
     outcome = Run(folder).readable_outcome or {}
     row |= {name: outcome[name] for name in row.keys() & outcome.keys()}
@@ -93,8 +93,15 @@ def cell_value(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 
-def final_filters(config: Config) -> int:
-    """Returns the channels of the final feature map, the subject of section 3.3."""
+def final_filters(config: Config) -> int | None:
+    """Returns the channels of the final feature map, the subject of section 3.3.
+
+    None if the network is unknown here, or code that is not imported: a table must not
+    run it.
+    """
     heads = ('logits', 'auxiliary')
-    blocks = measure(experiment(config).network)
+    try:
+        blocks = measure(recorded_experiment(config, 'sweep.json').network)
+    except ValueError:
+        return None
     return [block for block in blocks if block.name not in heads][-1].output[2]

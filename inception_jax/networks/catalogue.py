@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib
+import sys
 from collections.abc import Mapping
 
 from inception_jax.networks import paper, released, rules
@@ -45,6 +46,31 @@ def load(name: str) -> Network:
         f'unknown network {name!r}; {hint} (names: {", ".join(NETWORKS)}; '
         'your own: my_lab.nets:NET)'
     )
+
+
+def check_imported(name: str, holder: object) -> None:
+    """Raises ValueError if a file names a network whose code is not imported yet.
+
+    A stranger may have written the file. Importing a module runs its code, so only the
+    user's own words import one: an option, a config file or an import statement.
+
+    Args:
+      name: the name of a network in the file.
+      holder: the file, for the message.
+
+    >>> check_imported('inception_v4', 'runs/v4/config.json')
+    >>> check_imported('my_lab.nets:NET', 'runs/mine/config.json')
+    Traceback (most recent call last):
+    ValueError: runs/mine/config.json names the network 'my_lab.nets:NET', which is \
+code that would run; if you trust it, add --network my_lab.nets:NET (in Python: import \
+my_lab.nets first)
+    """
+    module, colon, _ = name.partition(':')
+    if colon and module not in sys.modules:
+        raise ValueError(
+            f'{holder} names the network {name!r}, which is code that would run; if '
+            f'you trust it, add --network {name} (in Python: import {module} first)'
+        )
 
 
 def _import_network(path: str) -> Network:

@@ -18,10 +18,13 @@ from inception_jax.plots.style import (
     PAGE,
     figure_sheet,
     label_log_axis,
+    legend_label,
     mark_step,
     save_figure,
+    show_dollars,
     styled,
     wrap_label,
+    write_figure,
 )
 
 
@@ -93,7 +96,7 @@ def draw_seed_bands(
 
 def draw_run_curves(records: list[dict], path: Path, *, title: str) -> None:
     """Writes the figure of `run_curves` as a PNG."""
-    run_curves(records, title=title).savefig(path, dpi=120)
+    write_figure(run_curves(records, title=title), path, dpi=120)
 
 
 def run_curves(records: list[dict], *, title: str) -> Figure:
@@ -119,6 +122,7 @@ def run_curves(records: list[dict], *, title: str) -> Figure:
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)
     figure.suptitle(title)
+    show_dollars(figure)
     return figure
 
 
@@ -141,7 +145,12 @@ def _draw_band(panel: Axes, label: str, line: SeedLine) -> None:
     band, colour = median_band(line.curves), line.colour
     dot = 'o' if len(band.steps) == 1 else None
     panel.plot(
-        band.steps, band.middle, color=colour, label=label, marker=dot, markersize=3
+        band.steps,
+        band.middle,
+        color=colour,
+        label=legend_label(label),
+        marker=dot,
+        markersize=3,
     )
     if len(line.curves) > 1:
         panel.fill_between(

@@ -1,15 +1,21 @@
 """The look of every figure: one type size, thin lines, reproducible files."""
 
 import textwrap
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from inception_jax.runtime.files import write_atomically
+from inception_jax.runtime.messages import printable_lines
 
 # Inches: the width of a column and of the text of a paper.
 COLUMN, PAGE = 3.4, 7.0
@@ -59,10 +65,33 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_name(f'{stem.name}.{suffix}') for suffix in ('png', 'svg')]
     for path in paths:
         date = {'Date': None} if path.suffix == '.svg' else None
-        figure.savefig(path, metadata=date)
+        write_figure(figure, path, metadata=date)
         # Both files have the layout that is computed for the first.
         figure.set_layout_engine('none')
     return paths
+
+
+def write_figure(figure: Figure, path: Path, **options: Any) -> None:
+    """Writes a figure into a file atomically, in the format of its suffix."""
+    show_dollars(figure)
+    with write_atomically(path) as draft, warnings.catch_warnings():
+        # Names may have letters that the font lacks.
+        warnings.filterwarnings('ignore', 'Glyph .* missing from font', UserWarning)
+        figure.savefig(draft, format=path.suffix[1:], **options)
+
+
+def show_dollars(figure: Figure) -> None:
+    """Makes a figure show dollar signs in names, in place of formulas between them."""
+    for label in figure.findobj(Text):
+        # Labels of logarithmic axes are formulas of matplotlib's.
+        if not label.get_text().startswith(r'$\mathdefault'):
+            label.set_text(printable_lines(label.get_text()))
+            label.set_parse_math('$' not in label.get_text())
+
+
+def legend_label(name: str) -> str:
+    """Returns the label of a name; matplotlib leaves out labels that begin with _."""
+    return f' {name}' if name.startswith('_') else name
 
 
 def wrap_label(label: str, width: float) -> str:

@@ -11,6 +11,7 @@ from inception_jax.reports.sentences import lineage_tree, study_summary
 from inception_jax.reports.study import Study, read_study
 from inception_jax.reports.table import table_rows
 from inception_jax.runtime.files import write_text
+from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import verdict_counts
 
 StrPath = str | os.PathLike[str]
@@ -43,9 +44,9 @@ def report(paths: StrPath | Iterable[StrPath], output: StrPath | None = None) ->
 a sweep (sweep.json); name the --workdir of train or sweep
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else paths
-    study = read_study([Path(path) for path in paths])
+    study = read_study([local_path(path) for path in paths])
     parent = study.folder.resolve().parent if study.kind == 'runs' else study.folder
-    page = Path(output) if output else parent / 'report.html'
+    page = parent / 'report.html' if output is None else local_path(output)
     usual_name = page.name == 'report.html'
     folder = page.with_name('figures' if usual_name else f'{page.stem}_figures')
     table = table_rows(study)

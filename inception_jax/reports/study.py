@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change_text, usual_values
 from inception_jax.plots.series import Curve, curve_series
-from inception_jax.runs.records import Record, read_records
+from inception_jax.runs.records import Record, read_record_file, read_records
 from inception_jax.runs.run import Run, is_finished
 from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
@@ -189,7 +188,7 @@ def _read_sweep_study(folder: Path) -> Study:
         labels,
         sweep.config,
         _read_lines(folder / 'commands.log'),
-        verdict.read_text().strip() if verdict.exists() else '',
+        _read_text(verdict).strip() if verdict.exists() else '',
     )
 
 
@@ -254,10 +253,7 @@ def _read_member(
     name: str, folder: Path, fields: dict[str, Any], filters: int | None = None
 ) -> Member:
     run, error = Run(folder), folder / 'error.txt'
-    try:
-        records = read_records(folder)
-    except ValueError as damage:
-        raise ValueError(f'{folder}: {damage}') from damage
+    records = read_records(folder)
     return Member(
         name=name,
         folder=folder,
@@ -265,10 +261,12 @@ def _read_member(
         filters=filters,
         identity=run.identity if is_run(folder) else {},
         outcome=run.outcome or {},
-        error=error.read_text().strip() if error.exists() else None,
+        error=_read_text(error).strip() if error.exists() else None,
         records=records,
         replays={
-            path.stem.removeprefix('replay-').replace('-', ' to '): _read_replay(path)
+            path.stem.removeprefix('replay-').replace('-', ' to '): read_record_file(
+                path
+            )
             for path in sorted(folder.glob('replay-*-*.jsonl'), key=_interval)
         },
         lineage=run.lineage,
@@ -280,25 +278,25 @@ def _read_filters(path: Path) -> dict[str, int]:
     """Reads the channels of the members' final feature maps from a sweep's table."""
     if not path.exists():
         return {}
-    with path.open(newline='') as file:
-        rows = list(csv.DictReader(file))
-    return {row['member']: int(row['filters']) for row in rows if row.get('filters')}
+    try:
+        with path.open(newline='', encoding='utf-8') as file:
+            rows = [row for row in csv.DictReader(file) if row.get('filters')]
+        return {row['member']: int(row['filters']) for row in rows}
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f'{path} is not the table of a sweep ({error}); start the sweep again, '
+            'which writes the table'
+        ) from None
 
 
 def _interval(path: Path) -> list[int]:
     return [int(step) for step in re.findall(r'\d+', path.stem)]
 
 
-def _read_replay(path: Path) -> list[Record]:
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            # The last line of a running or interrupted replay is incomplete.
-            break
-    return records
-
-
 def _read_lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+    return _read_text(path).splitlines() if path.exists() else []
+
+
+def _read_text(path: Path) -> str:
+    """Returns a text for people, which may hold any bytes."""
+    return path.read_bytes().decode('utf-8', 'replace')

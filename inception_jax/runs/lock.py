@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from inception_jax.runtime.files import refuse_unwritable
+from inception_jax.runtime.files import open_no_link, refuse_unwritable
 
 
 class WorkdirInUse(ValueError):
@@ -22,7 +22,7 @@ def lock_workdir(folder: Path) -> IO:
     """
     with refuse_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / '.hold').open('a+')
+        file = open_no_link(folder / '.hold', 'a+')
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from inception_jax.runs.records import Record, read_records, record_line, write_records
+from inception_jax.runs.records import Record, add_record, read_records, start_records
+from inception_jax.runs.tensorboard import Board
+from inception_jax.runs.workdir import LINEAGE
 
 
 class Log:
@@ -18,17 +19,21 @@ class Log:
     """
 
     def __init__(self, folder: Path, *, step: int):
-        self.path = folder / 'metrics.jsonl'
-        write_records(self.path, [r for r in read_records(folder) if r['step'] <= step])
-        self._board = SummaryWriter(str(folder), purge_step=step + 1)
+        self._folder = folder
+        kept = [r for r in read_records(folder) if r['step'] <= step]
+        self._checksum = start_records(folder, kept, [LINEAGE])
+        self._board = Board(folder, step=step + 1)
 
     def write(self, split: str, record: Record) -> None:
         """Adds a record of `train`, `evaluation` or `diagnostics`."""
-        with self.path.open('a') as file:
-            file.write(record_line({'split': split} | record))
-        for name, value in _scalars(record):
-            if name != 'step' and math.isfinite(value):
-                self._board.add_scalar(f'{split}/{name}', value, record['step'])
+        record = {'split': split} | record
+        self._checksum = add_record(self._folder, record, self._checksum)
+        numbers = [
+            (f'{split}/{name}', value)
+            for name, value in _scalars(record)
+            if name not in ('split', 'step') and math.isfinite(value)
+        ]
+        self._board.add(numbers, record['step'])
 
     def close(self) -> None:
         self._board.close()

@@ -9,14 +9,38 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from inception_jax.runtime.files import write_text
+from inception_jax.runs.checksum_file import (
+    CHECKSUMS,
+    METRICS,
+    add_checksum,
+    check_records,
+    read_checksums,
+    running_checksum,
+    start_checksums,
+)
+from inception_jax.runs.workdir import VERDICT
+from inception_jax.runtime.files import open_no_link, write_text
+from inception_jax.runtime.json_files import misfit, parse_json
 
 Record = dict[str, Any]
 SPLITS = ('train', 'evaluation', 'diagnostics')
+
+# The fields that the records of a split have in all versions.
+NUMBER = float | None
+FIELDS = {
+    'train': {'epoch': float, 'cross_entropy': NUMBER, 'top_1_error': NUMBER},
+    'evaluation': {
+        'epoch': float,
+        'cross_entropy': NUMBER,
+        'top_1_error': NUMBER,
+        'top_5_error': NUMBER,
+    },
+    'diagnostics': {'epoch': float, 'blocks': list[str]},
+}
 
 
 def read_records(folder: Path, split: str | None = None) -> list[Record]:
@@ -26,23 +50,113 @@ def read_records(folder: Path, split: str | None = None) -> list[Record]:
     run writes it again.
 
     Raises:
-      ValueError: another line is not a record.
+      ValueError: another line is not a record, or the records are not those that the
+        run wrote.
     """
-    path = folder / 'metrics.jsonl'
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [r for r in _parsed(lines) if split in (None, r['split'])]
+    # The checksums first: a run that is training adds records before their checksums.
+    checksums = read_checksums(folder, METRICS)
+    lines = _lines(folder / METRICS)
+    records = list(_parsed(folder / METRICS, lines))
+    if lines and not lines[-1].endswith(b'\n') and not (folder / VERDICT).exists():
+        # The line that a killed run, or a machine without power, left unfinished.
+        checksums = checksums[: len(lines) - 1]
+        lines = lines[:-1]
+    check_records(folder, lines, checksums)
+    return [r for r in records if split in (None, r['split'])]
 
 
-def _parsed(lines: Sequence[str]) -> Iterator[Record]:
+def read_unverified_records(folder: Path, split: str | None = None) -> list[Record]:
+    """Returns the records of a run, which may have changed since the run wrote them.
+
+    It serves commands that compute the records again and compare them.
+
+    Raises:
+      ValueError: a line is not a record.
+    """
+    path = folder / METRICS
+    return [r for r in _parsed(path, _lines(path)) if split in (None, r['split'])]
+
+
+def read_record_file(path: Path) -> list[Record]:
+    """Returns the records of a file that is no metrics.jsonl, as of a replay.
+
+    Raises:
+      ValueError: a line is not a record.
+    """
+    return list(_parsed(path, _lines(path)))
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> Iterator[Record]:
+    last = 0
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-            yield record | {'split': record['split'], 'step': record['step']}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            if number < len(lines):
-                raise ValueError(
-                    f'line {number} of metrics.jsonl is not a record; remove the line'
-                ) from error
+            record = parse_json(line)
+            reason = record_misfit(record)
+        except ValueError:
+            reason = 'it is not JSON'
+        if reason is None and record['step'] < last:
+            reason = f'its step {record["step"]} comes after step {last}'
+        if reason is None:
+            last = record['step']
+            yield record
+        elif number < len(lines):
+            raise ValueError(
+                f'{path.parent}: line {number} of {path.name} is not a record '
+                f'({reason}); remove the line'
+            )
+
+
+def record_misfit(record: Any) -> str | None:
+    """Returns the reason why a value is not a record, None if it is one."""
+    if reason := misfit(record, {'split': Literal[SPLITS], 'step': int}):
+        return reason
+    fields = {
+        name: list[NUMBER] if isinstance(value, list) else NUMBER
+        for name, value in record.items()
+        if name != 'split'
+    }
+    if reason := misfit(record, FIELDS[record['split']] | {'step': int}):
+        return reason
+    if reason := misfit(record, {n: x for n, x in fields.items() if n != 'blocks'}):
+        return reason
+    lengths = {len(value) for value in record.values() if isinstance(value, list)}
+    if len(lengths) > 1:
+        return 'its lists have different lengths'
+    if lengths and 'blocks' not in record:
+        return 'it has lists and no blocks'
+    return 'its step is negative' if record['step'] < 0 else None
+
+
+def start_records(
+    folder: Path, records: Iterable[Record], files: Sequence[str] = ()
+) -> int:
+    """Writes the records of a run and their checksums anew.
+
+    Args:
+      files: names of other files of the run that get a checksum, if they exist.
+
+    Returns:
+      The running checksum of the records, for `add_record`.
+    """
+    lines = list(map(record_line, records))
+    # A run that is killed meanwhile has no checksums, as runs of older versions.
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    write_text(folder / METRICS, ''.join(lines))
+    return start_checksums(folder, lines, files)
+
+
+def add_record(folder: Path, record: Record, checksum: int) -> int:
+    """Adds a record to a run; takes and returns the running checksum."""
+    line = record_line(record)
+    with open_no_link(folder / METRICS, 'a') as file:
+        file.write(line)
+    checksum = running_checksum(line, checksum)
+    add_checksum(folder, checksum)
+    return checksum
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -4,12 +4,13 @@ import base64
 import dataclasses
 import html
 import io
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from inception_jax.data.labels import parse_class_names
+from inception_jax.data.labels import class_names_digest, parse_class_names
+from inception_jax.runs.checksum_file import check_file
 from inception_jax.runs.records import SPLITS, Record, read_records, record_columns
 from inception_jax.runs.workdir import (
     CLASSES,
@@ -20,6 +21,10 @@ from inception_jax.runs.workdir import (
     is_sweep,
 )
 from inception_jax.runtime import choices
+from inception_jax.runtime.json_files import misfit, read_json
+from inception_jax.runtime.messages import printable
+from inception_jax.runtime.paths import local_path
+from inception_jax.stability.verdicts import FINAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +32,36 @@ if TYPE_CHECKING:
     from inception_jax.plots.curves import Figure
     from inception_jax.stability.verdicts import Verdict
 
-# The keys that the JSON files of a run have in all versions.
+# The fields that the JSON files of a run have in all versions, and those that they may
+# have.
 KEYS = {
-    CONFIG: {'inception_jax', 'network', 'fingerprint', 'config'},
-    VERDICT: {'verdict', 'steps_done', 'steps'},
-    LINEAGE: {'parent', 'step', 'changes', 'lineage'},
+    CONFIG: {
+        'inception_jax': str,
+        'network': str,
+        'fingerprint': str,
+        'config': Mapping[str, Mapping],
+    },
+    VERDICT: {'verdict': Literal[FINAL], 'steps_done': int, 'steps': int},
+    LINEAGE: {
+        'parent': str,
+        'step': int,
+        'changes': Mapping[str, list[Any]],
+        'lineage': Mapping | None,
+    },
+}
+OPTIONAL = {
+    CONFIG: {'data': Mapping[str, Mapping], 'replicas': int, 'weights': str | None},
+    VERDICT: {
+        'step': int | None,
+        'trend': float | None,
+        'layer': str | None,
+        'ended': bool,
+        'network': str,
+        'classes': int,
+        'fingerprint': str,
+        'last_evaluation': Mapping | None,
+    },
+    LINEAGE: {},
 }
 
 
@@ -47,7 +77,7 @@ def run(path: str | Path) -> 'Run':
     Raises:
       ValueError: the folder holds no run, or its config.json is damaged.
     """
-    value = Run(Path(path))
+    value = Run(local_path(path))
     _ = value.identity
     return value
 
@@ -103,7 +133,8 @@ class Run:
         """
         path = self.workdir / CLASSES
         try:
-            return parse_class_names(json.loads(path.read_text()))
+            names = parse_class_names(read_json(path))
+            self._check_class_names(names)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -111,6 +142,14 @@ class Run:
                 f'{path} is damaged; remove it and resume the run with train, which '
                 'writes it again'
             ) from error
+        return names
+
+    def _check_class_names(self, names: tuple[str, ...]) -> None:
+        """Raises ValueError unless the names have the digest in config.json."""
+        for split in self.identity.get('data', {}).values():
+            digest = split.get('class_names')
+            if digest not in (None, class_names_digest(names)):
+                raise ValueError('the names are not those of the run')
 
     def records(self, split: str) -> 'dict[str, np.ndarray]':
         """Returns the records of a split as a table: equally long columns by name.
@@ -200,41 +239,64 @@ class Run:
         """Returns the content of a JSON file of the run, None if there is none."""
         path = self.workdir / name
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError as error:
+        reason = misfit(content, KEYS[name], OPTIONAL[name]) or _out_of_range(content)
+        if reason:
             raise ValueError(
-                f'{path} is damaged ({error}); restore the file from a copy'
-            ) from error
-        if not isinstance(content, dict) or not content.keys() >= KEYS[name]:
-            raise ValueError(
-                f'{path} is not a file of a run; restore the file from a copy'
+                f'{path} is not a file of a run ({reason}); restore the file from a '
+                'copy'
             )
+        if name != CONFIG:
+            check_file(self.workdir, name)
         return content
+
+
+def _out_of_range(content: Mapping[str, Any]) -> str | None:
+    """Returns which number of a verdict or a lineage cannot be, None if all can."""
+    for name in ('steps_done', 'step', 'steps', 'classes'):
+        least = 1 if name in ('steps', 'classes') else 0
+        if (number := content.get(name)) is not None and number < least:
+            return f'{name} is {number}, expected {least} or more'
+    done, steps = content.get('steps_done', 0), content.get('steps', math.inf)
+    if done > steps:
+        return f'steps_done is {done:,} of {steps:,} steps'
+    for change in content.get('changes', {}).values():
+        if len(change) != 2:
+            return f'a change is {change!r:.60}, expected the old and the new value'
+    lineage = content.get('lineage')
+    return lineage and (misfit(lineage, KEYS[LINEAGE]) or _out_of_range(lineage))
 
 
 def labelled(lines: Mapping[str, Any]) -> str:
     """Returns lines of a label and a value, in two columns."""
-    return '\n'.join(f'{label:<12}{value}' for label, value in lines.items())
+    return '\n'.join(f'{label:<12}{printable(value)}' for label, value in lines.items())
 
 
 def error_lines(evaluations: list[Record]) -> dict[str, str]:
     """Returns the errors of the last and of the best evaluation in words."""
     if not evaluations:
         return {}
-    best = min(evaluations, key=lambda record: record['top_1_error'])
+
+    def error(record: Record) -> float:
+        number = record['top_1_error']
+        return math.inf if number is None else number
+
+    best = min(evaluations, key=error)
     return {'last': _error_text(evaluations[-1]), 'best': _error_text(best)}
 
 
 def _error_text(record: Record) -> str:
-    nats = record['cross_entropy']
     return (
-        f'top-1 error {record["top_1_error"]:.2f} %, top-5 error '
-        f'{record["top_5_error"]:.2f} %, cross-entropy '
-        f'{"not finite" if nats is None else f"{nats:.3f}"}, epoch '
-        f'{record["epoch"]:.1f}'
+        f'top-1 error {_number(record["top_1_error"], ".2f", " %")}, top-5 error '
+        f'{_number(record["top_5_error"], ".2f", " %")}, cross-entropy '
+        f'{_number(record["cross_entropy"], ".3f")}, epoch {record["epoch"]:.1f}'
     )
+
+
+def _number(number: float | None, form: str, unit: str = '') -> str:
+    return 'not finite' if number is None else f'{number:{form}}{unit}'
 
 
 def fork_step(folder: Path) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The folder of a run: which files it holds, and the effects on it."""
 
 import datetime
+import re
 import shlex
 import sys
 import uuid
@@ -8,18 +9,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inception_jax.runtime.files import refuse_unwritable, write_json
+from inception_jax.runtime.files import open_no_link, refuse_unwritable, write_json
+from inception_jax.runtime.messages import printable
 
 CONFIG = 'config.json'
 CLASSES = 'classes.json'
+SWEEP = 'sweep.json'
 VERDICT = 'verdict.json'
 LINEAGE = 'lineage.json'
 ERROR = 'error.txt'
 COMMANDS = 'commands.log'
 
 
+def check_workdir_path(folder: Path) -> None:
+    """Raises ValueError for a folder in which a run could not be saved or read again.
+
+    Orbax takes the path of a checkpoint for a pattern of paths, and TensorStore takes a
+    backslash for a slash.
+    """
+    path = str(folder.absolute())
+    if folder.resolve() == Path(folder.absolute().anchor):
+        raise ValueError(f'{folder} is the root of all folders; name a folder below it')
+    if refused := re.search(r'[][*?\\\x00-\x1f\x7f]', path):
+        raise ValueError(
+            f'the path {printable(path)} has the character {refused[0]!r}, with which '
+            'checkpoints cannot be read again; use a folder without *, ?, [, ], \\ and '
+            'control characters'
+        )
+
+
 def is_sweep(folder: Path) -> bool:
-    return (folder / 'sweep.json').exists()
+    return (folder / SWEEP).exists()
 
 
 def is_run(folder: Path) -> bool:
@@ -47,10 +67,15 @@ def clear_outcome(folder: Path) -> None:
 
 
 def log_command(folder: Path) -> None:
-    """Adds the time and the command line of this process to commands.log."""
+    """Adds the time and the command line of this process to commands.log.
+
+    Raises:
+      ValueError: the file cannot be written.
+    """
     now = datetime.datetime.now().isoformat(timespec='seconds')
-    with (folder / COMMANDS).open('a') as file:
-        file.write(f'{now} {shlex.join(sys.orig_argv)}\n')
+    command = printable(shlex.join(sys.orig_argv))
+    with refuse_unwritable(folder), open_no_link(folder / COMMANDS, 'a') as file:
+        file.write(f'{now} {command}\n')
 
 
 def checkpoint_steps(folder: Path) -> list[int]:

@@ -1,12 +1,21 @@
-"""Files that are written whole or not at all, and locks on files."""
+"""Files that are written whole or not at all, appended to or locked.
+
+A folder may come from a stranger. No file is opened through a symbolic link that lies
+there, because the link could lead to any file of the user.
+"""
 
 import contextlib
+import errno
 import fcntl
 import json
+import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from inception_jax.runtime.paths import local_path
 
 
 @contextlib.contextmanager
@@ -20,8 +29,35 @@ def refuse_unwritable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ValueError(
-            f'cannot write to {folder} ({error.strerror}); name another folder'
+            f'cannot write to {folder} ({error.strerror or error}); name another folder'
         ) from error
+
+
+def open_no_link(path: Path, mode: str) -> IO[str]:
+    """Opens a text file to append to it or to lock it.
+
+    Raises:
+      OSError: the file cannot be written, or `path` is a symbolic link, a pipe or a
+        device.
+    """
+    return open(path, mode, encoding='utf-8', opener=_open_regular)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    try:
+        # A pipe would wait for its reader.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        kinds = {errno.ELOOP: 'a symbolic link', errno.ENXIO: 'a pipe'}
+        if error.errno not in kinds:
+            raise
+        reason = f'{Path(path).name} is {kinds[error.errno]}; remove it'
+        raise OSError(error.errno, reason, path) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        reason = f'{Path(path).name} is not a regular file; remove it'
+        raise OSError(errno.EINVAL, reason, path)
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -29,13 +65,21 @@ def write_atomically(path: Path) -> Iterator[Path]:
     """Yields the path of a draft, which replaces `path` at the end of the block.
 
     A reader sees the old file or the new one, never a part. After an error the old file
-    is unchanged and the draft is gone. A device or a pipe is written directly.
+    is unchanged and the draft is gone. A device or a pipe is written directly. A
+    symbolic link is replaced, unless it is one of the system, as /dev/stdout.
+
+    Raises:
+      ValueError: the path is a URL.
     """
-    if path.exists() and not path.is_file():
+    path = local_path(path)
+    is_regular = not path.exists() or path.is_file()
+    is_foreign_link = path.is_symlink() and path.absolute().parts[1:2] != ('dev',)
+    if not (is_regular or is_foreign_link):
         yield path
         return
-    draft = path.with_name(f'{path.name}.{uuid.uuid4().hex[:12]}.draft')
+    draft = path.with_name(f'{path.name[:40]}.{uuid.uuid4().hex[:12]}.draft')
     try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield draft
         draft.replace(path)
     except OSError as error:
@@ -65,6 +109,6 @@ def write_json(path: Path, value: Any) -> None:
 @contextlib.contextmanager
 def lock_file(path: Path) -> Iterator[None]:
     """Waits until no other process is in such a block for the same file."""
-    with path.with_name(f'.{path.name}.lock').open('w') as file:
+    with open_no_link(path.with_name(f'.{path.name}.lock'), 'a') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

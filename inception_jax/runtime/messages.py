@@ -1,12 +1,45 @@
-"""Notes to the user on standard error, and errors in one line."""
+"""Notes to the user on standard error, errors in one line, and foreign text."""
 
 import functools
 import sys
+import unicodedata
+
+# Characters of the category Cf that join letters, as in Hindi and in emoji.
+JOINERS = '\u200c\u200d'
+
+
+def printable(text: object) -> str:
+    """Returns text that a terminal shows and does not obey.
+
+    Names of files and classes, values of configs and errors of other programs may hold
+    escape sequences, line ends or half characters, which become escapes as in Python.
+
+    >>> print(printable('lynx \\x1b[31m'), printable('Löwe'))
+    lynx \\x1b[31m Löwe
+    """
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return ''.join(c if _is_harmless(c) else _escape(c) for c in text)
+
+
+def printable_lines(text: object) -> str:
+    """Returns text of several lines in which each line is `printable`."""
+    return '\n'.join(map(printable, str(text).split('\n')))
+
+
+def _is_harmless(character: str) -> bool:
+    category = unicodedata.category(character)
+    return (category[0] != 'C' and category not in ('Zl', 'Zp')) or character in JOINERS
+
+
+def _escape(character: str) -> str:
+    return character.encode('unicode_escape').decode()
 
 
 def warn(message: str) -> None:
     """Prints one note in a single write, because threads may print at once."""
-    sys.stderr.write(f'note: {message}\n')
+    sys.stderr.write(f'note: {one_line(message)}\n')
     sys.stderr.flush()
 
 
@@ -16,13 +49,23 @@ def warn_once(message: str) -> None:
     warn(message)
 
 
+def one_line(message: object) -> str:
+    """Returns a message in one printable line.
+
+    >>> one_line(ValueError('no such\\n  field'))
+    'no such field'
+    """
+    return printable(' '.join(str(message).split()))
+
+
 def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, the error's name without one.
 
     >>> first_line(OSError('disk full\\ndetails')), first_line(OSError())
     ('disk full', 'OSError')
     """
-    return (str(error) or type(error).__name__).splitlines()[0]
+    lines = str(error).splitlines() or [type(error).__name__]
+    return printable(lines[0])
 
 
 def print_all_names() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 
@@ -15,8 +16,14 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from inception_jax.runtime.messages import first_line
+from inception_jax.runtime.connection import Connection, Facts
+from inception_jax.runtime.messages import first_line, one_line
 from inception_jax.runtime.signals import watch_signals
+
+# The connection to the other processes, once this process has joined them.
+_joined: list[Connection] = []
+
+SECONDS_FOR_REASONS = 2.0
 
 # Maps the number of steps made to the signal that stops the run, None to continue.
 # All processes get the same answer.
@@ -79,12 +86,13 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        name = _process_name()
-        if name is None:
+        if not is_one_of_several():
             raise
         if isinstance(error, expected):
-            message = ' '.join(str(error).split())
+            message = one_line(error)
         elif isinstance(error, jax.errors.JaxRuntimeError):
+            # The other process, or its end, may come first and say more.
+            time.sleep(SECONDS_FOR_REASONS)
             message = (
                 f'a step failed, probably because another process ended '
                 f'({first_line(error)[:200]}); '
@@ -92,9 +100,39 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
                 'resumes from its last checkpoint'
             )
         else:
-            message = traceback.format_exc()
-        print(f'{name}: {message}', file=sys.stderr, flush=True)
+            traceback.print_exc()
+            message = f'{type(error).__name__}: {first_line(error)}'
+        if _joined:
+            _joined[0].fail(status, message)
+        print(f'{_process_name()}: {message}', file=sys.stderr, flush=True)
         os._exit(status)
+
+
+def join(connection: Connection) -> None:
+    """Makes this process one of several, which agree, fail and end together."""
+    _joined.append(connection)
+
+
+def leave() -> None:
+    """Lets the other processes end after this one without an error."""
+    for connection in _joined:
+        connection.close()
+    _joined.clear()
+
+
+def agree_on(facts: Facts) -> None:
+    """Waits until all processes give the same facts; ends all if they differ.
+
+    Raises:
+      ValueError: in the first process, the facts of another process differ.
+    """
+    for connection in _joined:
+        connection.agree_on(facts)
+
+
+def is_one_of_several() -> bool:
+    """Whether an error of this process must end other processes."""
+    return bool(_joined) or _process_name() is not None
 
 
 def _process_name() -> str | None:

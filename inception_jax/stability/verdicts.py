@@ -28,8 +28,11 @@ from inception_jax.runtime import choices
 LOST = ('dead', 'diverged')
 ACTIONS = ('stop', 'go_on')
 
+# The verdicts on a run that has ended.
+FINAL = (*LOST, 'dying', 'alive')
+
 # The order in which verdicts are counted; `failed` and `unfinished` runs have none.
-ORDER = (*LOST, 'dying', 'alive', 'failed', 'unfinished')
+ORDER = (*FINAL, 'failed', 'unfinished')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,8 +169,11 @@ def missed_evaluation(
     run: PreparedRun, step: int, state: TrainState
 ) -> Iterator[Interval]:
     """Yields the evaluation after a step that was saved but could not be evaluated."""
-    recorded = {record['step'] for record in read_records(run.workdir, 'evaluation')}
-    missing = step > 0 and due_after(run, step).evaluate and step not in recorded
+    missing = False
+    # The other processes must not read what the first is writing.
+    if processes.is_first() and step > 0 and due_after(run, step).evaluate:
+        evaluated = read_records(run.workdir, 'evaluation')
+        missing = step not in {record['step'] for record in evaluated}
     if processes.agree(missing):
         yield Interval(step, state, [], Due(evaluate=True))
 

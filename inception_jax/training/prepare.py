@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jax.sharding import Mesh
 
-from inception_jax.config.experiment import Experiment, experiment
+from inception_jax.config.experiment import Experiment, recorded_experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
 from inception_jax.data.content import source_difference, source_identity
@@ -19,8 +18,7 @@ from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
-from inception_jax.runs.workdir import is_run
-from inception_jax.runtime import processes
+from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
 from inception_jax.runtime.messages import warn, warn_once
 from inception_jax.steps.batch_statistics import check_batch_norm
 from inception_jax.steps.hparams import Hparams, hparams_for
@@ -77,16 +75,17 @@ def prepare(
     return run
 
 
-def prepare_recorded(workdir: Path) -> PreparedRun:
+def prepare_recorded(workdir: Path, network: str | None = None) -> PreparedRun:
     """Prepares the run of a folder, to read its results, without its images.
 
-    The sources open when an image is asked for.
+    The sources open when an image is asked for. `network` is the name that the network
+    must have.
 
     Raises:
       ValueError: there is no run, or it does not fit the devices.
     """
     identity, class_names = Run(workdir).identity, Run(workdir).class_names
-    chosen = experiment(identity['config'])
+    chosen = recorded_experiment(identity['config'], workdir / CONFIG, network)
     if class_names is None:
         return prepare(chosen, workdir)
     images = _recorded_images(workdir, identity)
@@ -157,6 +156,7 @@ def _prepare_with(
     initial_weights: str | None = None,
 ) -> PreparedRun:
     """Prepares a run; `images` are the identities of its two sources by part."""
+    check_workdir_path(workdir)
     settings, parallel = experiment.run, experiment.parallel
     mesh = device_mesh(parallel.parameter_devices)
     check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
@@ -245,13 +245,6 @@ def _initial_weights(
             hparams,
             class_names,
             scales_of_network=experiment.hparams.get('residual_scale') is None,
-        )
-    # Every process takes part in the comparison, also one that read no file.
-    number = zlib.crc32(str(digest).encode()) >> 1
-    if processes.agree(number) != number:
-        raise ValueError(
-            f'{path} differs from the file of process 0; give all processes the same '
-            'weights'
         )
     return digest
 

@@ -33,7 +33,8 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
       ValueError: the checkpoints are missing, none can be read, they belong to another
         run, the records cannot be read, or the workdir cannot be written.
     """
-    _check_checkpoints_exist(run.workdir)
+    if processes.is_first():
+        _check_checkpoints_exist(run.workdir)
     state, progress, damaged = _restore_or_initialize(run)
     step = int(state.step)
     if step > run.steps:

@@ -12,6 +12,7 @@ from inception_jax.runs.lock import lock_workdir
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import log_command
 from inception_jax.runtime import processes
+from inception_jax.runtime.paths import local_path
 from inception_jax.steps.state import TrainState
 from inception_jax.training.failures import outside_errors_as_stopped
 from inception_jax.training.loop import Outcome, train_from
@@ -54,8 +55,9 @@ def train(
     Traceback (most recent call last):
     ValueError: unknown field config.epoch; did you mean config.run.epochs?
     """
+    workdir = local_path(workdir)
     checked = experiment(config_with(config, **changes))
-    prepared = prepare(checked, Path(workdir))
+    prepared = prepare(checked, workdir)
     pass_signal_on(start_run(prepared)().signal)
     return Run(prepared.workdir)
 
@@ -119,13 +121,13 @@ def start_runs(
             for run in runs:
                 stack.enter_context(lock_workdir(run.workdir))
         starts = [start_or_resume(run) for run in runs]
+        if processes.is_first():
+            for run in runs:
+                log_command(run.workdir)
         locks = stack.pop_all()
 
     def work() -> list[Outcome]:
         with locks, outside_errors_as_stopped():
-            if processes.is_first():
-                for run in runs:
-                    log_command(run.workdir)
             outcomes = train_all(runs, starts)
             if processes.is_first():
                 for run, outcome in zip(runs, outcomes, strict=True):

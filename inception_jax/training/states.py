@@ -11,11 +11,13 @@ from typing import Any
 
 import jax
 
-from inception_jax.config.experiment import experiment
+from inception_jax.config.experiment import recorded_experiment
 from inception_jax.networks.network import fingerprint
 from inception_jax.parallel.mesh import put_batch
-from inception_jax.runs.records import read_records
+from inception_jax.runs.records import read_unverified_records
 from inception_jax.runs.run import Run, fork_step, steps_done
+from inception_jax.runs.workdir import CONFIG
+from inception_jax.runtime.paths import local_path
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.training.batches import batch_stream
@@ -29,16 +31,23 @@ from inception_jax.weights.trained import Trained
 AnyRun = PreparedRun | Run | str | os.PathLike[str]
 
 
-def open_run(run: AnyRun) -> PreparedRun:
+def open_run(run: AnyRun, network: str | None = None) -> PreparedRun:
     """Prepares the run of a folder with its recorded config.
 
+    Args:
+      network: the name of the network, which a network of your own needs unless it is
+        imported already.
+
     Raises:
-      ValueError: the folder holds no run, or its data have changed.
+      ValueError: the folder holds no run, its data have changed, or its network is
+        code that is not imported yet.
     """
     if isinstance(run, PreparedRun):
         return run
-    recorded = run if isinstance(run, Run) else Run(Path(run))
-    return prepare(experiment(recorded.config), recorded.workdir)
+    recorded = run if isinstance(run, Run) else Run(local_path(run))
+    workdir = recorded.workdir
+    checked = recorded_experiment(recorded.config, workdir / CONFIG, network)
+    return prepare(checked, workdir)
 
 
 def state_at(run: AnyRun, step: int | None = None) -> TrainState:
@@ -76,7 +85,9 @@ def state_and_progress_at(
     """
     check_run_step(run, step)
     state, progress = state_up_to(run, step)
-    logged = {record['step'] for record in read_records(run.workdir, 'train')}
+    logged = {
+        record['step'] for record in read_unverified_records(run.workdir, 'train')
+    }
     for done, state_after, metrics in replay_steps(run, state, step):
         state, progress = state_after, observe(run, progress, [(done, metrics)])
         if done in logged:
@@ -110,23 +121,27 @@ def check_run_step(run: PreparedRun, step: int) -> None:
 
 def _known_steps(workdir: Path) -> Iterator[int]:
     """Yields steps that a run is known to have made."""
-    yield from (record['step'] for record in read_records(workdir))
+    yield from (record['step'] for record in read_unverified_records(workdir))
     yield from Run(workdir).checkpoints
     yield steps_done(workdir)
 
 
-def trained_run(workdir: Path, step: int | None = None) -> Trained:
+def trained_run(
+    workdir: Path, step: int | None = None, network: str | None = None
+) -> Trained:
     """Returns the EMA weights of a run, after a step or of its newest checkpoint.
+
+    `network` is the name that the network must have.
 
     Raises:
       ValueError: there is no such run or step.
     """
-    run = prepare_recorded(workdir)
+    run = prepare_recorded(workdir, network)
     state = state_at(run, step)
-    experiment, network = run.experiment, run.network
+    experiment, value = run.experiment, run.network
     metadata = {
-        'network': network.name,
-        'fingerprint': fingerprint(network),
+        'network': value.name,
+        'fingerprint': fingerprint(value),
         'residual_scale': experiment.hparams.get('residual_scale'),
         'seed': experiment.run.seed,
         'step': int(state.step),
@@ -138,7 +153,7 @@ def trained_run(workdir: Path, step: int | None = None) -> Trained:
         if value is not None and name != 'classes'
     }
     return Trained(
-        network=network,
+        network=value,
         section=section,
         variables=state.ema,
         scales=jax.device_get(residual_scale(state.step, state.hparams)),

@@ -5,9 +5,12 @@ import dataclasses
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import fingerprint
 from inception_jax.networks.shapes import measure
+from inception_jax.runs.checksum_file import add_file_checksum
 from inception_jax.runs.records import Record, read_records
 from inception_jax.runs.run import error_lines, labelled
+from inception_jax.runs.workdir import VERDICT
 from inception_jax.runtime.files import write_json
+from inception_jax.runtime.messages import first_line, warn
 from inception_jax.stability.verdicts import Verdict, first_silent
 from inception_jax.steps.batch_statistics import short_run_note
 from inception_jax.steps.by_block import select_blocks
@@ -16,17 +19,13 @@ from inception_jax.training.prepare import PreparedRun
 
 
 def write_summary(run: PreparedRun, outcome: Outcome) -> str:
-    """Writes verdict.json and curves.png into the workdir; returns the summary."""
-    # The import takes most of a second; the first step need not wait for it.
-    from inception_jax.plots.curves import draw_run_curves
-
+    """Writes verdict.json, then curves.png, into the workdir; returns the summary."""
     records = read_records(run.workdir)
     verdict = _with_first_silent_block(run, outcome.verdict, records)
     evaluations = [r for r in records if r['split'] == 'evaluation']
     last = evaluations[-1] if evaluations else None
-    draw_run_curves(records, run.workdir / 'curves.png', title=run.network.name)
     write_json(
-        run.workdir / 'verdict.json',
+        run.workdir / VERDICT,
         {
             **dataclasses.asdict(verdict),
             'steps_done': outcome.step,
@@ -38,7 +37,20 @@ def write_summary(run: PreparedRun, outcome: Outcome) -> str:
             'last_evaluation': last,
         },
     )
+    add_file_checksum(run.workdir, VERDICT)
+    _draw_curves(run, records)
     return _screen(run, outcome, verdict, evaluations)
+
+
+def _draw_curves(run: PreparedRun, records: list[Record]) -> None:
+    """Draws curves.png, an extra: a run has ended well without it."""
+    try:
+        # The import takes most of a second; the first step need not wait for it.
+        from inception_jax.plots.curves import draw_run_curves
+
+        draw_run_curves(records, run.workdir / 'curves.png', title=run.network.name)
+    except (OSError, RuntimeError) as error:  # RuntimeError: matplotlib has no home.
+        warn(f'curves.png is not drawn ({first_line(error)})')
 
 
 def run_header(run: PreparedRun, done: int) -> str:

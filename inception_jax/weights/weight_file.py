@@ -7,7 +7,6 @@ together are never read together.
 
 import dataclasses
 import hashlib
-import json
 import math
 import re
 import sys
@@ -22,6 +21,9 @@ from inception_jax.networks.describe.table import summary
 from inception_jax.networks.images import IMAGE_FIELDS
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.runtime.files import write_atomically, write_json
+from inception_jax.runtime.json_files import misfit, read_json
+from inception_jax.runtime.messages import printable
+from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.version import VERSION
 from inception_jax.weights.files.errors import NotWeights
 from inception_jax.weights.files.safetensors import open_safetensors
@@ -35,6 +37,16 @@ from inception_jax.weights.translation import (
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
+KEYS = {
+    'network': Mapping,
+    'classes': list[str],
+    'residual_scale': list[float] | None,
+    'origin': Mapping,
+    'licence': str | None,
+    'preprocessing': Mapping,
+    'fingerprint': str,
+    'sha256': str,
+}
 CONTROLS = set(map(chr, (*range(32), *range(127, 160))))
 # The fields in which a network may differ from the catalogue's of the same name.
 FIELDS = (*IMAGE_FIELDS, 'dropout', 'batch_norm_gamma', 'batch_norm_epsilon')
@@ -97,7 +109,9 @@ class WeightFile(NamedTuple):
             'licence': info.licence or 'unknown',
             'sha256': self.sha256,
         }
-        return '\n'.join(f'{name:<16}{value}' for name, value in rows.items())
+        return '\n'.join(
+            f'{name:<16}{printable(value)}' for name, value in rows.items()
+        )
 
 
 def _imported_network(file: WeightFile) -> Network | None:
@@ -164,7 +178,7 @@ def save_weights(
     >>> ij.load_weights(path).network.classes
     10
     """
-    path, section = Path(path), _section(network)
+    path, section = local_path(path), _section(network)
     check_weight_ending(path)
     classes = _class_count(variables)
     names = tuple(class_names or map(str, range(classes)))
@@ -258,18 +272,19 @@ def find_weights(path: Path) -> WeightFile:
     Raises:
       ValueError: one of the two files is missing, or the JSON is damaged.
     """
+    path = local_path(path)
     check_weight_ending(path)
     if not path.exists():
         raise ValueError(f'{path} does not exist')
     json_path = info_path(path)
     try:
-        content = json.loads(json_path.read_text())
+        content = read_json(json_path)
     except FileNotFoundError as error:
         raise ValueError(
             f'{json_path} is missing, which describes {path.name}; make both with '
             'convert'
         ) from error
-    except (ValueError, RecursionError):
+    except ValueError:
         content = None
     if isinstance(content, dict) and content.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{json_path} was written by another version of inception_jax')
@@ -330,6 +345,8 @@ def _check_scales(
 
 
 def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
+    if reason := misfit(content, KEYS):
+        raise ValueError(reason)
     fields = {
         field.name: content[field.name] for field in dataclasses.fields(WeightInfo)
     }

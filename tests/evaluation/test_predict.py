@@ -232,7 +232,7 @@ def test_features_of_an_interrupted_command_are_not_there(
         (['.', '--top=0'], '--top is 0; expected 1 or more'),
         (['.', '--batch-size=3'], 'batch_size 3 does not divide over 4 devices'),
         (['.', '--names=nowhere.txt'], '--names nowhere.txt cannot be read'),
-        (['.', '--network=helpers.tiny:NET'], '--network goes with --weights'),
+        (['.', '--network=inception_v4'], "not 'inception_v4'"),
     ],
 )
 def test_a_mistake_is_one_line(options, message, workdir, photos, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Pictures for papers: their files, and what stands in them."""
 
+import os
 import re
 
 import numpy as np
@@ -14,9 +15,11 @@ from inception_jax.plots.curves import (
     draw_run_curves,
     draw_run_panels,
     draw_seed_bands,
+    run_curves,
 )
 from inception_jax.plots.series import Curve
 from inception_jax.plots.stability import draw_stability_map
+from inception_jax.plots.style import write_figure
 from inception_jax.reports import sentences
 from inception_jax.reports.figures import draw_figures
 from inception_jax.reports.study import read_study
@@ -173,3 +176,19 @@ def test_the_ramp_runs_from_end_to_end():
     assert palette.ramp_colours(1) == [palette.RAMP[0]]
     assert palette.ramp_colours(5) == list(palette.RAMP)
     assert palette.ramp_colours(2) == [palette.RAMP[0], palette.RAMP[-1]]
+
+
+@pytest.mark.parametrize('name', ['$a_{b$', r'$\frac{$', '猫 $a^b$'])
+def test_dollars_in_names_are_drawn_as_they_are(name, tmp_path):
+    figure = run_curves([], title=name)
+    write_figure(figure, tmp_path / 'a.svg')
+    assert name in texts(tmp_path / 'a.svg')
+    assert os.listdir(tmp_path) == ['a.svg']
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend(tmp_path):
+    curve = Curve([1, 2], [3.0, 4.0], {})
+    lines = {'': {'_mine': SeedLine('black', [curve])}}
+    quantity = quantities.CURVES['top_1_error']
+    draw_seed_bands(lines, quantity, tmp_path / 'a', legend='run')
+    assert '_mine' in texts(tmp_path / 'a.svg')

@@ -12,6 +12,8 @@ from typing import Any
 
 from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache
+from inception_jax.runtime.messages import one_line, printable_lines
+from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.signals import Stopped
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -21,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message):
-        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
+        self.exit(2, f'{self.prog}: {one_line(message)}; see {self.prog} --help\n')
 
 
 def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
@@ -80,9 +82,17 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
     return show
 
 
-def print_now(line: str) -> None:
-    """Prints a line and flushes it, so that it also reaches a file at once."""
-    print(line, flush=True)
+def print_now(text: object) -> None:
+    """Prints printable lines and flushes them, so that they reach a file at once."""
+    print(printable_lines(text), flush=True)
+
+
+def path_option(argument: str) -> Path:
+    """Parses the path of a local file or folder, for argparse."""
+    try:
+        return local_path(argument)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @contextlib.contextmanager
@@ -143,13 +153,13 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
         except BrokenPipeError:
             return close_broken_pipe()
         except (ValueError, OSError) as error:
-            print(f'{name}: {_one_line(error)}', file=sys.stderr)
+            print(f'{name}: {one_line(error)}', file=sys.stderr)
             return 2
         return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as error:
-        print(f'{name}: {_one_line(error)}', file=sys.stderr)
+        print(f'{name}: {one_line(error)}', file=sys.stderr)
         return 1
 
 
@@ -157,12 +167,6 @@ def close_broken_pipe() -> int:
     """Discards further output after its reader has ended; returns exit status 0."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def _one_line(error: Exception) -> str:
-    """Returns a message in one line, without control codes that a file may hold."""
-    line = ' '.join(str(error).split())
-    return ''.join(c if c.isprintable() else '?' for c in line)
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

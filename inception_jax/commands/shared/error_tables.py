@@ -4,9 +4,8 @@ import argparse
 import csv
 import io
 import json
-from pathlib import Path
 
-from inception_jax.commands.shared.cli import add_format, markdown_table
+from inception_jax.commands.shared.cli import add_format, markdown_table, path_option
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
@@ -15,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('the output')
     group.add_argument(
         '--exclude',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='file with images to leave out, one a line: ids, or numbers of files as '
         "in ImageNet's list; the errors of all images are printed too (default: none)",

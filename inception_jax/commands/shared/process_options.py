@@ -1,11 +1,13 @@
 """Options that name the processes of one run, and their connection."""
 
 import argparse
+import math
 
 from inception_jax.runtime.messages import first_line
 
 # A process without a sign of life for this long is lost, and the others end.
 HEARTBEAT_SECONDS = 60
+LONGEST_WAIT = 86_400
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--num-processes', type=int, metavar='N', help='number of processes'
     )
+    group.add_argument(
+        '--wait-seconds',
+        type=float,
+        default=300.0,
+        metavar='S',
+        help='seconds to wait for the other processes (default: %(default)g)',
+    )
 
 
 def connect(options: argparse.Namespace) -> None:
@@ -42,6 +51,11 @@ def connect(options: argparse.Namespace) -> None:
     missing = [value is None for value in by_hand]
     if not options.distributed and all(missing):
         return
+    if not 0 < options.wait_seconds <= LONGEST_WAIT:
+        raise ValueError(
+            f'--wait-seconds {options.wait_seconds:g}; expected more than 0, up to '
+            f'{LONGEST_WAIT:,}'
+        )
     if any(missing) and not all(missing):
         raise ValueError(
             'some of --coordinator, --process-id and --num-processes are missing; give '
@@ -52,18 +66,51 @@ def connect(options: argparse.Namespace) -> None:
             f'--process-id {options.process_id} of --num-processes '
             f'{options.num_processes}; expected 0 to {options.num_processes - 1}'
         )
+    address, count, index, devices = _resolved(options)
+    if count == 1:
+        return
+    from inception_jax.runtime import processes
+    from inception_jax.runtime.connection import connect as connect_to_others
+
+    processes.join(
+        connect_to_others(address, index, count, seconds=options.wait_seconds)
+    )
     import jax
 
     jax.config.update('jax_enable_preemption_service', True)
-    try:
+    with processes.failing_together(2, ValueError, RuntimeError):
         jax.distributed.initialize(
-            options.coordinator,
-            options.num_processes,
-            options.process_id,
+            address,
+            count,
+            index,
+            devices,
+            initialization_timeout=math.ceil(options.wait_seconds),
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
-    except (ValueError, RuntimeError) as error:
+
+
+def _resolved(options: argparse.Namespace) -> tuple:
+    """Returns address, number of processes, this process and its devices.
+
+    Raises:
+      ValueError: JAX does not know the cluster.
+    """
+    by_hand = (options.coordinator, options.num_processes, options.process_id, None)
+    if not options.distributed:
+        return by_hand
+    from jax._src.clusters import ClusterEnv
+
+    try:
+        found = ClusterEnv.auto_detect_unset_distributed_params(
+            *by_hand, None, math.ceil(options.wait_seconds)
+        )
+    except (ValueError, RuntimeError, OSError, KeyError) as error:
+        found, reason = by_hand, first_line(error)
+    else:
+        reason = 'no cluster that JAX knows'
+    if None in found[:3]:
         raise ValueError(
-            f'the processes cannot connect ({first_line(error)}); without a cluster, '
-            'give --coordinator, --process-id and --num-processes'
-        ) from error
+            f'the processes cannot connect ({reason}); without a cluster, give '
+            '--coordinator, --process-id and --num-processes'
+        )
+    return found

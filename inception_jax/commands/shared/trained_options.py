@@ -2,25 +2,27 @@
 
 import argparse
 import sys
-from pathlib import Path
+
+from inception_jax.commands.shared.cli import path_option
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('the network')
     run_or_file = group.add_mutually_exclusive_group(required=True)
     run_or_file.add_argument(
-        '--workdir', type=Path, metavar='DIR', help='folder of a run'
+        '--workdir', type=path_option, metavar='DIR', help='folder of a run'
     )
     run_or_file.add_argument(
         '--weights',
-        type=Path,
+        type=path_option,
         metavar='FILE',
         help='weight file, which convert writes',
     )
     group.add_argument(
         '--network',
         metavar='NAME',
-        help='fail unless the weight file belongs to this network (default: any)',
+        help='fail unless the run or the weight file has this network; needed for a '
+        'network of your own, whose code then runs (default: any of the catalogue)',
     )
     add_step(group)
 
@@ -56,15 +58,14 @@ def open_trained(options: argparse.Namespace):
     """
     if options.weights and options.step is not None:
         raise ValueError('--step applies to a run; leave it out with --weights')
-    if options.workdir and options.network:
-        raise ValueError('--network goes with --weights; a run records its network')
     from inception_jax.training.states import trained_run
     from inception_jax.weights.trained import load_weights
 
     if options.weights:
         trained = load_weights(options.weights, options.network)
         return trained, f'{options.weights.with_suffix("")}-'
-    return trained_run(options.workdir, options.step), f'{options.workdir}/'
+    trained = trained_run(options.workdir, options.step, options.network)
+    return trained, f'{options.workdir}/'
 
 
 def print_step(options: argparse.Namespace, trained) -> None:
