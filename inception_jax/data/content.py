@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from inception_jax.data.example import Source, Unreadable, read_example
+from inception_jax.data.labels import class_names_digest
 
 # The number of examples whose content is read. All examples of a small source are read.
 SAMPLED = 1000
@@ -37,7 +38,7 @@ def source_identity(source: Source) -> dict[str, Any]:
         return {
             'images': len(source),
             'classes': source.classes,
-            'class_names': _digest(name.encode() for name in source.class_names),
+            'class_names': class_names_digest(source.class_names),
             'listing': _digest(line.encode() for line in source.listing()),
             'content': _digest(contents),
         }

@@ -131,7 +131,7 @@ class Classifier(nn.Module):
         check_dropout_rate(rate)
         if keys is None and train and self.has_rng('dropout'):
             keys = jax.random.split(self.make_rng('dropout'), len(x))
-        check_dropout_keys(keys, len(x))
+        check_dropout_keys(keys, x.shape[0])
         apply = _block_function(self, train)
 
         x = x.astype(self.dtype)
