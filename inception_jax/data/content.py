@@ -9,10 +9,13 @@ import numpy as np
 
 from inception_jax.data.example import Source, Unreadable, read_example
 from inception_jax.data.labels import class_names_digest
+from inception_jax.runtime.messages import warn_once
 
 # The number of examples whose content is read. All examples of a small source are read.
 SAMPLED = 1000
 THREADS = 8
+
+CONTENT_DIFFERS = 'the content of images differs'
 
 
 def source_identity(source: Source) -> dict[str, Any]:
@@ -21,8 +24,8 @@ def source_identity(source: Source) -> dict[str, Any]:
     Keys:
       images, classes: the number of examples and of classes.
       class_names: a digest of the names of the classes.
-      listing: a digest of the ids, labels and sizes, as the source lists them.
-      content: a digest of the id, the label and the bytes of `SAMPLED` examples, evenly
+      listing: a digest of the ids and labels.
+      content: a digest of the sizes, and of the bytes of `SAMPLED` examples, evenly
         spaced over the source.
 
     Moving or copying a source does not change its identity.
@@ -34,14 +37,15 @@ def source_identity(source: Source) -> dict[str, Any]:
     count = min(len(source), SAMPLED)
     indices = np.linspace(0, len(source) - 1, count).round().astype(int).tolist()
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        contents = pool.map(lambda index: _content(source, index), indices)
-        return {
-            'images': len(source),
-            'classes': source.classes,
-            'class_names': class_names_digest(source.class_names),
-            'listing': _digest(line.encode() for line in source.listing()),
-            'content': _digest(contents),
-        }
+        sampled = list(pool.map(lambda index: _sample(source, index), indices))
+    entries = [*source.listing(), *sampled]
+    return {
+        'images': len(source),
+        'classes': source.classes,
+        'class_names': class_names_digest(source.class_names),
+        'listing': _digest(key for key, _ in entries),
+        'content': _digest(content for _, content in entries),
+    }
 
 
 def source_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -53,29 +57,48 @@ def source_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if different & {'images', 'classes', 'class_names'}:
         return f'{_sizes(before)} then, {_sizes(now)} now'
     if 'listing' in different:
-        return 'ids, labels or sizes of the images differ'
-    return 'the content of the images differs' if different else ''
+        return 'the ids or labels of images differ'
+    return CONTENT_DIFFERS if different else ''
 
 
-def _content(source: Source, index: int) -> bytes:
-    """Returns the content of an example, or that it cannot be read.
+def check_same_images(
+    before: Mapping[str, Any], now: Mapping[str, Any], problem: str, advice: str
+) -> None:
+    """Raises ValueError if a source has other examples than before.
+
+    If only the content of images differs, a note says so: somebody may have repaired an
+    image.
+
+    Args:
+      problem: the first half of the message, e.g. 'the images of x have changed'.
+      advice: the last part of the message: how to repair it.
+    """
+    changed = source_difference(before, now)
+    if changed == CONTENT_DIFFERS:
+        warn_once(f'{problem}: {changed}')
+    elif changed:
+        raise ValueError(f'{problem}: {changed}; {advice}')
+
+
+def _sample(source: Source, index: int) -> tuple[str, str]:
+    """Returns the id with the label of an example, and a digest of its image.
 
     A run may skip unreadable examples, so they must not prevent its start.
     """
     try:
         image, label, name = read_example(source, index)
     except Unreadable:
-        return b'unreadable'
-    shape = b'' if isinstance(image, bytes) else repr(image.shape).encode()
+        return f'unreadable {index}', ''
     pixels = image if isinstance(image, bytes) else np.ascontiguousarray(image)
-    return b'\0'.join([name.encode(), b'%d' % label, shape, bytes(pixels)])
+    shape = '' if isinstance(image, bytes) else image.shape
+    return f'{name} {label}', f'{shape} {hashlib.sha256(pixels).hexdigest()}'
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def _digest(parts: Iterable[str]) -> str:
     """Returns 12 hexadecimal digits; each part enters by its own digest."""
     whole = hashlib.sha256()
     for part in parts:
-        whole.update(hashlib.sha256(part).digest())
+        whole.update(hashlib.sha256(part.encode()).digest())
     return whole.hexdigest()[:12]
 
 

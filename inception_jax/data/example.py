@@ -37,10 +37,10 @@ class Source(Protocol):
     def classes(self) -> int:
         """The number of classes; labels are in 0 .. classes - 1."""
 
-    def listing(self) -> Iterable[str]:
-        """Returns lines that change if an id, a label or the size of an image changes.
+    def listing(self) -> Iterable[tuple[str, str]]:
+        """Yields an entry for each image or file: its id with the label, and its size.
 
-        It reads no image. `data.content.source_identity` turns it into a digest.
+        It reads no image. `data.content.source_identity` turns it into digests.
         """
 
     def __len__(self) -> int: ...

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from inception_jax.data.content import source_difference, source_identity
+from inception_jax.data.content import check_same_images, source_identity
 from inception_jax.data.crops import (
     check_crops,
     mirrored,
@@ -243,11 +243,12 @@ def _check_images_of_run(
     data = trained.data
     if data is None or (source, split) != (data.source, data.evaluation_split):
         return
-    if changed := source_difference(trained.images, identity):
-        raise ValueError(
-            f'the images of {source} in {split} have changed since the run was trained '
-            f'({changed}); restore them, or name other images with --source'
-        )
+    check_same_images(
+        trained.images,
+        identity,
+        f'the images of {source} in {split} have changed since the run was trained',
+        'restore them, or name other images with --source',
+    )
 
 
 def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:

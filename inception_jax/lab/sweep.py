@@ -5,6 +5,7 @@ at any moment and resumes with the same command. The table of the sweep is compu
 these folders.
 """
 
+import functools
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_text
 from inception_jax.runtime.paths import local_path
 from inception_jax.training.loop import Outcome, train_from
-from inception_jax.training.prepare import PreparedRun, prepare
+from inception_jax.training.prepare import PreparedRun, open_identified, prepare
 from inception_jax.training.programs import compiled_names
 from inception_jax.training.run import Starts, pass_signal_on, start_runs
 
@@ -147,11 +148,13 @@ def prepare_members(sweep: Sweep, engine: str) -> dict[str, PreparedRun]:
     Raises:
       ValueError: a member cannot run, or not with this engine; the message names it.
     """
-    runs = {}
+    runs, open_images = {}, functools.cache(open_identified)
     for member in sweep.members:
         try:
             checked = experiment(sweep.config_of(member))
-            runs[member] = prepare(checked, sweep.workdir(member))
+            runs[member] = prepare(
+                checked, sweep.workdir(member), open_images=open_images
+            )
             if engine != 'sequential' and checked.parallel.batch_norm == 'per_device':
                 raise ValueError(
                     f'config.parallel.batch_norm is per_device, and with --engine '

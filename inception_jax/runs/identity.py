@@ -7,7 +7,7 @@ from typing import Any
 
 from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME, completed
 from inception_jax.config.overrides import flatten
-from inception_jax.data.content import source_difference
+from inception_jax.data.content import check_same_images, source_difference
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
@@ -70,11 +70,13 @@ def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
     _check_replicas(folder, before, now)
     _check_weights(folder, before, now)
     for split in now['data']:
-        if changed := source_difference(before['data'][split], now['data'][split]):
-            raise ValueError(
-                f'the data of the {split} split have changed since the run in {folder} '
-                f'began: {changed}; restore the data, or use another --workdir'
-            )
+        check_same_images(
+            before['data'][split],
+            now['data'][split],
+            f'the data of the {split} split have changed since the run in {folder} '
+            'began',
+            'restore the data, or use another --workdir',
+        )
 
 
 def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:

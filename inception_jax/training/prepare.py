@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from inception_jax.config.experiment import Experiment, recorded_experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
-from inception_jax.data.content import source_difference, source_identity
+from inception_jax.data.content import check_same_images, source_identity
 from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.network import Network
@@ -48,25 +48,41 @@ class PreparedRun:
     identity: dict[str, Any]
 
 
+def open_identified(
+    spec: str, split: str, data_dir: str | None
+) -> tuple[Source, dict[str, Any]]:
+    """Opens a split of a data set and returns it with its identity.
+
+    Raises:
+      ValueError: the data set or the split does not exist.
+    """
+    source = open_source(spec, split, data_dir=data_dir)
+    return source, source_identity(source)
+
+
 def prepare(
-    experiment: Experiment, workdir: Path, *, initial_weights: str | None = None
+    experiment: Experiment,
+    workdir: Path,
+    *,
+    initial_weights: str | None = None,
+    open_images: Callable[..., tuple[Source, dict[str, Any]]] = open_identified,
 ) -> PreparedRun:
     """Opens the data and checks the workdir; compiles and writes nothing.
 
     Args:
       initial_weights: the SHA-256 of the initial weights. A fork has those of its
         parent; by default the file `recipe.init_from` is checked.
+      open_images: `open_identified`, cached if several runs have the same images.
 
     Raises:
       ValueError: the data, the network, the devices and the workdir do not agree.
     """
     data = experiment.data
-    train_source, evaluation_source = (
-        open_source(data.source, split, data_dir=data.data_dir)
+    (train_source, trained_on), (evaluation_source, evaluated_on) = (
+        open_images(data.source, split, data.data_dir)
         for split in (data.train_split, data.evaluation_split)
     )
-    sources = (train_source, evaluation_source)
-    images = dict(zip(PARTS, map(source_identity, sources), strict=True))
+    images = {'train': trained_on, 'evaluation': evaluated_on}
     run = _prepare_with(
         experiment, workdir, train_source, evaluation_source, images, initial_weights
     )
@@ -127,7 +143,7 @@ class _RecordedSource:
     def classes(self) -> int:
         return len(self.class_names)
 
-    def listing(self) -> Iterable[str]:
+    def listing(self) -> Iterable[tuple[str, str]]:
         return self._opened.listing()
 
     def __len__(self) -> int:
@@ -139,11 +155,12 @@ class _RecordedSource:
     @functools.cached_property
     def _opened(self) -> Source:
         source = open_source(self.source, self.split, data_dir=self.data_dir)
-        if changed := source_difference(self.identity, source_identity(source)):
-            raise ValueError(
-                f'{self.source} has changed since the run was trained ({changed}); '
-                'restore its images'
-            )
+        check_same_images(
+            self.identity,
+            source_identity(source),
+            f'{self.source} has changed since the run was trained',
+            'restore its images',
+        )
         return source
 
 

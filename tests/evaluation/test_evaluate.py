@@ -169,8 +169,8 @@ def test_an_evaluation_is_bound_to_its_images(tmp_path, capsys):
     capsys.readouterr()
     assert evaluate(run, '--output', out) == 2
     printed = capsys.readouterr().err
-    assert 'have changed since the run was trained' in printed
-    assert '--source' in printed
+    assert 'trained: the content of images differs' in printed
+    assert 'holds another evaluation (images differ)' in printed
     other = ('--output', out, '--source', f'folder:{folder}', '--split', 'train')
     assert evaluate(run, *other) == 2
     assert 'holds another evaluation (split differ)' in capsys.readouterr().err

@@ -331,14 +331,17 @@ def test_a_dead_run_stops_if_the_config_says_so(tmp_path):
     assert verdict(tmp_path / 'stop')['steps_done'] == 24
 
 
-def test_a_run_does_not_resume_on_other_images(tmp_path, capsys):
+def test_a_run_notes_replaced_images_and_refuses_relabelled_ones(tmp_path, capsys):
     folder, workdir = tmp_path / 'images', tmp_path / 'run'
     images(folder)
     options = {'data__source': f'folder:{folder}', 'run__epochs': 1}
     assert main(arguments(workdir, **options)) == 0
     shutil.copy(folder / 'train' / '0' / '1.png', folder / 'train' / '0' / '0.png')
     capsys.readouterr()
-    assert main(arguments(workdir, **options | {'run__epochs': 2})) == 2
+    assert main(arguments(workdir, **options | {'run__epochs': 2})) == 0
+    assert 'began: the content of images differs' in capsys.readouterr().err
+    (folder / 'train' / '0' / '1.png').rename(folder / 'train' / '1' / '9.png')
+    assert main(arguments(workdir, **options | {'run__epochs': 3})) == 2
     printed = capsys.readouterr().err
     assert 'the data of the train split have changed' in printed
     assert printed.count('\n') == 1

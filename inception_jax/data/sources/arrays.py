@@ -27,9 +27,9 @@ class Arrays:
     def classes(self) -> int:
         return len(self.class_names)
 
-    def listing(self) -> Iterator[str]:
+    def listing(self) -> Iterator[tuple[str, str]]:
         for name, label, image in zip(self.ids, self.labels, self.images, strict=True):
-            yield f'{name} {label} {zlib.crc32(np.ascontiguousarray(image))}'
+            yield f'{name} {label}', str(zlib.crc32(np.ascontiguousarray(image)))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -20,8 +20,8 @@ class Files:
     def classes(self) -> int:
         return len(self.class_names)
 
-    def listing(self) -> Iterator[str]:
-        return (f'{path} {file_size(Path(path))}' for path in self.ids)
+    def listing(self) -> Iterator[tuple[str, str]]:
+        return ((path, str(file_size(Path(path)))) for path in self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)

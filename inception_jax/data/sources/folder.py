@@ -38,9 +38,9 @@ class Folder:
     def classes(self) -> int:
         return len(self.class_names)
 
-    def listing(self) -> Iterator[str]:
+    def listing(self) -> Iterator[tuple[str, str]]:
         for name, label in zip(self.files, self.labels, strict=True):
-            yield f'{printable(name)} {label} {file_size(self.root / name)}'
+            yield f'{printable(name)} {label}', str(file_size(self.root / name))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ class Synthetic:
     def class_names(self) -> tuple[str, ...]:
         return tuple(str(label) for label in range(self.classes))
 
-    def listing(self) -> Iterator[str]:
-        yield f'{self.split} {self.examples}/{self.classes}'
+    def listing(self) -> Iterator[tuple[str, str]]:
+        yield f'{self.split} {self.examples}/{self.classes}', ''
 
     def __len__(self) -> int:
         return self.examples

@@ -40,10 +40,10 @@ class Tfds:
     def classes(self) -> int:
         return len(self.class_names)
 
-    def listing(self) -> Iterator[str]:
-        yield self.name
+    def listing(self) -> Iterator[tuple[str, str]]:
+        yield self.name, ''
         for file in self.files:
-            yield f'{file.name} {file.stat().st_size}'
+            yield file.name, str(file.stat().st_size)
 
     def __len__(self) -> int:
         return len(self.records)
