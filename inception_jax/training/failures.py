@@ -47,6 +47,12 @@ def _reason_and_remedy(error: Exception) -> str | None:
             file = f'{error.filename}: ' if error.filename else ''
             reason = error.strerror or first_line(error)
             return f'{file}{reason}; check the disk; then {AGAIN}'
+        case MemoryError():
+            return (
+                f'this machine has too little memory ({first_line(error)}); use a '
+                'smaller config.run.batch_size or fewer config.data.workers; then '
+                f'{AGAIN}'
+            )
         case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line(error):
             return (
                 'the step does not fit in the memory of the device '

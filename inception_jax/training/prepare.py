@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment, recorded_experiment
@@ -14,6 +16,7 @@ from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
 from inception_jax.data.example import Example
 from inception_jax.data.sources.open import Source, open_source
+from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
@@ -23,6 +26,9 @@ from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
 from inception_jax.runtime.messages import warn
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.training.initial_weights import check_initial_weights
+
+# A step is an int32 on the devices.
+MOST_STEPS = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +155,7 @@ def _prepare_with(
     _check_same_classes(train_source, evaluation_source)
     network = _with_classes(experiment, train_source)
     measure(network)
+    check_memory(network, settings.batch_size)
     steps = _number_of_steps(settings, len(train_source))
     steps_per_epoch = len(train_source) / settings.batch_size
     hparams = hparams_for(
@@ -185,8 +192,32 @@ def _prepare_with(
     )
 
 
+def check_memory(network: Network, batch_size: int) -> None:
+    """Raises ValueError if a run can never fit in the memory of this machine.
+
+    A run holds at least the parameters, their EMA weights and an optimizer's state, and
+    the part of a batch that this process loads.
+    """
+    parameters = sum(params(network, block) for block in measure(network))
+    images = batch_size // jax.process_count()
+    needed = 3 * 4 * parameters + 3 * images * network.input_size**2
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    if needed > memory:
+        raise ValueError(
+            f'{network.name} with {parameters:,} parameters and {images:,} images of '
+            f'{network.input_size} pixels needs more than {needed / 2**30:,.0f} GiB, '
+            f'and this machine has {memory / 2**30:,.0f}; lower config.network.width '
+            'and depth, input_size or config.run.batch_size'
+        )
+
+
 def _number_of_steps(settings: RunSection, images: int) -> int:
     steps = round(settings.epochs * (images / settings.batch_size))
+    if steps > MOST_STEPS:
+        raise ValueError(
+            f'config.run.epochs {settings.epochs:g} of {images:,} images makes '
+            f'{steps:.3g} steps; expected up to {MOST_STEPS:,}'
+        )
     if steps < 1:
         raise ValueError(
             f'config.run.epochs {settings.epochs:g} of {images} images makes less than '

@@ -123,7 +123,7 @@ def test_killed_one_then_both_they_go_on_with_the_bits_of_undisturbed_ones(
     two.all[1].kill()
     (first, second), printed = two.ended()
     assert (first, second) in ((1, -signal.SIGKILL), (-signal.SIGABRT, -signal.SIGKILL))
-    said = ('process 0 of 2: it has lost another one', 'another task died')[first != 1]
+    said = ('process 0 of 2: process 1 is lost', 'another task died')[first != 1]
     assert said in printed[0][1]
     two = Two(tmp_path / 'two')
     two.wait_for(20)
@@ -182,7 +182,7 @@ def test_where_no_devices_start_each_says_so_in_a_line(tmp_path, monkeypatch):
     assert statuses[0] == 2, printed
     assert statuses[1] in (2, -signal.SIGABRT)
     errors = printed[0][1]
-    assert errors.startswith('a process: JAX cannot start its devices')
+    assert errors.startswith('process 0 of 2: JAX cannot start its devices')
     assert errors.count('\n') == 1
     assert not (tmp_path / 'run').exists()
 

@@ -48,5 +48,10 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
             f'{spec!r} does not name the numbers of examples and classes; write e.g. '
             'synthetic:1024/10'
         )
+    if len(max(numbers.groups(), key=len)) > 9:
+        raise ValueError(
+            f'{spec!r:.80} has a number of more than 9 digits; write e.g. '
+            'synthetic:1024/10'
+        )
     examples, classes = map(int, numbers.groups())
     return Synthetic(examples, classes, split or 'all')
