@@ -55,9 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(arguments)
     sys.path.append(os.getcwd())
     command = COMMANDS[options.command]
-    return run_command(
-        f'inception-jax {options.command}', lambda: command.run(options, rest)
-    )
+
+    def run():
+        options.parser.suggest(rest)
+        return command.run(options, rest)
+
+    return run_command(f'inception-jax {options.command}', run)
 
 
 def _parser() -> Parser:
@@ -73,7 +76,7 @@ def _parser() -> Parser:
             help=command.HELP,
             epilog=getattr(command, 'EPILOG', None),
         )
-        subparser.set_defaults(command=name)
+        subparser.set_defaults(command=name, parser=subparser)
         command.arguments(subparser)
     return parser
 

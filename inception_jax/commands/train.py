@@ -73,6 +73,7 @@ def _experiment(options: argparse.Namespace, rest: list[str]):
     from inception_jax.runs.run import Run
     from inception_jax.runs.workdir import CONFIG
 
+    changes = parse_overrides(rest) if options.config else {}
     if not options.workdir and not (options.dry_run and options.config):
         raise ValueError('--workdir DIR is missing; name the folder of the run')
     dry = options.topology or options.largest_batch or options.format
@@ -83,7 +84,7 @@ def _experiment(options: argparse.Namespace, rest: list[str]):
     if options.config:
         if options.network:
             raise ValueError('--network is for a run without --config; leave it out')
-        return experiment(load_config(options.config, **parse_overrides(rest)))
+        return experiment(load_config(options.config, **changes))
     refuse_arguments(rest, 'fields are set with --config FILE.py only; see --help')
     return recorded_experiment(
         Run(options.workdir).config, options.workdir / CONFIG, options.network

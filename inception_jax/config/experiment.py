@@ -17,6 +17,9 @@ from inception_jax.steps.by_block import block_names, select_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.recipe import Recipe
 
+# Beyond this number a float32 is not finite.
+LARGEST = 3e38
+
 SECTIONS = {
     'network': NetworkSection,
     'recipe': Recipe,
@@ -193,11 +196,28 @@ def _check_section(
     required = [name for name, field in fields.items() if not _has_default(field)]
     _check_names(f'config.{section}.', values, fields, required)
     for name, value in values.items():
+        if not _is_plain(value):
+            raise ValueError(
+                f'config.{section}.{name} is {value!r:.60}; expected finite numbers '
+                'and printable names'
+            )
         if not fits(value, fields[name].type):
             raise ValueError(
                 f'config.{section}.{name} is {value!r}; expected '
                 f'{annotation_text(fields[name].type)}'
             )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether all numbers in a value are usual ones, and all names are text."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, [*value.keys(), *value.values()]))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, str):
+        return '\0' not in value
+    is_number = isinstance(value, int | float)
+    return not is_number or -LARGEST < value < LARGEST
 
 
 def _has_default(field: dataclasses.Field) -> bool:

@@ -19,7 +19,7 @@ def literal(expression: str) -> Any:
     words = {'true': True, 'false': False}
     try:
         return ast.literal_eval(expression)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return words.get(expression.lower(), expression)
 
 
@@ -31,7 +31,7 @@ def literals(expression: str) -> list[Any]:
     """
     try:
         parts = ast.parse(f'[{expression}]', mode='eval').body.elts
-    except SyntaxError:
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return [literal(part.strip()) for part in expression.split(',')]
     return [literal(ast.unparse(part)) for part in parts]
 

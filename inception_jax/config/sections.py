@@ -5,12 +5,15 @@ changes what a run costs or leaves behind, not what it computes.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from inception_jax.data.geometry import check_range
 from inception_jax.runtime import choices
+
+# Larger numbers are slips of the pen.
+LARGEST, LARGEST_BATCH = 10**9, 2**20
+MOST_WORKERS, LARGEST_ASPECT = 1024, 1000.0
 
 
 def _free(**options: Any) -> Any:
@@ -67,14 +70,14 @@ class DataSection:
     workers: int | None = _free(default=None)
 
     def __post_init__(self):
-        if self.workers is not None and self.workers < 0:
+        if self.workers is not None and not 0 <= self.workers <= MOST_WORKERS:
             raise ValueError(
-                f'config.data.workers is {self.workers}; expected 0 or more processes, '
-                'or None'
+                f'config.data.workers is {self.workers}; expected 0 to {MOST_WORKERS} '
+                'processes, or None'
             )
         choices.check('config.data.on_unreadable', self.on_unreadable, ('stop', 'skip'))
         check_range('config.data.area', self.area, most=1.0)
-        check_range('config.data.aspect', self.aspect)
+        check_range('config.data.aspect', self.aspect, most=LARGEST_ASPECT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +114,14 @@ class RunSection:
         for name, value in dataclasses.asdict(self).items():
             if name == 'seed' or (name in self.MAY_BE_0 and value == 0):
                 continue
-            if not 0 < value < math.inf:
+            if not 0 < value <= LARGEST:
                 least = 'at least' if name in self.MAY_BE_0 else 'greater than'
                 raise ValueError(
-                    f'config.run.{name} is {value}; it must be finite and {least} 0'
+                    f'config.run.{name} is {value}; it must be finite, {least} 0 and '
+                    f'at most {LARGEST:,}'
                 )
+        if self.batch_size > LARGEST_BATCH:
+            raise ValueError(
+                f'config.run.batch_size is {self.batch_size}; expected up to '
+                f'{LARGEST_BATCH:,} images'
+            )

@@ -21,7 +21,7 @@ from inception_jax.lab.table import (
 )
 from inception_jax.networks.catalogue import check_imported
 from inception_jax.networks.describe.table import aligned
-from inception_jax.runs.workdir import SWEEP, is_sweep
+from inception_jax.runs.workdir import SWEEP, check_workdir_path, is_sweep
 from inception_jax.runtime.files import (
     lock_file,
     refuse_unwritable,
@@ -151,6 +151,7 @@ def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> 
     Raises:
       ValueError: the folder holds a run, or a sweep of another config.
     """
+    check_workdir_path(folder)
     sweep = Sweep(folder, json.loads(json.dumps(config)), _distinct(config, members))
     if (folder / 'config.json').exists():
         raise ValueError(f'{folder} holds a run; use another folder for a sweep')

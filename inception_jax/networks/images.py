@@ -1,6 +1,9 @@
 """The images that a network expects: size, crop, interpolation and pixel range."""
 
 import dataclasses
+import math
+
+LARGEST_SIZE = 16_384
 
 # How evaluation resizes an image. `bilinear` interpolates between the four nearest
 # pixels at any size, as in the authors' code, and rounds to whole grey levels, as in
@@ -40,10 +43,10 @@ class Images:
 
     def __post_init__(self):
         size = self.input_size
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, int) or not 0 < size <= LARGEST_SIZE:
             raise ValueError(
-                f'input_size is {size!r}; expected a whole number of pixels above 0, '
-                'e.g. 299'
+                f'input_size is {size!r}; expected a whole number of pixels above 0 '
+                f'and up to {LARGEST_SIZE:,}, e.g. 299'
             )
         check_crop_fraction(self.crop_fraction)
         if self.interpolation not in INTERPOLATIONS:
@@ -55,6 +58,12 @@ class Images:
             raise ValueError(
                 f'pixel_range is {self.pixel_range!r}; expected the pair (low, high), '
                 'e.g. (-1.0, 1.0)'
+            )
+        low, high = self.pixel_range
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(
+                f'pixel_range is {self.pixel_range!r}; expected two finite numbers, '
+                'the smaller one first, e.g. (-1.0, 1.0)'
             )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +24,9 @@ from inception_jax.networks.ops import (
 )
 
 Number = TypeVar('Number')
+
+# A larger number of logits is a slip of the pen.
+MOST_CLASSES = 1_000_000
 
 # The methods that show a value import its table or its figure only when they are
 # called, because tables and figures are readings of the values of this file.
@@ -150,10 +154,20 @@ class Network:
                 raise ValueError(
                     f'{self.name} has the stage {stage!r}; expected stage() or one()'
                 )
-        if not isinstance(self.classes, int) or self.classes < 1:
+        if not isinstance(self.classes, int) or not 0 < self.classes <= MOST_CLASSES:
             raise ValueError(
                 f'classes of {self.name} is {self.classes!r}; expected a whole number '
-                'above 0'
+                f'above 0 and up to {MOST_CLASSES:,}'
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f'dropout of {self.name} is {self.dropout!r}; expected a share from 0 '
+                'to below 1'
+            )
+        if not 0 < self.batch_norm_epsilon < math.inf:
+            raise ValueError(
+                f'batch_norm_epsilon of {self.name} is {self.batch_norm_epsilon!r}; '
+                'expected a finite number above 0'
             )
         _ = self.images  # checks its fields
         _check_names(self)

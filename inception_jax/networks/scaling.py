@@ -1,11 +1,13 @@
 """Relatives of a network: other widths and other numbers of blocks."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 
 from inception_jax.networks.network import Network, Stage, check_network
 from inception_jax.networks.ops import Conv, Op, map_ops
+
+# A larger width or depth is a slip of the pen, and takes minutes to refuse.
+LARGEST_FACTOR = 100
 
 
 def scaled(
@@ -69,10 +71,10 @@ def _check_factors(network: Network, factor: float | Mapping[str, float]) -> Non
                 f'{network.name} has no stage {name!r}; its stages are '
                 f'{", ".join(names)}'
             )
-        if not isinstance(number, int | float) or not 0 < number < math.inf:
+        if not isinstance(number, int | float) or not 0 < number <= LARGEST_FACTOR:
             raise ValueError(
-                f'a width or depth of {number!r}; expected a number above 0, or '
-                "numbers by stage as in {'a': 0.5}"
+                f'a width or depth of {number!r}; expected a number above 0 and up to '
+                f"{LARGEST_FACTOR}, or numbers by stage as in {{'a': 0.5}}"
             )
 
 

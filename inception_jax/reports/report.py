@@ -44,9 +44,10 @@ def report(paths: StrPath | Iterable[StrPath], output: StrPath | None = None) ->
 a sweep (sweep.json); name the --workdir of train or sweep
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    page = None if output is None else local_path(output)
     study = read_study([local_path(path) for path in paths])
     parent = study.folder.resolve().parent if study.kind == 'runs' else study.folder
-    page = parent / 'report.html' if output is None else local_path(output)
+    page = page or parent / 'report.html'
     usual_name = page.name == 'report.html'
     folder = page.with_name('figures' if usual_name else f'{page.stem}_figures')
     table = table_rows(study)

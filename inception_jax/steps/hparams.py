@@ -216,13 +216,13 @@ _ANY_SIGN = ('residual_scale', 'residual_scale_start')
 
 def _check_range(name: str, value: float | tuple) -> None:
     """Raises ValueError where a number is out of its range."""
-    if not np.isfinite(value).all():
+    if not (np.abs(value) < np.finfo(np.float32).max).all():
         raise ValueError(f'{name} is {value}; expected a finite number')
     if name in _SHARES:
         if not 0 <= value < 1:
             raise ValueError(f'{name} is {value}; expected a share from 0 to below 1')
     elif name in _POSITIVE:
-        if not value > 0:
+        if not np.float32(value) > 0:
             raise ValueError(f'{name} is {value}; expected a number above 0')
     elif name not in _ANY_SIGN and not value >= 0:
         raise ValueError(f'{name} is {value}; expected 0 or more')

@@ -52,6 +52,12 @@ def _reason_and_remedy(error: Exception) -> str | None:
                 'allow more open files (ulimit -n)' if too_many else 'check the disk'
             )
             return f'{file}{reason}; {remedy}; then {AGAIN}'
+        case MemoryError():
+            return (
+                f'this machine has too little memory ({first_line(error)}); use a '
+                'smaller config.run.batch_size or fewer config.data.workers; then '
+                f'{AGAIN}'
+            )
         case jax.errors.JaxRuntimeError() if 'RESOURCE_EXHAUSTED' in first_line(error):
             return (
                 'the step does not fit in the memory of the device '

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment, recorded_experiment
@@ -14,6 +16,7 @@ from inception_jax.config.sections import RunSection
 from inception_jax.data.content import check_same_images, source_identity
 from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
+from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
@@ -26,6 +29,8 @@ from inception_jax.training.initial_weights import check_initial_weights
 
 # The parts of the data of a run, as its identity names them.
 PARTS = ('train', 'evaluation')
+# A step is an int32 on the devices.
+MOST_STEPS = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +188,7 @@ def _prepare_with(
     check_batch_norm(
         network, sharing_images(experiment, mesh), experiment.recipe.frozen
     )
+    check_memory(network, settings.batch_size)
     steps = _number_of_steps(settings, len(train_source))
     steps_per_epoch = len(train_source) / settings.batch_size
     hparams = hparams_for(
@@ -223,8 +229,32 @@ def sharing_images(experiment: Experiment, mesh: Mesh) -> int:
     return images // mesh.size if per_device else images
 
 
+def check_memory(network: Network, batch_size: int) -> None:
+    """Raises ValueError if a run can never fit in the memory of this machine.
+
+    A run holds at least the parameters, their EMA weights and an optimizer's state, and
+    the part of a batch that this process loads.
+    """
+    parameters = sum(params(network, block) for block in measure(network))
+    images = batch_size // jax.process_count()
+    needed = 3 * 4 * parameters + 3 * images * network.input_size**2
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    if needed > memory:
+        raise ValueError(
+            f'{network.name} with {parameters:,} parameters and {images:,} images of '
+            f'{network.input_size} pixels needs more than {needed / 2**30:,.0f} GiB, '
+            f'and this machine has {memory / 2**30:,.0f}; lower config.network.width '
+            'and depth, input_size or config.run.batch_size'
+        )
+
+
 def _number_of_steps(settings: RunSection, images: int) -> int:
     steps = round(settings.epochs * (images / settings.batch_size))
+    if steps > MOST_STEPS:
+        raise ValueError(
+            f'config.run.epochs {settings.epochs:g} of {images:,} images makes '
+            f'{steps:.3g} steps; expected up to {MOST_STEPS:,}'
+        )
     if steps < 1:
         raise ValueError(
             f'config.run.epochs {settings.epochs:g} of {images} images makes less than '

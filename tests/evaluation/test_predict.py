@@ -246,7 +246,7 @@ def test_a_mistake_is_one_line(options, message, workdir, photos, monkeypatch, c
 def test_a_reader_that_has_seen_enough_is_no_error(workdir, photos):
     command = [sys.executable, '-m', 'inception_jax', 'predict', f'--workdir={workdir}']
     with subprocess.Popen(
-        [*command, str(photos), '--format=csv'],
+        [*command, str(photos), '--format=csv', '--network=helpers.tiny:NET'],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),

@@ -57,13 +57,13 @@ def test_initial_variables_are_those_of_the_linen_module(networks):
             ),
             x,
         )
-        assert shapes(linen) == shapes(variables(network)), network.name
+        assert shapes(linen) == shapes(variables(network, 'zeros')), network.name
 
 
 def test_parameters_are_as_many_as_described(networks):
     for network in networks:
         network = dataclasses.replace(network, batch_norm_gamma=True, input_size=128)
-        params = jax.tree.leaves(variables(network)['params'])
+        params = jax.tree.leaves(variables(network, 'zeros')['params'])
         blocks = measure(network)
         described = [b.total('params') + b.total('batch_norm_channels') for b in blocks]
         assert sum(x.size for x in params) == sum(described), network.name

@@ -49,16 +49,21 @@ def free_port():
 
 
 class Two:
-    """Two processes with two devices each, and what they print."""
+    """Two processes with two devices each, and what they print.
 
-    def __init__(self, workdir, **changes):
-        port = free_port()
+    `second` are changes, and `variables` of the environment, of the second alone.
+    """
+
+    def __init__(self, workdir, *, second=(), variables=(), port=None, **changes):
+        port = port or free_port()
+        changes = [RUN | changes, RUN | changes | dict(second)]
+        variables = [{}, dict(variables)]
         self.workdir = workdir
         self.all = [
             subprocess.Popen(
                 [
                     *(sys.executable, '-m', 'inception_jax'),
-                    *arguments(workdir, **RUN | changes),
+                    *arguments(workdir, **changes[number]),
                     f'--coordinator=127.0.0.1:{port}',
                     f'--process-id={number}',
                     '--num-processes=2',
@@ -66,7 +71,7 @@ class Two:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=environment() | {'JAX_NUM_CPU_DEVICES': '2'},
+                env=environment() | {'JAX_NUM_CPU_DEVICES': '2'} | variables[number],
             )
             for number in range(2)
         ]
@@ -123,7 +128,7 @@ def test_two_killed_processes_resume_bit_identical_to_an_undisturbed_run(
     two.all[1].kill()
     (first, second), printed = two.ended()
     assert (first, second) in ((1, -signal.SIGKILL), (-signal.SIGABRT, -signal.SIGKILL))
-    said = ('process 0 of 2: it has lost another one', 'another task died')[first != 1]
+    said = ('process 0 of 2: process 1 is lost', 'another task died')[first != 1]
     assert said in printed[0][1]
     two = Two(tmp_path / 'two')
     two.wait_for(20)
@@ -182,7 +187,7 @@ def test_each_process_reports_in_a_line_that_no_devices_start(tmp_path, monkeypa
     assert statuses[0] == 2, printed
     assert statuses[1] in (2, -signal.SIGABRT)
     errors = printed[0][1]
-    assert errors.startswith('a process: JAX cannot start its devices')
+    assert errors.startswith('process 0 of 2: JAX cannot start its devices')
     assert errors.count('\n') == 1
     assert not (tmp_path / 'run').exists()
 
@@ -227,3 +232,57 @@ def test_a_mistake_is_one_line_and_status_2(options, message, tmp_path):
     assert message in completed.stderr
     assert completed.stderr.count('\n') == 1
     assert not (tmp_path / 'run').exists()
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ('second', 'message'),
+    [
+        ({'run__seed': 1}, 'has config.run.seed 1, and process 0 has 0'),
+        ({'run__epochs': -1}, 'config.run.epochs is -1'),
+        pytest.param(
+            {'hparams__learning_rate': 0.01}, 'has config.hparams.learning', marks=slow
+        ),
+        pytest.param({'run__epochs': 7}, 'has config.run.epochs 7', marks=slow),
+        pytest.param({'run__batch_size': 16}, 'has config.run.batch_size', marks=slow),
+        pytest.param({'data__source': 'synthetic:64/5'}, 'config.data.so', marks=slow),
+        pytest.param({'data__source': 'folder:nowhere'}, 'nowhere', marks=slow),
+        pytest.param({'recipe__execution': 'plain'}, 'recipe.execution', marks=slow),
+        pytest.param({'parallel__mode': 'shard_map'}, 'parallel.mode', marks=slow),
+        pytest.param({'network__name': 'helpers.tiny:PLAIN'}, 'network.n', marks=slow),
+    ],
+)
+def test_processes_that_differ_both_end_with_a_line_and_status_2(
+    second, message, tmp_path
+):
+    began = time.monotonic()
+    statuses, printed = Two(tmp_path / 'run', second=second).ended()
+    assert time.monotonic() - began < 60
+    check_lines(statuses, printed, message)
+    assert not (tmp_path / 'run').exists()
+
+
+@slow
+@pytest.mark.parametrize(
+    ('variables', 'message'),
+    [
+        ({'JAX_DEFAULT_PRNG_IMPL': 'rbg'}, 'jax_default_prng_impl'),
+        ({'JAX_ENABLE_X64': '1'}, 'jax_enable_x64'),
+        ({'JAX_NUM_CPU_DEVICES': '1'}, 'devices'),
+        ({'JAX_PLATFORMS': 'none'}, 'JAX cannot start its devices'),
+    ],
+)
+def test_settings_of_jax_that_differ_end_both(variables, message, tmp_path):
+    statuses, printed = Two(tmp_path / 'run', variables=variables).ended()
+    check_lines(statuses, printed, message)
+
+
+def check_lines(statuses, printed, message):
+    assert statuses == [2, 2], printed
+    for number, (_, errors) in enumerate(printed):
+        lines = [x for x in errors.splitlines() if not x.startswith('waiting for')]
+        (line,) = lines
+        assert line.startswith(f'process {number} of 2: ')
+        assert message in line

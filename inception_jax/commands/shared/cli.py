@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import itertools
 import os
+import re
 import signal
 import sys
 import time
@@ -12,7 +14,8 @@ from typing import Any
 
 from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache
-from inception_jax.runtime.messages import one_line, printable_lines
+from inception_jax.runtime.choices import nearest
+from inception_jax.runtime.messages import one_line, printable, printable_lines
 from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.signals import Stopped
 
@@ -20,10 +23,37 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line.
+
+    An argument that nobody knows is reported before a missing one, which may be the
+    same argument, misspelt.
+    """
+
+    _arguments: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):
+        self._arguments = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(self._arguments, namespace)
 
     def error(self, message):
-        self.exit(2, f'{self.prog}: {one_line(message)}; see {self.prog} --help\n')
+        message = f'{one_line(message)}; see {self.prog} --help'
+        try:
+            self.suggest(self._arguments)
+        except ValueError as misspelt:
+            message = misspelt
+        self.exit(2, f'{self.prog}: {message}\n')
+
+    def suggest(self, arguments: Iterable[str]) -> None:
+        """Raises ValueError for an unknown argument that resembles an option."""
+        known = self._option_string_actions
+        for argument in itertools.takewhile(lambda x: x != '--', arguments):
+            name = argument.partition('=')[0]
+            if re.match(r'--?[A-Za-z]{2}', name) and name not in known:
+                near = None if name.startswith('--config.') else nearest(name, known)
+                if near:
+                    raise ValueError(
+                        f'unknown argument {printable(name)}; did you mean {near}?'
+                    )
 
 
 def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:

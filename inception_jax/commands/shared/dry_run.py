@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     from inception_jax.speed.costs import check_step
     from inception_jax.speed.roofline import CHIPS
 
+    _check(experiment)
     devices = topology_devices(options.topology) if options.topology else None
     mesh = device_mesh(experiment.parallel.parameter_devices, devices)
     if options.largest_batch:
@@ -60,6 +62,23 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
         return lambda: _print_largest_batch(experiment, mesh, options.format)
     check_step(experiment, mesh)
     return lambda: _print_costs(experiment, mesh, options.format)
+
+
+def _check(experiment) -> None:
+    """Raises ValueError where a run with data would be refused, before compiling."""
+    from inception_jax.networks.shapes import measure
+    from inception_jax.steps.hparams import hparams_for
+    from inception_jax.weights.weight_file import find_weights
+
+    measure(experiment.network)
+    hparams_for(
+        experiment.network,
+        **experiment.hparams,
+        epochs=experiment.run.epochs,
+        steps_per_epoch=1.0,
+    )
+    if path := experiment.recipe.init_from:
+        find_weights(Path(path))
 
 
 def _print_costs(experiment, mesh, output_format: str) -> int:

@@ -57,5 +57,10 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
             f'{spec} has no part {split!r}: every split has all examples; name a '
             'split without brackets'
         )
+    if len(max(numbers.groups(), key=len)) > 9:
+        raise ValueError(
+            f'{spec!r:.80} has a number of more than 9 digits; write e.g. '
+            'synthetic:1024/10'
+        )
     examples, classes = map(int, numbers.groups())
     return Synthetic(examples, classes, split or 'all')
