@@ -18,6 +18,7 @@ from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import Network
+from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
