@@ -43,7 +43,7 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
     """Returns the images of `synthetic[:EXAMPLES/CLASSES]`.
 
     Raises:
-      ValueError: the numbers are missing or 0, or the split is a part of another.
+      ValueError: the numbers are missing, 0 or too large.
     """
     _, _, sizes = spec.partition(':')
     numbers = re.fullmatch(r'([1-9]\d*)/([1-9]\d*)', sizes or '1024/10')
@@ -51,11 +51,6 @@ def open_synthetic(spec: str, split: str | None) -> Synthetic:
         raise ValueError(
             f'{spec!r} does not name the numbers of examples and classes; write e.g. '
             'synthetic:1024/10'
-        )
-    if split and '[' in split:
-        raise ValueError(
-            f'{spec} has no part {split!r}: every split has all examples; name a '
-            'split without brackets'
         )
     if len(max(numbers.groups(), key=len)) > 9:
         raise ValueError(
