@@ -5,6 +5,7 @@ import errno
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -467,3 +468,13 @@ def test_a_source_that_is_not_there_is_refused_in_one_line(tmp_path, spec, messa
     with pytest.raises(ValueError, match=message) as error:
         open_source(spec.format(tmp_path), 'nope')
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')
+def test_the_photos_of_imagenet_come_encoded_with_their_file_names():
+    source = open_source('tfds:imagenet2012', 'validation')
+    example = source[3]
+    assert source.classes == 1000
+    assert example.id.endswith('.JPEG')
+    pixels = cv2.imdecode(np.frombuffer(example.image, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels.shape[2] == 3
