@@ -66,6 +66,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '0.229,0.224,0.225',
     )
     parser.add_argument(
+        '--raw',
+        action='store_true',
+        help='with --from: use the raw weights of a file that also has EMA weights '
+        '(default: the EMA weights)',
+    )
+    parser.add_argument(
+        '--trunk',
+        action='store_true',
+        help='with --from: leave out the head, whatever its layers are; the weights '
+        'then serve features and fine-tuning (default: the head is needed)',
+    )
+    parser.add_argument(
         '--licence', metavar='TEXT', help='licence of the weights (default: unknown)'
     )
 
@@ -89,6 +101,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
             auxiliary=options.auxiliary,
             class_names=names,
             normalised=options.normalised,
+            raw=options.raw,
+            trunk=options.trunk,
             licence=options.licence,
         )
     print_now(file)

@@ -85,11 +85,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     names = class_names.load_class_names('--names', options.names)
     paths = find_image_files(options.images)
     trained, _ = trained_options.open_trained(options)
-    from inception_jax.evaluation.apply import check_end_point
+    from inception_jax.evaluation.apply import LOGITS, check_end_point
     from inception_jax.evaluation.predict import prediction_batch_size
+    from inception_jax.weights.trained import check_head
 
     if options.features:
         check_end_point(trained.network, options.features)
+    if options.features in (None, LOGITS):
+        check_head(trained)
     images = Files(tuple(paths), _class_names(names, trained.class_names))
     batch_size = prediction_batch_size(trained, len(paths), options.batch_size)
     return lambda: _work(options, trained, images, batch_size)

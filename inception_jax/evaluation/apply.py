@@ -14,7 +14,7 @@ from inception_jax.parallel.compile import compile_evaluation
 from inception_jax.parallel.mesh import put_batch, shardings
 from inception_jax.steps.eval_step import softmax_step
 from inception_jax.steps.forward import Batch
-from inception_jax.weights.trained import Trained
+from inception_jax.weights.trained import Trained, check_head
 
 # The end points after the trunk: the spatial mean of the final feature map, and the
 # input of the softmax.
@@ -26,7 +26,12 @@ PROGRAMS = 8
 
 
 def compile_softmax(trained: Trained, *, mirrored: bool) -> Callable[[Batch], Batch]:
-    """Returns a function from a batch to `softmax_step` of it."""
+    """Returns a function from a batch to `softmax_step` of it.
+
+    Raises:
+      ValueError: the weights have no head.
+    """
+    check_head(trained)
     program = _softmax_program(trained.network, trained.dtype, trained.mesh, mirrored)
     return _with_variables(program, trained)
 
@@ -41,6 +46,8 @@ def compile_end_point(trained: Trained, name: str) -> Callable[[Batch], Batch]:
       ValueError: the network has no such end point.
     """
     check_end_point(trained.network, name)
+    if name == LOGITS:
+        check_head(trained)
     program = _end_point_program(trained.network, trained.dtype, trained.mesh, name)
     return _with_variables(program, trained)
 

@@ -38,6 +38,8 @@ def convert(
     class_names: Sequence[str] | None = None,
     normalised: tuple[Sequence[float], Sequence[float]] | None = None,
     licence: str | None = None,
+    raw: bool = False,
+    trunk: bool = False,
 ) -> WeightFile | LayoutFile:
     """Converts weights: a file of another library or a run to a weight file, or back.
 
@@ -57,6 +59,9 @@ def convert(
       normalised: with `layout`: (mean, std) by channel, if the weights expect images
         (x - mean) / std of x from 0 to 1 and not those of the layout.
       licence: what may be done with the weights.
+      raw: with `layout`: whether to use raw weights although the file has EMA weights.
+      trunk: with `layout`: whether to leave out the head of the file, whatever its
+        layers are. The weights then serve features and fine-tuning only.
 
     Returns:
       The file that was written; `print` shows its description.
@@ -87,9 +92,16 @@ def convert(
         'auxiliary': auxiliary,
         'class_names': class_names,
         'normalised': normalised,
+        'raw': raw,
+        'trunk': trunk,
     }
     if step is not None and not is_run:
         raise ValueError(f'{source} is no run and has no steps; leave out step {step}')
+    if trunk and (auxiliary or class_names):
+        raise ValueError(
+            'trunk (--trunk) leaves out the heads; leave out auxiliary (--auxiliary) '
+            'and class_names (--classes)'
+        )
     if layout:
         _check_layout_options(network, to, normalised)
     else:

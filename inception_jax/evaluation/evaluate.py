@@ -25,7 +25,7 @@ from inception_jax.evaluation.probabilities import (
 )
 from inception_jax.parallel.mesh import check_batch_size
 from inception_jax.training.states import trained_run
-from inception_jax.weights.trained import Trained
+from inception_jax.weights.trained import Trained, check_head
 
 # The batch size for each device, for a network that has none of its own.
 BATCH_SIZE = 32
@@ -225,6 +225,7 @@ def _open_images(
             'a weight file has no images of its own; name a source and a split, e.g. '
             '--source folder:PATH --split val'
         )
+    check_head(trained)
     images = open_source(source, split, data_dir=data_dir)
     names = trained.class_names
     if images.class_names != names:

@@ -52,6 +52,11 @@ def check_initial_weights(
         scales = file.info.residual_scale or residual_scales(file_network)
         _check_scales(scales, hparams)
     file_classes = file.info.classes
+    if not (file_classes or recipe.new_head):
+        raise ValueError(
+            'the weights of config.recipe.init_from have no head; set '
+            'config.recipe.new_head=true'
+        )
     if file_classes != class_names and not recipe.new_head:
         raise ValueError(
             f'the weights of config.recipe.init_from have {len(file_classes):,} '

@@ -10,12 +10,17 @@ import numpy as np
 
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
+from inception_jax.networks.network import Network
+from inception_jax.runtime.messages import warn
 from inception_jax.weights.files.open import file_parts, open_arrays
 from inception_jax.weights.files.write import check_layout_ending, write_arrays
 from inception_jax.weights.input_normalisation import renormalised
 from inception_jax.weights.layouts.catalogue import find_layout, head_classes
-from inception_jax.weights.trained import Trained, network_scales
+from inception_jax.weights.layouts.layout import Layout
+from inception_jax.weights.trained import Trained, check_head, network_scales
+from inception_jax.weights.translation import Arrays
 from inception_jax.weights.weight_file import WeightInfo, sha256, variable_entries
+from inception_jax.weights.wrappers import unwrap
 
 # The first parts of the names in our own files.
 OUR_PREFIXES = ('params/', 'batch_stats/')
@@ -48,6 +53,8 @@ def read_layout_file(
     class_names: Sequence[str] | None = None,
     normalised: tuple[Sequence[float], Sequence[float]] | None = None,
     licence: str | None = None,
+    raw: bool = False,
+    trunk: bool = False,
 ) -> DescribedVariables:
     """Reads a file in the layout of another library; its head gives the classes.
 
@@ -61,6 +68,9 @@ def read_layout_file(
       normalised: the mean and standard deviation by channel, of pixels from 0 to 1, by
         which images were normalised for these weights, if not as the layout says.
       licence: what may be done with the weights.
+      raw: whether to use raw weights although the file has EMA weights.
+      trunk: whether to leave out the head of the file, so that the weights serve
+        features and fine-tuning only.
 
     Raises:
       ValueError: there is no such file or network, or the file is damaged or belongs to
@@ -73,25 +83,60 @@ def read_layout_file(
     value, reader = choose(**section), network_layout.layout
     with open_arrays(path) as arrays:
         try:
-            classes = head_classes(reader, value, arrays)
-            names = _name_classes(classes, class_names, background=layout == 'slim')
-            value = dataclasses.replace(value, classes=len(names))
-            variables = reader.variables(value, arrays)
+            inside = unwrap(arrays, reader.entries(value), raw=raw)
+            left_out = list(inside.left_out)
+            if trunk:
+                names = ()
+                variables, head = reader.trunk_variables(value, inside.arrays)
+                left_out += head
+            else:
+                classes = head_classes(reader, value, inside.arrays)
+                names = _name_classes(classes, class_names, background=layout == 'slim')
+                value = dataclasses.replace(value, classes=len(names))
+                variables = _whole_variables(reader, value, inside.arrays)
         except ValueError as error:
             if all(name.startswith(OUR_PREFIXES) for name in arrays):
                 raise ValueError(
                     f'{path} is a weight file already; see --to'
                 ) from error
             raise ValueError(f'{path} as {network} of {layout}: {error}') from error
+    if left_out:
+        warn(f'{path}: left out {_count_and_examples(left_out)}')
     origin = {
         'layout': layout,
         'files': {part.name: sha256(part) for part in file_parts(path)},
     }
+    if inside.weights:
+        origin['weights'] = inside.weights
     if normalised:
         variables = renormalised(value, variables, *normalised)
         origin['normalised'] = normalised
     info = WeightInfo(section, names, None, origin, licence)
     return DescribedVariables(info, variables)
+
+
+def _whole_variables(
+    layout: Layout, network: Network, arrays: Arrays
+) -> dict[str, Any]:
+    """Returns the variables of a network; an error says so if only its head is wrong.
+
+    Raises:
+      ValueError: arrays are missing, not expected, or of another shape or type.
+    """
+    try:
+        return layout.variables(network, arrays)
+    except ValueError as error:
+        if not layout.has_trunk(network, arrays):
+            raise
+        raise ValueError(
+            f'{error}; the trunk is whole: --trunk (trunk=True) converts it without '
+            'the head'
+        ) from error
+
+
+def _count_and_examples(names: Sequence[str]) -> str:
+    count = f'{len(names):,} array{"s" * (len(names) > 1)}'
+    return f'{count}: {", ".join(names[:3])}{", ..." if len(names) > 3 else ""}'
 
 
 def _name_classes(
@@ -140,6 +185,7 @@ def check_layout_export(trained: Trained, path: Path, layout: str) -> None:
     any variables but those of its networks.
     """
     check_layout_ending(path, layout)
+    check_head(trained)
     network, original = trained.network, load(trained.network.name)
     network_layout = find_layout(layout, network.name)
     if not network_layout.is_writable:

@@ -23,7 +23,7 @@ from inception_jax.networks.rules import with_scales
 from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_atomically
 from inception_jax.weights.folding import fold
-from inception_jax.weights.trained import Trained
+from inception_jax.weights.trained import Trained, check_head
 
 FORMAT = 'inception-jax export 1'
 PIXELS = ('uint8', 'float32')
@@ -123,6 +123,7 @@ def export_trained(trained: Trained, **options) -> Export:
 
     `options` are those of `export_network`.
     """
+    check_head(trained)
     network = trained.network
     metadata = {
         **trained.metadata,

@@ -10,11 +10,15 @@ from inception_jax.config.sections import DataSection
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import device_mesh
+from inception_jax.steps.by_block import without_blocks
 from inception_jax.weights.weight_file import (
+    WeightFile,
     find_weights,
     load_variables,
     weight_network,
 )
+
+HEAD = ('logits',)
 
 
 class Trained(NamedTuple):
@@ -26,7 +30,8 @@ class Trained(NamedTuple):
       variables: `params` and `batch_stats` of the classifier, float32; of a run, the
         EMA weights.
       scales: the residual scales, float32 [residual blocks].
-      class_names: the names of the classes in their order.
+      class_names: the names of the classes in their order; none if the weights have no
+        head, whose variables are 0 then.
       dtype: the type of the convolutions.
       mesh: the devices that apply the network.
       metadata: the identity of the weights as JSON values.
@@ -52,7 +57,10 @@ class Trained(NamedTuple):
     batch_size: int | None = None
 
     def __repr__(self) -> str:
-        return f'Trained({self.network.name}, {self.network.classes:,} classes)'
+        classes = (
+            f'{len(self.class_names):,} classes' if self.class_names else 'no head'
+        )
+        return f'Trained({self.network.name}, {classes})'
 
 
 def load_weights(path: str | Path, network: str | None = None) -> Trained:
@@ -78,7 +86,7 @@ def load_weights(path: str | Path, network: str | None = None) -> Trained:
     return Trained(
         network=value,
         section=info.network,
-        variables=load_variables(file, like),
+        variables=_with_head(file, like),
         scales=np.asarray(scales, np.float32),
         class_names=info.classes,
         dtype='float32',
@@ -92,6 +100,25 @@ def load_weights(path: str | Path, network: str | None = None) -> Trained:
         origin=info.origin,
         licence=info.licence,
     )
+
+
+def _with_head(file: WeightFile, like: dict[str, Any]) -> dict[str, Any]:
+    """Returns the variables of a file, with zeros in place of a head that it lacks."""
+    if file.info.classes:
+        return load_variables(file, like)
+    trunk = {name: without_blocks(tree, HEAD) for name, tree in like.items()}
+    loaded = load_variables(file, trunk)
+    return {name: tree | loaded[name] for name, tree in like.items()}
+
+
+def check_head(trained: Trained) -> None:
+    """Raises ValueError if the weights have no head to compute logits with."""
+    if not trained.class_names:
+        raise ValueError(
+            f'the weights of {trained.network.name} have no head, which convert '
+            '--trunk left out; they serve features (predict --features pool) and '
+            'fine-tuning (config.recipe.init_from with new_head=true)'
+        )
 
 
 def network_scales(network: Network) -> tuple[float, ...]:

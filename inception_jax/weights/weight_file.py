@@ -58,9 +58,9 @@ class WeightInfo:
     """The description of weights, which the JSON of a weight file holds.
 
     `network` has the arguments of `choose` without the classes; `classes` has the names
-    of the classes in their order. `residual_scale` is one number for each residual
-    block, None for the network's own. `origin` says where the weights come from,
-    `licence` what may be done with them (None: unknown).
+    of the classes in their order, none if the file has no head. `residual_scale` is one
+    number for each residual block, None for the network's own. `origin` says where the
+    weights come from, `licence` what may be done with them (None: unknown).
     """
 
     network: dict[str, Any]
@@ -75,7 +75,7 @@ class WeightInfo:
         Raises:
           ValueError: there is no such network.
         """
-        return choose(**self.network, classes=len(self.classes))
+        return choose(**self.network, classes=len(self.classes) or 1)
 
 
 class WeightFile(NamedTuple):
@@ -97,8 +97,12 @@ class WeightFile(NamedTuple):
         crop = 'the shorter side' if images['square_crop'] else 'each side'
         low, high = images['pixel_range']
         rows = {
-            'network': f'{network.name if network else name}, {len(classes):,} classes '
-            f'({classes[0]}, ...)',
+            'network': f'{network.name if network else name}, '
+            + (
+                f'{len(classes):,} classes ({classes[0]}, ...)'
+                if classes
+                else 'no head'
+            ),
             'parameters': f'{summary(network)["params"]:,}' if network else 'unknown',
             'images': f'{images["input_size"]} pixels from {low:.4g} to {high:.4g}, '
             f'{100 * images["crop_fraction"]:.4g} % of {crop}, '
@@ -267,7 +271,7 @@ def write_weight_file(
     write_json(info_path(path), content)
 
 
-def find_weights(path: Path) -> WeightFile:
+def find_weights(path: str | Path) -> WeightFile:
     """Returns a weight file with its description, without reading the weights.
 
     Raises:
@@ -354,7 +358,8 @@ def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
     images = {name: content['preprocessing'][name] for name in IMAGE_FIELDS}
     fields['network'] = {**content['network'], **images}
     fields['network']['name'] = str(content['network']['name'])
-    fields['classes'] = parse_class_names(content['classes'])
+    no_head = content['classes'] == []
+    fields['classes'] = () if no_head else parse_class_names(content['classes'])
     if CONTROLS & set(''.join(fields['classes'])):
         raise ValueError('a class name with control characters')
     if not re.fullmatch('[0-9a-f]{64}', content['sha256']):

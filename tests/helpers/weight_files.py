@@ -1,5 +1,6 @@
 """Small files of weights in every format."""
 
+import contextlib
 import re
 import sys
 import types
@@ -8,9 +9,13 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from helpers.tiny import NET
+from helpers.variables import random_variables
 from safetensors.numpy import save_file
 
+from inception_jax.steps.by_block import without_blocks
 from inception_jax.weights.files.open import open_arrays
+from inception_jax.weights.weight_file import WeightInfo, write_weight_file
 
 GENERATOR = np.random.default_rng(0)
 
@@ -51,6 +56,17 @@ def write_by_number(path, **layers):
                 group[str(number)] = array
         file['optimizer/vars/0'] = np.zeros(3)
     return path
+
+
+def write_trunk(path):
+    """Writes the tiny network without a head; returns its variables."""
+    variables = {
+        name: without_blocks(tree, ('logits',))
+        for name, tree in random_variables(NET).items()
+    }
+    info = WeightInfo({'name': 'helpers.tiny:NET'}, (), None, {}, None)
+    write_weight_file(path, info, variables)
+    return variables
 
 
 def write_zip(path, names, compression=zipfile.ZIP_STORED):
@@ -97,5 +113,8 @@ def install_torch(monkeypatch, content, version='2.14.1+cpu'):
 
     module = types.ModuleType('torch')
     module.Tensor, module.load = Tensor, load
+    module.serialization = types.SimpleNamespace(
+        safe_globals=lambda kinds: contextlib.nullcontext()
+    )
     module.strided, module.__version__ = 'strided', version
     monkeypatch.setitem(sys.modules, 'torch', module)

@@ -6,10 +6,20 @@ import jax
 import numpy as np
 import pytest
 from helpers import narrow
+from helpers.steps import NUMBERS, RECIPE
+from helpers.tiny import NET
 from helpers.training import arguments, last_state
+from helpers.weight_files import write_trunk
 
 from inception_jax.__main__ import main
-from inception_jax.training.initial_weights import check_same_network
+from inception_jax.model.initializers import initial_variables
+from inception_jax.steps.by_block import without_blocks
+from inception_jax.steps.hparams import hparams_for
+from inception_jax.training.initial_weights import (
+    check_initial_weights,
+    check_same_network,
+    load_initial_weights,
+)
 from inception_jax.weights import trained, weight_file
 
 
@@ -198,3 +208,21 @@ def test_a_sweep_looks_at_the_weights_before_it_starts(tmp_path, capsys):
     assert main([*command, '--config.recipe.init_from=nowhere.safetensors']) == 2
     assert 'nowhere.safetensors does not exist' in capsys.readouterr().err
     assert not (tmp_path / 'sweep' / 'sweep.json').exists()
+
+
+def test_a_trunk_without_head_begins_a_run_with_a_new_head(tmp_path):
+    variables = write_trunk(path := tmp_path / 'trunk.safetensors')
+    numbers = hparams_for(NET, **NUMBERS)
+    recipe = dataclasses.replace(RECIPE, init_from=str(path))
+
+    def check(recipe):
+        arguments = recipe, NET, 'helpers.tiny:NET', numbers, ('ant', 'bee')
+        return check_initial_weights(*arguments, scales_of_network=True)
+
+    with pytest.raises(ValueError, match=r'no head; set config\.recipe\.new_head'):
+        check(recipe)
+    recipe = dataclasses.replace(recipe, new_head=True)
+    start = initial_variables(NET, seed=0, scheme='he')
+    loaded = load_initial_weights(recipe, check(recipe), start)
+    assert equal(without_blocks(loaded['params'], ('logits',)), variables['params'])
+    assert equal(loaded['params']['logits'], start['params']['logits'])

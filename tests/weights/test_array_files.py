@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import pickle
 import struct
 import sys
@@ -24,7 +25,7 @@ from helpers.weight_files import (
 )
 from safetensors.numpy import save_file
 
-from inception_jax.weights.files.open import TABLE, open_arrays
+from inception_jax.weights.files.open import TABLE, file_parts, open_arrays
 from inception_jax.weights.files.torch import OLD
 
 NORM = {
@@ -88,16 +89,25 @@ def write_pth(path):
     return write_zip(path, {'archive/data.pkl': b'', 'archive/data/0': b'1234'})
 
 
-@pytest.mark.parametrize('inside', [False, True])
-def test_a_file_of_pytorch_gives_its_state_dict(inside, tmp_path, monkeypatch):
+@pytest.mark.parametrize('levels', [(), ('state_dict',), ('ema', 'model')])
+def test_a_file_of_pytorch_gives_its_arrays_by_name(levels, tmp_path, monkeypatch):
     state = {name: Tensor(x) for name, x in ARRAYS.items()}
-    state = {'epoch': 3, 'state_dict': state} if inside else state
+    for level in reversed(levels):
+        state = {'epoch': 3, 'args': object(), level: state, 'slots': {0: 1}}
     install_torch(monkeypatch, state)
+    expected = {'.'.join((*levels, name)): x for name, x in ARRAYS.items()}
     with open_arrays(write_pth(tmp_path / 'a.pth')) as arrays:
         assert {x.dtype for x in arrays.values()} == {'float32'}
-        same({name: np.asarray(x, np.float32) for name, x in arrays.items()}, ARRAYS)
+        same({name: np.asarray(x, np.float32) for name, x in arrays.items()}, expected)
     (tmp_path / 'old').write_bytes(OLD)
-    assert list(read(tmp_path / 'old')) == list(ARRAYS)
+    assert list(read(tmp_path / 'old')) == list(expected)
+
+
+def test_a_state_dict_that_holds_itself_ends(tmp_path, monkeypatch):
+    state = {'a': Tensor(np.ones(1))}
+    state['self'] = state
+    install_torch(monkeypatch, state)
+    assert len(read(write_pth(tmp_path / 'a.pth'))) == 4
 
 
 @pytest.mark.parametrize(
@@ -114,6 +124,65 @@ def test_an_error_of_pytorch_about_a_damaged_file_is_one_line(
 ):
     install_torch(monkeypatch, error)
     assert 'more than arrays by name' in refused(write_pth(tmp_path / 'a.pth'))
+
+
+def test_an_object_in_a_file_of_pytorch_is_named_with_a_way_out(tmp_path, monkeypatch):
+    message = (
+        'Weights only load failed. \x1b[1mIn PyTorch 2.6\x1b[0m, we changed\n'
+        'WeightsUnpickler error: Unsupported global: GLOBAL my_lab.options.Options was'
+    )
+    install_torch(monkeypatch, RuntimeError(message))
+    printed = refused(write_pth(tmp_path / 'a.pth'))
+    assert 'a my_lab.options.Options, whose loading could run code' in printed
+    assert "torch.save(torch.load(FILE, weights_only=False)['state_dict']" in printed
+    assert '\x1b' not in printed
+    assert 'PyTorch 2.6' not in printed
+
+
+@pytest.mark.parametrize(
+    'place', ['inception_v3/{0}/{1}:0', 'model_weights/v3/{0}/{1}']
+)
+def test_a_network_inside_another_model_of_keras_keeps_its_names(place, tmp_path):
+    arrays = {place.format(*name.split('/')): x for name, x in ARRAYS.items()}
+    arrays['model_weights/dense/dense/kernel:0'] = np.zeros((4, 5), np.float32)
+    assert set(read(write_h5(tmp_path / 'a.h5', arrays))) == {*ARRAYS, 'dense/kernel'}
+
+
+def write_index(folder, **changes):
+    names = {name: f'part-{i}.safetensors' for i, name in enumerate(ARRAYS)}
+    for name, file in names.items():
+        save_file({name: ARRAYS[name]}, folder / file)
+    path = folder / 'a.safetensors.index.json'
+    path.write_text(json.dumps({'metadata': {}, 'weight_map': names | changes}))
+    return path
+
+
+def test_several_files_of_safetensors_are_named_by_their_index(tmp_path):
+    path = write_index(tmp_path)
+    assert read(path).keys() == ARRAYS.keys()
+    same(read(path), {name: ARRAYS[name] for name in read(path)})
+    parts = ['a.safetensors.index.json', 'part-0.safetensors', 'part-1.safetensors']
+    assert [part.name for part in file_parts(path)] == parts
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'x': 'none.safetensors'}, 'names the file none.safetensors, which is not'),
+        ({'x': '../part-0.safetensors'}, 'names a file in another folder'),
+        ({'x': 3}, 'names a file in another folder'),
+        ({'x': 'part-0.safetensors'}, 'says that part-0.safetensors has x; it has not'),
+    ],
+)
+def test_an_index_that_its_files_do_not_fit_is_refused(changes, message, tmp_path):
+    assert message in refused(write_index(tmp_path, **changes))
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{}', '{"weight_map": 3}', 2000 * '['])
+def test_an_index_that_is_damaged_is_refused(content, tmp_path):
+    path = write_index(tmp_path)
+    path.write_text(content)
+    assert 'is cut short or damaged' in refused(path)
 
 
 def install_tensorflow(monkeypatch, prefixes, fault=None):

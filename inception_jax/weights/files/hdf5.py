@@ -86,11 +86,12 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 def _name(file: h5py.File, path: str) -> str:
     """Returns the name of an array, layer/array."""
-    layer, _, rest = path.removeprefix('model_weights/').partition('/')
     parent, _, number = path.rpartition('/')
     if not parent.endswith(f'/{BY_NUMBER}'):
-        # For example conv2d_3/conv2d_3/kernel:0.
-        return f'{layer}/{rest.rpartition("/")[2].removesuffix(":0")}'
+        # For example conv2d_3/conv2d_3/kernel:0, or, if the network is a layer of
+        # another model, inception_v3/conv2d_3/kernel:0.
+        *_, layer, array = path.split('/') if '/' in path else ('', path)
+        return f'{layer}/{array.removesuffix(":0")}'
     group = file[parent]
     layer = group.attrs.get('name')
     if not isinstance(layer, str):

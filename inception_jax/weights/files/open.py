@@ -29,7 +29,7 @@ def open_arrays(path: Path) -> Iterator[dict[str, LazyArray]]:
     """Yields the arrays of a file by name; values are read while the file is open.
 
     A checkpoint of TensorFlow with several files is named by their common prefix, or by
-    its .index file.
+    its .index file; several files of safetensors by their .safetensors.index.json.
 
     Raises:
       ValueError: the file does not exist, has no weights, is damaged, or needs a
@@ -48,6 +48,8 @@ def open_arrays(path: Path) -> Iterator[dict[str, LazyArray]]:
 
 def file_parts(path: Path) -> list[Path]:
     """Returns the files that a path names: one, or all files of a checkpoint."""
+    if path.name.endswith(safetensors.INDEX):
+        return [path, *map(path.with_name, sorted(safetensors.index_files(path)))]
     prefix = path.name.removesuffix('.index')
     shards = sorted(path.parent.glob(f'{glob.escape(prefix)}.data-*'))
     return [*shards, path.with_name(f'{prefix}.index')] if shards else [path]
@@ -61,6 +63,8 @@ def _reader(path: Path):
         raise NotWeights(f'is a folder; name a file in it; {EXPECTED}')
     if not path.is_file():
         raise NotWeights(f'does not exist, or is not a file; {EXPECTED}')
+    if path.name.endswith(safetensors.INDEX):
+        return safetensors.open_index
     with path.open('rb') as file:
         head = file.read(512)
         size = file.seek(0, 2)

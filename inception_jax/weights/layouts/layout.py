@@ -1,6 +1,7 @@
 """The layout of a library as a value: the names of its layers and of their arrays."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -84,14 +85,45 @@ class Layout:
           ValueError: the library has no such network, or the arrays belong to
             another network.
         """
-        entries, counter = self.entries(network), self.names.counter
-
-        def is_ignored(name: str) -> bool:
-            counts = counter is not None and name.endswith(counter)
-            return counts or self.is_ignored(network, name)
-
+        entries = self.entries(network)
         arrays = self.prepare(network, arrays, entries)
-        return read_variables(arrays, entries, is_ignored)
+        return read_variables(
+            arrays, entries, functools.partial(self._is_ignored, network)
+        )
+
+    def trunk_variables(
+        self, network: Network, arrays: Arrays
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Returns the variables of a network without its head.
+
+        The second result are the names of arrays that are left out: the head of the
+        file, whatever its layers are.
+
+        Raises:
+          ValueError: the library has no such network, or arrays of the trunk are
+            missing or have another shape or type.
+        """
+        entries = self.entries(network)
+        trunk = [entry for entry in entries if entry.path[1] != 'logits']
+        arrays = self.prepare(network, arrays, entries)
+        names = {entry.name for entry in trunk}
+        left_out = [
+            name
+            for name in arrays
+            if name not in names and not self._is_ignored(network, name)
+        ]
+        return read_variables(arrays, trunk, lambda name: True), left_out
+
+    def has_trunk(self, network: Network, arrays: Arrays) -> bool:
+        """Returns whether a file has all arrays of a network but those of the head."""
+        entries = self.entries(network)
+        arrays = self.prepare(network, arrays, entries)
+        return all(e.name in arrays for e in entries if e.path[1] != 'logits')
+
+    def _is_ignored(self, network: Network, name: str) -> bool:
+        counter = self.names.counter
+        counts = counter is not None and name.endswith(counter)
+        return counts or self.is_ignored(network, name)
 
     def arrays(
         self, network: Network, variables: Mapping[str, Any]

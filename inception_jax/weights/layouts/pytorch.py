@@ -19,7 +19,6 @@ NAMES = ArrayNames(
     dense=(1, 0),
     counter='.bn.num_batches_tracked',
 )
-DATA_PARALLEL = 'module.'
 
 
 def pytorch_layout(
@@ -43,7 +42,6 @@ def pytorch_layout(
     def prepare(
         network: Network, arrays: Arrays, entries: Sequence[ArrayEntry]
     ) -> Arrays:
-        arrays = without_data_parallel(arrays)
         return fold(arrays, entries) if fold else arrays
 
     def name_layers(network: Network) -> Iterator[NamedLayer]:
@@ -52,13 +50,6 @@ def pytorch_layout(
             yield NamedLayer(place, name(place), name(place))
 
     return Layout(library, networks, auxiliary, NAMES, name_layers, prepare, is_ignored)
-
-
-def without_data_parallel(arrays: Arrays) -> Arrays:
-    """Returns arrays without the prefix that DataParallel gives to all names."""
-    if not all(name.startswith(DATA_PARALLEL) for name in arrays):
-        return arrays
-    return {name.removeprefix(DATA_PARALLEL): array for name, array in arrays.items()}
 
 
 def branch_name(place: LayerPlace) -> str:

@@ -6,6 +6,7 @@ inception_resnet_v2.py, and of facenet's inception_resnet_v1.py. A released file
 classes leaves it out.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
@@ -61,7 +62,8 @@ FIRST = {
     'reduction_b': (7, ''),
     'c': (7, 'b'),
 }
-TRAINING = ('/ExponentialMovingAverage', '/RMSProp', '/RMSProp_1', '/Momentum')
+# The slots of optimizers and the EMA weights of an array, e.g. weights/Adam_1.
+SLOT = re.compile(r'/(weights|biases|beta|gamma|moving_mean|moving_variance)/.')
 
 # Names that do not follow the rule, by the name that the rule gives.
 IRREGULAR = {
@@ -149,7 +151,7 @@ def _without_background(arrays: Arrays, entries: Sequence[ArrayEntry]) -> Arrays
 
 def _is_ignored(network: Network, name: str) -> bool:
     scope = SCOPES[network.name]
-    of_training = not name.startswith(f'{scope}/') or name.endswith(TRAINING)
+    of_training = not name.startswith(f'{scope}/') or SLOT.search(name) is not None
     unused_head = network.auxiliary is None and name.startswith(f'{scope}/AuxLogits/')
     return of_training or unused_head
 
