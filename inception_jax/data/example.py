@@ -49,7 +49,7 @@ class Source(Protocol):
 
 
 def read_example(source: Source, index: int) -> Example:
-    """Reads an example of a source and checks its label.
+    """Reads an example of a source and checks its label; no classes, no labels.
 
     Raises:
       Unreadable: this example cannot be read, or its label is not a class.
@@ -67,7 +67,7 @@ def read_example(source: Source, index: int) -> Example:
         raise
     except Exception as error:
         raise _unreadable(index, error) from error
-    if not 0 <= example.label < source.classes:
+    if source.classes and not 0 <= example.label < source.classes:
         raise Unreadable(
             f'example {example.id} has the label {example.label}; expected 0 to '
             f'{source.classes - 1}'
