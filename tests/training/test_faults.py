@@ -328,3 +328,14 @@ def test_a_dead_run_stops_if_it_is_told_to(tmp_path):
     dies['verdicts__on_dead'] = 'go_on'
     assert main(arguments(tmp_path / 'stop', **SHORT | dies)) == 0
     assert verdict(tmp_path / 'stop')['steps_done'] == 24
+
+
+def test_curves_that_cannot_be_drawn_end_no_run(whole, tmp_path, monkeypatch, capsys):
+    def no_place(*_, **__):
+        raise OSError('Matplotlib requires access to a writable cache directory')
+
+    workdir = shutil.copytree(whole, tmp_path / 'run')
+    monkeypatch.setattr('inception_jax.plots.curves.draw_run_curves', no_place)
+    assert main(arguments(workdir, **SHORT)) == 0
+    assert 'note: curves.png is not drawn (Matplotlib' in capsys.readouterr().err
+    assert verdict(workdir)['steps_done'] == verdict(workdir)['steps']
