@@ -11,10 +11,11 @@ from inception_jax.config.experiment import experiment
 from inception_jax.config.overrides import override, resolve, value_at
 from inception_jax.parallel.mesh import distribute
 from inception_jax.runs import checkpoints
+from inception_jax.runs.lock import WorkdirInUse, lock_workdir
 from inception_jax.runs.records import read_records, start_records
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import LINEAGE, claim_workdir
-from inception_jax.runtime.files import refuse_unwritable, write_json
+from inception_jax.runtime.files import write_json
 from inception_jax.runtime.paths import local_path
 from inception_jax.training.failures import outside_errors_as_stopped
 from inception_jax.training.loop import Outcome
@@ -78,12 +79,18 @@ def start_fork(
     child, lineage = _plan(parent, step, into, changes)
     if into.exists():
         return start_run(child, say=say)
-    with refuse_unwritable(into):
-        into.parent.mkdir(parents=True, exist_ok=True)
+    draft = into.with_name(f'.{into.name}.forking')
+    try:
+        lock = lock_workdir(draft)
+    except WorkdirInUse as error:
+        raise ValueError(
+            f'another process is making the fork {into}; wait until it trains, or '
+            'choose another folder (--into)'
+        ) from error
 
     def make_and_train() -> Outcome:
-        with outside_errors_as_stopped():
-            _make(parent, child, lineage)
+        with lock, outside_errors_as_stopped():
+            _make(parent, child, draft, lineage)
         return start_run(child, say=say)()
 
     return make_and_train
@@ -127,10 +134,14 @@ def _plan(
     return child, lineage
 
 
-def _make(parent: PreparedRun, child: PreparedRun, lineage: dict[str, Any]) -> None:
-    """Writes the folder of a fork under another name and renames it when complete."""
-    draft = child.workdir.with_name(f'.{child.workdir.name}.forking')
-    shutil.rmtree(draft, ignore_errors=True)
+def _make(
+    parent: PreparedRun, child: PreparedRun, draft: Path, lineage: dict[str, Any]
+) -> None:
+    """Writes the folder of a fork under another name and renames it when complete.
+
+    The draft is locked, and may hold what a killed process has left.
+    """
+    shutil.rmtree(draft / 'checkpoints', ignore_errors=True)
     claim_workdir(draft, child.identity, child.train_source.class_names)
     state, progress = state_and_progress_at(parent, lineage['step'])
     state = dataclasses.replace(state, hparams=distribute(child.hparams, child.mesh))

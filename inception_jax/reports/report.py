@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inception_jax.plots.grouping import Row
-from inception_jax.reports.figures import draw_figures
 from inception_jax.reports.page import study_page
 from inception_jax.reports.sentences import lineage_tree, study_summary
 from inception_jax.reports.study import Study, read_study
 from inception_jax.reports.table import table_rows
 from inception_jax.runtime.files import write_text
+from inception_jax.runtime.messages import first_line, warn
 from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import verdict_counts
 
@@ -54,6 +54,18 @@ a sweep (sweep.json); name the --workdir of train or sweep
     html = study_page(study, table, figures=folder.name)
     write_text(page, html)
     return _screen(study, table, page, folder, draw_figures(study, table, folder))
+
+
+def draw_figures(study: Study, table: Sequence[Row], folder: Path) -> Sequence[Path]:
+    """Draws the figures for papers, without which the page is complete."""
+    try:
+        # matplotlib cannot be imported where it finds no place for its cache.
+        from inception_jax.reports import figures
+
+        return figures.draw_figures(study, table, folder)
+    except (OSError, RuntimeError) as error:  # RuntimeError: matplotlib has no home.
+        warn(f'the figures in {folder} are not all drawn ({first_line(error)})')
+        return []
 
 
 def _screen(

@@ -1,5 +1,6 @@
 """The lock on a workdir: one process at a time trains a run."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -39,7 +40,13 @@ def lock_workdir(folder: Path) -> IO:
             f'{folder} cannot be locked ({error.strerror}); use a folder on a file '
             'system with flock'
         ) from error
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {socket.gethostname()}')
-    file.flush()
+    try:
+        with refuse_unwritable(folder):
+            file.truncate(0)
+            file.write(f'process {os.getpid()} on {socket.gethostname()}')
+            file.flush()
+    except ValueError:
+        with contextlib.suppress(OSError):
+            file.close()
+        raise
     return file

@@ -1,14 +1,19 @@
 """TensorBoard events of a run: an extra, which never ends a run."""
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
 from inception_jax.runtime.messages import warn
+
+# Each flush waits for the disk.
+SECONDS_BETWEEN_FLUSHES = 30.0
 
 
 class Board:
@@ -19,39 +24,48 @@ class Board:
     """
 
     def __init__(self, folder: Path, *, step: int):
-        self._writer = None
+        now = time.time()
+        name = f'events.out.tfevents.{now:.0f}.{socket.gethostname()}'
+        self._writer, self._next_flush = None, 0.0
         try:
-            self._writer = EventsWriter(str(folder.absolute() / 'events'))
+            self._writer = RecordWriter(str(folder.absolute() / name))
         except OSError as error:
             self._give_up(error)
-        self._write([Event(step=step, session_log=SessionLog(status=SessionLog.START))])
+        start = SessionLog(status=SessionLog.START)
+        self._write(
+            Event(wall_time=now, file_version='brain.Event:2'),
+            Event(wall_time=now, step=step, session_log=start),
+        )
 
     def add(self, numbers: Iterable[tuple[str, float]], step: int) -> None:
         """Adds finite numbers by name."""
         now = time.time()
         self._write(
-            [
+            *(
                 Event(wall_time=now, step=step, summary=scalar(name, number))
                 for name, number in numbers
-            ]
+            )
         )
 
     def close(self) -> None:
-        try:
-            if self._writer:
+        """Closes the file."""
+        if self._writer:
+            with contextlib.suppress(OSError):
                 self._writer.close()
-        except OSError as error:
-            self._give_up(error)
 
-    def _write(self, events: list[Event]) -> None:
+    def _write(self, *events: Event) -> None:
+        if not self._writer:
+            return
         try:
-            for event in events if self._writer else ():
-                self._writer.write_event(event)
-            if self._writer:
+            for event in events:
+                self._writer.write(event.SerializeToString())
+            if time.monotonic() >= self._next_flush:
                 self._writer.flush()
+                self._next_flush = time.monotonic() + SECONDS_BETWEEN_FLUSHES
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
+        self.close()
         self._writer = None
         warn(f'no more TensorBoard events are written ({error.strerror or error})')

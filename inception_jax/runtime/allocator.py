@@ -73,8 +73,10 @@ def jemalloc() -> str | None:
     # A space or a colon separates the libraries of LD_PRELOAD.
     if library.exists() and not {' ', ':'} & {*str(library)}:
         return str(library)
-    name = ctypes.util.find_library('jemalloc')
-    return name if name == LIBRARY else None
+    # The search writes temporary files, and a read-only system has no place for them.
+    with contextlib.suppress(OSError):
+        return LIBRARY if ctypes.util.find_library('jemalloc') == LIBRARY else None
+    return None
 
 
 def glibc() -> tuple[int, ...]:

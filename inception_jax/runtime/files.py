@@ -18,17 +18,21 @@ from typing import IO, Any
 from inception_jax.runtime.paths import local_path
 
 
+class Unwritable(ValueError):
+    """A folder cannot be written; during the work, an error from outside."""
+
+
 @contextlib.contextmanager
 def refuse_unwritable(folder: Path) -> Iterator[None]:
     """Turns an OSError of the block into a ValueError that names the folder.
 
     Raises:
-      ValueError: a file in the folder cannot be written.
+      Unwritable: a file in the folder cannot be written.
     """
     try:
         yield
     except OSError as error:
-        raise ValueError(
+        raise Unwritable(
             f'cannot write to {folder} ({error.strerror or error}); name another folder'
         ) from error
 
@@ -83,11 +87,13 @@ def write_atomically(path: Path) -> Iterator[Path]:
         yield draft
         draft.replace(path)
     except OSError as error:
-        if error.filename in (str(draft), draft):
+        if error.filename in (None, str(draft), draft):
             error.filename = str(path)
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        # A system that is read-only refuses this too, after it has refused the draft.
+        with contextlib.suppress(OSError):
+            draft.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -177,6 +177,23 @@ def judge(
     return VerdictState(Verdict(verdict, since, _trend(shares)), shares)
 
 
+def judge_evaluation(
+    before: VerdictState, step: int, cross_entropy: float
+) -> VerdictState:
+    """Returns the verdict and its state after an evaluation at a step.
+
+    A cross-entropy that is not finite means that the run has diverged, unless it had
+    diverged before.
+
+    >>> state = VerdictState(diverged(2, 'loss'))
+    >>> print(judge_evaluation(state, 8, math.nan).verdict)
+    diverged since step 2 (first: loss)
+    """
+    if math.isfinite(cross_entropy) or before.verdict.verdict == 'diverged':
+        return before
+    return VerdictState(diverged(step, 'evaluation'))
+
+
 def diverged(step: int, layer: str) -> Verdict:
     """Returns the verdict diverged, which is final."""
     return Verdict('diverged', step, layer=layer)

@@ -9,6 +9,7 @@ import jax
 from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.runs.checkpoints import NotSaved
+from inception_jax.runtime.files import Unwritable
 from inception_jax.runtime.messages import first_line
 from inception_jax.runtime.signals import Stopped
 
@@ -40,6 +41,8 @@ def _reason_and_remedy(error: Exception) -> str | None:
                 f'{error}; restore the data, or set config.data.on_unreadable=skip; '
                 f'then {AGAIN}'
             )
+        case Unwritable():
+            return f'{error}; then {AGAIN}'
         case LostWorker():
             return f'{error}; then {AGAIN}'
         case BrokenPipeError():

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
@@ -19,7 +18,7 @@ from inception_jax.runs.records import Record, read_records
 from inception_jax.runs.run import fork_step
 from inception_jax.runtime import memory, processes
 from inception_jax.runtime.signals import Stopped
-from inception_jax.stability.verdicts import Verdict, VerdictState, diverged
+from inception_jax.stability.verdicts import Verdict, judge_evaluation
 from inception_jax.steps.state import TrainState
 from inception_jax.training.batches import batch_stream, loading_processes
 from inception_jax.training.failures import outside_errors_as_stopped
@@ -310,10 +309,10 @@ def evaluate_interval(
         raise
     outputs.write('evaluation', record)
     outputs.bar.say(record_text('evaluation', record))
-    if not np.isfinite(record['cross_entropy']):
-        verdict = diverged(interval.step, 'evaluation')
-        progress = progress._replace(verdict_state=VerdictState(verdict))
-    return progress, record['top_1_error']
+    verdict_state = judge_evaluation(
+        progress.verdict_state, interval.step, record['cross_entropy']
+    )
+    return progress._replace(verdict_state=verdict_state), record['top_1_error']
 
 
 def save_interval(

@@ -9,10 +9,12 @@ import sys
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from helpers import tiny
 from helpers.paths import QUICKSTART, ROOT
 
 TINY = {
-    'network.name': 'helpers.tiny:NET',
+    # Imported above: a run does not import the network that its config names.
+    'network.name': f'{tiny.__name__}:NET',
     'network.input_size': 16,
     'network.width': 1.0,
     'network.depth': 1.0,

@@ -7,6 +7,7 @@ import pytest
 from helpers.training import arguments, assert_same_runs, records
 
 from inception_jax.__main__ import main
+from inception_jax.runs.lock import lock_workdir
 from inception_jax.runs.run import Run
 
 
@@ -178,3 +179,12 @@ def test_steps_that_are_not_of_the_run_are_refused(parent, tmp_path, capsys):
     assert fork(parent, 16, tmp_path / 'late', residual_scale=0.5) == 0
     assert replay(tmp_path / 'late', 10, 20) == 2
     assert 'has steps 16 to 48' in capsys.readouterr().err
+
+
+def test_two_equal_forks_at_once_are_one(parent, tmp_path, capsys):
+    with lock_workdir(tmp_path / '.twin.forking'):
+        assert fork(parent, 16, tmp_path / 'twin', residual_scale=0.5) == 2
+    error = capsys.readouterr().err
+    assert f'another process is making the fork {tmp_path / "twin"}' in error
+    assert '--into' in error
+    assert error.count('\n') == 1

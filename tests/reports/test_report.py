@@ -315,3 +315,14 @@ def test_a_folder_may_be_given_by_its_name(tmp_path, monkeypatch):
     summary = report(str(folder), str(tmp_path / 'page.html'))
     assert f'report      {tmp_path / "page.html"} (' in summary
     assert 'figures ' not in summary
+
+
+def test_a_report_without_its_figures_is_a_page(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    run = fake_runs.write_run(tmp_path / 'run', Fate(end=60))
+    monkeypatch.setattr('inception_jax.reports.figures.draw_figures', full)
+    assert 'report.html' in report(run)
+    assert (run / 'report.html').exists()
+    assert 'are not all drawn' in capsys.readouterr().err

@@ -188,3 +188,12 @@ def test_importing_the_command_line_starts_nothing(monkeypatch):
 
     with pytest.raises(SystemExit, match='0'):
         main(['--version'])
+
+
+def test_a_system_without_temporary_files_has_no_jemalloc(monkeypatch):
+    def no_place(name):
+        raise FileNotFoundError(2, 'No usable temporary directory found')
+
+    monkeypatch.setattr('ctypes.util.find_library', no_place)
+    monkeypatch.setattr(sys, 'prefix', '/nowhere')
+    assert allocator.jemalloc() is None

@@ -11,8 +11,10 @@ from inception_jax.stability.verdicts import (
     Thresholds,
     Verdict,
     VerdictState,
+    diverged,
     first_silent,
     judge,
+    judge_evaluation,
     not_finite,
 )
 
@@ -159,3 +161,11 @@ def test_the_last_block_of_a_real_network_went_silent_first():
 def test_thresholds_that_make_no_sense_are_refused(dead, dying, window):
     with pytest.raises(ValueError, match=r'config\.verdicts'):
         Thresholds(dead, dying, window)
+
+
+def test_an_evaluation_does_not_change_a_final_verdict():
+    state = VerdictState(diverged(2, 'loss'))
+    assert judge_evaluation(state, 8, math.nan) is state
+    dead = VerdictState(Verdict('dead', 3))
+    assert judge_evaluation(dead, 8, 2.0) is dead
+    assert judge_evaluation(dead, 8, math.inf).verdict == diverged(8, 'evaluation')

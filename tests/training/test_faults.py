@@ -356,3 +356,14 @@ def test_a_run_resumes_where_its_images_have_moved(tmp_path):
     options = {'data__source': f'folder:{moved}', 'run__epochs': 2}
     assert main(arguments(workdir, **options)) == 0
     assert records(workdir)[-1]['epoch'] == 2
+
+
+def test_curves_that_cannot_be_drawn_end_no_run(whole, tmp_path, monkeypatch, capsys):
+    def no_place(*_, **__):
+        raise OSError('Matplotlib requires access to a writable cache directory')
+
+    workdir = shutil.copytree(whole, tmp_path / 'run')
+    monkeypatch.setattr('inception_jax.plots.curves.draw_run_curves', no_place)
+    assert main(arguments(workdir, **SHORT)) == 0
+    assert 'note: curves.png is not drawn (Matplotlib' in capsys.readouterr().err
+    assert verdict(workdir)['steps_done'] == verdict(workdir)['steps']

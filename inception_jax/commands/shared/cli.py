@@ -173,7 +173,7 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
 
     The command first makes all checks, and returns the work. A ValueError or OSError of
     the checks is the user's mistake, printed as one line, with status 2. In the work,
-    only Stopped is printed as one line, with status 1; other errors are bugs.
+    Stopped and OSError are printed as one line, with status 1; other errors are bugs.
     """
     # JAX reads these variables when it starts.
     compilation_cache.enable_cache(os.environ)
@@ -188,9 +188,20 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
         return work() if work else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return close_broken_pipe()
+    except OSError as error:
+        # A full or lost disk, or a file without permission; no bug of the work.
+        print(f'{name}: {one_line(_os_error(error))}', file=sys.stderr)
+        return 1
     except Stopped as error:
         print(f'{name}: {one_line(error)}', file=sys.stderr)
         return 1
+
+
+def _os_error(error: OSError) -> str:
+    file = f'{error.filename}: ' if error.filename else ''
+    return f'{file}{error.strerror or error}; check the disk, then try again'
 
 
 def close_broken_pipe() -> int:
