@@ -82,13 +82,14 @@ def test_what_a_step_holds_and_does(found):
     assert one.arguments > 4 * 4 * 2316
     assert one.flops > 0
     assert one.bytes_accessed > one.arguments
+    assert one.main_memory > one.arguments
 
 
 def test_a_roofline_is_what_is_slowest(found):
     chip = CHIPS['TPU v5 lite']
     least = roofline(found['jit'], chip)
     assert least.arithmetic == found['jit'].flops / 197e12
-    assert least.memory == found['jit'].bytes_accessed / 819e9
+    assert least.memory == found['jit'].main_memory / 819e9
     assert least.step == max(least.arithmetic, least.memory) + least.messages
     sums = found['jit'].messages['all-reduce']
     moved = 1.5 * sums.bytes / chip.link + 1e-5 * sums.count
@@ -149,7 +150,10 @@ def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
     assert told['network'] == 'tiny'
     assert told['messages']['all-reduce']['count'] > 0
     assert dry_run() == 0
-    assert '4 x cpu, 2 images on each' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '4 x cpu, 2 images on each' in printed
+    assert 'GB of main memory a device' in printed
+    assert 'GB as XLA counts, also on the chip' in printed
 
 
 @pytest.mark.parametrize(
