@@ -157,8 +157,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     print(
-        '| machine | step, batch norm | batch | arithmetic | traffic | messages | step '
-        '| images/s | epochs/hour | memory | input |\n' + '|---' * 11 + '|'
+        '| machine | step, batch norm | batch | arithmetic | main memory | messages '
+        '| step | images/s | epochs/hour | memory | input |\n' + '|---' * 11 + '|'
     )
     for name in options.machine or MACHINES:
         for step, costs in steps:

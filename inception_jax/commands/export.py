@@ -15,7 +15,8 @@ from inception_jax.commands.shared.cli import (
 HELP = 'export a trained network as one file that jax runs without this package'
 EPILOG = (
     'The file holds a program in StableHLO, for batches of any size, and the weights. '
-    'docs/weights.md has the five lines that run it.'
+    'JAX reads it for about six months; --renew exports it again. docs/weights.md has '
+    'the five lines that run it.'
 )
 
 
@@ -44,6 +45,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar='LIST',
         help='platforms that can run the program: cpu, cuda, rocm, tpu (%(default)s)',
     )
+    parser.add_argument(
+        '--renew',
+        action='store_true',
+        help='replace OUTPUT, an export of the same network, before JAX can no longer '
+        'read it (default: OUTPUT must not exist)',
+    )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -52,8 +59,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.evaluation.convert_and_export import check_export_path, export
     from inception_jax.weights.export import check_export_options
 
-    check_export_path(options.output)
     trained, _ = trained_options.open_trained(options)
+    check_export_path(options.output, renewed=trained if options.renew else None)
     choices = {
         'folded': options.fold,
         'scale_input': options.scale_input,
@@ -65,7 +72,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     def work() -> int:
         trained_options.print_step(options, trained)
         with unwritable_as_failure(options.output), sigterm_as_exit():
-            exported = export(trained, options.output, **choices)
+            exported = export(trained, options.output, renew=options.renew, **choices)
         print_now(exported)
         return 0
 

@@ -14,7 +14,12 @@ from inception_jax.weights.convert import (
     read_layout_file,
     write_layout_file,
 )
-from inception_jax.weights.export import Export, export_trained, save_export
+from inception_jax.weights.export import (
+    Export,
+    export_trained,
+    read_export,
+    save_export,
+)
 from inception_jax.weights.layouts.catalogue import LAYOUTS
 from inception_jax.weights.trained import Trained, load_weights
 from inception_jax.weights.weight_file import (
@@ -184,13 +189,17 @@ def export(
     output: str | Path,
     *,
     network: str | None = None,
+    renew: bool = False,
     **options,
 ) -> Export:
     """Exports a trained network as one file that jax runs without this package.
 
+    JAX reads the file for about six months. `print` of the result has the date.
+
     Args:
       source: the folder of a run, a weight file, or the value of `ij.trained`.
-      output: FILE.npz; it must not exist.
+      output: FILE.npz; it must not exist, unless `renew` is set.
+      renew: whether to replace `output`, an export of the same network.
       network: the name that the network must have; needed for a network of your own.
       options: `folded`, `scale_input`, `pixels` and `platforms` of `export_network`.
 
@@ -207,17 +216,32 @@ def export(
     ValueError: missing.safetensors does not exist
     """
     output = local_path(output)
-    check_export_path(output)
-    exported = export_trained(_open(source, network), **options)
+    trained = _open(source, network)
+    check_export_path(output, renewed=trained if renew else None)
+    exported = export_trained(trained, **options)
     save_export(output, exported)
     return exported
 
 
-def check_export_path(path: Path) -> None:
-    """Raises ValueError unless an export can be written to a path."""
+def check_export_path(path: Path, *, renewed: Trained | None = None) -> None:
+    """Raises ValueError unless an export can be written to a path.
+
+    Args:
+      renewed: the network whose export at the path is to be replaced, if any.
+    """
     if path.suffix != '.npz':
         raise ValueError(f'{path} is not a file of a program; expected FILE.npz')
-    refuse_existing(path)
+    if renewed is None:
+        refuse_existing(path)
+        return
+    before, _ = read_export(path)
+    for field in ('network', 'fingerprint', 'class_names'):
+        now = {**renewed.metadata, 'class_names': list(renewed.class_names)}[field]
+        if before.get(field) != now:
+            raise ValueError(
+                f'{path} is an export of another network ({field} differs); name '
+                'another output, without --renew'
+            )
 
 
 def _open(

@@ -21,6 +21,7 @@ from inception_jax.parallel.mesh import (
     platform_of,
     sharded_shapes,
 )
+from inception_jax.speed.traffic import main_memory
 from inception_jax.steps.batch_statistics import check_batch_norm
 from inception_jax.steps.hparams import Hparams, hparams_for
 from inception_jax.steps.state import initial_state
@@ -55,10 +56,11 @@ class Costs:
 
     `arguments` is the state and the device's part of the batch, `temporaries` the
     working memory of the step and `program` its code, all in bytes. The step overwrites
-    the state in place. `flops` are floating-point operations and `bytes_accessed` the
-    bytes read and written, as XLA counts them. `messages` has the collectives by kind.
-    Micro-batches run in a loop: `flops`, `bytes_accessed` and `messages` count one of
-    them.
+    the state in place. `flops` are floating-point operations. `main_memory` is the
+    number of bytes that pass main memory (`speed.traffic`), `bytes_accessed` that of
+    all bytes read and written as XLA counts them, also within the chip. `messages` has
+    the collectives by kind. Micro-batches run in a loop: `flops`, the traffic and
+    `messages` count one of them.
     """
 
     device: str
@@ -69,6 +71,7 @@ class Costs:
     temporaries: int
     program: int
     flops: float
+    main_memory: float
     bytes_accessed: float
     messages: dict[str, Messages]
 
@@ -123,6 +126,7 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
             raise
         raise MemoryError(str(error).splitlines()[0].split(': ', 1)[1]) from error
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    text = compiled.as_text()
     return Costs(
         device=mesh.devices.flat[0].device_kind,
         devices=mesh.size,
@@ -132,8 +136,9 @@ def costs(experiment: Experiment, mesh: Mesh) -> Costs:
         temporaries=memory.temp_size_in_bytes,
         program=memory.generated_code_size_in_bytes,
         flops=cost['flops'],
+        main_memory=main_memory(text),
         bytes_accessed=cost['bytes accessed'],
-        messages=messages(compiled.as_text()),
+        messages=messages(text),
     )
 
 

@@ -55,6 +55,9 @@ class Roofline(NamedTuple):
 def roofline(costs: Costs, chip: Chip, latency: float = LATENCY) -> Roofline | None:
     """Returns the least seconds of a step, None if `costs` counts one micro-batch.
 
+    Only traffic of main memory counts: XLA's `bytes accessed` includes what stays on
+    the chip, and no bound follows from it.
+
     Every collective runs around a ring of all n devices and takes `latency` seconds in
     addition. An all-reduce sends 2 (n - 1) / n times its bytes over every link, an
     all-gather or reduce-scatter half of that. The result of a reduce-scatter is one
@@ -71,7 +74,7 @@ def roofline(costs: Costs, chip: Chip, latency: float = LATENCY) -> Roofline | N
     count = sum(messages.count for messages in costs.messages.values())
     return Roofline(
         costs.flops / chip.flops,
-        costs.bytes_accessed / chip.bandwidth,
+        costs.main_memory / chip.bandwidth,
         sent / chip.link + count * latency,
     )
 

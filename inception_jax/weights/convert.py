@@ -126,7 +126,7 @@ def _whole_variables(
     try:
         return layout.variables(network, arrays)
     except ValueError as error:
-        if not layout.has_trunk(network, arrays):
+        if not layout.lacks_only_head(network, arrays):
             raise
         raise ValueError(
             f'{error}; the trunk is whole: --trunk (trunk=True) converts it without '

@@ -1,9 +1,11 @@
 """Exports a network as one file that jax runs without this package.
 
-The file holds a program in StableHLO for any batch size, and the weights.
+The file holds a program in StableHLO for any batch size, and the weights. Later
+versions of JAX read it for about six months; then it must be exported again.
 """
 
 import dataclasses
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +24,16 @@ from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_atomically
+from inception_jax.runtime.messages import warn
 from inception_jax.weights.folding import fold
 from inception_jax.weights.trained import Trained, check_head
 
 FORMAT = 'inception-jax export 1'
 PIXELS = ('uint8', 'float32')
 PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+# JAX reads an exported program for six months at least (docs.jax.dev, jax.export).
+VALID = datetime.timedelta(days=180)
 
 
 class Export(NamedTuple):
@@ -55,6 +61,9 @@ class Export(NamedTuple):
             'weights': f'{count:,} numbers, batch statistics included',
             'runs on': ', '.join(data['platforms']),
         }
+        if 'expires' in data:
+            made = f'made {data["made"]}, jax {data["jax"]}'
+            rows['valid'] = f'until {data["expires"]} ({made})'
         if data['scale_input']:
             scales = len(data['residual_scales'])
             rows['scales'] = f'float32 [{scales}], the last argument'
@@ -94,12 +103,13 @@ def export_network(
     >>> stem = ij.one('stem', ij.conv(4, 3, 2))
     >>> tiny = ij.network('tiny', stem, classes=3, input_size=16)
     >>> export = export_network(tiny, ij.init(tiny), platforms=['cpu'])
-    >>> print(export)
+    >>> print(export)  # doctest: +ELLIPSIS
     network   tiny
     images    uint8 [b, 16, 16, 3], 0 to 255
     logits    float32 [b, 3]
     weights   135 numbers, batch statistics included
     runs on   cpu
+    valid     until ... (made ..., jax ...)
     >>> export.program.call(export.weights, np.zeros((2, 16, 16, 3), np.uint8)).shape
     (2, 3)
     """
@@ -152,6 +162,56 @@ def save_export(path: Path, export: Export) -> None:
         np.savez(
             file, program=program, about=json.dumps(export.metadata), **export.weights
         )
+
+
+def load_export(path: str | Path) -> Export:
+    """Reads a file that `save_export` wrote, with a note if it has expired.
+
+    Raises:
+      ValueError: there is no such file, it is damaged, or this JAX cannot read its
+        program any more.
+    """
+    metadata, arrays = read_export(path)
+    expires = metadata.get('expires')
+    if expires is None:
+        warn(f'{path} has no date; JAX reads an export for six months: {RENEW}')
+    elif expires < str(datetime.date.today()):
+        warn(f'{path} expired on {expires}, and newer JAX may not read it: {RENEW}')
+    try:
+        program = jax.export.deserialize(bytearray(arrays.pop('program')))
+    except Exception as error:  # JAX raises many kinds for other versions and damage.
+        raise ValueError(
+            f'{path} was made by jax {metadata.get("jax", "of an unknown version")}, '
+            f'and jax {jax.__version__} cannot read its program; {RENEW}'
+        ) from error
+    return Export(program, arrays, metadata)
+
+
+RENEW = 'export the weights again with --renew'
+
+
+def read_export(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns the metadata and the arrays of an export, its program among them.
+
+    Raises:
+      ValueError: there is no such file, or it is no export.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            metadata = json.loads(str(file['about']))
+            if metadata['format'] != FORMAT:
+                raise ValueError(metadata['format'])
+            arrays = {name: file[name] for name in file.files if name != 'about'}
+            if 'program' not in arrays:
+                raise ValueError('no program')
+    except FileNotFoundError as error:
+        raise ValueError(f'{path} does not exist') from error
+    except Exception as error:
+        raise ValueError(
+            f'{path} is not an export of inception_jax, or is damaged; make it with '
+            'export'
+        ) from error
+    return metadata, arrays
 
 
 def _logits_function(network: Network, pixels: str):
@@ -211,6 +271,9 @@ def _metadata(network, folded, scale_input, pixels, platforms) -> dict[str, Any]
         'scale_input': scale_input,
         'folded': folded,
         'platforms': list(platforms),
+        'jax': jax.__version__,
+        'made': str(today := datetime.date.today()),
+        'expires': str(today + VALID),
     }
 
 

@@ -86,3 +86,21 @@ def test_a_mistake_is_one_line(name, options, message, workdir, tmp_path, capsys
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count('\n') == 1
+
+
+def test_renew_replaces_an_export_of_the_same_network_only(workdir, tmp_path, capsys):
+    path = tmp_path / 'net.npz'
+    assert export(workdir, path, '--renew', '--platforms=cpu') == 2
+    assert 'net.npz does not exist' in capsys.readouterr().err
+    assert export(workdir, path, '--platforms=cpu') == 0
+    assert export(workdir, path, '--renew', '--platforms=cpu', '--fold') == 0
+    with np.load(path) as file:
+        about = json.loads(str(file['about']))
+        others = {name: file[name] for name in file.files if name != 'about'}
+    assert about['folded']
+    np.savez(path, about=json.dumps(about | {'network': 'other'}), **others)
+    capsys.readouterr()
+    assert export(workdir, path, '--renew', '--platforms=cpu') == 2
+    assert (
+        'is an export of another network (network differs)' in capsys.readouterr().err
+    )

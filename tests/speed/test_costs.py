@@ -82,13 +82,14 @@ def test_memory_and_flops_of_a_step_are_counted(costs_by_mode):
     assert step.arguments > 4 * 4 * 2316
     assert step.flops > 0
     assert step.bytes_accessed > step.arguments
+    assert step.main_memory > step.arguments
 
 
 def test_a_roofline_is_what_is_slowest(costs_by_mode):
     chip = CHIPS['TPU v5 lite']
     least = roofline(costs_by_mode['jit'], chip)
     assert least.arithmetic == costs_by_mode['jit'].flops / 197e12
-    assert least.memory == costs_by_mode['jit'].bytes_accessed / 819e9
+    assert least.memory == costs_by_mode['jit'].main_memory / 819e9
     assert least.step == max(least.arithmetic, least.memory) + least.messages
     sums = costs_by_mode['jit'].messages['all-reduce']
     moved = 1.5 * sums.bytes / chip.link + 1e-5 * sums.count
@@ -149,7 +150,10 @@ def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
     assert report['network'] == 'tiny'
     assert report['messages']['all-reduce']['count'] > 0
     assert dry_run() == 0
-    assert '4 x cpu, 2 images on each' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '4 x cpu, 2 images on each' in printed
+    assert 'GB of main memory a device' in printed
+    assert 'GB as XLA counts, also on the chip' in printed
 
 
 @pytest.mark.parametrize(

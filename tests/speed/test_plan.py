@@ -26,7 +26,8 @@ STEP = Costs(
     temporaries=3 * 2**30,
     program=0,
     flops=2e12,
-    bytes_accessed=40e9,
+    main_memory=40e9,
+    bytes_accessed=90e9,
     messages={'all-reduce': Messages(100, 100_000_000)},
 )
 

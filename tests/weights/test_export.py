@@ -1,5 +1,6 @@
 """Exports: what a process that has jax and nothing of ours makes of them."""
 
+import datetime
 import json
 import subprocess
 import sys
@@ -15,7 +16,12 @@ from inception_jax.data.augment import to_range
 from inception_jax.model.classifier import Classifier
 from inception_jax.networks.network import residual_scales
 from inception_jax.networks.rules import with_scales
-from inception_jax.weights.export import FORMAT, export_network, save_export
+from inception_jax.weights.export import (
+    FORMAT,
+    export_network,
+    load_export,
+    save_export,
+)
 
 # The loader of the documentation, and a check of the packages that it imports.
 LOADER = """
@@ -168,7 +174,43 @@ def test_a_file_describes_itself(tmp_path):
         'scale_input': False,
         'folded': False,
         'platforms': ['cuda', 'cpu'],
+        'jax': jax.__version__,
+        'made': str(today := datetime.date.today()),
+        'expires': str(today + datetime.timedelta(days=180)),
     }
+    assert f'valid     until {metadata["expires"]} (made {today}, jax ' in str(export)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({}, ''),
+        ({'expires': '2026-01-31'}, 'expired on 2026-01-31, and newer JAX may not'),
+        ({'expires': None}, 'has no date; JAX reads an export for six months'),
+    ],
+)
+def test_an_old_export_is_read_with_a_note(changes, message, tmp_path, capsys):
+    export = export_network(tiny.NET, random_variables(tiny.NET), platforms=['cpu'])
+    aged = export._replace(metadata=export.metadata | changes)
+    save_export(tmp_path / 'net.npz', aged)
+    loaded = load_export(tmp_path / 'net.npz')
+    assert loaded.weights.keys() == export.weights.keys()
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert bool(printed) == bool(changes)
+
+
+def test_an_export_that_jax_cannot_read_is_one_line(tmp_path):
+    path = tmp_path / 'net.npz'
+    about = json.dumps({'format': FORMAT, 'expires': '2999', 'jax': '0.4.30'})
+    np.savez(path, program=np.arange(9, dtype=np.uint8), about=about)
+    with pytest.raises(ValueError, match=r'by jax 0\.4\.30, and jax .* cannot read'):
+        load_export(path)
+    np.savez(path, about=about)
+    with pytest.raises(ValueError, match='is not an export of inception_jax'):
+        load_export(path)
+    with pytest.raises(ValueError, match='does not exist'):
+        load_export(tmp_path / 'none.npz')
 
 
 def test_the_same_network_gives_the_same_program():

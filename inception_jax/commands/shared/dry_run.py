@@ -167,7 +167,8 @@ def _table(experiment, costs) -> str:
         ('', f'{costs.temporaries / GIB:.2f} temporaries'),
         ('', f'{costs.program / GIB:.2f} program'),
         ('arithmetic', f'{costs.flops / 1e12:.3f} TFLOP a device'),
-        ('traffic', f'{costs.bytes_accessed / 1e9:.1f} GB read and written a device'),
+        ('traffic', f'{costs.main_memory / 1e9:.1f} GB of main memory a device'),
+        ('', f'{costs.bytes_accessed / 1e9:.1f} GB as XLA counts, also on the chip'),
     ]
     for kind, sums in costs.messages.items():
         rows.append(('messages', f'{sums.count} {kind}, {sums.bytes / 1e6:.2f} MB'))
@@ -187,7 +188,7 @@ def _table(experiment, costs) -> str:
                 f'{costs.batch_size / least.step:,.0f} images/s',
             ),
             ('', f'{1e3 * least.arithmetic:.1f} ms of arithmetic'),
-            ('', f'{1e3 * least.memory:.1f} ms of traffic'),
+            ('', f'{1e3 * least.memory:.1f} ms of main-memory traffic'),
             ('', f'{1e3 * least.messages:.1f} ms of messages, not hidden'),
         ]
     return '\n'.join(f'{name:<12}{value}' for name, value in rows)

@@ -114,11 +114,19 @@ class Layout:
         ]
         return read_variables(arrays, trunk, lambda name: True), left_out
 
-    def has_trunk(self, network: Network, arrays: Arrays) -> bool:
-        """Returns whether a file has all arrays of a network but those of the head."""
+    def lacks_only_head(self, network: Network, arrays: Arrays) -> bool:
+        """Returns whether a file has the arrays of a network, but not those of its head
+        in their shapes.
+        """
         entries = self.entries(network)
         arrays = self.prepare(network, arrays, entries)
-        return all(e.name in arrays for e in entries if e.path[1] != 'logits')
+        absent = [
+            entry.path[1]
+            for entry in entries
+            if entry.name not in arrays
+            or (entry.path[1] == 'logits' and arrays[entry.name].shape != entry.shape)
+        ]
+        return set(absent) == {'logits'}
 
     def _is_ignored(self, network: Network, name: str) -> bool:
         counter = self.names.counter
