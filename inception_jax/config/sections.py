@@ -117,8 +117,8 @@ class RunSection:
             if not 0 < value <= LARGEST:
                 least = 'at least' if name in self.MAY_BE_0 else 'greater than'
                 raise ValueError(
-                    f'config.run.{name} is {value}; it must be finite, {least} 0 and '
-                    f'at most {LARGEST:,}'
+                    f'config.run.{name} is {value}; it must be finite and {least} 0, '
+                    f'up to {LARGEST:,}'
                 )
         if self.batch_size > LARGEST_BATCH:
             raise ValueError(

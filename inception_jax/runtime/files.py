@@ -87,7 +87,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         yield draft
         draft.replace(path)
     except OSError as error:
-        if error.filename in (None, str(draft), draft):
+        if error.errno and error.filename in (None, str(draft), draft):
             error.filename = str(path)
         raise
     finally:
