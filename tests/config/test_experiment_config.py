@@ -82,7 +82,7 @@ def test_the_four_networks_have_one_recipe():
             {'hparams': {'residual_scale': 'abc'}},
             "is 'abc'; expected float or list of float or float by name or None",
         ),
-        ({'run': {'batch_size': 0}}, 'must be finite, greater than 0'),
+        ({'run': {'batch_size': 0}}, 'must be finite and greater than 0'),
         ({'recipe': {'clip': 1}}, 'config.recipe.clip is 1; expected bool'),
         (
             {'data': {'area': (0.5,)}},
