@@ -11,6 +11,7 @@ from inception_jax.data.content import check_same_images, source_difference
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
+from inception_jax.runtime.numeric_settings import DEFAULTS, numeric_settings
 from inception_jax.runtime.version import VERSION
 
 
@@ -36,6 +37,7 @@ def run_identity(
         'replicas': replicas,
         'config': config,
         'weights': weights,
+        'settings': numeric_settings(),
     }
     return json.loads(json.dumps(identity))
 
@@ -69,6 +71,7 @@ def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
     _check_config(folder, before, now)
     _check_replicas(folder, before, now)
     _check_weights(folder, before, now)
+    _check_settings(folder, before, now)
     for split in now['data']:
         check_same_images(
             before['data'][split],
@@ -117,6 +120,19 @@ def _check_replicas(folder: Path, before: Mapping, now: Mapping) -> None:
             f'the run in {folder} has batch statistics of {old} parts of a batch, and '
             f'here it would have batch statistics of {new} devices; use {old} devices, '
             'or another --workdir'
+        )
+
+
+def _check_settings(folder: Path, before: Mapping, now: Mapping) -> None:
+    old, new = (identity.get('settings', {}) for identity in (before, now))
+    if old != new:
+        name = min(name for name in {*old, *new} if old.get(name) != new.get(name))
+        values = [
+            repr(settings.get(name, DEFAULTS.get(name))) for settings in (old, new)
+        ]
+        raise ValueError(
+            f'the run in {folder} began with {name}={values[0]} of JAX, and here it is '
+            f'{values[1]}; set {name.upper()} as it was, or use another --workdir'
         )
 
 

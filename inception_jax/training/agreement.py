@@ -10,6 +10,7 @@ import jax
 
 from inception_jax.config.experiment import Experiment
 from inception_jax.config.overrides import flatten
+from inception_jax.runtime.numeric_settings import DEFAULTS
 from inception_jax.runtime.version import VERSION
 from inception_jax.training.prepare import PreparedRun
 
@@ -18,13 +19,7 @@ from inception_jax.training.prepare import PreparedRun
 OF_A_MACHINE = ('data.data_dir', 'data.workers', 'recipe.init_from')
 
 # Settings of JAX that change random numbers or the arithmetic.
-SETTINGS = (
-    'jax_enable_x64',
-    'jax_default_prng_impl',
-    'jax_threefry_partitionable',
-    'jax_default_matmul_precision',
-    'jax_numpy_dtype_promotion',
-)
+SETTINGS = ('jax_default_prng_impl', 'jax_threefry_partitionable', *DEFAULTS)
 VARIABLES = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')
 PACKAGES = ('jax', 'jaxlib', 'numpy', 'flax', 'optax')
 

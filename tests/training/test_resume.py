@@ -1,8 +1,9 @@
-"""Runs whose checkpoints were removed or damaged never act on other weights."""
+"""Runs never resume from, or act on, other weights, images or settings."""
 
 import json
 import shutil
 
+import jax
 import pytest
 from helpers.training import arguments, last_state, records
 
@@ -113,3 +114,16 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(
     (workdir / 'verdict.json').unlink()
     assert main(arguments(workdir, **SHORT)) == 0
     assert records(workdir) == records(whole)
+
+
+def test_a_run_resumes_only_with_the_numeric_settings_that_it_began_with(
+    workdir, capsys
+):
+    with jax.default_matmul_precision('bfloat16'):
+        assert main(arguments(workdir, **SHORT)) == 2
+    printed = capsys.readouterr().err
+    assert (
+        "began with jax_default_matmul_precision=None of JAX, and here it is 'bf"
+        in (printed)
+    )
+    assert printed.count('\n') == 1
