@@ -240,7 +240,7 @@ def test_a_peer_that_dies_is_one_line(fake, setting, message, capsys):
             '/no/python cannot be started (No such file or directory)',
         ),
         (['--execution=fats'], "execution is 'fats'; expected fast, plain"),
-        (['--dtypes=float32'], 'unknown argument --dtypes=float32'),
+        (['--dtypes=float32'], 'unknown argument --dtypes; did you mean --dtype?'),
     ],
 )
 def test_a_mistake_is_one_line(options, message, capsys):

@@ -252,8 +252,8 @@ def test_files_that_cannot_be_are_one_line(theirs, run, tmp_path, capsys):
         capsys, theirs[0], tmp_path / 'b.h5', **FROM
     )
     assert refused(capsys, tmp_path, output)
-    assert 'a run has its own' in refused(
-        capsys, run, output, network='helpers.tiny:NET'
+    assert "'helpers.tiny:NET', not 'inception_v4'" in refused(
+        capsys, run, output, network='inception_v4'
     )
     assert list(tmp_path.iterdir()) == []
 

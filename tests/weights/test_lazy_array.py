@@ -119,7 +119,7 @@ def test_names_of_arrays_do_not_move_the_terminal(tmp_path, capsys):
     assert main(['convert', *paths, '--from=timm', '--network=helpers.narrow:V4']) == 2
     printed = capsys.readouterr()
     assert printed.err.rstrip('\n').isprintable()
-    assert printed.err.endswith('1 not expected: ?[2J?]0;title? red\n')
+    assert printed.err.endswith('1 not expected: \\x1b[2J\\x1b]0;title\\x07 red\n')
     assert printed.out == ''
 
 
