@@ -67,6 +67,8 @@ def _check_checkpoints_exist(workdir: Path) -> None:
     checkpoints, and starts again.
     """
     records = read_records(workdir)
+    if fork_step(workdir):
+        return  # A fork has a checkpoint from its start; its own message follows.
     removed = records and not (workdir / 'checkpoints').is_dir()
     if removed or (steps_done(workdir) and not Run(workdir).checkpoints):
         raise ValueError(
