@@ -24,6 +24,7 @@ from inception_jax.evaluation.probabilities import (
     save_probabilities,
 )
 from inception_jax.parallel.mesh import check_batch_size
+from inception_jax.runtime.messages import warn
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained, check_head
 
@@ -262,6 +263,9 @@ def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
         if not place.exists():
             continue
         earlier = load_probabilities(place)
+        if 'images' not in earlier.metadata:
+            warn(f'{place} is of an older version, which did not record the images')
+            metadata = {n: value for n, value in metadata.items() if n != 'images'}
         different = [n for n in metadata if earlier.metadata.get(n) != metadata[n]]
         if different:
             raise ValueError(
