@@ -94,7 +94,7 @@ def open_header(file: bytes) -> Image.Image:
 
 
 def _decode_jpeg(file: bytes) -> np.ndarray:
-    """Decodes a JPEG. Whatever libjpeg reports as corrupt is an error."""
+    """Decodes a JPEG; raises ValueError for all damage that libjpeg reports."""
     file = _with_known_revision(file)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(file)

@@ -114,10 +114,10 @@ def load_probabilities(path: Path) -> Probabilities:
     )
 
 
-def _parse_metadata(about: np.ndarray) -> dict[str, Any]:
+def _parse_metadata(encoded: np.ndarray) -> dict[str, Any]:
     """Returns the metadata of a file with its format number."""
     try:
-        metadata = json.loads(str(about))
+        metadata = json.loads(str(encoded))
         names = parse_class_names(metadata['classes'])
         done = metadata.get('done', 0)
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -175,9 +175,9 @@ def open_sweep(folder: Path, config: Config, members: Mapping[str, Changes]) -> 
 
 def _check_networks(before: Sweep, now: Sweep) -> None:
     """Raises ValueError if members on disk name code that the new sweep does not."""
-    given = {_network(now.config), *(_network(now.config_of(m)) for m in now.members)}
+    named = {_network(now.config), *(_network(now.config_of(m)) for m in now.members)}
     for member in before.members:
-        if (name := _network(before.config_of(member))) not in given:
+        if (name := _network(before.config_of(member))) not in named:
             check_imported(str(name), before.folder / SWEEP)
 
 

@@ -74,8 +74,8 @@ def misfit(
         return f'{", ".join(missing)} is missing'
     for name, annotation in {**required, **(optional or {})}.items():
         if name in value and not fits(value[name], annotation):
-            given = printable(f'{value[name]!r:.60}')
-            return f'{name} is {given}, expected {annotation_text(annotation)}'
+            shown = printable(f'{value[name]!r:.60}')
+            return f'{name} is {shown}, expected {annotation_text(annotation)}'
     return None
 
 

@@ -48,15 +48,15 @@ def test_the_lines_of_the_guide_run_the_program(options, workdir, tmp_path):
     # Isolated, it finds no package in this folder.
     subprocess.run([sys.executable, '-I', '-c', script], cwd=tmp_path, check=True)
     trained = trained_run(workdir)
-    wanted = Classifier(trained.network, 0.9).apply(
+    expected = Classifier(trained.network, 0.9).apply(
         trained.variables,
         to_range(images, trained.network.pixel_range),
         train=False,
         residual_scale=trained.scales,
     )
-    largest = float(abs(wanted.logits).max())
+    largest = float(abs(expected.logits).max())
     logits = np.load(tmp_path / 'logits.npy')
-    np.testing.assert_allclose(logits, wanted.logits, atol=1e-5 * largest)
+    np.testing.assert_allclose(logits, expected.logits, atol=1e-5 * largest)
 
 
 def test_the_file_describes_itself(workdir, tmp_path, capsys):
@@ -95,10 +95,10 @@ def test_renew_replaces_an_export_of_the_same_network_only(workdir, tmp_path, ca
     assert export(workdir, path, '--platforms=cpu') == 0
     assert export(workdir, path, '--renew', '--platforms=cpu', '--fold') == 0
     with np.load(path) as file:
-        about = json.loads(str(file['about']))
+        metadata = json.loads(str(file['about']))
         others = {name: file[name] for name in file.files if name != 'about'}
-    assert about['folded']
-    np.savez(path, about=json.dumps(about | {'network': 'other'}), **others)
+    assert metadata['folded']
+    np.savez(path, about=json.dumps(metadata | {'network': 'other'}), **others)
     capsys.readouterr()
     assert export(workdir, path, '--renew', '--platforms=cpu') == 2
     assert (

@@ -50,7 +50,7 @@ def option_mistakes():
         actions = [a for a in parser._actions if a.dest != 'help']
         needed = [a for a in actions if a.required and a.nargs != 0]
         for action in actions:
-            given = [word for a in needed if a is not action for word in _words(a)]
+            required = [word for a in needed if a is not action for word in _words(a)]
             for value in (
                 '',
                 'x',
@@ -61,14 +61,14 @@ def option_mistakes():
                 '\udcff',
                 '\x1b[2J',
             ):
-                cases.append([command, *given, *_words(action, value)])
+                cases.append([command, *required, *_words(action, value)])
             if action.option_strings:
                 name = action.option_strings[-1]
                 misspelt = f'{name[:-2]}{name[-1]}{name[-2]}'
                 if misspelt != name:
-                    cases.append([command, *given, misspelt, 'nowhere'])
+                    cases.append([command, *required, misspelt, 'nowhere'])
             if action.required:
-                cases.append([command, *given])
+                cases.append([command, *required])
     random.Random(0).shuffle(cases)
     return cases
 

@@ -12,7 +12,7 @@ from inception_jax.data.sources.folder import open_folder
 from inception_jax.data.sources.part import parse_part, part_indices
 
 
-def opened(folder, paths, split=None):
+def open_tree(folder, paths, split=None):
     build(folder, paths)
     return open_folder(str(folder), split)
 
@@ -57,7 +57,9 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_note_counts_the_files_that_are_ignored(tmp_path):
-    source = opened(tmp_path, ['ant/1.png', 'ant/2.heic', 'bee/3.HEIC', 'bee/README'])
+    source = open_tree(
+        tmp_path, ['ant/1.png', 'ant/2.heic', 'bee/3.HEIC', 'bee/README']
+    )
     assert source.notes == (f'{tmp_path}: ignored: 3 files (.heic 2, no ending 1)',)
 
 
@@ -66,7 +68,7 @@ def test_a_note_counts_the_files_that_are_ignored(tmp_path):
     [(('0', '1', '10', '2'), True), (('0', '1', '2'), False), (('00', '10'), False)],
 )
 def test_a_note_says_where_numbers_are_in_the_order_of_text(names, noted, tmp_path):
-    source = opened(tmp_path, [f'{name}/1.png' for name in names])
+    source = open_tree(tmp_path, [f'{name}/1.png' for name in names])
     assert source.class_names == names
     assert any('folder 10 is class 2' in note for note in source.notes) == noted
 

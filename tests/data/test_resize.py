@@ -46,9 +46,9 @@ def test_torchvisions_own_share_gives_342_pixels():
 )
 def test_smooth_interpolations_are_pillows(name, method):
     image = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype='uint8')
-    wanted = np.asarray(Image.fromarray(image).resize((20, 30), method))
+    expected = np.asarray(Image.fromarray(image).resize((20, 30), method))
     resized = resize(image, 30, 20, name)
-    assert np.array_equal(resized, wanted)
+    assert np.array_equal(resized, expected)
     # Downscaling smooths: noise has a lower deviation.
     assert resized.std() < resize(image, 30, 20, 'bilinear').std()
 
@@ -56,14 +56,14 @@ def test_smooth_interpolations_are_pillows(name, method):
 @pytest.mark.parametrize('size', [20, 99])
 def test_float_bilinear_is_that_of_jax_and_is_not_rounded(size):
     image = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype='uint8')
-    wanted = jax.image.resize(
+    expected = jax.image.resize(
         image.astype(np.float32), (size, size, 3), 'linear', antialias=False
     )
     pixels = resize(image, size, size, 'float_bilinear')
     assert pixels.dtype == np.float32
-    assert np.abs(pixels - wanted).max() < 0.006
+    assert np.abs(pixels - expected).max() < 0.006
     rounded = resize(image, size, size, 'bilinear').astype(np.float32)
-    assert np.abs(rounded - wanted).max() > 0.4
+    assert np.abs(rounded - expected).max() > 0.4
 
 
 def test_batches_of_floats_have_rows_of_floats_for_padding_and_lost_images():
@@ -96,5 +96,5 @@ def test_a_network_sees_the_square_crop_of_the_resized_image():
     )
     whole = Image.fromarray(image).resize((51, 32), Image.BICUBIC)
     # (51 - 28) / 2 is 11.5, and the even side is 12.
-    wanted = np.asarray(whole)[2:30, 12:40]
-    assert np.array_equal(batch['image'][0], wanted)
+    expected = np.asarray(whole)[2:30, 12:40]
+    assert np.array_equal(batch['image'][0], expected)

@@ -91,13 +91,13 @@ def test_every_image_has_its_most_probable_classes(workdir, photos, capsys):
     assert len(rows) == 44
     assert rows[0]['image'] == str(photos / 'deep.png')
     for row in rows:
-        wanted = softmax(trained, crop_of_file(trained, Path(row['image'])))
-        order = np.argsort(-wanted)[:3]
+        expected = softmax(trained, crop_of_file(trained, Path(row['image'])))
+        order = np.argsort(-expected)[:3]
         assert [c['class'] for c in row['classes']] == [
             trained.class_names[i] for i in order
         ]
         shares = [c['probability'] for c in row['classes']]
-        np.testing.assert_allclose(shares, wanted[order], rtol=1e-5)
+        np.testing.assert_allclose(shares, expected[order], rtol=1e-5)
 
 
 def test_a_weight_file_says_what_its_run_says(workdir, weights, photos, capsys):
@@ -139,8 +139,8 @@ def test_crops_are_averaged(workdir, photos, capsys):
         shares += [softmax(trained, crop), softmax(trained, crop[:, ::-1])]
     assert len(shares) == 12
     probabilities = {c['class']: c['probability'] for c in row['classes']}
-    wanted = np.mean(shares, axis=0)
-    for name, share in zip(trained.class_names, wanted, strict=True):
+    expected = np.mean(shares, axis=0)
+    for name, share in zip(trained.class_names, expected, strict=True):
         assert probabilities[name] == pytest.approx(float(share), rel=1e-5)
 
 
@@ -189,14 +189,14 @@ def test_features_are_those_of_the_block(block, shape, workdir, photos, tmp_path
     for row in (0, 43):
         crop = crop_of_file(trained, Path(arrays['ids'][row]))
         outputs, left = applied(trained, crop)
-        wanted = {
+        expected = {
             'stem': left['intermediates']['stem']['output'][0],
             'pool': outputs.features.mean((1, 2)),
             'logits': outputs.logits,
         }[block][0]
-        largest = float(abs(wanted).max())
+        largest = float(abs(expected).max())
         features = arrays['features'][row]
-        np.testing.assert_allclose(features, wanted, atol=1e-5 * largest)
+        np.testing.assert_allclose(features, expected, atol=1e-5 * largest)
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -243,8 +243,8 @@ def odd_files() -> Iterator[Case]:
         exif[0x112] = 6
         file = saved(image, form, exif=exif)
         # The orientation is part of TIFF, and Pillow turns it.
-        seen = np.rot90(shown, -1) if form == 'TIFF' else shown
-        yield Case(f'{form} turned by EXIF', file, seen, LOSSY)
+        pixels = np.rot90(shown, -1) if form == 'TIFF' else shown
+        yield Case(f'{form} turned by EXIF', file, pixels, LOSSY)
     gif = saved(image.convert('L'), 'GIF')
     grey = np.dstack(3 * [np.asarray(image.convert('L'))])
     yield Case('GIF without its trailer', gif[:-1], grey)

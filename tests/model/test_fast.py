@@ -52,12 +52,12 @@ def shrunk(name):
     return scaled(network, width=0.125, depth=depth)
 
 
-def relative(actual, wanted):
+def relative(actual, expected):
     """Returns the distance of two trees over the norm of the second."""
-    chex.assert_trees_all_equal_shapes_and_dtypes(actual, wanted)
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     vector, reference = (
         np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
-        for tree in (actual, wanted)
+        for tree in (actual, expected)
     )
     return np.linalg.norm(vector - reference) / np.linalg.norm(reference)
 
@@ -283,8 +283,8 @@ def test_the_gradient_of_a_maximum_is_that_of_xla_also_where_values_are_equal(
         )
 
     for values in (x, np.maximum(np.round(x), 0)):
-        wanted = gradient(max_pool_windows, values)
-        assert relative(gradient(sliced_max_pool, values), wanted) < 1e-6
+        expected = gradient(max_pool_windows, values)
+        assert relative(gradient(sliced_max_pool, values), expected) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -310,11 +310,11 @@ def test_sliced_averages_and_their_gradients_are_those_of_windows(
 ):
     op = dataclasses.replace(avg_pool(window), count_padding=count_padding)
     x = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype(np.float32)
-    wanted, back = jax.vjp(functools.partial(pool, op), x)
+    expected, back = jax.vjp(functools.partial(pool, op), x)
     sliced, sliced_back = jax.vjp(
         lambda x: sliced_average(x, op.kernel, count_padding), x
     )
-    assert relative(sliced, wanted) < 1e-6
+    assert relative(sliced, expected) < 1e-6
     assert relative(sliced_back(x), back(x)) < 1e-6
 
 
@@ -365,12 +365,12 @@ def test_the_derivatives_of_batch_norm_are_those_of_its_formula(mean, relu):
         return jax.nn.relu(y) if relu else y
 
     with jax.enable_x64(True):
-        wanted = jax.vjp(formula, x, gamma, bias)[1](gradient)
+        expected = jax.vjp(formula, x, gamma, bias)[1](gradient)
     ours = functools.partial(normalised, relu, None, 1e-3, 81)
     x, gamma, bias, gradient = map(np.float32, (x, gamma, bias, gradient))
     (_, moments), back = jax.vjp(ours, x, gamma, bias)
     derivatives = back((gradient, jax.tree.map(jnp.zeros_like, moments)))
-    for derivative, of_formula in zip(derivatives, wanted, strict=True):
+    for derivative, of_formula in zip(derivatives, expected, strict=True):
         # The variance, a mean of squares less the square of the mean as in Flax, loses
         # that much, and nothing else may lose more.
         assert relative(derivative, np.float32(of_formula)) < 1e-6 + 3e-7 * mean**2

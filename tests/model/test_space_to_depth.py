@@ -96,15 +96,15 @@ def test_a_convolution_between_tiles_is_that_of_their_points(
         y = space_to_depth.convolve_tiled(x, numbers, step, before, after)
         return space_to_depth.inside_grid(y, step, after)
 
-    wanted, back = jax.vjp(
+    expected, back = jax.vjp(
         lambda *parts: layers.convolve(*parts, stride, padding), x, numbers
     )
     tiled, back_to_tiles = jax.vjp(in_tiles, tile(x, before), numbers)
-    gradient = normal(*wanted.shape)
+    gradient = normal(*expected.shape)
     of_x, of_kernel = back(gradient)
     of_tiles, of_tiled_kernel = back_to_tiles(tile(gradient, after))
     pairs = [
-        (tiled, tile(np.asarray(wanted), after)),
+        (tiled, tile(np.asarray(expected), after)),
         # Nothing reads the values outside the grid.
         (of_tiles * tile(np.ones_like(x), before), tile(np.asarray(of_x), before)),
         (of_tiled_kernel, of_kernel),
@@ -126,12 +126,12 @@ def test_maxima_of_tiles_and_their_gradient_are_those_of_points(size, window):
         return space_to_depth.max_pool_tiled(x, window, shape)
 
     for values in (x, np.maximum(np.round(x), 0)):  # without and with equal ones
-        wanted, back = jax.vjp(of_points, values)
+        expected, back = jax.vjp(of_points, values)
         tiled, back_to_tiles = jax.vjp(of_tiles, tile(values, EVEN))
-        chex.assert_trees_all_equal(tiled, wanted)
-        gradient = normal(*wanted.shape)
-        (wanted,), (tiled,) = back(gradient), back_to_tiles(gradient)
-        chex.assert_trees_all_close(tiled, tile(np.asarray(wanted), EVEN), atol=1e-6)
+        chex.assert_trees_all_equal(tiled, expected)
+        gradient = normal(*expected.shape)
+        (expected,), (tiled,) = back(gradient), back_to_tiles(gradient)
+        chex.assert_trees_all_close(tiled, tile(np.asarray(expected), EVEN), atol=1e-6)
 
 
 @pytest.mark.parametrize('tiling', [EVEN, ODD])
@@ -148,16 +148,16 @@ def test_batch_norm_of_tiles_is_that_of_their_points(tiling):
         )
         return space_to_depth.inside_grid(y, step, tiling), moments
 
-    (wanted, moments), back = jax.vjp(normalised, x, gamma, bias)
+    (expected, moments), back = jax.vjp(normalised, x, gamma, bias)
     # Values outside the grid must not matter.
     outside = np.where(tile(np.ones_like(x), tiling) > 0, tile(x, tiling), 7.0)
     (tiled, tiled_moments), back_to_tiles = jax.vjp(in_tiles, outside, gamma, bias)
     none = jax.tree.map(jnp.zeros_like, moments)
-    gradient = normal(*wanted.shape)
+    gradient = normal(*expected.shape)
     of_points, *of_parameters = back((gradient, none))
     of_tiles, *of_tiled_parameters = back_to_tiles((tile(gradient, tiling), none))
     pairs = [
-        (tiled, tile(np.asarray(wanted), tiling)),
+        (tiled, tile(np.asarray(expected), tiling)),
         (tiled_moments, moments),
         (of_tiles, tile(np.asarray(of_points), tiling)),
         (of_tiled_parameters, of_parameters),

@@ -147,8 +147,8 @@ def test_summary_keeps_the_contract_and_is_json(name):
         *('name', 'input', 'blocks', 'params', 'params_with_gamma', 'macs', 'layers'),
         'without_auxiliary',
     ]
-    wanted = {'name', 'stage', 'output', 'scale', 'params', 'macs'}
-    assert all(set(block) == wanted for block in described['blocks'])
+    expected = {'name', 'stage', 'output', 'scale', 'params', 'macs'}
+    assert all(set(block) == expected for block in described['blocks'])
     assert described['input'] == [299, 299, 3]
     assert json.loads(json.dumps(described)) == described
 

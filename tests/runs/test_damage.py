@@ -118,7 +118,7 @@ def test_damage_of_200_seeds_is_refused_or_does_no_harm(whole, tmp_path, capsys)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Returns a made-up run with checksums."""
+    """Returns a fake run with checksums."""
     folder = fake_runs.write_run(tmp_path / 'run', fake_runs.Fate(end=60))
     start_records(folder, read_records(folder), ['verdict.json'])
     return folder

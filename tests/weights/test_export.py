@@ -202,11 +202,11 @@ def test_an_old_export_is_read_with_a_note(changes, message, tmp_path, capsys):
 
 def test_an_export_that_jax_cannot_read_is_one_line(tmp_path):
     path = tmp_path / 'net.npz'
-    about = json.dumps({'format': FORMAT, 'expires': '2999', 'jax': '0.4.30'})
-    np.savez(path, program=np.arange(9, dtype=np.uint8), about=about)
+    metadata = json.dumps({'format': FORMAT, 'expires': '2999', 'jax': '0.4.30'})
+    np.savez(path, program=np.arange(9, dtype=np.uint8), about=metadata)
     with pytest.raises(ValueError, match=r'by jax 0\.4\.30, and jax .* cannot read'):
         load_export(path)
-    np.savez(path, about=about)
+    np.savez(path, about=metadata)
     with pytest.raises(ValueError, match='is not an export of inception_jax'):
         load_export(path)
     with pytest.raises(ValueError, match='does not exist'):

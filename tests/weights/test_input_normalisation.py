@@ -24,10 +24,10 @@ def test_the_first_layer_takes_another_normalisation():
         classifier = Classifier(narrow.V3_TORCHVISION, 0.9)
         return classifier.apply(variables, images, train=False).features
 
-    wanted = apply(variables, theirs)
-    largest = abs(wanted).max()
-    np.testing.assert_allclose(apply(adapted, ours), wanted, atol=1e-5 * largest)
-    assert abs(apply(variables, ours) - wanted).max() > 0.01 * largest
+    expected = apply(variables, theirs)
+    largest = abs(expected).max()
+    np.testing.assert_allclose(apply(adapted, ours), expected, atol=1e-5 * largest)
+    assert abs(apply(variables, ours) - expected).max() > 0.01 * largest
 
 
 def test_a_first_layer_with_padding_cannot():

@@ -101,16 +101,16 @@ def _resolved(options: argparse.Namespace) -> tuple:
     from jax._src.clusters import ClusterEnv
 
     try:
-        found = ClusterEnv.auto_detect_unset_distributed_params(
+        resolved = ClusterEnv.auto_detect_unset_distributed_params(
             *by_hand, None, math.ceil(options.wait_seconds)
         )
     except (ValueError, RuntimeError, OSError, KeyError) as error:
-        found, reason = by_hand, first_line(error)
+        resolved, reason = by_hand, first_line(error)
     else:
         reason = 'no cluster that JAX knows'
-    if None in found[:3]:
+    if None in resolved[:3]:
         raise ValueError(
             f'the processes cannot connect ({reason}); without a cluster, give '
             '--coordinator, --process-id and --num-processes'
         )
-    return found
+    return resolved

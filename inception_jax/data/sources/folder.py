@@ -15,7 +15,7 @@ from inception_jax.data.sources.image_files import (
     folder_identity,
     ignored_note,
     images_below,
-    printable,
+    utf8_name,
     visible_entries,
 )
 from inception_jax.data.sources.part import parse_part, part_indices
@@ -40,11 +40,11 @@ class Folder:
 
     def listing(self) -> Iterator[tuple[str, str]]:
         for name, label in zip(self.files, self.labels, strict=True):
-            yield f'{printable(name)} {label}', str(file_size(self.root / name))
+            yield f'{utf8_name(name)} {label}', str(file_size(self.root / name))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know about the folder, a sentence each."""
+        """Notes on ignored files and on the order of the classes, a sentence each."""
         ignored = ignored_note(self.root, dict(self.ignored))
         return tuple(filter(None, (ignored, self._order_note())))
 
@@ -54,7 +54,7 @@ class Folder:
     def __getitem__(self, index: int) -> Example:
         name = self.files[index]
         image = (self.root / name).read_bytes()
-        return Example(image, self.labels[index], printable(name))
+        return Example(image, self.labels[index], utf8_name(name))
 
     def _order_note(self) -> str:
         names = self.class_names
@@ -173,7 +173,7 @@ def _folders(folder: Path) -> dict[str, Path]:
     """Returns the visible folders in a folder by name, in the order of the names."""
     entries = visible_entries(folder)
     names = sorted(entry.name for entry in entries if entry_kind(entry) == 'folder')
-    return {printable(name): folder / name for name in names}
+    return {utf8_name(name): folder / name for name in names}
 
 
 def _twins(pairs: Iterable[tuple]) -> tuple[str, str] | None:

@@ -134,7 +134,7 @@ def ignored_note(folder: Path, ignored: Mapping[str, int]) -> str:
     return f'{folder}: ignored: {sum(ignored.values()):,} files ({counts})'
 
 
-def printable(name: str) -> str:
+def utf8_name(name: str) -> str:
     """Returns the name of a file with \\xff in place of bytes that are not UTF-8."""
     return os.fsencode(name).decode('utf-8', 'backslashreplace')
 

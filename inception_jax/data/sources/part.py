@@ -43,12 +43,12 @@ def part_indices(part: Part, labels: Sequence[int]) -> list[int]:
     >>> part_indices(Part('train', '', '50%'), [0, 0, 0, 0, 1, 1])
     [0, 1, 4]
     """
-    count, sizes, seen = len(labels), Counter(labels), defaultdict(int)
+    count, sizes, placed = len(labels), Counter(labels), defaultdict(int)
     places = []
     for index, label in enumerate(labels):
         # Half a place, so that a class of one image is in the middle.
-        places.append(((seen[label] + 0.5) / sizes[label], label, index))
-        seen[label] += 1
+        places.append(((placed[label] + 0.5) / sizes[label], label, index))
+        placed[label] += 1
     first, last = _index(part, part.start or '0', count), count
     if part.stop:
         last = _index(part, part.stop, count)
