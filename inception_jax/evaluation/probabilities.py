@@ -16,6 +16,7 @@ import numpy as np
 from inception_jax.data.labels import parse_class_names
 from inception_jax.evaluation.scores import Scores, scores
 from inception_jax.runtime.files import write_atomically
+from inception_jax.runtime.json_files import parse_json
 from inception_jax.runtime.npz import Damaged, read_npz
 
 FORMAT = 1
@@ -117,10 +118,10 @@ def load_probabilities(path: Path) -> Probabilities:
 def _parse_metadata(encoded: np.ndarray) -> dict[str, Any]:
     """Returns the metadata of a file with its format number."""
     try:
-        metadata = json.loads(str(encoded))
+        metadata = parse_json(str(encoded))
         names = parse_class_names(metadata['classes'])
         done = metadata.get('done', 0)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Damaged('about is not JSON with the names of the classes') from error
     if len(set(names)) < len(names):
         raise Damaged('two classes have the same name')

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax.config.experiment import recorded_experiment
-from inception_jax.config.overrides import Config
+from inception_jax.config.overrides import Config, value_at
 from inception_jax.networks.shapes import measure
 from inception_jax.runs.records import read_records
 from inception_jax.runs.run import Run, is_ended, is_finished
+from inception_jax.runtime.annotations import fits
 
 Row = dict[str, Any]
 
@@ -51,7 +52,8 @@ def _finished_a_shorter_sweep(folder: Path, config: Config) -> bool:
     outcome = Run(folder).readable_outcome
     if outcome is None or is_ended(outcome):
         return False
-    return Run(folder).config['run']['epochs'] < config['run']['epochs']
+    before, now = (value_at(c, 'run.epochs') for c in (Run(folder).config, config))
+    return fits(before, float) and fits(now, float) and before < now
 
 
 def run_results(folder: Path) -> Row:

@@ -16,11 +16,14 @@ class Damaged(Exception):
     """The reason why a file cannot be read."""
 
 
-def read_npz(path: Path, expected: dict[str, str]) -> dict[str, np.ndarray]:
+def read_npz(
+    path: Path, expected: dict[str, str], others: str = ''
+) -> dict[str, np.ndarray]:
     """Returns the arrays of an npz file, after a look at sizes, shapes and types.
 
     Args:
       expected: the kinds of dtypes that each array may have, e.g. 'iu' for integers.
+      others: the kinds of all other arrays; by default there may be none.
 
     Raises:
       Damaged: the file is no npz file, would unpack to many times its size, or has
@@ -29,10 +32,12 @@ def read_npz(path: Path, expected: dict[str, str]) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path.stat().st_size, expected)
-            return {
-                name: _read(archive, name, kinds) for name, kinds in expected.items()
-            }
+            names = _members(archive, path.stat().st_size)
+            missing, further = expected.keys() - names, names - expected.keys()
+            if missing or (further and not others):
+                raise Damaged(f'expected the arrays {", ".join(expected)}')
+            kinds = dict.fromkeys(sorted(further), others) | expected
+            return {name: _read(archive, name, kinds[name]) for name in kinds}
     except (Damaged, OSError):
         raise
     except Exception as error:  # zipfile and NumPy raise many kinds for damage.
@@ -40,13 +45,16 @@ def read_npz(path: Path, expected: dict[str, str]) -> dict[str, np.ndarray]:
         raise Damaged(reason) from error
 
 
-def _check_members(archive: zipfile.ZipFile, size: int, expected) -> None:
-    names = sorted(member.filename for member in archive.infolist())
-    if names != sorted(f'{name}.npy' for name in expected):
-        raise Damaged(f'expected the arrays {", ".join(expected)}')
+def _members(archive: zipfile.ZipFile, size: int) -> set[str]:
+    """Returns the names of the arrays in an archive of a number of bytes."""
+    files = [member.filename for member in archive.infolist()]
+    names = {file.removesuffix('.npy') for file in files if file.endswith('.npy')}
+    if len(names) < len(files):
+        raise Damaged('it has files that are no arrays, or two of one name')
     whole = sum(member.file_size for member in archive.infolist())
     if whole > MOST_GROWTH * max(size, LEAST_SIZE):
         raise Damaged(f'would unpack from {size:,} bytes to {whole:,}')
+    return names
 
 
 def _read(archive: zipfile.ZipFile, name: str, kinds: str) -> np.ndarray:

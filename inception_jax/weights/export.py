@@ -24,13 +24,31 @@ from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_atomically
+from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import warn
+from inception_jax.runtime.npz import Damaged, read_npz
 from inception_jax.weights.folding import fold
 from inception_jax.weights.trained import Trained, check_head
 
 FORMAT = 'inception-jax export 1'
 PIXELS = ('uint8', 'float32')
 PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+# The types of the metadata that every export has.
+FIELDS = {
+    'format': str,
+    'network': str,
+    'classes': int,
+    'input_size': int,
+    'pixels': str,
+    'pixel_range': list[float],
+    'residual_scales': list[float],
+    'scale_input': bool,
+    'folded': bool,
+    'platforms': list[str],
+}
+# Exports of older versions have no date.
+DATES = {'jax': str, 'made': str, 'expires': str | None}
 
 # JAX reads an exported program for six months at least (docs.jax.dev, jax.export).
 VALID = datetime.timedelta(days=180)
@@ -61,7 +79,7 @@ class Export(NamedTuple):
             'weights': f'{count:,} numbers, batch statistics included',
             'runs on': ', '.join(data['platforms']),
         }
-        if 'expires' in data:
+        if data.keys() >= DATES.keys():
             made = f'made {data["made"]}, jax {data["jax"]}'
             rows['valid'] = f'until {data["expires"]} ({made})'
         if data['scale_input']:
@@ -197,16 +215,15 @@ def read_export(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
       ValueError: there is no such file, or it is no export.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            metadata = json.loads(str(file['about']))
-            if metadata['format'] != FORMAT:
-                raise ValueError(metadata['format'])
-            arrays = {name: file[name] for name in file.files if name != 'about'}
-            if 'program' not in arrays:
-                raise ValueError('no program')
+        arrays = read_npz(Path(path), {'about': 'U', 'program': 'u'}, others='f')
+        metadata = parse_json(str(arrays.pop('about')))
+        if (reason := misfit(metadata, FIELDS, DATES)) or metadata['format'] != FORMAT:
+            raise ValueError(reason)
     except FileNotFoundError as error:
         raise ValueError(f'{path} does not exist') from error
-    except Exception as error:
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror})') from error
+    except (Damaged, ValueError) as error:
         raise ValueError(
             f'{path} is not an export of inception_jax, or is damaged; make it with '
             'export'

@@ -7,7 +7,6 @@ together are never read together.
 
 import dataclasses
 import hashlib
-import json
 import math
 import re
 import sys
@@ -22,7 +21,7 @@ from inception_jax.networks.describe.table import summary
 from inception_jax.networks.images import IMAGE_FIELDS
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.runtime.files import write_atomically, write_json
-from inception_jax.runtime.json_files import misfit
+from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import printable
 from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.version import VERSION
@@ -283,13 +282,13 @@ def find_weights(path: str | Path) -> WeightFile:
         raise ValueError(f'{path} does not exist')
     json_path = info_path(path)
     try:
-        content = json.loads(json_path.read_text())
+        content = parse_json(json_path.read_bytes())
     except FileNotFoundError as error:
         raise ValueError(
             f'{json_path} is missing, which describes {path.name}; make both with '
             'convert'
         ) from error
-    except (ValueError, RecursionError):
+    except ValueError:
         content = None
     if isinstance(content, dict) and content.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{json_path} was written by another version of inception_jax')

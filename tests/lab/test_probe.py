@@ -160,13 +160,11 @@ def test_only_what_is_asked_is_answered_and_the_seed_is_one_of_perturbations(tra
     assert gains[0] == gains[1] != gains[2]
 
 
-def test_before_the_first_checkpoint_the_network_is_that_before_step_1(
-    trained, tmp_path
-):
+def test_step_0_is_the_network_before_step_1_and_needs_no_checkpoint(trained, tmp_path):
     workdir = tmp_path / 'run'
     shutil.copytree(trained, workdir)
     shutil.rmtree(workdir / 'checkpoints')
-    assert ask(workdir, '--ask=scales', '--factors=1') == 0
+    assert ask(workdir, '--step=0', '--ask=scales', '--factors=1') == 0
     first = records(workdir)[0]
     assert read_answer(workdir, 0)['scales']['loss'] == [
         pytest.approx(first['loss'], rel=1e-5)
@@ -179,7 +177,7 @@ def test_networks_without_residual_blocks_have_no_scales_to_ask_about(
     config = override(Run(trained).config, {'network.name': 'helpers.tiny:PLAIN'})
     run = prepare(experiment(config), tmp_path)
     claim_workdir(tmp_path, run.identity, run.train_source.class_names)
-    assert ask(tmp_path, '--ask=scale_gradient,jacobian,scales') == 0
+    assert ask(tmp_path, '--step=0', '--ask=scale_gradient,jacobian,scales') == 0
     answer = read_answer(tmp_path, 0)
     assert (answer['scale_gradient'], answer['scales']) == (None, None)
     assert answer['jacobian_gain'][0] > 0

@@ -52,7 +52,10 @@ def test_the_table_says_what_a_step_may_take(capsys):
         ('--seconds=0', '--seconds is 0; expected more than 0, up to 3600'),
         ('--config.data.source=digit', 'did you mean digits'),
         ('--config.run.batch_size=7', 'batch_size 7 does not divide over 4 devices'),
-        ('--config.data.workers=-1', 'config.data.workers is -1; expected 0 or more'),
+        (
+            '--config.data.workers=-1',
+            'config.data.workers is -1; expected 0 to 1024 processes, or None',
+        ),
     ],
 )
 def test_a_mistake_is_one_line(option, message, capsys):

@@ -202,13 +202,23 @@ def test_an_old_export_is_read_with_a_note(changes, message, tmp_path, capsys):
 
 def test_an_export_that_jax_cannot_read_is_one_line(tmp_path):
     path = tmp_path / 'net.npz'
-    metadata = json.dumps({'format': FORMAT, 'expires': '2999', 'jax': '0.4.30'})
+    export = export_network(tiny.NET, random_variables(tiny.NET), platforms=['cpu'])
+    metadata = json.dumps(export.metadata | {'expires': '2999', 'jax': '0.4.30'})
     np.savez(path, program=np.arange(9, dtype=np.uint8), about=metadata)
     with pytest.raises(ValueError, match=r'by jax 0\.4\.30, and jax .* cannot read'):
         load_export(path)
-    np.savez(path, about=metadata)
-    with pytest.raises(ValueError, match='is not an export of inception_jax'):
-        load_export(path)
+    program = np.arange(9, dtype=np.uint8)
+    for save, arrays in (
+        (np.savez, {'about': metadata}),
+        (np.savez, {'about': metadata.replace('10', '"x"'), 'program': program}),
+        (np.savez, {'about': metadata.replace('"2999"', '2999'), 'program': program}),
+        (np.savez, {'about': metadata, 'program': program, 'a': np.array(['text'])}),
+        # A bomb: it would unpack to 1,000 times its size.
+        (np.savez_compressed, {'about': metadata, 'program': np.zeros(10**7, 'u1')}),
+    ):
+        save(path, **arrays)
+        with pytest.raises(ValueError, match='is not an export of inception_jax'):
+            load_export(path)
     with pytest.raises(ValueError, match='does not exist'):
         load_export(tmp_path / 'none.npz')
 

@@ -139,8 +139,8 @@ def _by_name(file: Path, stems: Sequence[str], lines: Lines) -> list[str]:
     ):
         if odd:
             raise ValueError(
-                f'{file} {problem} {min(odd)} ({len(odd):,} in all); expected a line '
-                f'for each image in {file.with_suffix("")}'
+                f'{file} {problem} {min(odd):.80} ({len(odd):,} in all); expected a '
+                f'line for each image in {file.with_suffix("")}'
             )
     class_of = dict(zip(labelled, (line[1] for line in lines), strict=True))
     return [class_of[stem] for stem in stems]
@@ -172,8 +172,8 @@ def _labels(
     ]
     if unknown:
         raise ValueError(
-            f'{file} names the class {min(unknown)}; expected one of the '
-            f'{len(names):,} classes ({names[0]}, ...) or its number from 0'
+            f'{file} names the class {min(unknown):.80}; expected one of the '
+            f'{len(names):,} classes ({names[0]:.80}, ...) or its number from 0'
         )
     return labels
 

@@ -5,12 +5,12 @@ A large state dict is several files with an index, FILE.safetensors.index.json.
 
 import contextlib
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from inception_jax.runtime.json_files import parse_json
 from inception_jax.weights.files.errors import NotWeights, damage_as_not_weights
 from inception_jax.weights.files.lazy_array import LazyArray
 
@@ -43,11 +43,9 @@ def open_index(path: Path) -> Iterator[dict[str, LazyArray]]:
 
 def index_files(path: Path) -> dict[str, set[str]]:
     """Returns the names of the arrays in each file that an index names."""
-    with damage_as_not_weights(
-        ValueError, KeyError, TypeError, AttributeError, RecursionError
-    ):
+    with damage_as_not_weights(ValueError, KeyError, TypeError, AttributeError):
         files: dict[str, set[str]] = {}
-        for array, name in json.loads(path.read_text())['weight_map'].items():
+        for array, name in parse_json(path.read_bytes())['weight_map'].items():
             if not isinstance(name, str) or name != Path(name).name:
                 raise NotWeights('names a file in another folder')
             files.setdefault(name, set()).add(array)
