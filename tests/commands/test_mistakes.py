@@ -16,9 +16,9 @@ from inception_jax.__main__ import _parser, main
 from inception_jax.config.experiment import SECTIONS, config_fields
 from inception_jax.runtime.annotations import fits
 
-# Values of all kinds and sizes, as on a command line.
 # What a command line may hold in place of any value.
 WORDS = ('', 'x', '-7', '1.5', '1e99', 'gs://b/x', '\udcff', '\x1b[2J')
+# Values of fields, of all kinds and sizes.
 VALUES = (
     *('0', '-1', '1', '2.5', '-0.0', '1e-60', '1e9', '1e300', '-1e300', '1e999', 'nan'),
     *('1' + 30 * '0', '9' * 5000, 'True', 'None', "''", "'x'", 'x,y', '[]', '[1,1]'),
@@ -51,16 +51,7 @@ def option_mistakes():
         needed = [a for a in actions if a.required and a.nargs != 0]
         for action in actions:
             required = [word for a in needed if a is not action for word in _words(a)]
-            for value in (
-                '',
-                'x',
-                '-7',
-                '1.5',
-                '1e99',
-                'gs://b/x',
-                '\udcff',
-                '\x1b[2J',
-            ):
+            for value in WORDS:
                 cases.append([command, *required, *_words(action, value)])
             if action.option_strings:
                 name = action.option_strings[-1]

@@ -83,7 +83,9 @@ def swept(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('engine', ['devices', 'vmap'])
+@pytest.mark.parametrize(
+    'engine', ['vmap', pytest.param('devices', marks=pytest.mark.slow)]
+)
 def test_engines_agree_on_what_is_frozen(swept, tmp_path, engine, capsys):
     options = (f'--grid={GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
