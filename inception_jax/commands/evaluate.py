@@ -102,6 +102,7 @@ def evaluation_errors_as_failures(advice: str) -> Iterator[None]:
     `advice` is the part of the message on how to repair an image that cannot be read.
     """
     from inception_jax.data.example import Unreadable
+    from inception_jax.runtime.messages import os_error_text
     from inception_jax.runtime.signals import Stopped
 
     try:
@@ -113,4 +114,5 @@ def evaluation_errors_as_failures(advice: str) -> Iterator[None]:
     except Unreadable as error:
         raise Stopped(f'{error}; {advice}; the finished images are saved') from error
     except OSError as error:
-        raise Stopped(f'{error}; files saved before are unchanged') from error
+        reason = f'{os_error_text(error)}; files saved before are unchanged'
+        raise Stopped(reason) from error

@@ -68,6 +68,16 @@ def first_line(error: Exception) -> str:
     return printable(lines[0])
 
 
+def os_error_text(error: OSError) -> str:
+    """Returns which file an error is about, and its reason in words.
+
+    >>> os_error_text(OSError(28, 'No space left on device', 'run/metrics.jsonl'))
+    'run/metrics.jsonl: No space left on device'
+    """
+    file = f'{error.filename}: ' if error.filename else ''
+    return f'{file}{error.strerror or error}'
+
+
 def print_all_names() -> None:
     """Makes output print \\u00e9 where its encoding has no such letter, as in ASCII."""
     for stream in (sys.stdout, sys.stderr):

@@ -18,7 +18,7 @@ from inception_jax.training.prepare import PreparedRun
 # The identity of the run compares the content of the files.
 OF_A_MACHINE = ('data.data_dir', 'data.workers', 'recipe.init_from')
 
-# Settings of JAX that change random numbers or the arithmetic.
+# Settings of JAX that change random numbers or the arithmetic; newer JAX lacks some.
 SETTINGS = ('jax_default_prng_impl', 'jax_threefry_partitionable', *DEFAULTS)
 VARIABLES = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')
 PACKAGES = ('jax', 'jaxlib', 'numpy', 'flax', 'optax')
@@ -32,7 +32,7 @@ def command_facts(experiment: Experiment, workdir: Path) -> dict[str, Any]:
         'Python': platform.python_version(),
         **{package: metadata.version(package) for package in PACKAGES},
         **{f'config.{n}': x for n, x in config.items() if n not in OF_A_MACHINE},
-        **{name: str(getattr(jax.config, name)) for name in SETTINGS},
+        **{name: str(getattr(jax.config, name, None)) for name in SETTINGS},
         **{name: sorted(os.environ.get(name, '').split()) for name in VARIABLES},
         '--workdir': str(workdir.resolve()),
     }

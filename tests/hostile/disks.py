@@ -19,7 +19,9 @@ from helpers.training import arguments
 
 # Kernel file systems, and devices that semaphores of worker processes need.
 KERNEL = ('/proc', '/sys', '/dev')
-ROOM, NO_ROOM = '500m', '16k'
+ROOM = '500m'
+# The disk is full at another writer with each size.
+SIZES = ('16k', '256k', '1m', '2m', '4m', ROOM)
 NETWORK = '--network=helpers.tiny:NET'
 
 
@@ -33,9 +35,12 @@ class Outcome(NamedTuple):
 
     @property
     def is_clean(self) -> bool:
-        """Whether a command succeeded, or failed with one line."""
-        lines = [x for x in self.errors.splitlines() if not x.startswith('note: ')]
-        return not lines if self.status == 0 else len(lines) == 1
+        """Whether a command succeeded, or failed with one line as its last."""
+        *_, last = ['', *self.errors.splitlines()]
+        is_failure = last.startswith(f'inception-jax {self.command}: ')
+        noise = ('Traceback', 'WARNING', 'Warning', 'Exception', '[Errno')
+        is_quiet = not any(word in self.errors for word in noise)
+        return is_quiet and is_failure == (self.status in (1, 2))
 
     def __str__(self) -> str:
         mark = 'ok ' if self.is_clean else 'BAD'
@@ -51,7 +56,7 @@ def prepare(old: Path) -> None:
         ['evaluate', f'--workdir={old}/run', NETWORK],
         ['convert', f'{old}/run', f'{old}/net.safetensors', NETWORK],
     ):
-        outcome = start('prepared', command, old, os.environ)
+        outcome = start('prepared', command, old)
         assert outcome.status == 0, outcome.errors
 
 
@@ -78,12 +83,12 @@ def commands(old: Path, new: Path) -> list[list[str]]:
     ]
 
 
-def start(place: str, command: list[str], folder: Path, environment) -> Outcome:
-    """Runs a command in a folder."""
+def start(place: str, command: list[str], folder: Path) -> Outcome:
+    """Runs a command in a folder, without HOME."""
     done = subprocess.run(
         [sys.executable, '-m', 'inception_jax', *command],
         cwd=folder,
-        env={**environment, 'PYTHONPATH': f'{ROOT}:{ROOT}/tests'},
+        env={'PATH': os.environ['PATH'], 'PYTHONPATH': f'{ROOT}:{ROOT}/tests'},
         capture_output=True,
         text=True,
         check=False,
@@ -91,14 +96,10 @@ def start(place: str, command: list[str], folder: Path, environment) -> Outcome:
     return Outcome(place, command[0], done.returncode, done.stderr)
 
 
-@contextlib.contextmanager
-def volume(size: str) -> Iterator[Path]:
-    """Yields a folder on a file system of a size."""
-    folder = tempfile.mkdtemp()
-    mount('-t', 'tmpfs', '-o', f'size={size}', 'none', folder)
-    yield Path(folder)
-    subprocess.run(['umount', '--lazy', folder], check=True)
-    os.rmdir(folder)
+def mount_volume(folder: Path, size: str) -> Path:
+    """Mounts an empty file system of a size; returns its folder."""
+    mount('-t', 'tmpfs', '-o', f'size={size}', 'none', str(folder))
+    return folder
 
 
 def mount(*options: str) -> None:
@@ -114,24 +115,28 @@ def make_read_only(writable: Path) -> None:
                 mount('-o', 'remount,bind,ro', place)
 
 
-def campaign(old: Path) -> Iterator[Outcome]:
-    """Runs all commands on a full disk, on the same disk with room, and read-only."""
-    bare = {'PATH': os.environ['PATH']}  # Without HOME.
-    with volume(NO_ROOM) as new:
-        for place, size in (('full disk', NO_ROOM), ('disk with room', ROOM)):
-            mount('-o', f'remount,size={size}', str(new))
-            for command in commands(old, new):
-                yield start(place, command, new, bare)
-    with volume(ROOM) as new:
-        make_read_only(new)
+def campaign(folder: Path) -> Iterator[Outcome]:
+    """Runs all commands on a full disk, again with more and more room, and read-only.
+
+    Each finds what it left behind when there was less room.
+    """
+    old, new = folder / 'old', mount_volume(folder / 'full', SIZES[0])
+    for size in SIZES:
+        mount('-o', f'remount,size={size}', str(new))
         for command in commands(old, new):
-            yield start('read-only machine', command, new, bare)
+            yield start(f'disk of {size}', command, new)
+    new = mount_volume(folder / 'writable', ROOM)
+    make_read_only(new)
+    for command in commands(old, new):
+        yield start('read-only machine', command, new)
 
 
 def outcomes() -> Iterator[str]:
     """Yields the lines of the campaign, which runs in a namespace of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder))
+        for name in ('old', 'full', 'writable'):
+            Path(folder, name).mkdir()
+        prepare(Path(folder, 'old'))
         inside = [sys.executable, '-m', 'hostile.disks', folder]
         with subprocess.Popen(
             ['unshare', '--mount', *inside],
@@ -140,10 +145,10 @@ def outcomes() -> Iterator[str]:
             cwd=ROOT / 'tests',
             env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT}/tests'},
         ) as process:
-            yield from process.stdout
+            yield from map(str.rstrip, process.stdout)
 
 
 if __name__ == '__main__':
     lines = campaign(Path(sys.argv[1])) if sys.argv[1:] else outcomes()
     for line in lines:
-        print(str(line).rstrip(), flush=True)
+        print(line, flush=True)

@@ -15,7 +15,12 @@ from typing import Any
 from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache
 from inception_jax.runtime.choices import nearest
-from inception_jax.runtime.messages import one_line, printable, printable_lines
+from inception_jax.runtime.messages import (
+    one_line,
+    os_error_text,
+    printable,
+    printable_lines,
+)
 from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.signals import Stopped
 
@@ -165,7 +170,7 @@ def unreadable_as_failure() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Stopped(f'the images cannot be read ({error})') from error
+        raise Stopped(f'the images cannot be read ({os_error_text(error)})') from error
 
 
 def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:
@@ -182,8 +187,12 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
             work = command()
         except BrokenPipeError:
             return close_broken_pipe()
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             print(f'{name}: {one_line(error)}', file=sys.stderr)
+            return 2
+        except OSError as error:
+            reason = f'{os_error_text(error)}; check the path and the disk'
+            print(f'{name}: {one_line(reason)}', file=sys.stderr)
             return 2
         return work() if work else 0
     except KeyboardInterrupt:
@@ -192,16 +201,12 @@ def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> i
         return close_broken_pipe()
     except OSError as error:
         # A full or lost disk, or a file without permission; no bug of the work.
-        print(f'{name}: {one_line(_os_error(error))}', file=sys.stderr)
+        reason = f'{os_error_text(error)}; check the disk, then try again'
+        print(f'{name}: {one_line(reason)}', file=sys.stderr)
         return 1
     except Stopped as error:
         print(f'{name}: {one_line(error)}', file=sys.stderr)
         return 1
-
-
-def _os_error(error: OSError) -> str:
-    file = f'{error.filename}: ' if error.filename else ''
-    return f'{file}{error.strerror or error}; check the disk, then try again'
 
 
 def close_broken_pipe() -> int:
