@@ -26,26 +26,30 @@ NETWORK = '--network=helpers.tiny:NET'
 
 
 class Outcome(NamedTuple):
-    """What a command did: its exit status and what it printed to stderr."""
+    """What a command did: its exit status and what it printed."""
 
     place: str
     command: str
     status: int
+    output: str
     errors: str
 
     @property
     def is_clean(self) -> bool:
-        """Whether a command succeeded, or failed with one line as its last."""
+        """Whether a command succeeded, or failed and says so in a line."""
+        noise = ('Traceback', 'WARNING', 'Warning', 'Exception', '[Errno')
+        if any(word in self.errors for word in noise):
+            return False
         *_, last = ['', *self.errors.splitlines()]
         is_failure = last.startswith(f'inception-jax {self.command}: ')
-        noise = ('Traceback', 'WARNING', 'Warning', 'Exception', '[Errno')
-        is_quiet = not any(word in self.errors for word in noise)
-        return is_quiet and is_failure == (self.status in (1, 2))
+        # A sweep goes on after a failed member, and counts it in its output.
+        is_failure |= self.command == 'sweep' and ' failed' in self.output
+        return is_failure == (self.status in (1, 2))
 
     def __str__(self) -> str:
         mark = 'ok ' if self.is_clean else 'BAD'
-        last = self.errors.strip().splitlines()[-1:] or ['']
-        return f'{mark} {self.place}: {self.command} ended with {self.status} {last[0]}'
+        *_, last = ['', *(self.errors or self.output).splitlines()]
+        return f'{mark} {self.place}: {self.command} ended with {self.status}: {last}'
 
 
 def prepare(old: Path) -> None:
@@ -93,7 +97,7 @@ def start(place: str, command: list[str], folder: Path) -> Outcome:
         text=True,
         check=False,
     )
-    return Outcome(place, command[0], done.returncode, done.stderr)
+    return Outcome(place, command[0], done.returncode, done.stdout, done.stderr)
 
 
 def mount_volume(folder: Path, size: str) -> Path:

@@ -27,4 +27,4 @@ def test_commands_end_well_where_they_cannot_write(capsys):
     with_room = [line for line in lines if f'disk of {ROOM}' in line]
     assert len(with_room) == 13
     for line in with_room:
-        assert 'ended with 0' in line or 'exists already' in line
+        assert 'ended with 0:' in line or 'exists already' in line

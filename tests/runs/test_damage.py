@@ -8,15 +8,17 @@ from collections import Counter
 
 import pytest
 from helpers import fake_runs
-from helpers.training import arguments
+from helpers.training import arguments, records
 
 import inception_jax as ij
 from inception_jax.__main__ import main
+from inception_jax.evaluation.probabilities import load_probabilities
 from inception_jax.reports.page import study_page
 from inception_jax.reports.study import read_study
 from inception_jax.reports.table import table_rows
 from inception_jax.runs.records import METRICS, read_records, start_records
 from inception_jax.runs.run import Run
+from inception_jax.runs.workdir import CONFIG
 
 # A resume and an evaluation compare the config with that of the checkpoints.
 RESULTS = (METRICS, 'verdict.json', 'classes.json', 'lineage.json', 'checksums.txt')
@@ -42,13 +44,12 @@ def results(folder):
     )
 
 
-def damage(folder, seed):
-    """Damages a file of a run; returns how."""
+def damage(folder, names, seed):
+    """Damages one of the named files of a run; returns how."""
     chance = random.Random(seed)
-    names = sorted(n for n in RESULTS if (folder / n).exists())
-    path = folder / chance.choice([*names, METRICS])
+    path = folder / chance.choice(names)
     kind = chance.choice(['flip', 'digit', 'cut', 'stretch', 'delete', 'swap', 'line'])
-    content = path.read_bytes()
+    content = path.read_bytes() or b'0'
     place = chance.randrange(len(content))
     match kind:
         case 'flip':
@@ -56,7 +57,7 @@ def damage(folder, seed):
             content = content[:place] + flipped + content[place + 1 :]
         case 'digit':
             digits = [m.start() for m in re.finditer(rb'\d', content)]
-            place = chance.choice(digits)
+            place = chance.choice(digits or [0])
             other = bytes([(content[place] - 48 + chance.randint(1, 9)) % 10 + 48])
             content = content[:place] + other + content[place + 1 :]
         case 'cut':
@@ -92,7 +93,8 @@ def check(whole, tmp_path, seeds):
     for seed in seeds:
         folder = shutil.copytree(whole, tmp_path / str(seed))
         files = {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
-        how = damage(folder, seed)
+        names = sorted(n for n in RESULTS if (folder / n).exists())
+        how = damage(folder, [*names, METRICS], seed)
         changed = {
             p for p, old in files.items() if not p.exists() or old != p.read_bytes()
         }
@@ -114,6 +116,62 @@ def test_damage_of_200_seeds_is_refused_or_does_no_harm(whole, tmp_path, capsys)
     with capsys.disabled():
         print(f' {dict(counts)}')
     assert counts['refused'] > 80
+
+
+def run_commands(whole, tmp_path, seeds, capsys):
+    """Evaluates and resumes damaged copies of a run; returns how many end in each way.
+
+    Any file may be damaged, those of checkpoints too. A command that ends with status 0
+    has the numbers of the whole run.
+    """
+    counts, error = Counter(), last_error(whole)
+    files = (p for p in whole.rglob('*') if p.is_file())
+    names = sorted(str(p.relative_to(whole)) for p in files)
+    read = [n for n in names if n.startswith('checkpoints') or n in (*RESULTS, CONFIG)]
+    network = f'--network={Run(whole).config["network"]["name"]}'
+    for seed in seeds:
+        folder = shutil.copytree(whole, tmp_path / str(seed))
+        how = damage(folder, read, seed)
+        statuses = {}
+        for command in ('evaluate', 'train'):
+            capsys.readouterr()
+            statuses[command] = main([command, f'--workdir={folder}', network])
+            printed = capsys.readouterr().err
+            counts[f'{command}: {statuses[command]}'] += 1
+            assert 'Traceback' not in printed
+            if statuses[command]:
+                assert statuses[command] == 2, (how, printed)
+                lines = printed.splitlines()
+                assert sum(not line.startswith('note: ') for line in lines) == 1, how
+        if not statuses['evaluate']:
+            evaluated = load_probabilities(folder / 'probabilities-1.npz')
+            assert evaluated.scores.top_1.error == pytest.approx(error), how
+        if not statuses['train']:
+            assert records(folder) == records(whole), how
+        shutil.rmtree(folder)
+    return counts
+
+
+def last_error(folder):
+    """Returns the top-1 error of the last evaluation of a run, in percent."""
+    return read_records(folder, 'evaluation')[-1]['top_1_error']
+
+
+def test_some_damage_to_any_file_leaves_the_numbers_of_commands(
+    whole, tmp_path, capsys
+):
+    counts = run_commands(whole, tmp_path, range(6), capsys)
+    assert counts['train: 0']
+
+
+@pytest.mark.slow
+def test_damage_of_200_seeds_to_any_file_leaves_the_numbers_of_commands(
+    whole, tmp_path, capsys
+):
+    counts = run_commands(whole, tmp_path, range(200), capsys)
+    with capsys.disabled():
+        print(f' {dict(counts)}')
+    assert counts['evaluate: 2'] > 20
 
 
 @pytest.fixture
