@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--raw',
         action='store_true',
-        help='with --from: use the raw weights of a file that also has EMA weights '
+        help='use the raw weights of a run, or of a file that also has EMA weights '
         '(default: the EMA weights)',
     )
     parser.add_argument(

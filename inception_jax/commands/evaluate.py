@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     )
 
     def work() -> int:
-        trained_options.print_step(options, trained)
+        trained_options.print_weights(options, trained)
         if done := evaluation.images_done:
             print(f'resumes after {done:,} images', file=sys.stderr)
         progress = image_progress(len(evaluation.source))

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     check_export_options(trained.network, **choices)
 
     def work() -> int:
-        trained_options.print_step(options, trained)
+        trained_options.print_weights(options, trained)
         with unwritable_as_failure(options.output), sigterm_as_exit():
             exported = export(trained, options.output, renew=options.renew, **choices)
         print_now(exported)

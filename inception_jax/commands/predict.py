@@ -102,7 +102,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
     """Writes predictions or features, then lists the files that cannot be read."""
     from inception_jax.evaluation.predict import predictions, write_features
 
-    trained_options.print_step(options, trained)
+    trained_options.print_weights(options, trained)
     unreadable = []
     progress_shown = options.output or not sys.stdout.isatty()
     common = {

@@ -64,7 +64,8 @@ def convert(
       normalised: with `layout`: (mean, std) by channel, if the weights expect images
         (x - mean) / std of x from 0 to 1 and not those of the layout.
       licence: what may be done with the weights.
-      raw: with `layout`: whether to use raw weights although the file has EMA weights.
+      raw: whether to use the raw weights of a run, or of a file that also has EMA
+        weights.
       trunk: with `layout`: whether to leave out the head of the file, whatever its
         layers are. The weights then serve features and fine-tuning only.
 
@@ -97,7 +98,6 @@ def convert(
         'auxiliary': auxiliary,
         'class_names': class_names,
         'normalised': normalised,
-        'raw': raw,
         'trunk': trunk,
     }
     if step is not None and not is_run:
@@ -111,39 +111,30 @@ def convert(
         _check_layout_options(network, to, normalised)
     else:
         _check_options_of_ours(source, is_run, to, of_layout)
+        if raw and not is_run:
+            raise ValueError(f'{source} is no run; leave out raw (--raw)')
     if to:
-        return _to_layout(source, output, to, network, step, licence)
+        if licence:
+            raise ValueError(
+                'a licence is part of weight files only; leave it out with a layout of '
+                'the output (--to)'
+            )
+        refuse_existing(output)
+        trained = _open(source, network, step, raw)
+        check_layout_export(trained, output, to)
+        return write_layout_file(trained, output, to)
     check_weight_ending(output)
     refuse_existing(output)
     refuse_existing(info_path(output))
     if layout:
         with _read_errors_as_mistakes(source):
             described = read_layout_file(
-                Path(source), layout, network, **of_layout, licence=licence
+                Path(source), layout, network, **of_layout, raw=raw, licence=licence
             )
     else:
-        described = describe_trained(_open(source, network, step), licence)
+        described = describe_trained(_open(source, network, step, raw), licence)
     write_weight_file(output, *described)
     return find_weights(output)
-
-
-def _to_layout(
-    source: str | Path | Trained,
-    output: Path,
-    layout: str,
-    network: str | None,
-    step: int | None,
-    licence: str | None,
-) -> LayoutFile:
-    if licence:
-        raise ValueError(
-            'a licence is part of weight files only; leave it out with a layout of the '
-            'output (--to)'
-        )
-    refuse_existing(output)
-    trained = _open(source, network, step)
-    check_layout_export(trained, output, layout)
-    return write_layout_file(trained, output, layout)
 
 
 def _check_layout_options(network, to, normalised) -> None:
@@ -245,7 +236,10 @@ def check_export_path(path: Path, *, renewed: Trained | None = None) -> None:
 
 
 def _open(
-    source: str | Path | Trained, network: str | None, step: int | None = None
+    source: str | Path | Trained,
+    network: str | None,
+    step: int | None = None,
+    raw: bool = False,
 ) -> Trained:
     if isinstance(source, Trained):
         if network not in (None, source.section['name']):
@@ -253,11 +247,13 @@ def _open(
                 f'the network is {source.section["name"]}, not {network}; leave out '
                 'the name'
             )
+        if step is not None or raw:
+            raise ValueError('the network is open already; leave out step and raw')
         return source
     path = local_path(source)
     with _read_errors_as_mistakes(source):
         if path.is_dir():
-            return trained_run(path, step, network)
+            return trained_run(path, step, network, raw=raw)
         return load_weights(path, network)
 
 

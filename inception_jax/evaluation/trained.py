@@ -100,7 +100,11 @@ class TrainedNetwork(Trained):
 
 
 def trained(
-    path: str | Path, *, step: int | None = None, network: str | None = None
+    path: str | Path,
+    *,
+    step: int | None = None,
+    network: str | None = None,
+    raw: bool = False,
 ) -> TrainedNetwork:
     """Opens a trained network: the EMA weights of a run, or a weight file.
 
@@ -110,6 +114,7 @@ def trained(
         it; by default the newest checkpoint.
       network: the name of the network that the run or the file must have. A network of
         your own needs it, because opening a folder or a file must not run its code.
+      raw: of a run: whether to take the raw weights instead of the EMA weights.
 
     Raises:
       ValueError: the run, the step or the file does not exist, the file is damaged, or
@@ -131,9 +136,9 @@ def trained(
     if not path.exists():
         raise ValueError(f'{path}: there is no such run or weight file')
     if path.is_dir():
-        return _on_devices(TrainedNetwork(*trained_run(path, step, network)))
-    if step is not None:
-        raise ValueError(f'{path} is no run and has no steps; leave out step={step}')
+        return _on_devices(TrainedNetwork(*trained_run(path, step, network, raw=raw)))
+    if step is not None or raw:
+        raise ValueError(f'{path} is no run; leave out step and raw')
     return _on_devices(TrainedNetwork(*load_weights(path, network)))
 
 

@@ -239,8 +239,8 @@ def _compile_probes(
 
     def common(state, scales, batch):
         """Returns the first arguments of every probe."""
-        variables = {'params': state.params, 'batch_stats': state.batch_stats}
-        return variables, scales, augmented(state, batch, augment=pure.augment)
+        images = augmented(state, batch, augment=pure.augment)
+        return state.variables, scales, images
 
     def of_loss(function):
         """Returns a probe of the loss, which needs the labels and the hparams too."""

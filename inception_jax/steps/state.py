@@ -40,6 +40,11 @@ class TrainState:
     key: jax.Array
     hparams: Hparams
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The raw weights as the classifier takes them: `params` and `batch_stats`."""
+        return {'params': self.params, 'batch_stats': self.batch_stats}
+
     def __repr__(self) -> str:
         parameters = sum(map(np.size, jax.tree.leaves(self.params)))
         return f'TrainState(step {self.step}, {parameters:,} parameters)'

@@ -138,8 +138,7 @@ def _restore_or_initialize(
             'another folder'
         )
     if digest := run.identity.get('weights'):
-        random_variables = {'params': state.params, 'batch_stats': state.batch_stats}
-        variables = load_initial_weights(recipe, digest, random_variables)
+        variables = load_initial_weights(recipe, digest, state.variables)
         state = dataclasses.replace(state, **variables, ema=variables)
     return distribute(state, run.mesh), RunProgress(VerdictState(), []), ()
 

@@ -127,11 +127,17 @@ def _known_steps(workdir: Path) -> Iterator[int]:
 
 
 def trained_run(
-    workdir: Path, step: int | None = None, network: str | None = None
+    workdir: Path,
+    step: int | None = None,
+    network: str | None = None,
+    *,
+    raw: bool = False,
 ) -> Trained:
-    """Returns the EMA weights of a run, after a step or of its newest checkpoint.
+    """Returns the network of a run, after a step or of its newest checkpoint.
 
-    `network` is the name that the network must have.
+    Args:
+      network: the name that the network must have.
+      raw: whether to take the raw weights instead of the EMA weights.
 
     Raises:
       ValueError: there is no such run or step.
@@ -145,7 +151,7 @@ def trained_run(
         'residual_scale': experiment.hparams.get('residual_scale'),
         'seed': experiment.run.seed,
         'step': int(state.step),
-        'parameters': 'averages',
+        'parameters': 'raw' if raw else 'averages',
     }
     section = {
         name: value
@@ -155,7 +161,7 @@ def trained_run(
     return Trained(
         network=value,
         section=section,
-        variables=state.ema,
+        variables=state.variables if raw else state.ema,
         scales=jax.device_get(residual_scale(state.step, state.hparams)),
         class_names=run.train_source.class_names,
         dtype=experiment.recipe.dtype,

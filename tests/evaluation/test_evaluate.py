@@ -3,11 +3,14 @@
 import json
 import shutil
 
+import chex
+import jax
 import numpy as np
 import pytest
 from helpers.images import images
 from helpers.training import arguments, records
 
+import inception_jax as ij
 from inception_jax.__main__ import main
 from inception_jax.evaluation import evaluate as compute_module
 from inception_jax.evaluation import probabilities
@@ -39,6 +42,31 @@ def test_one_crop_has_the_errors_that_the_run_recorded(workdir, tmp_path, capsys
     assert errors['top_5']['error'] == pytest.approx(recorded['top_5_error'])
     assert printed['about']['step'] == 32
     assert printed['about']['unreadable'] == 0
+
+
+def test_raw_weights_are_evaluated_beside_the_averages(workdir, tmp_path, capsys):
+    state = ij.state_at(workdir)
+    assert evaluate(workdir, '--raw', '--format=json') == 0
+    captured = capsys.readouterr()
+    assert 'raw weights of step 32' in captured.err
+    assert json.loads(captured.out)['about']['parameters'] == 'raw'
+    assert (workdir / 'raw-probabilities-1.npz').exists()
+    assert evaluate(workdir, '--output', workdir / 'raw-probabilities-1.npz') == 2
+    assert 'holds another evaluation' in capsys.readouterr().err
+    for raw, variables in ((True, state.variables), (False, state.ema)):
+        network = ij.trained(workdir, raw=raw)
+        chex.assert_trees_all_equal(jax.device_get(network.variables), variables)
+        path = tmp_path / f'{raw}.safetensors'
+        assert ij.convert(workdir, path, raw=raw).info.origin['parameters'] == (
+            'raw' if raw else 'averages'
+        )
+        chex.assert_trees_all_equal(ij.load_weights(path, 'helpers.tiny:NET').variables, variables)
+    assert main(['evaluate', f'--weights={path}', '--raw']) == 2
+    assert '--raw applies to a run' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='is no run'):
+        ij.trained(path, raw=True)
+    with pytest.raises(ValueError, match='is no run; leave out raw'):
+        ij.convert(path, tmp_path / 'slim.safetensors', to='slim', raw=True)
 
 
 def test_a_subset_is_reported_beside_all_images_without_the_network(

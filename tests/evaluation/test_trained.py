@@ -172,5 +172,5 @@ def test_a_path_that_holds_no_trained_network_is_refused(workdir, tmp_path):
         trained(workdir, network='inception_v4')
     with pytest.raises(ValueError, match='999'):
         trained(workdir, step=999)
-    with pytest.raises(ValueError, match='is no run and has no steps'):
+    with pytest.raises(ValueError, match='is no run; leave out step'):
         trained(workdir / 'config.json', step=1)

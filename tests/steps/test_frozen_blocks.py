@@ -93,7 +93,7 @@ def reference(state, trained, examples):
     The stem is that of `PLAIN`, as it is evaluated.
     """
     images = examples['image'].astype(np.float32) / 127.5 - 1.0
-    variables = {'params': state.params, 'batch_stats': state.batch_stats}
+    variables = state.variables
     x = Classifier(PLAIN, 0.9).apply(
         jax.tree.map(jax.lax.stop_gradient, variables)
         | {'params': state.params | {'logits': begin(PLAIN).params['logits']}},

@@ -241,7 +241,7 @@ def test_evaluation_is_of_the_averages(finished, monkeypatch):
     state, _ = resume.start_or_resume(run)
     recorded = [r for r in records(finished) if r['split'] == 'evaluation'][-1]
     of_averages = loop.validate(run, state)
-    raw = {'params': state.params, 'batch_stats': state.batch_stats}
+    raw = state.variables
     of_raw = loop.validate(run, dataclasses.replace(state, ema=raw))
     assert of_averages.items() <= recorded.items()
     assert of_raw['cross_entropy'] != of_averages['cross_entropy']

@@ -25,6 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         'network of your own, whose code then runs (default: any of the catalogue)',
     )
     add_step(group)
+    group.add_argument(
+        '--raw',
+        action='store_true',
+        help='use the raw weights of the run (default: its EMA weights)',
+    )
 
 
 def add_step(parser: argparse._ActionsContainer) -> None:
@@ -53,23 +58,26 @@ def open_trained(options: argparse.Namespace):
     """Returns the trained network, and the prefix of the paths of its result files.
 
     Raises:
-      ValueError: the run or the file does not exist, or --step or --network does not
-        apply to it.
+      ValueError: the run or the file does not exist, or an option does not apply to
+        it.
     """
-    if options.weights and options.step is not None:
-        raise ValueError('--step applies to a run; leave it out with --weights')
+    if options.weights and (options.step is not None or options.raw):
+        name = '--raw' if options.raw else '--step'
+        raise ValueError(f'{name} applies to a run; leave it out with --weights')
     from inception_jax.training.states import trained_run
     from inception_jax.weights.trained import load_weights
 
     if options.weights:
         trained = load_weights(options.weights, options.network)
         return trained, f'{options.weights.with_suffix("")}-'
-    trained = trained_run(options.workdir, options.step, options.network)
-    return trained, f'{options.workdir}/'
+    trained = trained_run(
+        options.workdir, options.step, options.network, raw=options.raw
+    )
+    return trained, f'{options.workdir}/{"raw-" if options.raw else ""}'
 
 
-def print_step(options: argparse.Namespace, trained) -> None:
-    """Prints the step whose EMA weights of a run are used, on standard error."""
+def print_weights(options: argparse.Namespace, trained) -> None:
+    """Prints which weights of a run are used, and of which step, to standard error."""
     if options.workdir:
-        step = trained.metadata['step']
-        print(f'{options.workdir}: EMA weights of step {step:,}', file=sys.stderr)
+        kind, step = 'raw' if options.raw else 'EMA', trained.metadata['step']
+        print(f'{options.workdir}: {kind} weights of step {step:,}', file=sys.stderr)
