@@ -44,6 +44,7 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
 jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 4)))
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
+jax.devices()  # XLA reads its flags now, before a test changes the environment.
 
 
 @pytest.fixture(scope='session')

@@ -75,7 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--trunk',
         action='store_true',
         help='with --from: leave out the head, whatever its layers are; the weights '
-        'then serve features and fine-tuning (default: the head is needed)',
+        'then serve features and fine-tuning (default: convert the head too)',
     )
     parser.add_argument(
         '--licence', metavar='TEXT', help='licence of the weights (default: unknown)'

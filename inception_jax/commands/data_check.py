@@ -9,7 +9,6 @@ from inception_jax.commands.shared.cli import (
     image_progress,
     print_now,
     refuse_arguments,
-    unreadable_as_failure,
 )
 
 HELP = 'read every image of a source once and report counts, sizes and duplicates'
@@ -51,8 +50,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         progress = image_progress(sum(map(len, sources.values())))
-        with unreadable_as_failure():
-            report = audit(sources, progress)
+        report = audit(sources, progress)
         print_now(_json(report) if options.format == 'json' else _table(report))
         return 1 if report.unreadable or report.problems else 0
 

@@ -60,7 +60,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     from inception_jax.weights.export import check_export_options
 
     trained, _ = trained_options.open_trained(options)
-    check_export_path(options.output, renewed=trained if options.renew else None)
     choices = {
         'folded': options.fold,
         'scale_input': options.scale_input,
@@ -68,6 +67,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
         'platforms': options.platforms.split(','),
     }
     check_export_options(trained.network, **choices)
+    renewed = (trained, choices) if options.renew else None
+    check_export_path(options.output, renewed=renewed)
 
     def work() -> int:
         trained_options.print_weights(options, trained)

@@ -16,8 +16,6 @@ from inception_jax.commands.shared.cli import (
     path_option,
     refuse_arguments,
     sigterm_as_exit,
-    unreadable_as_failure,
-    unwritable_as_failure,
 )
 from inception_jax.runtime.messages import printable
 
@@ -110,11 +108,9 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
         'unreadable': unreadable.append,
         'progress': image_progress(len(images), shown=progress_shown),
     }
-    with sigterm_as_exit(), unreadable_as_failure():
+    with sigterm_as_exit():
         if options.features:
-            path = options.output
-            with unwritable_as_failure(path):
-                write_features(trained, images, options.features, path, **common)
+            write_features(trained, images, options.features, options.output, **common)
         else:
             top = min(options.top, images.classes)
             results = predictions(
@@ -168,10 +164,9 @@ def _write_lines(path: Path | None, lines: Iterable[str]) -> None:
         return
     from inception_jax.runtime.files import write_atomically
 
-    with unwritable_as_failure(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft, draft.open('w', **BYTES_OF_NAMES) as file:
-            file.writelines(f'{line}\n' for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as draft, draft.open('w', **BYTES_OF_NAMES) as file:
+        file.writelines(f'{line}\n' for line in lines)
 
 
 def _pairs(prediction) -> Iterator[tuple[str, float]]:

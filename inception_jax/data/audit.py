@@ -140,8 +140,12 @@ def _record(split: str, source: Source, index: int) -> AuditRecord:
         height, width, _ = decode(image).shape
     except ValueError as error:
         return AuditRecord(split, name, label, error=str(error))
+    try:
+        kind = _kind(image)
+    except ValueError:  # Only Pillow refuses it, e.g. for a damaged colour profile.
+        kind = 'unknown'
     digest = hashlib.sha256(content).digest()
-    return AuditRecord(split, name, label, height, width, _kind(image), digest)
+    return AuditRecord(split, name, label, height, width, kind, digest)
 
 
 def _kind(image: bytes | np.ndarray) -> str:

@@ -38,13 +38,16 @@ def source_identity(source: Source) -> dict[str, Any]:
     indices = np.linspace(0, len(source) - 1, count).round().astype(int).tolist()
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         sampled = list(pool.map(lambda index: _sample(source, index), indices))
-    entries = [*source.listing(), *sampled]
+    listed = list(source.listing())
+    ids = [name for name, _ in listed]
+    if len(listed) < len(source):  # Files that hold many examples each.
+        ids += [name for name, _ in sampled]
     return {
         'images': len(source),
         'classes': source.classes,
         'class_names': class_names_digest(source.class_names),
-        'listing': _digest(key for key, _ in entries),
-        'content': _digest(content for _, content in entries),
+        'listing': _digest(ids),
+        'content': _digest(content for _, content in [*listed, *sampled]),
     }
 
 

@@ -88,7 +88,7 @@ def open_header(file: bytes) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:
-        raise _damaged(file, 'image file', error) from None
+        raise _damaged(file, 'image', error) from None
     _check_size(picture.height, picture.width)
     return picture
 
@@ -109,7 +109,7 @@ def _decode_jpeg(file: bytes) -> np.ndarray:
 
 def _with_known_revision(file: bytes) -> bytes:
     """Sets the major revision of JFIF to 1. libjpeg warns of others, and ignores it."""
-    if file[6:11] == b'JFIF\0' and file[11] != 1:
+    if file[6:11] == b'JFIF\0' and file[11:12] not in (b'', b'\1'):
         return file[:11] + b'\1' + file[12:]
     return file
 
@@ -207,5 +207,5 @@ def _damage_in_words(file: bytes, kind: str) -> Iterator[None]:
 
 def _damaged(file: bytes, kind: str, error: Exception) -> ValueError:
     return ValueError(
-        f'a {kind} of {len(file)} bytes, cut short or damaged ({first_line(error)})'
+        f'{kind}, {len(file):,} bytes, cut short or damaged ({first_line(error)})'
     )

@@ -49,7 +49,9 @@ class Source(Protocol):
 
 
 def read_example(source: Source, index: int) -> Example:
-    """Reads an example of a source and checks its label; no classes, no labels.
+    """Reads an example of a source and checks its label.
+
+    A source without classes has no labels to check.
 
     Raises:
       Unreadable: this example cannot be read, or its label is not a class.

@@ -1,8 +1,10 @@
 """Converts and exports trained networks that are named by path: runs and files."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from inception_jax.runtime import choices
 from inception_jax.runtime.paths import local_path
@@ -16,6 +18,7 @@ from inception_jax.weights.convert import (
 )
 from inception_jax.weights.export import (
     Export,
+    export_network,
     export_trained,
     read_export,
     save_export,
@@ -208,30 +211,36 @@ def export(
     """
     output = local_path(output)
     trained = _open(source, network)
-    check_export_path(output, renewed=trained if renew else None)
+    check_export_path(output, renewed=(trained, options) if renew else None)
     exported = export_trained(trained, **options)
     save_export(output, exported)
     return exported
 
 
-def check_export_path(path: Path, *, renewed: Trained | None = None) -> None:
+def check_export_path(
+    path: Path, *, renewed: tuple[Trained, Mapping[str, Any]] | None = None
+) -> None:
     """Raises ValueError unless an export can be written to a path.
 
     Args:
-      renewed: the network whose export at the path is to be replaced, if any.
+      renewed: the network whose export at the path is to be replaced, and the options
+        of the new one, if any.
     """
     if path.suffix != '.npz':
         raise ValueError(f'{path} is not a file of a program; expected FILE.npz')
     if renewed is None:
         refuse_existing(path)
         return
+    trained, options = renewed
+    names, defaults = list(trained.class_names), export_network.__kwdefaults__
+    now = {**trained.metadata, 'class_names': names, **defaults, **options}
     before, _ = read_export(path)
-    for field in ('network', 'fingerprint', 'class_names'):
-        now = {**renewed.metadata, 'class_names': list(renewed.class_names)}[field]
-        if before.get(field) != now:
+    for field, value in json.loads(json.dumps(now)).items():
+        if before.get(field) != value:
             raise ValueError(
-                f'{path} is an export of another network ({field} differs); name '
-                'another output, without --renew'
+                f'{path} is an export with {field} {before.get(field)!r:.60}, and the '
+                f'new one has {value!r:.60}; export the same again, or name another '
+                'output, without --renew'
             )
 
 

@@ -7,7 +7,7 @@ probabilities, so that networks never share memory.
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ import numpy as np
 from inception_jax.data.labels import parse_class_names
 from inception_jax.evaluation.scores import Scores, scores
 from inception_jax.runtime.files import write_atomically
-from inception_jax.runtime.json_files import parse_json
+from inception_jax.runtime.json_files import misfit, parse_json
+from inception_jax.runtime.messages import warn
 from inception_jax.runtime.npz import Damaged, read_npz
 
 FORMAT = 1
 
 # The kinds of dtypes of the arrays in a file: strings, integers, floating point.
 KINDS = {'ids': 'U', 'labels': 'iu', 'softmax': 'f', 'about': 'U'}
+
+# The types of metadata that a file may have, beside the names of its classes.
+OPTIONAL = {'done': int, 'unreadable': int, 'ensemble': list[Mapping]}
 
 # The distance from 1 that float32 and bfloat16 leave to the sum of a softmax.
 ROUNDING = 1e-3
@@ -119,14 +123,18 @@ def _parse_metadata(encoded: np.ndarray) -> dict[str, Any]:
     """Returns the metadata of a file with its format number."""
     try:
         metadata = parse_json(str(encoded))
+        if reason := misfit(metadata, {'classes': list[str]}, OPTIONAL):
+            raise ValueError(reason)
+        for member in metadata.get('ensemble', ()):
+            if reason := misfit(member, {}, OPTIONAL):
+                raise ValueError(reason)
         names = parse_class_names(metadata['classes'])
-        done = metadata.get('done', 0)
-    except (ValueError, KeyError, TypeError) as error:
-        raise Damaged('about is not JSON with the names of the classes') from error
+    except ValueError as error:
+        raise Damaged(f'the metadata about: {error}') from error
     if len(set(names)) < len(names):
         raise Damaged('two classes have the same name')
-    if not isinstance(done, int) or done < 0:
-        raise Damaged(f'done is {done!r:.40}')
+    if metadata.get('done', 0) < 0:
+        raise Damaged(f'done is {metadata["done"]}')
     return metadata
 
 
@@ -134,13 +142,13 @@ def _check_arrays(
     ids: np.ndarray, labels: np.ndarray, softmax: np.ndarray, classes: Sequence[str]
 ) -> None:
     """Raises Damaged unless the arrays can be the result of an evaluation."""
-    images, shape = len(ids) if ids.ndim else -1, (len(ids.ravel()), len(classes))
-    if ids.ndim != 1 or labels.shape != (images,) or softmax.shape != shape:
+    shape = (ids.size, len(classes))
+    if ids.ndim != 1 or labels.shape != ids.shape or softmax.shape != shape:
         raise Damaged(
             f'ids, labels and softmax have the shapes {[*ids.shape]}, '
             f'{[*labels.shape]} and {[*softmax.shape]}, with {len(classes)} classes'
         )
-    if len(np.unique(ids)) < images:
+    if len(np.unique(ids)) < len(ids):
         raise Damaged('two images have the same id')
     wrong = (labels < 0) | (labels >= len(classes))
     if wrong.any():
@@ -253,12 +261,17 @@ def without_images(
         names, excluded = _file_numbers(names), [int(name) for name in excluded]
     missing = sorted(set(excluded) - set(names))
     # An image that cannot be read has no row, and may be excluded all the same.
-    metadata = probabilities.metadata
-    unreadable = metadata.get('ensemble', [metadata])[0].get('unreadable', 0)
+    members = probabilities.metadata.get('ensemble') or [probabilities.metadata]
+    unreadable = members[0].get('unreadable', 0)
     if len(missing) > unreadable:
         raise ValueError(
             f'{len(missing)} of {len(excluded)} images to leave out do not exist, e.g. '
             f'{missing[0]}; the images have ids such as {probabilities.ids[0]}'
+        )
+    if missing:
+        warn(
+            f'{len(missing)} images to leave out have no probabilities, e.g. '
+            f'{missing[0]}; {unreadable} images could not be read'
         )
     kept = ~np.isin(np.array(names), np.array(excluded))
     return dataclasses.replace(

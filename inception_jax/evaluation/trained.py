@@ -13,8 +13,10 @@ from inception_jax.networks.network import Network, fingerprint
 from inception_jax.parallel.mesh import device_mesh, shardings
 from inception_jax.runtime.messages import printable
 from inception_jax.runtime.paths import local_path
+from inception_jax.steps.by_block import without_blocks
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained, load_weights, network_scales
+from inception_jax.weights.weight_file import HEAD
 
 
 class TrainedNetwork(Trained):
@@ -77,7 +79,10 @@ class TrainedNetwork(Trained):
     @property
     def parameters(self) -> int:
         """The number of trained parameters, without the statistics of batch norm."""
-        return sum(map(np.size, jax.tree.leaves(self.variables['params'])))
+        params = self.variables['params']
+        if not self.class_names:
+            params = without_blocks(params, HEAD)
+        return sum(map(np.size, jax.tree.leaves(params)))
 
     def __repr__(self) -> str:
         parts = [self.network.name, f'{self.parameters:,} parameters', *_origin(self)]
@@ -89,7 +94,9 @@ class TrainedNetwork(Trained):
         scales = dict.fromkeys(f'{scale:g}' for scale in np.atleast_1d(self.scales))
         lines = {
             'input': f'{size} x {size} pixels in {self.network.pixel_range}',
-            'classes': f'{len(names):,}: {", ".join(names[:5])}{more}',
+            'classes': f'{len(names):,}: {", ".join(names[:5])}{more}'
+            if names
+            else 'no head',
             'residual scale': ', '.join(scales),
             'dtype': self.dtype,
             'origin': ', '.join(f'{key} {value}' for key, value in self.origin.items()),

@@ -148,7 +148,7 @@ def _make(
     write_json(draft / LINEAGE, lineage)
     records = read_records(parent.workdir)
     before = [r for r in records if r['step'] <= lineage['step']]
-    start_records(draft, before, [LINEAGE])
+    start_records(draft, before)
     with checkpoints.open_manager(draft / 'checkpoints', 1) as manager:
         metadata = checkpoint_metadata(child, progress)
         checkpoints.save_checkpoint(manager, state, metadata)

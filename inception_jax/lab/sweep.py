@@ -32,6 +32,7 @@ from inception_jax.runs.workdir import ERROR, log_command
 from inception_jax.runtime import choices
 from inception_jax.runtime.files import write_text
 from inception_jax.runtime.paths import local_path
+from inception_jax.training.failures import outside_errors_as_stopped
 from inception_jax.training.loop import Outcome, train_from
 from inception_jax.training.prepare import PreparedRun, open_identified, prepare
 from inception_jax.training.programs import compiled_names
@@ -134,9 +135,10 @@ def start_sweep(
 
     def work() -> SweepSummary:
         part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
-        say(f'{len(runs)} members in {sweep.folder}{part}')
-        summary = _train_shard(sweep, runs, engine, shard, say)
-        say(str(summary))
+        with outside_errors_as_stopped():
+            say(f'{len(runs)} members in {sweep.folder}{part}')
+            summary = _train_shard(sweep, runs, engine, shard, say)
+            say(str(summary))
         return summary
 
     return work
@@ -248,7 +250,7 @@ def _attempt(
         ((member, run),) = group.items()
         run.workdir.mkdir(parents=True, exist_ok=True)
         write_text(run.workdir / ERROR, error)
-        say(f'{member}: failed, see {run.workdir / "error.txt"}')
+        say(f'{member}: failed, see {run.workdir / ERROR}')
         return None
     for member, outcome in zip(group, outcomes, strict=True):
         say(

@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME
 from inception_jax.config.overrides import Config, flatten, override, value_at
@@ -178,11 +177,11 @@ def _check_networks(before: Sweep, now: Sweep) -> None:
     named = {_network(now.config), *(_network(now.config_of(m)) for m in now.members)}
     for member in before.members:
         if (name := _network(before.config_of(member))) not in named:
-            check_imported(str(name), before.folder / SWEEP)
+            check_imported(name, before.folder / SWEEP)
 
 
-def _network(config: Config) -> Any:
-    return value_at(config, 'network.name')
+def _network(config: Config) -> str:
+    return str(value_at(config, 'network.name'))
 
 
 def _distinct(config: Config, members: Mapping[str, Changes]) -> dict[str, Changes]:

@@ -1,8 +1,8 @@
 """The plan of a block for fast execution: the values to compute, in order.
 
 The plan makes two changes to a block. It joins 1x1 convolutions on the same input into
-one product, whose columns are their kernels side by side; linear ones and those with
-batch norm into a product each. It also moves an average pool
+one product, whose columns are their kernels side by side; linear convolutions and
+convolutions with batch norm are joined separately. It also moves an average pool
 behind the 1x1 convolution that follows it. Both are linear, so the result is the same,
 but the pool then has fewer channels, and the 1x1 joins the others on its input.
 """

@@ -13,7 +13,7 @@ DTYPES = ('float32', 'bfloat16')
 
 
 def check_classifier(classifier: Any, *, train: bool) -> None:
-    """Raises ValueError for a dtype that only some layers have, or a missing decay."""
+    """Raises ValueError for an unsupported dtype, or training without a decay."""
     name, dtype = classifier.network.name, jnp.dtype(classifier.dtype)
     if dtype.name not in DTYPES:
         raise ValueError(

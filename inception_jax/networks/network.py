@@ -25,7 +25,7 @@ from inception_jax.networks.ops import (
 
 Number = TypeVar('Number')
 
-# A larger number of logits is a slip of the pen.
+# A larger number of classes is treated as a typing error.
 MOST_CLASSES = 1_000_000
 
 # The methods that show a value import its table or its figure only when they are

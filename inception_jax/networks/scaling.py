@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from inception_jax.networks.network import Network, Stage, check_network
 from inception_jax.networks.ops import Conv, Op, map_ops
 
-# A larger width or depth is a slip of the pen, and takes minutes to refuse.
+# A larger factor is treated as a typing error; measuring such a network takes minutes.
 LARGEST_FACTOR = 100
 
 

@@ -2,5 +2,8 @@
 
 import logging
 
-# Where HOME cannot be written, matplotlib warns that it keeps its fonts elsewhere.
-logging.getLogger('matplotlib').setLevel(logging.ERROR)
+# Where HOME cannot be written, matplotlib warns at its import that it keeps its fonts
+# elsewhere, which is no news for the user.
+logging.getLogger('matplotlib').addFilter(
+    lambda record: 'cache directory' not in str(record.msg)
+)

@@ -21,7 +21,7 @@ from inception_jax.plots.style import (
     legend_label,
     mark_step,
     save_figure,
-    show_dollars,
+    show_names_literally,
     styled,
     wrap_label,
     write_figure,
@@ -122,7 +122,7 @@ def run_curves(records: list[dict], *, title: str) -> Figure:
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)
     figure.suptitle(title)
-    show_dollars(figure)
+    show_names_literally(figure)
     return figure
 
 

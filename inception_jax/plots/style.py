@@ -73,14 +73,14 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
 
 def write_figure(figure: Figure, path: Path, **options: Any) -> None:
     """Writes a figure into a file atomically, in the format of its suffix."""
-    show_dollars(figure)
+    show_names_literally(figure)
     with write_atomically(path) as draft, warnings.catch_warnings():
         # Names may have letters that the font lacks.
         warnings.filterwarnings('ignore', 'Glyph .* missing from font', UserWarning)
         figure.savefig(draft, format=path.suffix[1:], **options)
 
 
-def show_dollars(figure: Figure) -> None:
+def show_names_literally(figure: Figure) -> None:
     """Makes a figure show dollar signs in names, in place of formulas between them."""
     for label in figure.findobj(Text):
         # Labels of logarithmic axes are formulas of matplotlib's.

@@ -8,7 +8,6 @@ from tqdm import tqdm
 
 from inception_jax.runs.records import Record, add_record, read_records, start_records
 from inception_jax.runs.tensorboard import Board
-from inception_jax.runs.workdir import LINEAGE
 
 
 class Log:
@@ -21,7 +20,7 @@ class Log:
     def __init__(self, folder: Path, *, step: int):
         self._folder = folder
         kept = [r for r in read_records(folder) if r['step'] <= step]
-        self._checksum = start_records(folder, kept, [LINEAGE])
+        self._checksum = start_records(folder, kept)
         self._board = Board(folder, step=step + 1)
 
     def write(self, split: str, record: Record) -> None:

@@ -7,6 +7,7 @@ of its `blocks`.
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from inception_jax.runs.checksum_file import (
     running_checksum,
     start_checksums,
 )
-from inception_jax.runs.workdir import VERDICT
+from inception_jax.runs.workdir import LINEAGE, VERDICT
 from inception_jax.runtime.files import open_no_link, write_text
 from inception_jax.runtime.json_files import misfit, parse_json
 
@@ -103,7 +104,7 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> Iterator[Record]:
         if reason is None:
             last = record['step']
             yield record
-        elif number < len(lines):
+        elif number < len(lines) or line.endswith(b'\n'):
             raise ValueError(
                 f'{path.parent}: line {number} of {path.name} is not a record '
                 f'({reason}); remove the line'
@@ -114,14 +115,12 @@ def record_misfit(record: Any) -> str | None:
     """Returns the reason why a value is not a record, None if it is one."""
     if reason := misfit(record, {'split': Literal[SPLITS], 'step': int}):
         return reason
-    fields = {
+    others = {
         name: list[NUMBER] if isinstance(value, list) else NUMBER
         for name, value in record.items()
-        if name != 'split'
+        if name not in ('split', 'step', 'blocks')
     }
-    if reason := misfit(record, FIELDS[record['split']] | {'step': int}):
-        return reason
-    if reason := misfit(record, {n: x for n, x in fields.items() if n != 'blocks'}):
+    if reason := misfit(record, FIELDS[record['split']], others):
         return reason
     lengths = {len(value) for value in record.values() if isinstance(value, list)}
     if len(lengths) > 1:
@@ -131,13 +130,8 @@ def record_misfit(record: Any) -> str | None:
     return 'its step is negative' if record['step'] < 0 else None
 
 
-def start_records(
-    folder: Path, records: Iterable[Record], files: Sequence[str] = ()
-) -> int:
+def start_records(folder: Path, records: Iterable[Record]) -> int:
     """Writes the records of a run and their checksums anew.
-
-    Args:
-      files: names of other files of the run that get a checksum, if they exist.
 
     Returns:
       The running checksum of the records, for `add_record`.
@@ -146,7 +140,7 @@ def start_records(
     # A run that is killed meanwhile has no checksums, as runs of older versions.
     (folder / CHECKSUMS).unlink(missing_ok=True)
     write_text(folder / METRICS, ''.join(lines))
-    return start_checksums(folder, lines, files)
+    return start_checksums(folder, lines, [LINEAGE])
 
 
 def add_record(folder: Path, record: Record, checksum: int) -> int:
@@ -154,6 +148,10 @@ def add_record(folder: Path, record: Record, checksum: int) -> int:
     line = record_line(record)
     with open_no_link(folder / METRICS, 'a') as file:
         file.write(line)
+        # After a loss of power there may be records without checksums, never the other
+        # way round.
+        file.flush()
+        os.fsync(file.fileno())
     checksum = running_checksum(line, checksum)
     add_checksum(folder, checksum)
     return checksum

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from inception_jax.data.labels import class_names_digest, parse_class_names
-from inception_jax.runs.checksum_file import check_file
+from inception_jax.runs.checksum_file import check_content
 from inception_jax.runs.records import SPLITS, Record, read_records, record_columns
 from inception_jax.runs.workdir import (
     CLASSES,
@@ -21,7 +21,7 @@ from inception_jax.runs.workdir import (
     is_sweep,
 )
 from inception_jax.runtime import choices
-from inception_jax.runtime.json_files import misfit, read_json
+from inception_jax.runtime.json_files import misfit, parse_json_of, read_json
 from inception_jax.runtime.messages import printable
 from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import FINAL
@@ -50,7 +50,12 @@ KEYS = {
     },
 }
 OPTIONAL = {
-    CONFIG: {'data': Mapping[str, Mapping], 'replicas': int, 'weights': str | None},
+    CONFIG: {
+        'data': Mapping[str, Mapping],
+        'replicas': int,
+        'weights': str | None,
+        'settings': Mapping,
+    },
     VERDICT: {
         'step': int | None,
         'trend': float | None,
@@ -239,18 +244,27 @@ class Run:
         """Returns the content of a JSON file of the run, None if there is none."""
         path = self.workdir / name
         try:
-            content = read_json(path)
+            file = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        reason = misfit(content, KEYS[name], OPTIONAL[name]) or _out_of_range(content)
+        content = parse_json_of(path, file)
+        reason = _unfit(name, content)
         if reason:
             raise ValueError(
                 f'{path} is not a file of a run ({reason}); restore the file from a '
                 'copy'
             )
         if name != CONFIG:
-            check_file(self.workdir, name)
+            check_content(self.workdir, name, file)
         return content
+
+
+def _unfit(name: str, content: Any) -> str | None:
+    """Returns the reason why JSON is not that of the named file, None if it may be."""
+    if reason := misfit(content, KEYS[name], OPTIONAL[name]):
+        return reason
+    checked = KEYS[name] | OPTIONAL[name]
+    return _out_of_range({n: x for n, x in content.items() if n in checked})
 
 
 def _out_of_range(content: Mapping[str, Any]) -> str | None:
@@ -266,7 +280,7 @@ def _out_of_range(content: Mapping[str, Any]) -> str | None:
         if len(change) != 2:
             return f'a change is {change!r:.60}, expected the old and the new value'
     lineage = content.get('lineage')
-    return lineage and (misfit(lineage, KEYS[LINEAGE]) or _out_of_range(lineage))
+    return lineage and _unfit(LINEAGE, lineage)
 
 
 def labelled(lines: Mapping[str, Any]) -> str:
@@ -299,10 +313,10 @@ def _number(number: float | None, form: str, unit: str = '') -> str:
     return 'not finite' if number is None else f'{number:{form}}{unit}'
 
 
-def fork_step(folder: Path) -> tuple[int, ...]:
-    """Returns the step at which a forked run begins; () for a run that is no fork."""
+def fork_step(folder: Path) -> int | None:
+    """Returns the step at which a forked run begins; None for a run that is no fork."""
     lineage = Run(folder).lineage
-    return (lineage['step'],) if lineage else ()
+    return lineage['step'] if lineage else None
 
 
 def steps_done(folder: Path) -> int:

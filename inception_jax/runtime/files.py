@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, appended to or locked.
 
-A folder may come from a stranger. No file is opened through a symbolic link that lies
-there, because the link could lead to any file of the user.
+A folder may come from a stranger. No file is written or locked through a symbolic link
+in it, because the link could lead to any file of the user.
 """
 
 import contextlib

@@ -33,9 +33,9 @@ def parse_json(text: str | bytes) -> Any:
             parse_constant=_finite_float,
         )
     except RecursionError:
-        raise ValueError('its lists are nested too deeply') from None
+        raise ValueError('it is nested too deeply') from None
     if _depth(value) > DEEPEST:
-        raise ValueError('its lists are nested too deeply')
+        raise ValueError('it is nested too deeply')
     return value
 
 
@@ -46,8 +46,13 @@ def read_json(path: Path) -> Any:
       FileNotFoundError: there is no such file.
       ValueError: the file is damaged; the message names it.
     """
+    return parse_json_of(path, path.read_bytes())
+
+
+def parse_json_of(path: Path, content: bytes) -> Any:
+    """Returns the value in the content of a JSON file; see `read_json`."""
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(content)
     except ValueError as error:
         raise ValueError(
             f'{path} is damaged ({printable(error)}); restore the file from a copy'
@@ -66,10 +71,10 @@ def misfit(
     >>> misfit({'step': '3'}, {'step': int})
     "step is '3', expected int"
     >>> misfit([], {'step': int})
-    'it is no object with names'
+    'it is not a JSON object'
     """
     if not isinstance(value, Mapping):
-        return 'it is no object with names'
+        return 'it is not a JSON object'
     if missing := [name for name in required if name not in value]:
         return f'{", ".join(missing)} is missing'
     for name, annotation in {**required, **(optional or {})}.items():

@@ -9,10 +9,10 @@ JOINERS = '\u200c\u200d'
 
 
 def printable(text: object) -> str:
-    """Returns text that a terminal shows and does not obey.
+    """Returns text in which control characters are escaped, as in Python's source.
 
     Names of files and classes, values of configs and errors of other programs may hold
-    escape sequences, line ends or half characters, which become escapes as in Python.
+    escape sequences, line ends or lone surrogates, which a terminal would interpret.
 
     >>> print(printable('lynx \\x1b[31m'), printable('Löwe'))
     lynx \\x1b[31m Löwe

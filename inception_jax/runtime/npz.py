@@ -38,7 +38,7 @@ def read_npz(
                 raise Damaged(f'expected the arrays {", ".join(expected)}')
             kinds = dict.fromkeys(sorted(further), others) | expected
             return {name: _read(archive, name, kinds[name]) for name in kinds}
-    except (Damaged, OSError):
+    except (Damaged, OSError, MemoryError):
         raise
     except Exception as error:  # zipfile and NumPy raise many kinds for damage.
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]

@@ -41,9 +41,13 @@ storage may be mounted as a folder
             f'{printable(url)} is a URL; name a path of this machine, where the '
             'storage may be mounted as a folder'
         )
-    if '\0' in name or max(map(len, os.fsencode(name).split(b'/'))) > LONGEST_NAME:
+    if '\0' in name:
         raise ValueError(
-            f'the path {printable(name):.40}... has a null byte or a name of more than '
-            f'{LONGEST_NAME} bytes; use another name'
+            f'the path {printable(name)!r:.80} has a null byte; use another name'
+        )
+    if max(map(len, os.fsencode(name).split(b'/'))) > LONGEST_NAME:
+        raise ValueError(
+            f'the path {printable(name):.40}... has a name of more than {LONGEST_NAME} '
+            'bytes; use a shorter one'
         )
     return Path(name)

@@ -86,7 +86,7 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not is_one_of_several():
+        if not _joined and _process_name() is None:
             raise
         if isinstance(error, expected):
             message = one_line(error)
@@ -100,11 +100,13 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
                 'resumes from its last checkpoint'
             )
         else:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # A log may be on a full disk.
+                traceback.print_exc()
             message = f'{type(error).__name__}: {first_line(error)}'
         if _joined:
             _joined[0].fail(status, message)
-        print(f'{_process_name()}: {message}', file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(f'{_process_name()}: {message}', file=sys.stderr, flush=True)
         os._exit(status)
 
 
@@ -128,11 +130,6 @@ def agree_on(facts: Facts) -> None:
     """
     for connection in _joined:
         connection.agree_on(facts)
-
-
-def is_one_of_several() -> bool:
-    """Whether an error of this process must end other processes."""
-    return bool(_joined) or _process_name() is not None
 
 
 def _process_name() -> str | None:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from inception_jax.config.experiment import Experiment
 from inception_jax.networks.network import Network
+from inception_jax.networks.shapes import measure
 from inception_jax.parallel.compile import compile_step
 from inception_jax.parallel.mesh import (
     batch_sharding,
@@ -87,15 +88,16 @@ def check_step(experiment: Experiment, mesh: Mesh) -> None:
     It needs no data, so it compares no classes with those of initial weights.
     """
     recipe, network = experiment.recipe, experiment.network
+    measure(network)
     check_batch_size(experiment.run.batch_size, mesh, recipe.accumulation)
     check_batch_norm(network, sharing_images(experiment, mesh), recipe.frozen)
     hparams = _hparams(experiment)
     if recipe.init_from:
         name = experiment.config['network']['name']
-        named = dataclasses.replace(recipe, new_head=True)
+        any_head = dataclasses.replace(recipe, new_head=True)
         scales_of_network = experiment.hparams.get('residual_scale') is None
         check_initial_weights(
-            named, network, name, hparams, (), scales_of_network=scales_of_network
+            any_head, network, name, hparams, (), scales_of_network=scales_of_network
         )
 
 
@@ -150,8 +152,9 @@ def _state(experiment: Experiment, mesh: Mesh) -> Any:
 
 
 def _hparams(experiment: Experiment) -> Hparams:
-    """Returns the hyper-parameters, with a length that changes no cost."""
-    numbers = experiment.hparams | {'epochs': 1.0, 'steps_per_epoch': 1.0}
+    """Returns the hyper-parameters, with a number of steps that changes no cost."""
+    length = {'epochs': experiment.run.epochs, 'steps_per_epoch': 1.0}
+    numbers = experiment.hparams | length
     return hparams_for(experiment.network, **numbers)
 
 

@@ -14,8 +14,8 @@ MOST_INITIAL = 0.1
 def check_batch_norm(network: Network, images: int, frozen: Sequence[str] = ()) -> None:
     """Raises ValueError where batch norm would see a single value per channel.
 
-    The variance of one value is 0, so training would only see the shifts, and
-    evaluation something else.
+    The variance of one value is 0, so normalised activations would be constant in
+    training, but not in evaluation.
 
     Args:
       images: the number of images that share batch statistics.

@@ -1,8 +1,8 @@
 """Lengths in epochs whose schedules change the rate at the right update.
 
-A step computes in float32, where 324 updates of 45 an epoch are less than three times
-2.4 epochs. So the boundaries are computed here in float64, in whole updates, and a step
-gets the float32 numbers that reproduce them.
+A step computes in float32, where 324 / 45 is less than 3 * 2.4, so a staircase of 2.4
+epochs would change the rate one update late. Therefore the boundaries are computed here
+in float64, in whole updates, and a step gets the float32 numbers that reproduce them.
 """
 
 import math

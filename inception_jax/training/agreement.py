@@ -16,7 +16,7 @@ from inception_jax.training.prepare import PreparedRun
 
 # Machines may have the same files at different places, and different numbers of cores.
 # The identity of the run compares the content of the files.
-OF_A_MACHINE = ('data.data_dir', 'data.workers', 'recipe.init_from')
+MACHINE_FIELDS = ('data.data_dir', 'data.workers', 'recipe.init_from')
 
 # Settings of JAX that change random numbers or the arithmetic; newer JAX lacks some.
 SETTINGS = ('jax_default_prng_impl', 'jax_threefry_partitionable', *DEFAULTS)
@@ -31,7 +31,7 @@ def command_facts(experiment: Experiment, workdir: Path) -> dict[str, Any]:
         'inception_jax': VERSION,
         'Python': platform.python_version(),
         **{package: metadata.version(package) for package in PACKAGES},
-        **{f'config.{n}': x for n, x in config.items() if n not in OF_A_MACHINE},
+        **{f'config.{n}': x for n, x in config.items() if n not in MACHINE_FIELDS},
         **{name: str(getattr(jax.config, name, None)) for name in SETTINGS},
         **{name: sorted(os.environ.get(name, '').split()) for name in VARIABLES},
         '--workdir': str(workdir.resolve()),
@@ -44,6 +44,10 @@ def run_facts(run: PreparedRun) -> dict[str, Any]:
     identity = {n: x for n, x in run.identity.items() if n not in ('config', 'data')}
     return {
         **{f'the {name}': value for name, value in identity.items()},
-        **{f'data of the {n} split': x for n, x in run.identity['data'].items()},
-        'devices': [device.device_kind for device in local],
+        **{
+            f'{name} of the {split} split': value
+            for split, data in run.identity['data'].items()
+            for name, value in data.items()
+        },
+        'devices': f'{len(local)} x {local[0].device_kind}',
     }

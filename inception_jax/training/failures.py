@@ -10,7 +10,7 @@ from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.runs.checkpoints import NotSaved
 from inception_jax.runtime.files import Unwritable
-from inception_jax.runtime.messages import first_line
+from inception_jax.runtime.messages import first_line, os_error_text
 from inception_jax.runtime.signals import Stopped
 
 AGAIN = 'run the same command again to resume from the last checkpoint'
@@ -41,20 +41,16 @@ def _reason_and_remedy(error: Exception) -> str | None:
                 f'{error}; restore the data, or set config.data.on_unreadable=skip; '
                 f'then {AGAIN}'
             )
-        case Unwritable():
-            return f'{error}; then {AGAIN}'
-        case LostWorker():
+        case Unwritable() | LostWorker():
             return f'{error}; then {AGAIN}'
         case BrokenPipeError():
             return f'the program that reads the output has ended; {AGAIN}'
         case OSError():
-            file = f'{error.filename}: ' if error.filename else ''
-            reason = error.strerror or first_line(error)
             too_many = error.errno in (errno.EMFILE, errno.ENFILE)
             remedy = (
                 'allow more open files (ulimit -n)' if too_many else 'check the disk'
             )
-            return f'{file}{reason}; {remedy}; then {AGAIN}'
+            return f'{os_error_text(error)}; {remedy}; then {AGAIN}'
         case MemoryError():
             return (
                 f'this machine has too little memory ({first_line(error)}); use a '

@@ -8,7 +8,7 @@ import numpy as np
 
 from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network, program, residual_scales
-from inception_jax.runtime.messages import warn
+from inception_jax.runtime.messages import warn_once
 from inception_jax.steps.by_block import without_blocks
 from inception_jax.steps.hparams import Hparams
 from inception_jax.steps.recipe import Recipe
@@ -117,7 +117,7 @@ def check_same_network(file_network: Network, network: Network) -> None:
         if getattr(file_network, field) != getattr(network, field)
     ]
     if different:
-        warn(
+        warn_once(
             'the initial weights were evaluated with other preprocessing: '
             f'{" ".join(different)}'
         )

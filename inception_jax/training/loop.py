@@ -228,13 +228,13 @@ def open_outputs(
     run: PreparedRun, first: int, bar: ProgressBar
 ) -> Iterator[RunOutputs]:
     """Opens the outputs of a run that continues after the step `first`."""
-    settings = run.experiment.run
+    settings, forked = run.experiment.run, fork_step(run.workdir)
     with (
         checkpoints.open_manager(
             run.workdir / 'checkpoints',
             settings.keep_checkpoints,
             best=settings.keep_best,
-            always=fork_step(run.workdir),
+            always=() if forked is None else (forked,),
         ) as manager,
         contextlib.closing(Log(run.workdir, step=first))
         if processes.is_first()

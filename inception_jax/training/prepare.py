@@ -1,7 +1,6 @@
 """From an experiment to a run that can start, or one line that says why it cannot."""
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from inception_jax.parallel.mesh import check_batch_size, check_processes, devic
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
+from inception_jax.runtime.json_files import misfit
 from inception_jax.runtime.messages import warn, warn_once
 from inception_jax.steps.batch_statistics import check_batch_norm
 from inception_jax.steps.hparams import Hparams, hparams_for
@@ -84,13 +84,19 @@ def prepare(
       ValueError: the data, the network, the devices and the workdir do not agree.
     """
     data = experiment.data
-    (train_source, trained_on), (evaluation_source, evaluated_on) = (
+    opened = [
         open_images(data.source, split, data.data_dir)
         for split in (data.train_split, data.evaluation_split)
-    )
-    images = {'train': trained_on, 'evaluation': evaluated_on}
+    ]
+    (train_source, evaluation_source), identities = zip(*opened, strict=True)
+    identities = dict(zip(PARTS, identities, strict=True))
     run = _prepare_with(
-        experiment, workdir, train_source, evaluation_source, images, initial_weights
+        experiment,
+        workdir,
+        train_source,
+        evaluation_source,
+        identities,
+        initial_weights,
     )
     for note in (*notes(train_source), *notes(evaluation_source)):
         warn_once(note)
@@ -110,34 +116,37 @@ def prepare_recorded(workdir: Path, network: str | None = None) -> PreparedRun:
     chosen = recorded_experiment(identity['config'], workdir / CONFIG, network)
     if class_names is None:
         return prepare(chosen, workdir)
-    images = _recorded_images(workdir, identity)
+    identities = _recorded_identities(workdir, identity)
     data = chosen.data
     train_source, evaluation_source = (
-        _RecordedSource(data.source, split, data.data_dir, images[part], class_names)
+        _RecordedSource(
+            data.source, split, data.data_dir, identities[part], class_names
+        )
         for part, split in (
             ('train', data.train_split),
             ('evaluation', data.evaluation_split),
         )
     )
-    return _prepare_with(chosen, workdir, train_source, evaluation_source, images)
+    return _prepare_with(chosen, workdir, train_source, evaluation_source, identities)
 
 
-def _recorded_images(workdir: Path, identity: Mapping[str, Any]) -> dict[str, dict]:
+def _recorded_identities(workdir: Path, identity: Mapping[str, Any]) -> dict[str, dict]:
     """Returns the identities of the two sources of a recorded run."""
-    try:
-        images = {part: dict(identity['data'][part]) for part in PARTS}
-        _ = [images[part]['images'] + 0 for part in PARTS]
-        return images
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{workdir / "config.json"} is not a file of a run, or is damaged; '
-            'restore it from a copy'
-        ) from error
+    data = identity.get('data', {})
+    for part in PARTS:
+        reason = misfit(data.get(part), {'images': int})
+        if reason or data[part]['images'] < 0:
+            raise ValueError(
+                f'{workdir / CONFIG} is not a file of a run, or is damaged (data '
+                f'{part}: {reason or "a negative number of images"}); restore it from '
+                'a copy'
+            )
+    return {part: dict(data[part]) for part in PARTS}
 
 
 @dataclasses.dataclass(frozen=True)
 class _RecordedSource:
-    """A source as a run recorded it; opens when its first image is asked for."""
+    """A split as a run recorded it; `with_training_images` opens it."""
 
     source: str
     split: str
@@ -150,16 +159,15 @@ class _RecordedSource:
         return len(self.class_names)
 
     def listing(self) -> Iterable[tuple[str, str]]:
-        return self._opened.listing()
+        return self.open().listing()
 
     def __len__(self) -> int:
         return self.identity['images']
 
     def __getitem__(self, index: int) -> Example:
-        return self._opened[index]
+        return self.open()[index]
 
-    @functools.cached_property
-    def _opened(self) -> Source:
+    def open(self) -> Source:
         source = open_source(self.source, self.split, data_dir=self.data_dir)
         check_same_images(
             self.identity,
@@ -170,15 +178,27 @@ class _RecordedSource:
         return source
 
 
+def with_training_images(run: PreparedRun) -> PreparedRun:
+    """Opens the training images of a run that `prepare_recorded` prepared.
+
+    Raises:
+      ValueError: the images are missing or have changed.
+    """
+    source = run.train_source
+    if not isinstance(source, _RecordedSource):
+        return run
+    return dataclasses.replace(run, train_source=source.open())
+
+
 def _prepare_with(
     experiment: Experiment,
     workdir: Path,
     train_source: Source,
     evaluation_source: Source,
-    images: Mapping[str, Mapping[str, Any]],
+    identities: Mapping[str, Mapping[str, Any]],
     initial_weights: str | None = None,
 ) -> PreparedRun:
-    """Prepares a run; `images` are the identities of its two sources by part."""
+    """Prepares a run; `identities` are those of its images, by split."""
     check_workdir_path(workdir)
     settings, parallel = experiment.run, experiment.parallel
     mesh = device_mesh(parallel.parameter_devices)
@@ -201,7 +221,7 @@ def _prepare_with(
     identity = run_identity(
         network,
         experiment.config,
-        images,
+        identities,
         mesh.size if parallel.batch_norm == 'per_device' else 1,
         initial_weights
         or _initial_weights(

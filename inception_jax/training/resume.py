@@ -8,7 +8,7 @@ from inception_jax.parallel.mesh import distribute, sharded_shapes
 from inception_jax.runs import checkpoints
 from inception_jax.runs.identity import check_same_run
 from inception_jax.runs.records import read_records
-from inception_jax.runs.run import Run, fork_step, steps_done
+from inception_jax.runs.run import Run, fork_step, is_ended, steps_done
 from inception_jax.runs.workdir import (
     claim_workdir,
     clear_outcome,
@@ -64,11 +64,13 @@ def _check_checkpoints_exist(workdir: Path) -> None:
     """Raises ValueError if a run has made steps and somebody removed its checkpoints.
 
     A run that was killed before its first checkpoint has an empty folder of
-    checkpoints, and starts again.
+    checkpoints, and starts again. So does one that diverged before it.
     """
     records = read_records(workdir)
-    if fork_step(workdir):
+    if fork_step(workdir) is not None:
         return  # A fork has a checkpoint from its start; its own message follows.
+    if _has_diverged(workdir):
+        return
     removed = records and not (workdir / 'checkpoints').is_dir()
     if removed or (steps_done(workdir) and not Run(workdir).checkpoints):
         raise ValueError(
@@ -76,6 +78,12 @@ def _check_checkpoints_exist(workdir: Path) -> None:
             f'restore {workdir / "checkpoints"} from a copy, or start a new run in '
             'another --workdir'
         )
+
+
+def _has_diverged(workdir: Path) -> bool:
+    """Whether a run ended because it diverged; such a state is not saved."""
+    outcome = Run(workdir).readable_outcome
+    return bool(outcome) and outcome['verdict'] == 'diverged' and is_ended(outcome)
 
 
 def newest_checkpoint(run: PreparedRun) -> TrainState:
@@ -97,8 +105,12 @@ def newest_checkpoint(run: PreparedRun) -> TrainState:
         problem = f'the checkpoint {damaged[0].path} cannot be read'
         problem += f' ({damaged[0].reason})'
     elif step < (done := steps_done(run.workdir)):
-        problem = f'the run in {run.workdir} has made {done} steps, and the checkpoint '
-        problem += 'of its last step is missing'
+        problem = f'the run in {run.workdir} has made {done} steps, and '
+        problem += (
+            'diverged: its last state was not saved'
+            if _has_diverged(run.workdir)
+            else 'the checkpoint of its last step is missing'
+        )
     if problem:
         raise ValueError(
             f'{problem}; add --step {step} to use the checkpoint of step {step}, or '
@@ -132,7 +144,7 @@ def _restore_or_initialize(
     if saved is not None:
         state = dataclasses.replace(saved.state, hparams=state.hparams)
         return state, _progress_in(saved.metadata), saved.damaged
-    if fork_step(run.workdir):
+    if fork_step(run.workdir) is not None:
         raise ValueError(
             f'{run.workdir} is a fork, and its checkpoints are gone; fork again into '
             'another folder'

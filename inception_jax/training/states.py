@@ -22,7 +22,12 @@ from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 from inception_jax.training.batches import batch_stream
 from inception_jax.training.observe import RunProgress, observe
-from inception_jax.training.prepare import PreparedRun, prepare, prepare_recorded
+from inception_jax.training.prepare import (
+    PreparedRun,
+    prepare,
+    prepare_recorded,
+    with_training_images,
+)
 from inception_jax.training.programs import compiled_functions
 from inception_jax.training.resume import newest_checkpoint, state_up_to
 from inception_jax.weights.trained import Trained
@@ -99,7 +104,7 @@ def replay_steps(
     run: PreparedRun, state: TrainState, last: int, *, diagnosed: bool = False
 ) -> Iterator[tuple[int, TrainState, dict[str, Any]]]:
     """Yields (step, state, metrics) up to step `last`; each step donates its state."""
-    steps = compiled_functions(run).steps
+    run, steps = with_training_images(run), compiled_functions(run).steps
     step = steps.diagnosed_step if diagnosed else steps.step
     first = int(state.step)
     batches = batch_stream(run, start=first)
@@ -111,7 +116,7 @@ def replay_steps(
 def check_run_step(run: PreparedRun, step: int) -> None:
     """Raises ValueError unless the run has made the step."""
     done = max([0, *_known_steps(run.workdir)])
-    (first,) = fork_step(run.workdir) or (0,)
+    first = fork_step(run.workdir) or 0
     if not isinstance(step, int) or not first <= step <= done:
         raise ValueError(
             f'the run in {run.workdir} has no step {step!r}; it has steps {first} to '

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from inception_jax.data.crops import view_options
+from inception_jax.data.example import Unreadable
 from inception_jax.data.pipeline import evaluation_batches, note_unreadable
 from inception_jax.parallel.mesh import keep_pace, put_batch
 from inception_jax.runtime import processes
@@ -60,6 +61,8 @@ def validation_errors(
         sums.append(step(variables, residual_scale, put_batch(batch, mesh)))
         keep_pace(sums)
     parts = jax.device_get(sums)
+    if not sum(part['examples'] for part in parts):
+        raise Unreadable('no image of the evaluation split can be read')
     total = {
         name: float(np.sum([part[name] for part in parts], dtype=np.float64))
         for name in parts[0]

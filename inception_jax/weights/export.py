@@ -50,6 +50,7 @@ FIELDS = {
 # Exports of older versions have no date.
 DATES = {'jax': str, 'made': str, 'expires': str | None}
 
+RENEW = 'export the weights again with --renew'
 # JAX reads an exported program for six months at least (docs.jax.dev, jax.export).
 VALID = datetime.timedelta(days=180)
 
@@ -205,9 +206,6 @@ def load_export(path: str | Path) -> Export:
     return Export(program, arrays, metadata)
 
 
-RENEW = 'export the weights again with --renew'
-
-
 def read_export(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Returns the metadata and the arrays of an export, its program among them.
 
@@ -217,7 +215,7 @@ def read_export(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
     try:
         arrays = read_npz(Path(path), {'about': 'U', 'program': 'u'}, others='f')
         metadata = parse_json(str(arrays.pop('about')))
-        if (reason := misfit(metadata, FIELDS, DATES)) or metadata['format'] != FORMAT:
+        if reason := misfit(metadata, FIELDS, DATES):
             raise ValueError(reason)
     except FileNotFoundError as error:
         raise ValueError(f'{path} does not exist') from error
@@ -225,9 +223,11 @@ def read_export(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
         raise ValueError(f'{path} cannot be read ({error.strerror})') from error
     except (Damaged, ValueError) as error:
         raise ValueError(
-            f'{path} is not an export of inception_jax, or is damaged; make it with '
-            'export'
+            f'{path} is not an export of inception_jax, or is damaged ({error}); make '
+            'it with export'
         ) from error
+    if metadata['format'] != FORMAT:
+        raise ValueError(f'{path} was written by another version of inception_jax')
     return metadata, arrays
 
 

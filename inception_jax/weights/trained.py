@@ -12,13 +12,12 @@ from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import device_mesh
 from inception_jax.steps.by_block import without_blocks
 from inception_jax.weights.weight_file import (
+    HEAD,
     WeightFile,
     find_weights,
     load_variables,
     weight_network,
 )
-
-HEAD = ('logits',)
 
 
 class Trained(NamedTuple):

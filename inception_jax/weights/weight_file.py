@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from inception_jax.data.labels import parse_class_names
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.catalogue import NETWORKS, choose
-from inception_jax.networks.describe.table import summary
 from inception_jax.networks.images import IMAGE_FIELDS
 from inception_jax.networks.network import Network, fingerprint, residual_scales
+from inception_jax.networks.shapes import measure
 from inception_jax.runtime.files import write_atomically, write_json
 from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import printable
@@ -37,6 +37,8 @@ from inception_jax.weights.translation import (
 FORMAT = 1
 ENDING = '.safetensors'
 SEPARATOR = '/'
+# The blocks that a trunk lacks, which convert writes with --trunk.
+HEAD = ('logits',)
 KEYS = {
     'network': Mapping,
     'classes': list[str],
@@ -102,7 +104,7 @@ class WeightFile(NamedTuple):
                 if classes
                 else 'no head'
             ),
-            'parameters': f'{summary(network)["params"]:,}' if network else 'unknown',
+            'parameters': f'{_parameters(self, network):,}' if network else 'unknown',
             'images': f'{images["input_size"]} pixels from {low:.4g} to {high:.4g}, '
             f'{100 * images["crop_fraction"]:.4g} % of {crop}, '
             f'{images["interpolation"]}',
@@ -116,6 +118,14 @@ class WeightFile(NamedTuple):
         return '\n'.join(
             f'{name:<16}{printable(value)}' for name, value in rows.items()
         )
+
+
+def _parameters(file: WeightFile, network: Network) -> int:
+    """Returns the number of parameters in a file, which may lack the head."""
+    without = () if file.info.classes else HEAD
+    return sum(
+        block.total('params') for block in measure(network) if block.name not in without
+    )
 
 
 def _imported_network(file: WeightFile) -> Network | None:
@@ -297,7 +307,7 @@ def find_weights(path: str | Path) -> WeightFile:
         return WeightFile(path, info, content['fingerprint'], content['sha256'])
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
-            f'{json_path} does not describe a weight file, or is damaged'
+            f'{json_path} does not describe a weight file, or is damaged ({error})'
         ) from error
 
 
@@ -363,10 +373,6 @@ def _parse_info(content: Mapping[str, Any]) -> WeightInfo:
         raise ValueError('a class name with control characters')
     if not re.fullmatch('[0-9a-f]{64}', content['sha256']):
         raise ValueError('no SHA-256')
-    if not isinstance(fields['origin'], Mapping):
-        raise TypeError('an origin without names')
-    if not isinstance(fields['licence'], str | None):
-        raise TypeError('a licence that is not text')
     scales = content['residual_scale']
     fields['residual_scale'] = None if scales is None else tuple(map(float, scales))
     low, high = images['pixel_range']

@@ -65,10 +65,7 @@ def unwrap(
     left_out = tuple(name for name, owner in owners.items() if owner is None)
     has_slim_ema = any(name.endswith(SLIM_EMA) for name in inside)
     if raw and not (averaged and others) and not has_slim_ema:
-        raise ValueError(
-            'it has one set of weights, raw or EMA; leave out the choice of raw ones '
-            '(--raw)'
-        )
+        raise ValueError('it holds only one set of weights; leave out --raw (raw=True)')
     if has_slim_ema:
         inside = inside if raw else _with_slim_ema(inside)
         return Unwrapped(inside, _describe('', is_ema=not raw), left_out)

@@ -92,15 +92,14 @@ def test_renew_replaces_an_export_of_the_same_network_only(workdir, tmp_path, ca
     path = tmp_path / 'net.npz'
     assert export(workdir, path, '--renew', '--platforms=cpu') == 2
     assert 'net.npz does not exist' in capsys.readouterr().err
-    assert export(workdir, path, '--platforms=cpu') == 0
+    assert export(workdir, path, '--platforms=cpu', '--fold') == 0
+    assert export(workdir, path, '--renew', '--platforms=cpu') == 2
+    assert 'with folded True, and the new one has False' in capsys.readouterr().err
     assert export(workdir, path, '--renew', '--platforms=cpu', '--fold') == 0
     with np.load(path) as file:
         metadata = json.loads(str(file['about']))
         others = {name: file[name] for name in file.files if name != 'about'}
-    assert metadata['folded']
     np.savez(path, about=json.dumps(metadata | {'network': 'other'}), **others)
     capsys.readouterr()
-    assert export(workdir, path, '--renew', '--platforms=cpu') == 2
-    assert (
-        'is an export of another network (network differs)' in capsys.readouterr().err
-    )
+    assert export(workdir, path, '--renew', '--platforms=cpu', '--fold') == 2
+    assert "is an export with network 'other'" in capsys.readouterr().err

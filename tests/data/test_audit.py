@@ -93,7 +93,7 @@ def test_a_disk_that_fails_ends_the_check_in_one_line(folder, capsys):
     file.symlink_to('/proc/self/mem')
     assert check(folder) == 1
     printed = capsys.readouterr()
-    assert '(example 0 of the data: Input/output error)' in printed.err
+    assert 'example 0 of the data: Input/output error; check the disk' in printed.err
     assert (printed.out, printed.err.count('\n')) == ('', 1)
 
 

@@ -124,9 +124,10 @@ REFUSED = {
     'text': (b'<html>404</html>', '16 bytes that are not an image'),
     'a JPEG cut short': (
         file('JPEG', NOISE)[:9000],
-        '9000 bytes, cut short or damaged',
+        'JPEG, 9,000 bytes, cut short or damaged',
     ),
     'a JPEG cut short in its head': (file('JPEG')[:100], '100 bytes'),
+    'a JPEG cut short in the name of its format': (file('JPEG')[:11], 'cut short'),
     'a JPEG without its end': (file('JPEG')[:-2], 'cut short'),
     'half a JPEG with its end': (
         file('JPEG', NOISE)[:9000] + b'\xff\xd9',
@@ -141,7 +142,7 @@ REFUSED = {
     'a PNG cut short': (file('PNG', NOISE)[:9000], 'cut short'),
     'a PNG with a flipped bit': (damaged(file('PNG', NOISE), 9000), 'damaged'),
     'a GIF cut short': (file('GIF', NOISE, 'P')[:5000], 'cut short'),
-    'a WebP cut short': (file('WEBP', NOISE)[:5000], '5000 bytes'),
+    'a WebP cut short': (file('WEBP', NOISE)[:5000], '5,000 bytes'),
     'a BMP cut short': (file('BMP')[:9000], 'cut short'),
     '30,000 x 30,000 pixels': (bomb(30_000), '30000 x 30000 pixels; at most'),
     'a PPM of 30,000 x 30,000 pixels': (

@@ -21,9 +21,17 @@ CLASSES = (
     'C++ (old)',
 )
 IMAGES = ('1.png', 'my photo.JPEG', 'a 7.png', 'x,y.jpg', 'e\u0301.tif', 'v.1.png')
-
-
-WRONG = ('tiger cub', 'great white', 'Tiger', '12', '-1', '', 'tiger shark fin', 'n0')
+# No class, or only a part of one.
+WRONG = (
+    'tiger cub',
+    'great white',
+    'Tiger',
+    '12',
+    '-1',
+    '',
+    'tiger shark fin',
+    'n0144',
+)
 
 
 class LabelList(NamedTuple):
@@ -70,16 +78,7 @@ def broken_lists() -> Iterator[LabelList]:
     pairs = [(image, 'tiger') for image in IMAGES]
     for number, name in itertools.product(
         range(len(IMAGES)),
-        (
-            'tiger cub',
-            'great white',
-            'Tiger',
-            '12',
-            '-1',
-            '',
-            'tiger shark fin',
-            'n0144',
-        ),
+        WRONG,
     ):
         image = IMAGES[number]
         lines = [*pairs[:number], (image, name), *pairs[number + 1 :]]

@@ -16,6 +16,7 @@ from inception_jax.evaluation.probabilities import load_probabilities
 from inception_jax.reports.page import study_page
 from inception_jax.reports.study import read_study
 from inception_jax.reports.table import table_rows
+from inception_jax.runs.checksum_file import add_file_checksum
 from inception_jax.runs.records import METRICS, read_records, start_records
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG
@@ -178,7 +179,8 @@ def test_damage_of_200_seeds_to_any_file_leaves_the_numbers_of_commands(
 def folder(tmp_path):
     """Returns a fake run with checksums."""
     folder = fake_runs.write_run(tmp_path / 'run', fake_runs.Fate(end=60))
-    start_records(folder, read_records(folder), ['verdict.json'])
+    start_records(folder, read_records(folder))
+    add_file_checksum(folder, 'verdict.json')
     return folder
 
 

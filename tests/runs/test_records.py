@@ -40,8 +40,14 @@ def test_a_last_line_cut_short_is_left_out_and_another_one_refused(tmp_path):
     path = tmp_path / 'metrics.jsonl'
     path.write_text(path.read_text()[:-20])
     assert [r['step'] for r in read_records(tmp_path)] == [1]
-    path.write_text('nonsense\n' + path.read_text())
+    (tmp_path / 'checksums.txt').unlink()
+    whole = path.read_text()
+    path.write_text('nonsense\n' + whole)
     with pytest.raises(ValueError, match='line 1 of metrics'):
+        read_records(tmp_path)
+    # A line with its end was not cut short.
+    path.write_text(whole.splitlines()[0] + '\nnonsense\n')
+    with pytest.raises(ValueError, match='line 2 of metrics'):
         read_records(tmp_path)
 
 

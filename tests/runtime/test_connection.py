@@ -13,8 +13,8 @@ import time
 import pytest
 from helpers.paths import ROOT
 
-from inception_jax.runtime import connection
-from inception_jax.runtime.connection import connect
+from inception_jax.runtime import rendezvous
+from inception_jax.runtime.rendezvous import connect
 
 PORTS = itertools.count(10_240 + 8 * ((os.getpid() + 1_200) % 2_560))
 
@@ -32,7 +32,7 @@ class Group:
     def __init__(self, *codes, port=None):
         address = f'127.0.0.1:{port or free_port()}'
         start = (
-            'import sys, time; from inception_jax.runtime.connection import connect; '
+            'import sys, time; from inception_jax.runtime.rendezvous import connect; '
             f'c = connect("{address}", {{}}, {len(codes)}, seconds=30); '
             'print("here", flush=True); '
         )
@@ -103,11 +103,11 @@ def test_a_process_that_is_killed_ends_the_others_at_once(lost):
 
 
 def test_a_missing_process_is_named_and_not_awaited_for_ever(capsys, monkeypatch):
-    monkeypatch.setattr(connection, 'FIRST_NOTE_SECONDS', 0.0)
+    monkeypatch.setattr(rendezvous, 'FIRST_NOTE_SECONDS', 0.0)
     address = f'127.0.0.1:{free_port()}'
-    with pytest.raises(ValueError, match='processes 1, 2 did not come to 127'):
+    with pytest.raises(ValueError, match='processes 1, 2 did not connect to 127'):
         connect(address, 0, 3, seconds=0.3)
-    with pytest.raises(ValueError, match='process 0 did not come to 127'):
+    with pytest.raises(ValueError, match='process 0 did not connect to 127'):
         connect(address, 2, 3, seconds=0.3)
     notes = capsys.readouterr().err.splitlines()
     assert notes == [

@@ -21,6 +21,7 @@ from helpers.training import (
 )
 
 from inception_jax.__main__ import main
+from inception_jax.runs.run import Run
 from inception_jax.runtime import compilation_cache
 from inception_jax.training.prepare import prepare
 
@@ -248,7 +249,11 @@ def test_evaluation_is_of_the_averages(finished, monkeypatch):
 
 
 def test_divergence_is_a_verdict(tmp_path):
-    assert main(arguments(tmp_path, hparams__learning_rate=1e30)) == 0
+    command = arguments(tmp_path, hparams__learning_rate=1e30)
+    assert main(command) == 0
+    # It diverged before its first checkpoint, so the same command diverges again.
+    assert not Run(tmp_path).checkpoints
+    assert main(command) == 0
     verdict = json.loads((tmp_path / 'verdict.json').read_text())
     assert verdict['verdict'] == 'diverged'
     assert 1 < verdict['step'] <= verdict['steps_done'] < 96

@@ -1,5 +1,6 @@
 """A network inside a file: behind prefixes, with EMA weights, and without its head."""
 
+import jax
 import numpy as np
 import pytest
 from helpers.conversions import convert, layout_of, made, network, read, same
@@ -8,6 +9,8 @@ from safetensors.numpy import save_file
 
 from inception_jax.evaluation.apply import compile_softmax
 from inception_jax.evaluation.predict import features
+from inception_jax.evaluation.trained import TrainedNetwork
+from inception_jax.steps.by_block import without_blocks
 from inception_jax.weights import trained
 from inception_jax.weights.export import export_trained
 from inception_jax.weights.wrappers import unwrap
@@ -120,7 +123,7 @@ def test_raw_weights_where_there_is_no_choice_are_refused(timm, tmp_path, capsys
     save_file(timm[1], tmp_path / 'a')
     options = {'from': 'timm', 'network': NAME, 'raw': True}
     assert convert(tmp_path / 'a', tmp_path / 'b.safetensors', **options) == 2
-    assert 'it has one set of weights' in capsys.readouterr().err
+    assert 'it holds only one set of weights' in capsys.readouterr().err
 
 
 def test_a_network_that_is_there_twice_is_refused(timm):
@@ -176,7 +179,11 @@ def test_a_file_without_our_head_becomes_a_trunk(headless, tmp_path, capsys):
             *({n: x[collection][n] for n in trunk} for x in (file.variables, variables))
         )
     assert file.class_names == ()
-    assert str(file) == repr(file) or 'no head' in repr(file)
+    assert 'no head' in repr(file)
+    opened = TrainedNetwork(*file)
+    blocks = without_blocks(variables['params'], ('logits',))
+    assert opened.parameters == sum(x.size for x in jax.tree.leaves(blocks))
+    assert 'no head' in str(opened)
 
 
 def test_a_trunk_computes_no_classes(timm, tmp_path):

@@ -30,8 +30,8 @@ SECONDS_BETWEEN_LINES = 10.0
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line.
 
-    An argument that nobody knows is reported before a missing one, which may be the
-    same argument, misspelt.
+    An unknown argument is reported before a missing one: it is often the missing
+    argument, misspelt.
     """
 
     _arguments: Sequence[str] = ()
@@ -162,15 +162,6 @@ def unwritable_as_failure(path: Path) -> Iterator[None]:
         raise Stopped(
             f'{path} cannot be written ({error.strerror or error})'
         ) from error
-
-
-@contextlib.contextmanager
-def unreadable_as_failure() -> Iterator[None]:
-    """Raises Stopped for an OSError: the images as a whole cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise Stopped(f'the images cannot be read ({os_error_text(error)})') from error
 
 
 def run_command(name: str, command: Callable[[], Callable[[], int] | None]) -> int:

@@ -7,7 +7,6 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,6 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
     from inception_jax.speed.costs import check_step
     from inception_jax.speed.roofline import CHIPS
 
-    _check(experiment)
     devices = topology_devices(options.topology) if options.topology else None
     mesh = device_mesh(experiment.parallel.parameter_devices, devices)
     if options.largest_batch:
@@ -58,27 +56,10 @@ def run(options: argparse.Namespace, experiment) -> Callable[[], int]:
                 f'the memory of {kind} is not known; --largest-batch knows '
                 f'{", ".join(CHIPS)}'
             )
-        check_step(_with_batch(experiment, mesh, _part(experiment)), mesh)
+        check_step(_with_batch(experiment, mesh, _batch_increment(experiment)), mesh)
         return lambda: _print_largest_batch(experiment, mesh, options.format)
     check_step(experiment, mesh)
     return lambda: _print_costs(experiment, mesh, options.format)
-
-
-def _check(experiment) -> None:
-    """Raises ValueError where a run with data would be refused, before compiling."""
-    from inception_jax.networks.shapes import measure
-    from inception_jax.steps.hparams import hparams_for
-    from inception_jax.weights.weight_file import find_weights
-
-    measure(experiment.network)
-    hparams_for(
-        experiment.network,
-        **experiment.hparams,
-        epochs=experiment.run.epochs,
-        steps_per_epoch=1.0,
-    )
-    if path := experiment.recipe.init_from:
-        find_weights(Path(path))
 
 
 def _print_costs(experiment, mesh, output_format: str) -> int:
@@ -117,7 +98,7 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
         return memory
 
     limit = CHIPS[mesh.devices.flat[0].device_kind].memory
-    images = largest_batch(memory_of, limit, _part(experiment))
+    images = largest_batch(memory_of, limit, _batch_increment(experiment))
     if not images:
         print('not even the smallest batch fits; use recipe.remat or more devices')
         return 1
@@ -126,7 +107,7 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
     return 0
 
 
-def _part(experiment) -> int:
+def _batch_increment(experiment) -> int:
     """Returns the number of images of a device by which batches grow."""
     return 8 * experiment.recipe.accumulation
 

@@ -81,8 +81,9 @@ def error_table(
 
     rows = {'all': probabilities.scores}
     if excluded is not None:
+        count = len(probabilities.ids)
         probabilities = without_images(probabilities, excluded)
-        rows[f'without {len(excluded):,}'] = probabilities.scores
+        rows[f'without {count - len(probabilities.ids):,}'] = probabilities.scores
     classes = by_class(probabilities)[: options.classes]
     pairs = confusions(probabilities)[: options.confusions]
     if options.format == 'json':

@@ -70,7 +70,7 @@ def connect(options: argparse.Namespace) -> None:
     if count == 1:
         return
     from inception_jax.runtime import processes
-    from inception_jax.runtime.connection import connect as connect_to_others
+    from inception_jax.runtime.rendezvous import connect as connect_to_others
 
     processes.join(
         connect_to_others(address, index, count, seconds=options.wait_seconds)
@@ -98,13 +98,14 @@ def _resolved(options: argparse.Namespace) -> tuple:
     by_hand = (options.coordinator, options.num_processes, options.process_id, None)
     if not options.distributed:
         return by_hand
-    from jax._src.clusters import ClusterEnv
-
     try:
+        # JAX has no public way to ask a cluster for the address of its processes.
+        from jax._src.clusters import ClusterEnv
+
         resolved = ClusterEnv.auto_detect_unset_distributed_params(
             *by_hand, None, math.ceil(options.wait_seconds)
         )
-    except (ValueError, RuntimeError, OSError, KeyError) as error:
+    except Exception as error:  # Any kind, since newer JAX may have another function.
         resolved, reason = by_hand, first_line(error)
     else:
         reason = 'no cluster that JAX knows'

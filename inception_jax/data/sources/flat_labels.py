@@ -58,9 +58,12 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
     labels = {normal(name): label for label, name in enumerate(names)}
     numbers = {str(label): label for label in range(len(names))}
     known = {**numbers, **labels}
-    rows = _csv_rows if file.suffix == '.csv' else _text_rows
-    lines = rows(file, content, set(stems), known)
-    if lines and _is_heading(lines[0], set(stems), known):
+    images_named = set(stems)
+    if file.suffix == '.csv':
+        lines = _csv_rows(file, content)
+    else:
+        lines = _text_rows(content, images_named, known)
+    if lines and _is_heading(lines[0], images_named, known):
         del lines[0]
     if all(len(line) == 1 for line in lines):
         classes = _in_order(file, images, [line[0] for line in lines])
@@ -77,9 +80,7 @@ def normal(name: str) -> str:
 Lines = list[list[str]]
 
 
-def _csv_rows(
-    file: Path, content: str, stems: set[str], known: Mapping[str, int]
-) -> Lines:
+def _csv_rows(file: Path, content: str) -> Lines:
     """Splits a CSV file into the cells of each line, at most two."""
     reader = csv.reader(content.splitlines(), skipinitialspace=True, strict=True)
     try:
@@ -91,9 +92,7 @@ def _csv_rows(
     return [row for row in rows if any(row)]
 
 
-def _text_rows(
-    file: Path, content: str, stems: set[str], known: Mapping[str, int]
-) -> Lines:
+def _text_rows(content: str, stems: set[str], known: Mapping[str, int]) -> Lines:
     """Splits each line of a text file into image and class, or a class alone."""
     lines = [line for line in map(str.strip, content.splitlines()) if line]
     if all(line in known for line in lines):

@@ -36,7 +36,9 @@ def open_index(path: Path) -> Iterator[dict[str, LazyArray]]:
                 raise NotWeights(f'names the file {name}, which is not beside it')
             inside = stack.enter_context(open_safetensors(part))
             if missing := names - set(inside):
-                raise NotWeights(f'says that {name} has {min(missing)}; it has not')
+                raise NotWeights(
+                    f'lists the array {min(missing)} in {name}, which lacks it'
+                )
             arrays |= {array: inside[array] for array in sorted(names)}
         yield arrays
 

@@ -96,8 +96,8 @@ class Layout:
     ) -> tuple[dict[str, Any], list[str]]:
         """Returns the variables of a network without its head.
 
-        The second result are the names of arrays that are left out: the head of the
-        file, whatever its layers are.
+        Also returns the names of the arrays that are left out: those of the file's
+        head.
 
         Raises:
           ValueError: the library has no such network, or arrays of the trunk are
