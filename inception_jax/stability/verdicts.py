@@ -40,10 +40,13 @@ class Thresholds:
     """The thresholds of verdicts, and the actions on a dead or diverged run.
 
     Attributes:
-      dead_share: the share of silent channels of a dead network, from 0 to 1.
-      dying_share: the mean share of silent channels of a dying network, from 0 to 1.
-      window: the number of steps.
-      on_dead, on_diverged: stop or go_on.
+      dead_share: the share of silent channels in the final feature map from which on a
+        network is dead, above 0 and up to 1.
+      dying_share: the mean share of silent channels in the final feature map from which
+        on a network is dying, above 0 and up to `dead_share`.
+      window: the number of last steps that a verdict judges.
+      on_dead: stop ends a run that is dead; go_on trains it to its last step.
+      on_diverged: stop ends a run that has diverged; go_on trains it to its last step.
 
     Raises:
       ValueError: a field is out of its range.

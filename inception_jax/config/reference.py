@@ -1,0 +1,64 @@
+"""The fields of a config with their types, defaults and meanings, for people."""
+
+import dataclasses
+import inspect
+import re
+from typing import Any, NamedTuple
+
+from inception_jax.config.experiment import (
+    MAY_CHANGE_ON_RESUME,
+    SECTIONS,
+    config_fields,
+)
+from inception_jax.runtime.annotations import annotation_text
+
+
+class FieldDescription(NamedTuple):
+    """A field of a config.
+
+    Attributes:
+      section: the section of the config, e.g. run.
+      name: the name of the field within its section.
+      type: the type of its value in words.
+      default: the value of a config without the field; `dataclasses.MISSING` if every
+        config must have it.
+      meaning: what the field is, from the docstring of its section.
+      may_change: whether the value may change when a run resumes.
+    """
+
+    section: str
+    name: str
+    type: str
+    default: Any
+    meaning: str
+    may_change: bool
+
+
+def config_reference() -> list[FieldDescription]:
+    """Returns the descriptions of all fields of a config, in the order of the sections.
+
+    >>> seed = next(field for field in config_reference() if field.name == 'seed')
+    >>> seed.type, seed.meaning, seed.may_change
+    ('int', 'the seed of initial values, order of images, augmentation and dropout', \
+False)
+    """
+    return [
+        FieldDescription(
+            section,
+            name,
+            annotation_text(field.type),
+            field.default,
+            _meanings(target)[name],
+            f'{section}.{name}' in MAY_CHANGE_ON_RESUME,
+        )
+        for section, target in SECTIONS.items()
+        for name, field in config_fields(target).items()
+    ]
+
+
+def _meanings(section: type) -> dict[str, str]:
+    """Returns the entries of `Attributes` in a docstring, each without its last dot."""
+    text = inspect.getdoc(section)
+    block = re.search(r'^Attributes:\n((?:  .*\n?)+)', text, re.M)[1]
+    entries = re.findall(r'^  (\w+): (.*(?:\n    .*)*)', block, re.M)
+    return {name: ' '.join(words.split()).rstrip('.') for name, words in entries}
