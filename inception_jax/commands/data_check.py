@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import (
+    add_data_dir,
     add_format,
     image_progress,
     print_now,
@@ -12,30 +13,37 @@ from inception_jax.commands.shared.cli import (
     unreadable_as_failure,
 )
 
-HELP = 'read every image of a source once and report counts, sizes and duplicates'
-EPILOG = (
-    'The exit status is 1 if train would refuse the splits: an image cannot be read, '
-    'has a label that is no class, or the splits have different classes. Images with '
-    'the same content are listed across all splits, because an image in both splits '
-    'makes an evaluation too optimistic.'
+HELP = 'read every image of a data set and report counts and duplicates'
+DETAILS = (
+    'The report has class counts, sizes, formats, unreadable images, ignored files '
+    'and duplicates, also across splits. An image in both splits makes an evaluation '
+    'too optimistic. The exit status is 1 if train would refuse the splits: an image '
+    'cannot be read, a label is no class, or the splits have different classes.'
+)
+EXAMPLES = (
+    '--source digits --split train --split test',
+    '--source folder:photos --split train --split val --format json',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group('the images')
+    group.add_argument(
         '--source',
         required=True,
-        help='images to read, as in config.data.source, e.g. folder:PATH',
+        help='data set to read, as in config.data.source: digits, folder:PATH, '
+        'tfds:NAME or synthetic (required)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--split',
         action='append',
         metavar='NAME',
-        help='split of the source, e.g. train; may be repeated. Without a split a '
-        'folder has its class folders at the top, and a TFDS source lists its splits',
+        help='split of the data set, e.g. train; may be repeated (default: the '
+        'class folders at the top of a folder; other data sets need a split)',
     )
-    parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
-    add_format(parser, 'text', 'json', of='report')
+    add_data_dir(group)
+    group = parser.add_argument_group('the output')
+    add_format(group, 'text', 'json', of='report')
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:

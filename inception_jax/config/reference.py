@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import re
+import textwrap
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from inception_jax.config.experiment import (
@@ -10,7 +12,10 @@ from inception_jax.config.experiment import (
     SECTIONS,
     config_fields,
 )
+from inception_jax.config.overrides import Config
 from inception_jax.runtime.annotations import annotation_text
+
+_WIDTH = 88
 
 
 class FieldDescription(NamedTuple):
@@ -54,6 +59,39 @@ False)
         for section, target in SECTIONS.items()
         for name, field in config_fields(target).items()
     ]
+
+
+def config_text(config: Config) -> str:
+    """Returns a complete config, section by section, with the meaning of each field.
+
+    An asterisk marks a value that differs from the default of its field.
+    """
+    fields = config_reference()
+    indent = 4 + max(len(field.name) for field in fields)
+    lines = ['A line with * differs from the default of its field.']
+    for section, group in groupby(fields, key=lambda field: field.section):
+        lines += ['', section]
+        for field in group:
+            value = config[section][field.name]
+            lines.append(_value_line(field, value, indent))
+            space = ' ' * indent
+            lines += textwrap.wrap(
+                field.meaning, _WIDTH, initial_indent=space, subsequent_indent=space
+            )
+    return '\n'.join(lines)
+
+
+def _value_line(field: FieldDescription, value: Any, indent: int) -> str:
+    is_changed = field.default is not dataclasses.MISSING and _as_json(
+        value
+    ) != _as_json(field.default)
+    mark, default = ('*', f' (default: {field.default!r})') if is_changed else ('', '')
+    return f'{mark:<2}{field.name}'.ljust(indent) + f'{value!r}{default}'
+
+
+def _as_json(value: Any) -> Any:
+    """Returns a list for a tuple: a config file may write a list either way."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _meanings(section: type) -> dict[str, str]:

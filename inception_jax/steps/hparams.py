@@ -38,7 +38,7 @@ class Hparams:
     The experiment of a config has them as a dict, `experiment.hparams`, with all but
     `epochs` and `steps_per_epoch`.
 
-    Three arrays differ from the values of a config. `warmup_learning_rate` is below 0
+    Some arrays differ from the values of a config. `warmup_learning_rate` is below 0
     for a linear warm-up. `residual_scale` has one number for each residual block, and
     one unused number without residual blocks. `hparams_for` changes `decay_epochs`, and
     the length of a constant warm-up, by a few roundings, so that the learning rate

@@ -60,7 +60,9 @@ def test_raw_weights_are_evaluated_beside_the_averages(workdir, tmp_path, capsys
         assert ij.convert(workdir, path, raw=raw).info.origin['parameters'] == (
             'raw' if raw else 'averages'
         )
-        chex.assert_trees_all_equal(ij.load_weights(path, 'helpers.tiny:NET').variables, variables)
+        chex.assert_trees_all_equal(
+            ij.load_weights(path, 'helpers.tiny:NET').variables, variables
+        )
     assert main(['evaluate', f'--weights={path}', '--raw']) == 2
     assert '--raw applies to a run' in capsys.readouterr().err
     with pytest.raises(ValueError, match='is no run'):

@@ -12,26 +12,35 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('without training')
-    group.add_argument(
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument(
+        '--show-config',
+        action='store_true',
+        help='print every field of the config with its value and meaning, and exit '
+        '(default: train)',
+    )
+    kind.add_argument(
         '--dry-run',
         action='store_true',
-        help='compile the step, print its costs and exit; needs no data',
+        help='compile the step without data, print its memory, arithmetic and '
+        'messages, and exit (default: train)',
     )
     group.add_argument(
         '--topology',
         metavar='NAME',
-        help='TPU slice to compile for, which this machine need not have, e.g. '
-        'v5e:16x16; needs libtpu',
+        help='TPU slice to compile for with --dry-run, e.g. v5e:16x16; this machine '
+        'needs libtpu and no TPU (default: the devices of this machine)',
     )
     group.add_argument(
         '--largest-batch',
         action='store_true',
-        help='find the largest batch whose step fits the memory of the devices',
+        help='find the largest batch whose step fits the memory of the devices, with '
+        '--dry-run (default: the batch size of the config)',
     )
     group.add_argument(
         '--format',
         choices=('table', 'json'),
-        help='format of the output (default: table)',
+        help='format of the output of --show-config or --dry-run (default: table)',
     )
 
 

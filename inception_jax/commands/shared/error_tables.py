@@ -5,34 +5,43 @@ import csv
 import io
 import json
 
-from inception_jax.commands.shared.cli import add_format, markdown_table, path_option
+from inception_jax.commands.shared.cli import (
+    add_format,
+    add_renamed,
+    markdown_table,
+    path_option,
+)
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('the output')
+    group = parser.add_argument_group('the printed errors')
     group.add_argument(
         '--exclude',
         type=path_option,
         metavar='FILE',
-        help='file with images to leave out, one a line: ids, or numbers of files as '
-        "in ImageNet's list; the errors of all images are printed too (default: none)",
+        help='text file of images to leave out, one a line: an id, or a file number as '
+        "in ImageNet's list. The errors of all images are printed too (default: leave "
+        'out no image)',
     )
-    group.add_argument(
+    add_renamed(
+        group,
         '--classes',
+        '--worst-classes',
         type=count,
         default=0,
         metavar='N',
-        help='print the N classes with the largest errors (default: %(default)s)',
+        help='number of classes to print, those with the largest errors (default: '
+        '%(default)s)',
     )
     group.add_argument(
         '--confusions',
         type=count,
         default=0,
         metavar='N',
-        help='print the N most frequent confusions of two classes (default: '
-        '%(default)s)',
+        help='number of confusions of two classes to print, the most frequent ones '
+        '(default: %(default)s)',
     )
     add_format(group, 'md', 'csv', 'json', of='errors')
 
@@ -83,7 +92,7 @@ def error_table(
     if excluded is not None:
         probabilities = without_images(probabilities, excluded)
         rows[f'without {len(excluded):,}'] = probabilities.scores
-    classes = by_class(probabilities)[: options.classes]
+    classes = by_class(probabilities)[: options.worst_classes]
     pairs = confusions(probabilities)[: options.confusions]
     if options.format == 'json':
         return json.dumps(
