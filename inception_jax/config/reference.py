@@ -74,10 +74,10 @@ def config_text(config: Config) -> str:
         for field in group:
             value = config[section][field.name]
             lines.append(_value_line(field, value, indent))
-            space = ' ' * indent
-            lines += textwrap.wrap(
-                field.meaning, _WIDTH, initial_indent=space, subsequent_indent=space
+            meaning = textwrap.wrap(
+                field.meaning, _WIDTH - indent, break_on_hyphens=False
             )
+            lines += [' ' * indent + line for line in meaning]
     return '\n'.join(lines)
 
 

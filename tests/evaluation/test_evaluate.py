@@ -126,7 +126,7 @@ def test_an_ensemble_does_not_write_over_its_files(workdir, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'option', ['--classes=-1', '--confusions=-1', '--batch-size=-1']
+    'option', ['--worst-classes=-1', '--confusions=-1', '--batch-size=-1']
 )
 def test_a_number_below_0_is_refused(workdir, option, capsys):
     with pytest.raises(SystemExit, match='2'):
@@ -141,7 +141,7 @@ def test_a_batch_of_nothing_is_refused(workdir, capsys):
 
 def test_classes_and_confusions_are_reported(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
-    options = ('--output', path, '--classes=2', '--confusions=3')
+    options = ('--output', path, '--worst-classes=2', '--confusions=3')
     assert evaluate(workdir, *options, '--format=json') == 0
     printed = printed_json(capsys)
     assert len(printed['classes']) == 2
