@@ -12,6 +12,7 @@ from inception_jax.commands.shared.cli import (
     refuse_arguments,
     unreadable_as_failure,
 )
+from inception_jax.runtime.amounts import counted
 
 HELP = 'read every image of a data set and report counts and duplicates'
 DETAILS = (
@@ -75,12 +76,13 @@ def _json(report) -> str:
 def _table(report) -> str:
     lines = []
     for name, split in report.splits.items():
-        lines.append(f'{name}: {split.images:,} images')
+        lines.append(f'{name}: {counted(split.images, "image")}')
         lines += [f'  {line}' for line in _split_lines(split)]
-    lines.append(f'same content: {len(report.duplicates):,} groups')
+    groups = counted(len(report.duplicates), 'group')
+    lines.append(f'duplicates: {groups} of images with the same content')
     for group in report.duplicates[:20]:
         lines.append('  ' + ', '.join(f'{split} {name}' for split, name in group))
-    lines.append(f'cannot be read: {len(report.unreadable):,}')
+    lines.append(f'unreadable: {counted(len(report.unreadable), "image")}')
     lines += [
         f'  {split} {name}: {reason}' for split, name, reason in report.unreadable
     ]
@@ -91,10 +93,14 @@ def _table(report) -> str:
 def _split_lines(split) -> list[str]:
     counts = split.classes.values()
     empty = [name for name, count in split.classes.items() if not count]
-    lines = [f'{len(counts):,} classes of {min(counts):,} to {max(counts):,} images']
+    classes = counted(len(counts), 'class', 'classes')
+    smallest, largest = min(counts), max(counts)
+    least = '' if smallest == largest else f'{smallest:,} to '
+    lines = [f'{classes} with {least}{counted(largest, "image")} each']
     if empty:
         more = ', ...' if len(empty) > 5 else ''
-        lines.append(f'{len(empty):,} classes are empty: {", ".join(empty[:5])}{more}')
+        classes = counted(len(empty), 'class', 'classes')
+        lines.append(f'{classes} without images: {", ".join(empty[:5])}{more}')
     if split.heights:
         for side, (smallest, median, largest) in (
             ('height', split.heights),

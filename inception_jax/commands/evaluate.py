@@ -16,6 +16,7 @@ from inception_jax.commands.shared.cli import (
     refuse_arguments,
     sigterm_as_exit,
 )
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
 
 HELP = 'compute the top-1 and top-5 error of a trained network'
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     def work() -> int:
         trained_options.print_weights(options, trained)
         if done := evaluation.images_done:
-            print(f'resumes after {done:,} images', file=sys.stderr)
+            print(f'resuming after {counted(done, "image")}', file=sys.stderr)
         progress = image_progress(len(evaluation.source))
         with evaluation_errors_as_failures('restore it, or add --skip-unreadable'):
             probabilities = run_evaluation(evaluation, progress)

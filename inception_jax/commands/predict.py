@@ -20,6 +20,7 @@ from inception_jax.commands.shared.cli import (
     unreadable_as_failure,
     unwritable_as_failure,
 )
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
 
 HELP = 'print the classes of image files, or save their features'
@@ -135,7 +136,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
             _write_lines(options.output, FORMATS[options.format](results, top))
     if unreadable:
         print(
-            f'{len(unreadable):,} of {len(images):,} images cannot be read:',
+            f'{len(unreadable):,} of {counted(len(images), "image")} cannot be read:',
             *map(printable, sorted(map(str, unreadable))),
             sep='\n',
             file=sys.stderr,

@@ -78,7 +78,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         step, network = int(state.step), prepared.network.name
-        print_now(f'asking {network} at step {step:,}: {", ".join(ask)}\n')
+        print_now(f'probing {network} at step {step:,}: {", ".join(ask)}\n')
         answers = probe_state(prepared, state, questions)
         path = prepared.workdir / f'probe-{step}.json'
         write_json(path, answers.to_json())

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         summary = train()
-        print_now(f'all: {sweep.verdict_counts()}\n{sweep.folder / "table.csv"}')
+        print_now(f'verdicts: {sweep.verdict_counts()}\n{sweep.folder / "table.csv"}')
         return summary.exit_status
 
     return work

@@ -153,6 +153,17 @@ def test_classes_and_confusions_are_reported(workdir, tmp_path, capsys):
     assert lines[3] == 'class,images,top-1 error,top-5 error,mistaken for'
 
 
+def test_the_tables_of_four_classes_have_no_top_5_error(workdir, tmp_path, capsys):
+    path = tmp_path / 'one.npz'
+    assert evaluate(workdir, '--output', path, '--worst-classes=1') == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '| images | number | top-1 error | 95 % |'
+    assert lines[4] == '| class | images | top-1 error | mistaken for |'
+    scores = probabilities.load_probabilities(path).scores
+    assert 'top-5' not in str(scores)
+    assert 'top-5 error 0.00 %' in str(scores._replace(classes=6))
+
+
 def test_a_file_of_another_evaluation_is_left_alone(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
     assert evaluate(workdir, '--output', path) == 0
