@@ -82,15 +82,14 @@ def config_text(config: Config) -> str:
 
 
 def _value_line(field: FieldDescription, value: Any, indent: int) -> str:
-    is_changed = field.default is not dataclasses.MISSING and _as_json(
-        value
-    ) != _as_json(field.default)
-    mark, default = ('*', f' (default: {field.default!r})') if is_changed else ('', '')
-    return f'{mark:<2}{field.name}'.ljust(indent) + f'{value!r}{default}'
+    default = field.default
+    if default is dataclasses.MISSING or _as_list(value) == _as_list(default):
+        return f'  {field.name}'.ljust(indent) + repr(value)
+    return f'* {field.name}'.ljust(indent) + f'{value!r} (default: {default!r})'
 
 
-def _as_json(value: Any) -> Any:
-    """Returns a list for a tuple: a config file may write a list either way."""
+def _as_list(value: Any) -> Any:
+    """Returns a list for a tuple, because a config file may write either."""
     return list(value) if isinstance(value, tuple) else value
 
 
