@@ -25,9 +25,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from inception_jax.commands.shared.benchmark_tables import GIB
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.model.execution import check_execution
+from inception_jax.speed.roofline import GIB
 
 # The networks of the paper, then the released ones; True if timm has a relative.
 NETWORKS = {

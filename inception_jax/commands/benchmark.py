@@ -7,12 +7,16 @@ from inception_jax.commands.shared import benchmark_input, benchmark_networks
 from inception_jax.commands.shared.cli import add_format
 from inception_jax.runtime import choices
 
-HELP = 'measure the speed of the training input or of a network on this machine'
-EPILOG = (
-    'input: images per second from the files to the devices, the time of each stage, '
-    'and the cost of augmentation on the device. forward, train: images per second of '
-    'a network on images that are already on the device, its start-up and its memory, '
-    'alone or in alternating rounds with the same network of another library.'
+HELP = 'measure the speed of a network or of the training input'
+DETAILS = (
+    'input measures images per second from the files to the devices, the time of each '
+    'stage, and the time of augmentation on the device. forward and train measure '
+    'images per second of a network whose images are already on the device, its '
+    'start-up and its memory.'
+)
+EXAMPLES = (
+    '--what input --config configs/quickstart.py',
+    '--what train,forward --network inception_v4 --against timm',
 )
 PARTS = ('input', 'forward', 'train')
 
@@ -22,20 +26,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--what',
         metavar='PART[,PART]',
         required=True,
-        help=f'parts to measure: {", ".join(PARTS)}',
-    )
-    parser.add_argument(
-        '--config',
-        metavar='FILE[:NETWORK]',
-        help='config of the input, as for train; needed with --what input',
+        help=f'parts to measure: {", ".join(PARTS)} (required)',
     )
     parser.add_argument(
         '--seconds',
         type=float,
         default=5.0,
-        help='seconds of each measurement (default: 5)',
+        metavar='S',
+        help='seconds of each measurement (default: %(default)g)',
     )
     add_format(parser, 'table', 'json')
+    group = parser.add_argument_group('the training input, with --what input')
+    group.add_argument(
+        '--config',
+        metavar='FILE[:NETWORK]',
+        help='config of the input, as for train, with fields as --config.SECTION.FIELD='
+        'VALUE (default: none; input needs one)',
+    )
     benchmark_networks.arguments(parser)
 
 

@@ -5,36 +5,45 @@ import json
 from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import (
+    add_data_dir,
     add_format,
     image_progress,
     print_now,
     refuse_arguments,
 )
+from inception_jax.runtime.amounts import counted
 
-HELP = 'read every image of a source once and report counts, sizes and duplicates'
-EPILOG = (
-    'The exit status is 1 if train would refuse the splits: an image cannot be read, '
-    'has a label that is no class, or the splits have different classes. Images with '
-    'the same content are listed across all splits, because an image in both splits '
-    'makes an evaluation too optimistic.'
+HELP = 'read every image of a data set and report counts and duplicates'
+DETAILS = (
+    'The report has class counts, sizes, formats, unreadable images, ignored files '
+    'and duplicates, also across splits. An image in both splits makes an evaluation '
+    'too optimistic. The exit status is 1 if train would refuse the splits: an image '
+    'cannot be read, a label is no class, or the splits have different classes.'
+)
+EXAMPLES = (
+    '--source digits --split train --split test',
+    '--source folder:photos --split train --split val --format json',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group('the images')
+    group.add_argument(
         '--source',
         required=True,
-        help='images to read, as in config.data.source, e.g. folder:PATH',
+        help='data set to read, as in config.data.source: digits, folder:PATH, '
+        'tfds:NAME or synthetic (required)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--split',
         action='append',
         metavar='NAME',
-        help='split of the source, e.g. train; may be repeated. Without a split a '
-        'folder has its class folders at the top, and a TFDS source lists its splits',
+        help='split of the data set, e.g. train; may be repeated (default: the '
+        'class folders at the top of a folder; other data sets need a split)',
     )
-    parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
-    add_format(parser, 'text', 'json', of='report')
+    add_data_dir(group)
+    group = parser.add_argument_group('the output')
+    add_format(group, 'text', 'json', of='report')
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -65,12 +74,13 @@ def _json(report) -> str:
 def _table(report) -> str:
     lines = []
     for name, split in report.splits.items():
-        lines.append(f'{name}: {split.images:,} images')
+        lines.append(f'{name}: {counted(split.images, "image")}')
         lines += [f'  {line}' for line in _split_lines(split)]
-    lines.append(f'same content: {len(report.duplicates):,} groups')
+    groups = counted(len(report.duplicates), 'group')
+    lines.append(f'duplicates: {groups} of images with the same content')
     for group in report.duplicates[:20]:
         lines.append('  ' + ', '.join(f'{split} {name}' for split, name in group))
-    lines.append(f'cannot be read: {len(report.unreadable):,}')
+    lines.append(f'unreadable: {counted(len(report.unreadable), "image")}')
     lines += [
         f'  {split} {name}: {reason}' for split, name, reason in report.unreadable
     ]
@@ -81,10 +91,14 @@ def _table(report) -> str:
 def _split_lines(split) -> list[str]:
     counts = split.classes.values()
     empty = [name for name, count in split.classes.items() if not count]
-    lines = [f'{len(counts):,} classes of {min(counts):,} to {max(counts):,} images']
+    classes = counted(len(counts), 'class', 'classes')
+    smallest, largest = min(counts), max(counts)
+    least = '' if smallest == largest else f'{smallest:,} to '
+    lines = [f'{classes} with {least}{counted(largest, "image")} each']
     if empty:
         more = ', ...' if len(empty) > 5 else ''
-        lines.append(f'{len(empty):,} classes are empty: {", ".join(empty[:5])}{more}')
+        classes = counted(len(empty), 'class', 'classes')
+        lines.append(f'{classes} without images: {", ".join(empty[:5])}{more}')
     if split.heights:
         for side, (smallest, median, largest) in (
             ('height', split.heights),

@@ -8,23 +8,31 @@ from pathlib import Path
 from inception_jax.commands.shared import error_tables
 from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
-HELP = 'print the errors of an ensemble, from files of probabilities'
-EPILOG = 'The softmax is averaged. For a single file the output is that of evaluate.'
+HELP = 'compute the errors of several networks together'
+DETAILS = (
+    'The command averages the probabilities that evaluate has saved for each image. It '
+    'needs no network. For a single file it prints what evaluate prints.'
+)
+EXAMPLES = (
+    'runs/v4/probabilities-144.npz runs/v2/probabilities-144.npz',
+    'runs/v4/probabilities-1.npz --worst-classes 10 --confusions 10',
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group('the files')
+    group.add_argument(
         'files',
         nargs='+',
         type=path_option,
         metavar='FILE',
-        help='files of probabilities that evaluate has written',
+        help='files of probabilities of the same images, from evaluate',
     )
-    parser.add_argument(
+    group.add_argument(
         '--output',
         type=path_option,
         metavar='FILE',
-        help='file for the averaged probabilities (default: none)',
+        help='file for the averaged probabilities (default: write no file)',
     )
     error_tables.arguments(parser)
 

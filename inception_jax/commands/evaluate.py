@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared import error_tables, trained_options
 from inception_jax.commands.shared.cli import (
+    add_data_dir,
     image_progress,
     mistakes_as_failures,
     path_option,
@@ -15,50 +16,61 @@ from inception_jax.commands.shared.cli import (
     refuse_arguments,
     sigterm_as_exit,
 )
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
 
-HELP = 'evaluate a run or a weight file with 1, 10, 12 or 144 crops an image'
-EPILOG = (
-    'A run is evaluated with its EMA weights. The mean softmax of every image is saved '
-    'to a file. The command ensemble computes errors of ensembles and of subsets from '
-    'such files, without the networks. The same command resumes an evaluation that was '
-    'interrupted.'
+HELP = 'compute the top-1 and top-5 error of a trained network'
+DETAILS = (
+    'The errors are in percent, with 95 % intervals (Wilson). The network sees 1, 10, '
+    '12 or 144 crops of each image, and every image counts once. The command saves '
+    'the mean softmax of each image to a file, from which ensemble computes the '
+    'errors of ensembles and of subsets. The same command resumes an interrupted '
+    'evaluation.'
+)
+EXAMPLES = (
+    '--workdir runs/quickstart --crops 144',
+    '--weights v4.safetensors --source tfds:imagenet2012 --split validation',
+    '--workdir runs/quickstart --worst-classes 3 --confusions 5',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     trained_options.arguments(parser)
-    trained_options.add_crops(parser)
-    parser.add_argument(
+    group = parser.add_argument_group('the images')
+    group.add_argument(
         '--source',
         metavar='SOURCE',
-        help='images to evaluate on (default: the source of the run)',
+        help='data set to evaluate on, as in config.data.source; --weights needs it '
+        '(default: the data set of the run)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--split',
         metavar='NAME',
-        help='split of the source (default: the evaluation split of the run)',
+        help='split of the data set (default: the evaluation split of the run)',
     )
-    parser.add_argument('--data-dir', metavar='DIR', help='folder of TFDS data sets')
-    parser.add_argument(
+    add_data_dir(group)
+    trained_options.add_crops(group)
+    group.add_argument(
         '--batch-size',
         type=error_tables.count,
         metavar='N',
-        help='crops in a batch (default: the batch size of the run, or 32 a device)',
+        help='number of crops in a batch (default: the batch size of the run, or 32 a '
+        'device)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--skip-unreadable',
         action='store_true',
-        help='leave out images that cannot be read, instead of stopping',
+        help='leave out images that cannot be read (default: stop at such an image)',
     )
-    parser.add_argument(
+    error_tables.arguments(parser)
+    group = parser.add_argument_group('the saved probabilities')
+    group.add_argument(
         '--output',
         type=path_option,
         metavar='FILE',
         help='file for the probabilities (default: probabilities-CROPS.npz in the run, '
         'or FILE-probabilities-CROPS.npz beside the weight file)',
     )
-    error_tables.arguments(parser)
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -83,7 +95,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     def work() -> int:
         trained_options.print_weights(options, trained)
         if done := evaluation.images_done:
-            print(f'resumes after {done:,} images', file=sys.stderr)
+            print(f'resuming after {counted(done, "image")}', file=sys.stderr)
         progress = image_progress(len(evaluation.source))
         with evaluation_errors_as_failures('restore it, or add --skip-unreadable'):
             probabilities = run_evaluation(evaluation, progress)

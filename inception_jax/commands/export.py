@@ -12,44 +12,55 @@ from inception_jax.commands.shared.cli import (
     unwritable_as_failure,
 )
 
-HELP = 'export a trained network as one file that jax runs without this package'
-EPILOG = (
-    'The file holds a program in StableHLO, for batches of any size, and the weights. '
-    'JAX reads it for about six months; --renew exports it again. docs/weights.md has '
-    'the five lines that run it.'
+HELP = 'export a trained network to a file that JAX alone can run'
+DETAILS = (
+    'The file holds the weights and a StableHLO program for batches of any size. '
+    'docs/weights.md has the five lines that run it. JAX reads the program for about '
+    'six months; --renew exports the network again.'
+)
+EXAMPLES = (
+    '--workdir runs/quickstart digits.npz',
+    '--weights v4.safetensors v4.npz --fold --platforms cpu',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     trained_options.arguments(parser)
-    parser.add_argument('output', type=path_option, metavar='OUTPUT', help='FILE.npz')
-    parser.add_argument(
+    group = parser.add_argument_group('the exported file')
+    group.add_argument(
+        'output', type=path_option, metavar='OUTPUT', help='file to write, FILE.npz'
+    )
+    group.add_argument(
+        '--renew',
+        action='store_true',
+        help='replace OUTPUT, an export of the same network, while JAX can still read '
+        'it (default: fail if OUTPUT exists)',
+    )
+    group = parser.add_argument_group('the program')
+    group.add_argument(
         '--fold',
         action='store_true',
-        help='fold batch norm and residual scales into the convolutions',
+        help='fold batch norm and residual scales into the convolutions (default: keep '
+        'them as operations)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--scale-input',
         action='store_true',
-        help='make the residual scales an input of the program',
+        help='make the residual scales an input of the program (default: constants)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--pixels',
         choices=('uint8', 'float32'),
         default='uint8',
-        help='images from 0 to 255, or float32 scaled by the caller (%(default)s)',
+        help='type of the images: uint8 from 0 to 255, or float32 in the pixel range '
+        'of the network (default: %(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--platforms',
         default='cpu,cuda,tpu',
         metavar='LIST',
-        help='platforms that can run the program: cpu, cuda, rocm, tpu (%(default)s)',
-    )
-    parser.add_argument(
-        '--renew',
-        action='store_true',
-        help='replace OUTPUT, an export of the same network, before JAX can no longer '
-        'read it (default: OUTPUT must not exist)',
+        help='platforms that can run the program, of cpu, cuda, rocm and tpu, '
+        'separated by commas (default: %(default)s)',
     )
 
 

@@ -1,4 +1,4 @@
-"""fork: continue from a step of a run with other numbers."""
+"""fork: continue a run from one of its steps with other hyper-parameters."""
 
 import argparse
 from collections.abc import Callable
@@ -6,35 +6,41 @@ from collections.abc import Callable
 from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
-HELP = 'continue from a step of a run with other numbers'
-EPILOG = (
-    'The numbers are those of the hparams of the config, and run.epochs: '
-    '--hparam residual_scale=0.1. The same command resumes a fork that was stopped.'
+HELP = 'continue a run from one of its steps with other hyper-parameters'
+DETAILS = (
+    'The fork is a run of its own in another folder. The same command resumes a fork '
+    'that was stopped.'
+)
+EXAMPLES = (
+    '--workdir runs/unscaled --step 45 --into runs/saved --hparam residual_scale=0.1',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    run_options.arguments(parser)
-    parser.add_argument(
+    group = parser.add_argument_group('the run')
+    run_options.arguments(group)
+    group.add_argument(
         '--step',
         required=True,
         type=int,
         metavar='N',
-        help='number of steps after which the fork begins',
+        help='step of the run after which the fork begins (required)',
     )
-    parser.add_argument(
+    group = parser.add_argument_group('the fork')
+    group.add_argument(
         '--into',
         required=True,
         type=path_option,
         metavar='DIR',
-        help='folder of the fork',
+        help='folder of the fork (required)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--hparam',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='number that changes; may be repeated',
+        help='field of config.hparams, or epochs, with its new value; may be repeated '
+        '(default: change nothing)',
     )
 
 

@@ -11,18 +11,25 @@ from pathlib import Path
 from inception_jax.commands.shared import class_names, error_tables, trained_options
 from inception_jax.commands.shared.cli import (
     add_format,
+    add_renamed,
     close_broken_pipe,
     image_progress,
     path_option,
     refuse_arguments,
     sigterm_as_exit,
 )
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
 
-HELP = 'print the most probable classes of image files, or save their features'
-EPILOG = (
-    'Files that cannot be read are listed at the end, and the exit status is then 1. A '
-    'run predicts with its EMA weights.'
+HELP = 'print the classes of image files, or save their features'
+DETAILS = (
+    'A run predicts with its EMA weights. The command lists files that cannot be read '
+    'at the end; the exit status is then 1.'
+)
+EXAMPLES = (
+    '--weights v4.safetensors photos/ --top 3',
+    '--workdir runs/quickstart digit.png --format json',
+    '--weights v4.safetensors photos/ --features pool --output features.npz',
 )
 
 # The name of a file may be any bytes; this encoding writes them unchanged.
@@ -31,42 +38,48 @@ BYTES_OF_NAMES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     trained_options.arguments(parser)
-    parser.add_argument(
+    group = parser.add_argument_group('the images')
+    group.add_argument(
         'images',
         nargs='+',
         type=path_option,
         metavar='IMAGE',
         help='image files, and folders with image files at any depth',
     )
-    parser.add_argument(
+    trained_options.add_crops(group)
+    group.add_argument(
+        '--batch-size',
+        type=error_tables.count,
+        metavar='N',
+        help='number of crops in a batch (default: up to 32 a device)',
+    )
+    group = parser.add_argument_group('the output')
+    group.add_argument(
         '--top',
         type=error_tables.count,
         default=5,
         metavar='K',
-        help='number of classes to print for each image (default: %(default)s)',
+        help='number of classes to print for each image, the most probable ones '
+        '(default: %(default)s)',
     )
-    parser.add_argument(
+    add_renamed(
+        group,
         '--names',
+        '--class-names',
         type=path_option,
         metavar='FILE',
-        help='class names to print, one a line in the order of the labels (default: '
-        'those of the network)',
+        help='text file with the class names to print, one a line in the order of the '
+        'labels (default: the names in the run or weight file)',
     )
-    trained_options.add_crops(parser)
-    parser.add_argument(
-        '--batch-size',
-        type=error_tables.count,
-        metavar='N',
-        help='crops in a batch (default: up to 32 a device)',
-    )
-    add_format(parser, 'md', 'csv', 'json', of='predictions')
-    parser.add_argument(
+    add_format(group, 'md', 'csv', 'json', of='predictions')
+    group.add_argument(
         '--features',
         metavar='BLOCK',
-        help='save the output of this block instead of classes; needs --output. The '
-        'block pool is the vector before the logits; describe lists the other blocks',
+        help='block whose output to save, with --output FILE.npz; pool is the vector '
+        'before the logits, and describe lists the other blocks (default: print '
+        'classes)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--output',
         type=path_option,
         metavar='FILE',
@@ -80,7 +93,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     _check(options)
     from inception_jax.data.sources.files import Files, find_image_files
 
-    names = class_names.load_class_names('--names', options.names)
+    names = class_names.load_class_names('--class-names', options.class_names)
     paths = find_image_files(options.images)
     trained, _ = trained_options.open_trained(options)
     from inception_jax.evaluation.apply import LOGITS, check_end_point
@@ -119,7 +132,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
             _write_lines(options.output, FORMATS[options.format](results, top))
     if unreadable:
         print(
-            f'{len(unreadable):,} of {len(images):,} images cannot be read:',
+            f'{len(unreadable):,} of {counted(len(images), "image")} cannot be read:',
             *map(printable, sorted(map(str, unreadable))),
             sep='\n',
             file=sys.stderr,
@@ -147,7 +160,7 @@ def _class_names(names: list[str] | None, classes: tuple[str, ...]) -> tuple[str
         return classes
     if len(names) != len(classes):
         raise ValueError(
-            f'--names has {len(names):,} lines, and there are {len(classes):,} '
+            f'--class-names has {len(names):,} lines, and there are {len(classes):,} '
             'classes; name each class'
         )
     return tuple(names)

@@ -6,48 +6,60 @@ from collections.abc import Callable
 from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
-HELP = 'ask a network about its scales, blocks and curvature'
-EPILOG = (
-    'Questions: scale_gradient (dLoss/dScale of every residual block), jacobian (the '
-    'factor by which blocks stretch a small change), scales (the loss with all scales '
-    'multiplied by some factors), curvature (the largest eigenvalue of the Hessian, '
-    'and the edge of stability). All use the batch of the next step.'
+HELP = 'measure scale gradients, Jacobian gains and curvature of a run'
+DETAILS = (
+    'The command computes everything on the batch of the next step, and writes '
+    'probe-STEP.json into the run.'
+)
+EXAMPLES = (
+    '--workdir runs/unscaled',
+    '--workdir runs/unscaled --step 45 --ask scales --factors 0,0.1,0.3,1',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    run_options.arguments(parser)
-    parser.add_argument(
+    group = parser.add_argument_group('the run')
+    run_options.arguments(group)
+    group.add_argument(
         '--step',
         type=int,
         metavar='N',
-        help='number of steps of the run (default: those of the newest checkpoint)',
+        help='step of the run to probe (default: the newest checkpoint)',
     )
-    parser.add_argument(
+    group = parser.add_argument_group(
+        'the questions',
+        'scale_gradient: dLoss/dScale of each residual block. jacobian: the factor by '
+        'which each block stretches a small change. scales: the loss with all residual '
+        'scales multiplied by a factor. curvature: the largest eigenvalue of the '
+        'Hessian, and the edge of stability.',
+    )
+    group.add_argument(
         '--ask',
         default='scale_gradient,jacobian,scales,curvature',
         metavar='QUESTIONS',
-        help='questions, separated by commas (default: all)',
+        help='questions, separated by commas (default: %(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--factors',
         default='0,0.1,0.3,1,2',
         metavar='NUMBERS',
-        help='factors on all scales, for the question scales (default: %(default)s)',
+        help='factors on all residual scales, for the question scales (default: '
+        '%(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--samples',
         type=int,
         default=16,
         metavar='N',
-        help='number of random changes for each block (default: %(default)s)',
+        help='number of random changes for each block, for the question jacobian '
+        '(default: %(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--seed',
         type=int,
         default=0,
         metavar='N',
-        help='seed of the random changes (default: %(default)s)',
+        help='seed of the random numbers (default: %(default)s)',
     )
 
 
@@ -66,7 +78,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         step, network = int(state.step), prepared.network.name
-        print_now(f'asking {network} at step {step:,}: {", ".join(ask)}\n')
+        print_now(f'probing {network} at step {step:,}: {", ".join(ask)}\n')
         answers = probe_state(prepared, state, questions)
         path = prepared.workdir / f'probe-{step}.json'
         write_json(path, answers.to_json())

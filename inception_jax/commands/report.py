@@ -5,7 +5,12 @@ from collections.abc import Callable
 
 from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
-HELP = 'write an HTML page about a run, a sweep or several runs'
+HELP = 'write an HTML page and figures about runs or a sweep'
+DETAILS = 'The page opens offline. The command trains nothing.'
+EXAMPLES = (
+    'runs/stability',
+    'runs/unscaled runs/saved --output reports/rescue.html',
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,16 +19,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=path_option,
         metavar='DIR',
-        help='the folder of a run or of a sweep, or the folders of several runs, for '
-        'example forks of one run',
+        help='folder of a run or of a sweep, or folders of several runs, e.g. forks of '
+        'one run',
     )
     parser.add_argument(
         '--output',
         type=path_option,
         metavar='FILE',
-        help='write the page to FILE, and its figures beside it, into the folder '
-        'figures for report.html and STEM_figures for STEM.html; default: report.html '
-        'in the folder, or beside the first of several runs',
+        help='HTML file to write. The figures go beside it, into figures/ for '
+        'report.html and into STEM_figures/ for STEM.html (default: report.html in the '
+        'folder, or beside the first of several runs)',
     )
 
 

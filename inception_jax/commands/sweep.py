@@ -13,42 +13,52 @@ from inception_jax.commands.shared.cli import (
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import parse_overrides
 
-HELP = 'train a config with many values of some fields'
-EPILOG = (
-    'Fields of a grid multiply, several grids add up: '
-    "--grid 'residual_scale=0.1,1;seed=0,1' --grid 'learning_rate=0.0045;"
-    "residual_scale=1'. The same command resumes a sweep that was stopped; a larger "
-    'grid adds members to it.'
+HELP = 'train a network with many values of some config fields'
+DETAILS = (
+    'Each combination of values is a member, a run of its own. Members that differ '
+    'only in config.hparams or the seed share one compiled step. The same command '
+    'resumes a sweep that was stopped; a larger grid adds members.'
+)
+EXAMPLES = (
+    "--config configs/quickstart.py --workdir runs/scales --grid 'residual_scale=0.1,1;"
+    "seed=0,1'",
+    '--workdir runs/scales',
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--config',
-        metavar='FILE[:NETWORK]',
-        help='config that the members share; a sweep that is there resumes without it',
-    )
-    parser.add_argument(
+    group = parser.add_argument_group('the sweep')
+    group.add_argument(
         '--workdir',
         required=True,
         type=path_option,
         metavar='DIR',
-        help='folder of the sweep',
+        help='folder of the sweep; a sweep in it resumes (required)',
     )
-    parser.add_argument(
+    group.add_argument(
+        '--config',
+        metavar='FILE[:NETWORK]',
+        help='config that the members share, with fields as --config.SECTION.FIELD='
+        'VALUE (default: the config that the folder has recorded)',
+    )
+    run_options.add_network(group)
+    group = parser.add_argument_group('the members')
+    group.add_argument(
         '--grid',
         action='append',
         default=[],
         metavar='GRID',
-        help='values of fields, NAME=VALUES;...; may be repeated',
+        help='fields and their values, NAME=VALUE,VALUE;NAME=VALUE. The fields of a '
+        'grid multiply. The option may be repeated, and grids add up (default: the '
+        'members that the folder has recorded)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--list',
         type=path_option,
         metavar='FILE',
-        help='JSON file of members, a list of objects',
+        help='JSON file with a list of members; each is an object of fields and values '
+        '(default: no more members)',
     )
-    run_options.add_network(parser)
     add_engine_and_shard(parser)
 
 
@@ -84,7 +94,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
 
     def work() -> int:
         summary = train()
-        print_now(f'all: {sweep.verdict_counts()}\n{sweep.folder / "table.csv"}')
+        print_now(f'verdicts: {sweep.verdict_counts()}\n{sweep.folder / "table.csv"}')
         return summary.exit_status
 
     return work

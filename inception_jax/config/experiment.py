@@ -10,6 +10,7 @@ from inception_jax.config.sections import DataSection, NetworkSection, RunSectio
 from inception_jax.networks.catalogue import check_imported, choose
 from inception_jax.networks.network import Network
 from inception_jax.parallel.mesh import Parallel
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.annotations import annotation_text, fits
 from inception_jax.runtime.paths import local_path
 from inception_jax.stability.verdicts import Thresholds
@@ -68,7 +69,7 @@ class Experiment:
     config: dict[str, Any]
 
     def __repr__(self) -> str:
-        settings = f'{self.run.epochs:g} epochs, seed {self.run.seed}'
+        settings = f'{counted(self.run.epochs, "epoch")}, seed {self.run.seed}'
         return f'Experiment({self.network.name}, {self.data.source}, {settings})'
 
 

@@ -25,10 +25,30 @@ def _free(**options: Any) -> Any:
 class NetworkSection:
     """The arguments of `networks.catalogue.choose`; None keeps the network's own value.
 
-    `name` is a name of the catalogue or `package.module:NAME`. `width` and `depth`
-    multiply filters and blocks, as one number or by stage. `auxiliary` False removes
-    the auxiliary head. `rule` is a name of `networks.rules.RULES`. `extra_batch_norm`
-    adds the control of section 3.3. The other fields are those of `Network`.
+    Attributes:
+      name: the network: a name that `describe` knows, or the import path
+        `package.module:NAME` of your own network.
+      width: the factor on the filters of all stages, or factors by stage.
+      depth: the factor on the number of blocks of all stages, or factors by stage.
+      auxiliary: False removes the auxiliary head; True fails if the network has none.
+      rule: the rule for residual branches: constant, skip_init, learned_scale,
+        layer_scale, zero_init, inverse_sqrt, normalizer_free or non_residual. None
+        keeps the residual scales of the paper.
+      extra_batch_norm: whether the last residual sum gets a batch norm, the control of
+        section 3.3.
+      classes: the number of classes. None takes the number of classes of the data.
+      input_size: the height and width of the input, in pixels.
+      crop_fraction: the central share of each side that evaluation keeps, above 0 and
+        up to 1.
+      square_crop: whether evaluation crops a square whose side is `crop_fraction` of
+        the image's shorter side.
+      interpolation: how evaluation resizes an image: bilinear, float_bilinear,
+        smooth_bilinear or smooth_bicubic.
+      pixel_range: the values of a black and of a white pixel in the input.
+      dropout: the share of the final features that is dropped in training, from 0 to
+        below 1.
+      batch_norm_gamma: whether batch norm scales its output, or only shifts it.
+      batch_norm_epsilon: the number that batch norm adds to the variance, above 0.
     """
 
     name: str
@@ -52,12 +72,18 @@ class NetworkSection:
 class DataSection:
     """The images of a run, and how much of an image a training crop takes.
 
-    `area` is the range of the crop's share of the image, `aspect` the range of its
-    width divided by its height. `data_dir` is the folder of TFDS, None for
-    TFDS_DATA_DIR. An unreadable image ends the run (`on_unreadable` 'stop') or is
-    counted and replaced by the next image ('skip'). `workers` is the number of
-    processes that load training images: None as many as the machine needs, 0 threads
-    only.
+    Attributes:
+      source: the data set: digits, folder:PATH, tfds:NAME or synthetic.
+      train_split: the split to train on, or a part of it, e.g. train[:80%].
+      evaluation_split: the split to evaluate on, or a part of it, e.g. train[80%:].
+      area: the range of a training crop's share of the image, above 0 and up to 1.
+      aspect: the range of a training crop's width divided by its height.
+      data_dir: the folder of TFDS data sets. None takes the environment variable
+        TFDS_DATA_DIR, or ~/tensorflow_datasets without it.
+      on_unreadable: stop ends the run at an image that cannot be read; skip counts the
+        image and replaces it by the next image.
+      workers: the number of processes that load training images. None lets the machine
+        decide, and 0 uses threads only.
     """
 
     source: str
@@ -84,11 +110,20 @@ class DataSection:
 class RunSection:
     """The length of a run, and what it logs, evaluates and saves.
 
-    `batch_size` is that of the global batch. 0 for `diagnose_every_steps` means never.
-    0 for `checkpoint_every_minutes` means never; otherwise a checkpoint is due with the
-    first record after so many minutes. The last `keep_checkpoints` checkpoints are
-    kept, and the `keep_best` checkpoints with the lowest top-1 error; with `keep_best`
-    above 0 each evaluation saves a checkpoint.
+    Attributes:
+      seed: the seed of initial values, order of images, augmentation and dropout.
+      batch_size: the number of images in a batch over all devices.
+      epochs: the length of the run, in epochs.
+      log_every_steps: the number of steps between two training records.
+      evaluate_every_epochs: the number of epochs between two evaluations.
+      checkpoint_every_epochs: the number of epochs between two checkpoints.
+      keep_checkpoints: the number of newest checkpoints to keep.
+      diagnose_every_steps: the number of steps between two diagnostics of all blocks;
+        0 for never.
+      checkpoint_every_minutes: the number of minutes after which the next training
+        record also saves a checkpoint; 0 for never.
+      keep_best: the number of checkpoints with the lowest top-1 error to keep. Above 0,
+        each evaluation saves a checkpoint.
     """
 
     seed: int

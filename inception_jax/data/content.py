@@ -9,6 +9,7 @@ import numpy as np
 
 from inception_jax.data.example import Source, Unreadable, read_example
 from inception_jax.data.labels import class_names_digest
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn_once
 
 # The number of examples whose content is read. All examples of a small source are read.
@@ -107,6 +108,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _sizes(identity: Mapping[str, Any]) -> str:
     return (
-        f'{identity["images"]:,} images of {identity["classes"]:,} classes (digest of '
-        f'their names {identity["class_names"]})'
+        f'{counted(identity["images"], "image")} of '
+        f'{counted(identity["classes"], "class", "classes")} (digest of the names '
+        f'{identity["class_names"]})'
     )

@@ -108,7 +108,7 @@ def convert(
     if trunk and (auxiliary or class_names):
         raise ValueError(
             'trunk (--trunk) leaves out the heads; leave out auxiliary (--auxiliary) '
-            'and class_names (--classes)'
+            'and class_names (--class-names)'
         )
     if layout:
         _check_layout_options(network, to, normalised)

@@ -15,6 +15,7 @@ import numpy as np
 
 from inception_jax.data.labels import parse_class_names
 from inception_jax.evaluation.scores import Scores, scores
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_atomically
 from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import warn
@@ -57,7 +58,8 @@ class Probabilities:
 
     def __repr__(self) -> str:
         images, classes = self.softmax.shape
-        return f'Probabilities({images:,} images, {classes:,} classes, {self._origin})'
+        sizes = f'{counted(images, "image")}, {counted(classes, "class", "classes")}'
+        return f'Probabilities({sizes}, {self._origin})'
 
     def __str__(self) -> str:
         errors = str(self.scores) if len(self.ids) else 'no images'
@@ -231,16 +233,17 @@ def _check_finite(members: Sequence[Probabilities]) -> None:
     for number, member in enumerate(members, 1):
         nan = np.isnan(member.softmax).any(axis=1)
         if nan.any():
+            images = f'{counted(nan.sum(), "image")}, e.g. {member.ids[nan][0]}'
             raise ValueError(
-                f'file {number} has no probabilities for {nan.sum():,} images, e.g. '
-                f'{member.ids[nan][0]}: its network had diverged; leave it out of the '
-                'ensemble'
+                f'file {number} has no probabilities for {images}: its network had '
+                'diverged; leave it out of the ensemble'
             )
 
 
 def _count_images(probabilities: Probabilities) -> str:
     ids = probabilities.ids
-    return f'{len(ids):,} images{f", the first {ids[0]}" if len(ids) else ""}'
+    first = f', the first {ids[0]}' if len(ids) else ''
+    return f'{counted(len(ids), "image")}{first}'
 
 
 def without_images(

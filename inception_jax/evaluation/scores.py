@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from inception_jax.runs.run import shows_top_5
+from inception_jax.runtime.amounts import counted
+
 if TYPE_CHECKING:  # Probabilities shows its own scores.
     from inception_jax.evaluation.probabilities import Probabilities
 
@@ -28,17 +31,16 @@ class Score(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """The number of images, and the top-1 and top-5 error over them."""
+    """The number of images, the top-1 and top-5 error over them, and the classes."""
 
     images: int
     top_1: Score
     top_5: Score
+    classes: int
 
     def __str__(self) -> str:
-        return (
-            f'{self.images:,} images, top-1 error {self.top_1}, '
-            f'top-5 error {self.top_5}'
-        )
+        top_5 = f', top-5 error {self.top_5}' if shows_top_5(self.classes) else ''
+        return f'{counted(self.images, "image")}, top-1 error {self.top_1}{top_5}'
 
 
 class ClassScore(NamedTuple):
@@ -82,6 +84,7 @@ def scores(probabilities: 'Probabilities') -> Scores:
     return Scores(
         len(probabilities.ids),
         *(error_score(is_outside_top(k, softmax, labels)) for k in (1, 5)),
+        softmax.shape[1],
     )
 
 

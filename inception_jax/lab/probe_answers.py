@@ -8,6 +8,7 @@ from typing import Any
 
 from inception_jax.networks.describe.notation import span
 from inception_jax.networks.describe.table import aligned
+from inception_jax.runtime.amounts import counted
 
 # The fields that answer each question.
 ANSWERS = {
@@ -78,8 +79,8 @@ class ProbeAnswers:
 
     def __str__(self) -> str:
         heading = (
-            f'{self.network} after step {self.step:,} (epoch {self.epoch:.2f}), asked '
-            f'on the {self.images} images of step {self.step + 1:,}'
+            f'{self.network} after step {self.step:,} (epoch {self.epoch:.2f}), probed '
+            f'on {counted(self.images, "image")}, the batch of step {self.step + 1:,}'
         )
         parts = [[heading], _block_table(self)]
         if self.scales:

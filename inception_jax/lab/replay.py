@@ -14,6 +14,7 @@ from inception_jax.runs.records import (
     record_line,
     write_records,
 )
+from inception_jax.runtime.amounts import counted
 from inception_jax.steps.state import TrainState
 from inception_jax.training.observe import (
     average_metrics,
@@ -62,22 +63,26 @@ class Replay:
 
     def __str__(self) -> str:
         state = {
-            None: 'no checkpoint to compare the state with',
+            None: 'there is no checkpoint to compare the state with',
             True: 'the state is bit-identical to that of the checkpoint',
             False: 'the state differs from that of the checkpoint',
         }[self.same_state]
+        equal = self.records - len(self.different)
         records = (
-            f'{self.records - len(self.different)} of {self.records} records of '
-            'training and diagnostics are equal'
+            f'{equal} of {counted(self.records, "record")} of training and diagnostics '
+            'are equal'
             if self.records
-            else 'the run recorded nothing in these steps that could be compared'
+            else 'the run has no records of these steps to compare with'
         )
-        lines = [f'{self.last - self.first} steps, {self.path}', f'{records}; {state}']
-        if not self.same:
+        steps = counted(self.last - self.first, 'step')
+        lines = [f'{steps} replayed into {self.path}', f'{records}; {state}']
+        if self.different:
             steps = ', '.join(str(record['step']) for record in self.different[:5])
+            lines.append(f'the first records that differ: steps {steps}')
+        if not self.same:
             lines.append(
-                f'not the same run (records of steps {steps or "none"}): another '
-                'machine, number of devices or version?'
+                'a replay is bit-exact only on the same machine, with the same number '
+                'of devices and the same versions'
             )
         return '\n'.join(lines)
 
@@ -95,7 +100,7 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
       ValueError: the run has not made these steps.
 
     >>> print(replay('runs/quickstart', 360, 405))  # doctest: +SKIP
-    45 steps, runs/quickstart/replay-360-405.jsonl
+    45 steps replayed into runs/quickstart/replay-360-405.jsonl
     4 of 4 records of training and diagnostics are equal; the state is bit-identical
     to that of the checkpoint
     >>> replay('no_such_folder', 360, 405)

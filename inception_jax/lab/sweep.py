@@ -30,6 +30,7 @@ from inception_jax.runs.lock import WorkdirInUse
 from inception_jax.runs.run import Run, is_finished
 from inception_jax.runs.workdir import ERROR, log_command
 from inception_jax.runtime import choices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_text
 from inception_jax.runtime.paths import local_path
 from inception_jax.training.failures import outside_errors_as_stopped
@@ -104,9 +105,9 @@ class SweepSummary(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f'{self.finished} of {self.members} members of this part are done '
-            f'({self.failed} failed), {self.seconds:.0f} s; train steps compiled or '
-            f'read from disk: {self.programs}'
+            f'{self.finished} of {counted(self.members, "member")} finished, '
+            f'{self.failed} failed, in {self.seconds:.0f} s; '
+            f'{counted(self.programs, "train step")} compiled or read from disk'
         )
 
 
@@ -136,7 +137,7 @@ def start_sweep(
     def work() -> SweepSummary:
         part = f', part {shard[0]}/{shard[1]}' if shard[1] > 1 else ''
         with outside_errors_as_stopped():
-            say(f'{len(runs)} members in {sweep.folder}{part}')
+            say(f'{counted(len(runs), "member")} in {sweep.folder}{part}')
             summary = _train_shard(sweep, runs, engine, shard, say)
             say(str(summary))
         return summary
@@ -186,7 +187,7 @@ def _train_shard(
         for group in _groups(left, runs, engine):
             done = sum(_is_finished(runs[member]) for member in members)
             now = group[0] if len(group) == 1 else f'{len(group)} members together'
-            say(f'{done} of {len(members)} done; now {now}')
+            say(f'{done} of {counted(len(members), "member")} finished; training {now}')
             signal = _attempt({member: runs[member] for member in group}, engine, say)
             write_table(sweep.folder)
             if signal:
@@ -243,7 +244,7 @@ def _attempt(
         outcomes, error = [], traceback.format_exc()
     # Outside of the except clause, so that the failed attempt frees its device memory.
     if not outcomes and len(group) > 1:
-        say(f'{len(group)} members cannot run together; trying each alone')
+        say(f'{len(group)} members cannot train together; training each alone')
         signals = (_attempt({m: run}, 'sequential', say) for m, run in group.items())
         return next(filter(None, signals), None)
     if not outcomes:

@@ -29,10 +29,11 @@ class Parallel:
     """How a step is distributed over devices.
 
     Attributes:
-      mode: jit compiles one program for the global batch, which XLA partitions.
-        shard_map and pmap compile a program per device, which averages with the others.
-      batch_norm: whether batch statistics are those of the `global` batch or
-        `per_device`.
+      mode: how a step is compiled. jit compiles one program for the global batch, which
+        XLA partitions. shard_map and pmap compile a program for each device, which
+        averages gradients with the others.
+      batch_norm: the images that share batch statistics: the global batch (global), or
+        the images of one device (per_device).
       parameter_devices: the number of devices over which large kernels, their EMA
         weights and their optimizer state are split. A kernel is gathered where it is
         used.

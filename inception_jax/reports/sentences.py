@@ -13,6 +13,7 @@ from inception_jax.plots.grouping import (
     value_text,
 )
 from inception_jax.reports.study import Member, Study
+from inception_jax.runtime.amounts import counted
 from inception_jax.stability.verdicts import LOST
 
 NONE_LOST = 'None died or diverged.'
@@ -33,7 +34,7 @@ def member_sentences(member: Member) -> str:
     parts = [_capitalized(brief(member)) + _reason(member) + '.']
     done, steps = member.steps_done, member.outcome.get('steps')
     if member.verdict != 'failed' and steps:
-        parts.append(f'{done:,} of {steps:,} steps.')
+        parts.append(f'{done:,} of {counted(steps, "step")}.')
     last = member.outcome.get('last_evaluation')
     if last:
         entropy = last['cross_entropy']
@@ -55,12 +56,11 @@ def study_summary(study: Study, table: Sequence[Row]) -> str:
     if study.kind == 'runs':
         parts = [f'{member.name} {brief(member)}' for member in study.members]
         return f'{"; ".join(parts)}.'
-    noun = 'member' if len(table) == 1 else 'members'
     labels = [label for field, label in study.fields.items() if field != CHANGE]
     over = f' over {_enumerated(labels)}' if labels else ''
     changed = sum(row.get(CHANGE) is not None for row in table)
     controls = f', {changed} of them with another change' if changed else ''
-    head = f'{len(table)} {noun}{over}{controls}.'
+    head = f'{counted(len(table), "member")}{over}{controls}.'
     return f'{head} {contrast(table, study.fields)}'.strip()
 
 
@@ -186,7 +186,8 @@ def _reason(member: Member) -> str:
         return f'; first not finite: {layer}'
     if member.verdict == 'dying' and trend is not None:
         return (
-            f'; the share of dead channels changes by {trend:+.2g} points per 100 steps'
+            f'; the share of dead channels changes by {trend:+.2g} percentage points '
+            'per 100 steps'
         )
     return ''
 

@@ -13,7 +13,7 @@ from inception_jax.lab.table import cell_value
 from inception_jax.plots.grouping import CHANGE, change_text, usual_values
 from inception_jax.plots.series import Curve, curve_series
 from inception_jax.runs.records import Record, read_record_file, read_records
-from inception_jax.runs.run import Run, is_finished
+from inception_jax.runs.run import Run, is_finished, shows_top_5
 from inception_jax.runs.workdir import is_run
 from inception_jax.stability.verdicts import LOST
 
@@ -58,6 +58,11 @@ class Member:
         if self.outcome and is_finished(self.outcome):
             return self.outcome['verdict']
         return 'unfinished' if self.error is None else 'failed'
+
+    @property
+    def shows_top_5(self) -> bool:
+        """Whether the run has so many classes that its top-5 error is shown."""
+        return shows_top_5(self.outcome.get('classes'))
 
     @property
     def step(self) -> int | None:
@@ -113,7 +118,9 @@ class Study:
         """
         is_fork = member.lineage and self.kind == 'runs'
         origin = member.lineage['step'] if is_fork else 0
-        return curve_series(member.records, origin=origin, lost_at=member.lost_at)
+        curves = curve_series(member.records, origin=origin, lost_at=member.lost_at)
+        hidden = () if member.shows_top_5 else ('top_5_error',)
+        return {key: curve for key, curve in curves.items() if key[1] not in hidden}
 
 
 def read_study(folders: list[Path]) -> Study:

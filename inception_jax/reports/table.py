@@ -42,10 +42,12 @@ def filled_columns(table: list[dict[str, Any]]) -> list[str]:
 
 def _row(member: Member) -> dict[str, Any]:
     unknown = dict.fromkeys(RESULTS)
+    hidden = {} if member.shows_top_5 else {'top_5_error': None}
     return {
         'member': member.name,
         **{name: cell_value(value) for name, value in member.fields.items()},
         **(unknown if member.is_damaged else run_results(member.folder)),
+        **hidden,
         'verdict': member.verdict,
         'filters': member.filters,
     }

@@ -219,7 +219,8 @@ class Run:
     def __str__(self) -> str:
         steps, verdict = self._progress()
         lines = {'run': self.workdir, 'network': self.network, 'steps': steps}
-        lines |= error_lines(read_records(self.workdir, 'evaluation'))
+        classes = (self.readable_outcome or {}).get('classes')
+        lines |= error_lines(read_records(self.workdir, 'evaluation'), classes)
         lines['verdict'] = verdict
         return labelled(lines)
 
@@ -288,7 +289,12 @@ def labelled(lines: Mapping[str, Any]) -> str:
     return '\n'.join(f'{label:<12}{printable(value)}' for label, value in lines.items())
 
 
-def error_lines(evaluations: list[Record]) -> dict[str, str]:
+def shows_top_5(classes: int | None) -> bool:
+    """Whether the top-5 error of so many classes is worth showing: five have none."""
+    return classes is None or classes > 5
+
+
+def error_lines(evaluations: list[Record], classes: int | None) -> dict[str, str]:
     """Returns the errors of the last and of the best evaluation in words."""
     if not evaluations:
         return {}
@@ -298,15 +304,19 @@ def error_lines(evaluations: list[Record]) -> dict[str, str]:
         return math.inf if number is None else number
 
     best = min(evaluations, key=error)
-    return {'last': _error_text(evaluations[-1]), 'best': _error_text(best)}
+    return {
+        'last': _error_text(evaluations[-1], classes),
+        'best': _error_text(best, classes),
+    }
 
 
-def _error_text(record: Record) -> str:
-    return (
-        f'top-1 error {_number(record["top_1_error"], ".2f", " %")}, top-5 error '
-        f'{_number(record["top_5_error"], ".2f", " %")}, cross-entropy '
-        f'{_number(record["cross_entropy"], ".3f")}, epoch {record["epoch"]:.1f}'
-    )
+def _error_text(record: Record, classes: int | None) -> str:
+    errors = [
+        f'top-{k} error {_number(record[f"top_{k}_error"], ".2f", " %")}'
+        for k in ((1, 5) if shows_top_5(classes) else (1,))
+    ]
+    entropy = _number(record['cross_entropy'], '.3f')
+    return ', '.join([*errors, f'cross-entropy {entropy}, epoch {record["epoch"]:.1f}'])
 
 
 def _number(number: float | None, form: str, unit: str = '') -> str:

@@ -40,10 +40,13 @@ class Thresholds:
     """The thresholds of verdicts, and the actions on a dead or diverged run.
 
     Attributes:
-      dead_share: the share of silent channels of a dead network, from 0 to 1.
-      dying_share: the mean share of silent channels of a dying network, from 0 to 1.
-      window: the number of steps.
-      on_dead, on_diverged: stop or go_on.
+      dead_share: the share of silent channels in the final feature map from which on a
+        network is dead, above 0 and up to 1.
+      dying_share: the mean share of silent channels in the final feature map from which
+        on a network is dying, above 0 and up to `dead_share`.
+      window: the number of last steps that a verdict judges.
+      on_dead: stop ends a run that is dead; go_on trains it to its last step.
+      on_diverged: stop ends a run that has diverged; go_on trains it to its last step.
 
     Raises:
       ValueError: a field is out of its range.
@@ -94,7 +97,7 @@ class Verdict:
       layer: the first tensor that is not finite, or the block that went silent first.
 
     >>> print(Verdict('dying', 1200, trend=4.0))
-    dying since step 1,200 (+4.0 points of silent channels per 100 steps)
+    dying since step 1,200 (silent channels: +4.0 percentage points per 100 steps)
     """
 
     verdict: str = 'alive'
@@ -108,13 +111,16 @@ class Verdict:
         return self.verdict, self.step
 
     def __str__(self):
+        is_diverged = self.verdict == 'diverged'
         words = [self.verdict]
         if self.step is not None:
-            words.append(f'since step {self.step:,}')
+            words.append(f'{"at" if is_diverged else "since"} step {self.step:,}')
         if self.layer:
-            words.append(f'(first: {self.layer})')
+            kind = 'first not finite' if is_diverged else 'first silent block'
+            words.append(f'({kind}: {self.layer})')
         if self.verdict == 'dying' and self.trend is not None:
-            words.append(f'({self.trend:+.1f} points of silent channels per 100 steps)')
+            points = f'{self.trend:+.1f} percentage points'
+            words.append(f'(silent channels: {points} per 100 steps)')
         return ' '.join(words)
 
 
@@ -187,7 +193,7 @@ def judge_evaluation(
 
     >>> state = VerdictState(diverged(2, 'loss'))
     >>> print(judge_evaluation(state, 8, math.nan).verdict)
-    diverged since step 2 (first: loss)
+    diverged at step 2 (first not finite: loss)
     """
     if math.isfinite(cross_entropy) or before.verdict.verdict == 'diverged':
         return before

@@ -38,33 +38,41 @@ class Hparams:
     The experiment of a config has them as a dict, `experiment.hparams`, with all but
     `epochs` and `steps_per_epoch`.
 
+    Some arrays differ from the values of a config. `warmup_learning_rate` is below 0
+    for a linear warm-up. `residual_scale` has one number for each residual block, and
+    one unused number without residual blocks. `hparams_for` changes `decay_epochs`, and
+    the length of a constant warm-up, by a few roundings, so that the learning rate
+    changes at the right update.
+
     >>> import jax
     >>> numbers = dict.fromkeys(Hparams.__dataclass_fields__, 0.1)
     >>> jax.jit(lambda hparams: 2 * hparams.learning_rate)(Hparams(**numbers)).item()
     0.20000000298023224
 
     Attributes:
-      learning_rate: the rate after warm-up and before decay.
+      learning_rate: the learning rate after warm-up and before decay.
       warmup_epochs: the length of the warm-up, in epochs; 0 for none.
-      warmup_learning_rate: the constant rate of the warm-up; below 0, the rate rises
+      warmup_learning_rate: the constant learning rate of the warm-up. None lets it rise
         linearly.
-      decay_rate: the factor of the exponential schedule.
-      decay_epochs: the epochs after which it multiplies the rate. `hparams_for` makes
-        it, and the length of a constant warm-up, differ from the given number by a few
-        roundings, so that the rate changes at the right update.
-      momentum: from 0 to below 1.
+      decay_rate: the factor by which the exponential schedule multiplies the learning
+        rate.
+      decay_epochs: the number of epochs between two decays.
+      momentum: the momentum of the optimizer, from 0 to below 1.
       rms_decay: the decay of the mean square in RMSProp, from 0 to below 1.
-      rms_epsilon: the number that RMSProp adds to the mean square; above 0.
-      clip_norm: the largest norm of the gradient, if `Recipe.clip`; above 0.
+      rms_epsilon: the number that RMSProp adds to the mean square, above 0.
+      clip_norm: the largest norm of the gradient, if `recipe.clip` is set; above 0.
       weight_decay: the coefficient of half the sum of squares of the kernels.
       label_smoothing: the share of a label that is spread over all classes.
       auxiliary_weight: the weight of the loss of the auxiliary head.
-      dropout_rate: the share of features to drop, from 0 to below 1.
-      residual_scale: one number per residual block, from the image on. A network
-        without residual blocks has one unused number.
-      residual_scale_start: the scales at the first step, like `residual_scale`.
-      residual_scale_epochs: the epochs over which the scale changes linearly from
-        `residual_scale_start` to `residual_scale`; 0 for a constant scale.
+      dropout_rate: the share of the final features to drop, from 0 to below 1. None
+        takes the share of the network.
+      residual_scale: the scale of the residual branches: one number, one number for
+        each residual block from the image on, or numbers by stage. None takes the
+        scales of the network.
+      residual_scale_start: the scales at the first step, in the form of
+        `residual_scale`. None keeps the scales constant.
+      residual_scale_epochs: the number of epochs over which the scales change linearly
+        from `residual_scale_start` to `residual_scale`; 0 for constant scales.
       ema_decay: the decay of the EMA weights, from 0 to below 1.
       epochs: the length of the run.
       steps_per_epoch: the number of steps in an epoch.

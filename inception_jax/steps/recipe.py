@@ -22,27 +22,29 @@ class Recipe:
     The initial values (`initializer`, `init_from`, `new_head`) do not change the
     program: recipes that differ only in them are equal. The recipe of a config is
     `experiment.recipe`. `frozen` and `rate_factors` name blocks, stages, or `trunk`,
-    which means all blocks but the heads.
+    which means all blocks but the heads. `frozen` and `remat` are stored as tuples,
+    `rate_factors` as sorted pairs.
 
     Attributes:
       optimizer: rmsprop or momentum.
-      schedule: exponential, cosine or constant (`schedules.learning_rate`).
-      clip: whether gradients are clipped to the norm `Hparams.clip_norm`.
-      initializer: how kernels are drawn, one of `initializers.SCHEMES`.
+      schedule: how the learning rate changes: exponential, cosine or constant.
+      clip: whether gradients are clipped to the norm `hparams.clip_norm`.
+      initializer: how kernels are drawn: he, lecun, glorot or truncated_normal.
       batch_norm_decay: the decay of the running batch statistics, from 0 to below 1.
       dtype: the dtype of the convolutions, float32 or bfloat16.
-      flip: whether images are mirrored at random.
-      colour: the colour distortion: none, or fast or full as in the authors' code.
+      flip: whether training images are mirrored at random.
+      colour: the colour distortion of training images: none, or fast or full as in the
+        authors' code.
       accumulation: the number of micro-batches of a batch, one after another.
-      remat: the stages, or 'all', that are recomputed in the backward pass. A tuple, or
-        names separated by commas.
+      remat: the stages, or 'all', that are recomputed in the backward pass to save
+        memory. A list, or names separated by commas.
       skip_non_finite: whether an update that is not finite is left out.
-      init_from: a weight file to start from; None draws all values.
+      init_from: a weight file to start from. None draws all values.
       new_head: whether the heads are drawn although `init_from` is set.
       frozen: the blocks that do not change; their batch norm uses its stored
-        statistics. A tuple, or names separated by commas.
-      rate_factors: numbers that multiply the updates of blocks; stored as sorted pairs.
-      execution: fast, plain, or fast without some levers (`model.execution`). It does
+        statistics. A list, or names separated by commas.
+      rate_factors: the factors on the updates of blocks, by name. None changes no rate.
+      execution: fast, plain, or fast without some levers, e.g. fast-siblings. It does
         not change the result, up to rounding.
 
     Raises:

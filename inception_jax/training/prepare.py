@@ -22,6 +22,7 @@ from inception_jax.parallel.mesh import check_batch_size, check_processes, devic
 from inception_jax.runs.identity import check_workdir, run_identity
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
+from inception_jax.runtime.amounts import counted, memory_text
 from inception_jax.runtime.json_files import misfit
 from inception_jax.runtime.messages import warn, warn_once
 from inception_jax.steps.batch_statistics import check_batch_norm
@@ -263,8 +264,8 @@ def check_memory(network: Network, batch_size: int) -> None:
     if needed > memory:
         raise ValueError(
             f'{network.name} with {parameters:,} parameters and {images:,} images of '
-            f'{network.input_size} pixels needs more than {needed / 2**30:,.0f} GiB, '
-            f'and this machine has {memory / 2**30:,.0f}; lower config.network.width '
+            f'{network.input_size} pixels needs more than {memory_text(needed)}, '
+            f'and this machine has {memory_text(memory)}; lower config.network.width '
             'and depth, input_size or config.run.batch_size'
         )
 
@@ -273,14 +274,14 @@ def _number_of_steps(settings: RunSection, images: int) -> int:
     steps = round(settings.epochs * (images / settings.batch_size))
     if steps > MOST_STEPS:
         raise ValueError(
-            f'config.run.epochs {settings.epochs:g} of {images:,} images makes '
-            f'{steps:.3g} steps; expected up to {MOST_STEPS:,}'
+            f'config.run.epochs {settings.epochs:g} of {counted(images, "image")} '
+            f'makes {steps:.3g} steps; expected up to {MOST_STEPS:,}'
         )
     if steps < 1:
         raise ValueError(
-            f'config.run.epochs {settings.epochs:g} of {images} images makes less than '
-            f'one batch of {settings.batch_size}; raise config.run.epochs or lower '
-            'config.run.batch_size'
+            f'config.run.epochs {settings.epochs:g} of {counted(images, "image")} '
+            f'makes less than one batch of {settings.batch_size}; raise '
+            'config.run.epochs or lower config.run.batch_size'
         )
     return steps
 
@@ -320,9 +321,9 @@ def _initial_weights(
 def _with_classes(experiment: Experiment, source: Source) -> Network:
     """Returns the network with the number of classes of the data."""
     if experiment.classes not in (None, source.classes):
+        classes = counted(source.classes, 'class', 'classes')
         raise ValueError(
             f'config.network.classes is {experiment.classes}, and '
-            f'{experiment.data.source} has {source.classes} classes; use '
-            f'{source.classes}, or leave it out'
+            f'{experiment.data.source} has {classes}; use {source.classes}, or None'
         )
     return dataclasses.replace(experiment.network, classes=source.classes)

@@ -9,6 +9,7 @@ from inception_jax.runs.checksum_file import add_file_checksum
 from inception_jax.runs.records import Record, read_records
 from inception_jax.runs.run import error_lines, labelled
 from inception_jax.runs.workdir import VERDICT
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_json
 from inception_jax.runtime.messages import first_line, warn
 from inception_jax.stability.verdicts import Verdict, first_silent
@@ -63,10 +64,12 @@ def run_header(run: PreparedRun, done: int) -> str:
     return (
         f'{", ".join([run.network.name, *sizes])}, {count:,} parameters, '
         f'{run.network.input_size} pixels\n'
-        f'{run.experiment.data.source}: {len(run.train_source):,} images to train on, '
-        f'{len(run.evaluation_source):,} to evaluate, {run.network.classes} classes\n'
-        f'{run.steps:,} steps of {settings.batch_size} images ({settings.epochs:g} '
-        f'epochs) on {run.mesh.size} x {devices[0].device_kind}'
+        f'{run.experiment.data.source}: {counted(len(run.train_source), "image")} to '
+        f'train on, {len(run.evaluation_source):,} to evaluate on, '
+        f'{counted(run.network.classes, "class", "classes")}\n'
+        f'{counted(run.steps, "step")} of {counted(settings.batch_size, "image")} '
+        f'({counted(settings.epochs, "epoch")}) on {run.mesh.size} x '
+        f'{devices[0].device_kind}'
         f'{resuming}{_fine_tuning(run)}{_short_run(run)}'
     )
 
@@ -115,7 +118,7 @@ def _screen(
         'run': run.workdir,
         'network': run.network.name,
         'steps': f'{outcome.step:,} of {outcome.steps:,}',
-        **error_lines(evaluations),
+        **error_lines(evaluations, run.network.classes),
         'verdict': verdict,
         'files': 'curves.png, metrics.jsonl, verdict.json, config.json',
     }

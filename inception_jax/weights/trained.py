@@ -10,6 +10,7 @@ from inception_jax.config.sections import DataSection
 from inception_jax.model.initializers import initial_variables
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.parallel.mesh import device_mesh
+from inception_jax.runtime.amounts import counted
 from inception_jax.steps.by_block import without_blocks
 from inception_jax.weights.weight_file import (
     HEAD,
@@ -56,9 +57,8 @@ class Trained(NamedTuple):
     batch_size: int | None = None
 
     def __repr__(self) -> str:
-        classes = (
-            f'{len(self.class_names):,} classes' if self.class_names else 'no head'
-        )
+        names = self.class_names
+        classes = counted(len(names), 'class', 'classes') if names else 'no head'
         return f'Trained({self.network.name}, {classes})'
 
 

@@ -20,6 +20,7 @@ from inception_jax.networks.catalogue import NETWORKS, choose
 from inception_jax.networks.images import IMAGE_FIELDS
 from inception_jax.networks.network import Network, fingerprint, residual_scales
 from inception_jax.networks.shapes import measure
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_atomically, write_json
 from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import printable
@@ -100,7 +101,7 @@ class WeightFile(NamedTuple):
         rows = {
             'network': f'{network.name if network else name}, '
             + (
-                f'{len(classes):,} classes ({classes[0]}, ...)'
+                f'{counted(len(classes), "class", "classes")} ({classes[0]}, ...)'
                 if classes
                 else 'no head'
             ),

@@ -158,7 +158,7 @@ def test_names_of_classes_and_files_are_printed_as_text(tmp_path, capsys):
     (folder / 'train' / '0' / f'a{HOSTILE}.png').write_bytes(b'\x89PNG')
     assert main(arguments(run, **source, run__epochs=1)) == 0
     shown = ['--workdir', str(run)]
-    assert main(['evaluate', *shown, '--classes=4', '--confusions=9']) == 0
+    assert main(['evaluate', *shown, '--worst-classes=4', '--confusions=9']) == 0
     assert main(['predict', *shown, str(folder / 'train' / '0')]) == 1
     assert main(['data-check', '--source', f'folder:{folder}', '--split=train']) == 1
     printed = ''.join(capsys.readouterr())

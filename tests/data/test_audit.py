@@ -57,15 +57,15 @@ def test_counts_sizes_kinds_duplicates_and_what_cannot_be_read(folder, capsys):
 def test_the_text_reports_the_same(folder, capsys):
     assert check(folder) == 1
     text = capsys.readouterr().out
-    assert '1 classes are empty: bee' in text
-    assert 'same content: 1 groups\n  train ant/3.png, val ant/again.png' in text
-    assert 'cannot be read: 2\n  train bee/empty.png: 0 bytes' in text
+    assert '1 class without images: bee' in text
+    assert 'duplicates: 1 group of images with the same content\n  train ant' in text
+    assert 'unreadable: 2 images\n  train bee/empty.png: 0 bytes' in text
 
 
 def test_a_source_that_is_whole_has_status_0(capsys):
     assert main(['data-check', '--source=synthetic:600/3']) == 0
     text = capsys.readouterr().out
-    assert 'all: 600 images\n  3 classes of 200 to 200 images' in text
+    assert 'all: 600 images\n  3 classes with 200 images each' in text
     assert '600 pixels RGB' in text
 
 
@@ -104,7 +104,7 @@ def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, cap
         (folder / 'train' / 'bee' / file).unlink()
     assert check(folder) == 1
     text = capsys.readouterr().out
-    assert 'train: ignored: 1 files (.heic 1)' in text
+    assert 'train: ignored: 1 file (.heic 1)' in text
     assert 'train refuses the splits: the classes of the two splits differ (cat' in text
 
 

@@ -126,7 +126,7 @@ def test_an_ensemble_does_not_write_over_its_files(workdir, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'option', ['--classes=-1', '--confusions=-1', '--batch-size=-1']
+    'option', ['--worst-classes=-1', '--confusions=-1', '--batch-size=-1']
 )
 def test_a_number_below_0_is_refused(workdir, option, capsys):
     with pytest.raises(SystemExit, match='2'):
@@ -141,7 +141,7 @@ def test_a_batch_of_nothing_is_refused(workdir, capsys):
 
 def test_classes_and_confusions_are_reported(workdir, tmp_path, capsys):
     path = tmp_path / 'one.npz'
-    options = ('--output', path, '--classes=2', '--confusions=3')
+    options = ('--output', path, '--worst-classes=2', '--confusions=3')
     assert evaluate(workdir, *options, '--format=json') == 0
     printed = printed_json(capsys)
     assert len(printed['classes']) == 2
@@ -151,6 +151,17 @@ def test_classes_and_confusions_are_reported(workdir, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'images,number,top-1 error,95 %,top-5 error,95 %'
     assert lines[3] == 'class,images,top-1 error,top-5 error,mistaken for'
+
+
+def test_the_tables_of_four_classes_have_no_top_5_error(workdir, tmp_path, capsys):
+    path = tmp_path / 'one.npz'
+    assert evaluate(workdir, '--output', path, '--worst-classes=1') == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '| images | number | top-1 error | 95 % |'
+    assert lines[4] == '| class | images | top-1 error | mistaken for |'
+    scores = probabilities.load_probabilities(path).scores
+    assert 'top-5' not in str(scores)
+    assert 'top-5 error 0.00 %' in str(scores._replace(classes=6))
 
 
 def test_a_file_of_another_evaluation_is_left_alone(workdir, tmp_path, capsys):

@@ -162,14 +162,23 @@ def test_files_that_cannot_be_read_are_listed_at_the_end(workdir, tmp_path, caps
 def test_a_table_has_other_names_if_they_are_given(workdir, photos, tmp_path, capsys):
     names = tmp_path / 'names.txt'
     names.write_text('ant\nbee\ncow\ndog\n')
-    options = ('--workdir', workdir, photos / 'grey.jpg', '--top=4', '--names', names)
+    options = (
+        '--workdir',
+        workdir,
+        photos / 'grey.jpg',
+        '--top=4',
+        '--class-names',
+        names,
+    )
     assert predict(*options) == 0
     head, _, row = capsys.readouterr().out.splitlines()
     assert head.startswith('| image | class 1 | % | class 2 | % |')
     assert set(row.split(' | ')[1::2]) == {'ant', 'bee', 'cow', 'dog'}
     names.write_text('ant\nbee\n')
     assert predict(*options) == 2
-    assert '--names has 2 lines, and there are 4 classes' in capsys.readouterr().err
+    assert (
+        '--class-names has 2 lines, and there are 4 classes' in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,7 +240,10 @@ def test_features_of_an_interrupted_command_are_not_there(
         ),
         (['.', '--top=0'], '--top is 0; expected 1 or more'),
         (['.', '--batch-size=3'], 'batch_size 3 does not divide over 4 devices'),
-        (['.', '--names=nowhere.txt'], '--names nowhere.txt cannot be read'),
+        (
+            ['.', '--class-names=nowhere.txt'],
+            '--class-names nowhere.txt cannot be read',
+        ),
         (['.', '--network=inception_v4'], "not 'inception_v4'"),
     ],
 )

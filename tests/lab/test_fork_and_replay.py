@@ -161,7 +161,7 @@ def test_a_replay_of_another_run_is_detected(parent, tmp_path, capsys):
     changed['loss'] += 1e-6
     path.write_text('\n'.join([*lines[:5], json.dumps(changed), *lines[6:]]) + '\n')
     assert replay(copy, 0, 40) == 1
-    assert f'records of steps {changed["step"]}' in capsys.readouterr().out
+    assert f'that differ: steps {changed["step"]}' in capsys.readouterr().out
 
 
 def test_a_run_stopped_between_records_has_its_last_step(tmp_path):

@@ -103,7 +103,7 @@ def test_a_probe_is_a_value_that_prints_itself(trained):
     assert [x is None for x in answers.scale_gradient] == [True, False, False]
     assert answers.jacobian_gain is None
     assert repr(answers) == "ProbeAnswers('tiny', step=17: scale_gradient, scales)"
-    assert str(answers).startswith('tiny after step 17 (epoch 1.13), asked on the 96')
+    assert str(answers).startswith('tiny after step 17 (epoch 1.13), probed on 96 im')
     assert '<pre>tiny after' in answers._repr_html_()
     with pytest.raises(ValueError, match="question 'hessian' is none of"):
         probe(trained, ask=('hessian',))

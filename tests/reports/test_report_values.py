@@ -1,5 +1,6 @@
 """Curves, heat maps, tables and sentences of a report, from folders of runs."""
 
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -161,6 +162,22 @@ def test_a_member_with_a_damaged_file_has_failed(tmp_path, file, content, said):
     assert table_rows(study)[1]['seed'] == 1
 
 
+def test_the_top_5_error_of_five_classes_is_not_shown(sweep):
+    few = dataclasses.replace(
+        sweep,
+        members=[
+            dataclasses.replace(member, outcome=member.outcome | {'classes': 5})
+            for member in sweep.members
+            if member.outcome
+        ],
+    )
+    assert 'top_5_error' in filled_columns(table_rows(sweep))
+    assert 'top_5_error' not in filled_columns(table_rows(few))
+    names = {name for member in few.members for _, name in few.curves(member)}
+    assert 'top_1_error' in names
+    assert 'top_5_error' not in names
+
+
 def test_a_fake_verdict_has_the_keys_of_a_real_verdict(tmp_path):
     run = SimpleNamespace(workdir=tmp_path, network=tiny.NET, steps=600)
     summary.write_summary(run, Outcome(step=600, steps=600, verdict=Verdict()))
@@ -273,7 +290,10 @@ def test_a_resumed_sweep_says_how_many_members_are_finished(verdicts, said):
             Fate('dead', 260),
             'Dead since step 260; the first silent block is c_2.',
         ),
-        (Fate('dying', 90), 'the share of dead channels changes by +3.1 points'),
+        (
+            Fate('dying', 90),
+            'the share of dead channels changes by +3.1 percentage points',
+        ),
         (
             Fate('diverged', 70),
             'Diverged at step 70; first not finite: gradient of c_2',

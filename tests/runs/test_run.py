@@ -8,7 +8,8 @@ import pytest
 from helpers import fake_runs
 from helpers.fake_runs import Fate
 
-from inception_jax.runs.run import Run, run
+from inception_jax.runs.records import read_records
+from inception_jax.runs.run import Run, error_lines, run
 
 
 @pytest.fixture
@@ -57,10 +58,18 @@ def test_numbers_that_were_not_finite_are_nan(tmp_path):
     assert not math.isnan(loss[0])
 
 
+@pytest.mark.parametrize(('classes', 'shown'), [(5, False), (6, True), (None, True)])
+def test_the_top_5_error_is_shown_for_more_than_five_classes(folder, classes, shown):
+    lines = error_lines(read_records(folder, 'evaluation'), classes)
+    assert ('top-5 error' in lines['last']) == shown
+    assert 'top-1 error' in lines['best']
+
+
 def test_a_run_shows_itself(folder):
     value = run(folder)
     assert repr(value) == (
-        f"Run('{folder}', fake, dead since step 90 (first: c_2), 600 of 600 steps)"
+        f"Run('{folder}', fake, dead since step 90 (first silent block: c_2), "
+        '600 of 600 steps)'
     )
     assert [line.split()[0] for line in str(value).splitlines()] == [
         *('run', 'network', 'steps', 'last', 'best', 'verdict')

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import jax
 import pytest
@@ -140,7 +141,7 @@ def test_the_largest_batch_is_found_in_few_compilations(limit):
 def test_options_of_a_dry_run_are_refused_without_it(option, tmp_path, capsys):
     command = ['train', f'--config={QUICKSTART}', f'--workdir={tmp_path / "run"}']
     assert main([*command, option]) == 2
-    assert 'need --dry-run' in capsys.readouterr().err
+    assert '--dry-run; add' in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
 
 
@@ -152,8 +153,9 @@ def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
     assert dry_run() == 0
     printed = capsys.readouterr().out
     assert '4 x cpu, 2 images on each' in printed
-    assert 'GB of main memory a device' in printed
-    assert 'GB as XLA counts, also on the chip' in printed
+    assert re.search(r'\n {12}[1-9][\d.]* KiB for state and batch\n', printed)
+    assert re.search(r'traffic +[1-9][\d.]* MB of main memory a device', printed)
+    assert 'MB as XLA counts, also on chip' in printed
 
 
 @pytest.mark.parametrize(

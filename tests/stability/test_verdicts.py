@@ -53,7 +53,7 @@ def test_dying_has_a_trend_in_points_per_100_steps():
     assert dying.verdict == 'dying'
     assert dying.step == 4
     assert dying.trend == pytest.approx(1000.0)
-    assert '+1000.0 points' in str(dying)
+    assert '+1000.0 percentage points' in str(dying)
     assert verdict([0.9, 0.8, 0.7, 0.6]).trend == pytest.approx(-1000.0)
 
 

@@ -53,6 +53,14 @@ def test_records_come_when_they_are_due(finished):
     assert steps['diagnostics'] == [*range(10, 97, 10)]
 
 
+def test_the_output_of_one_epoch_and_four_classes_is_english(tmp_path, capsys):
+    assert main(arguments(tmp_path / 'run', run__epochs=1)) == 0
+    printed = capsys.readouterr().out
+    assert '8 steps of 8 images (1 epoch) on ' in printed
+    assert 'synthetic:64/4: 64 images to train on, 64 to evaluate on, 4 cl' in printed
+    assert 'top-5' not in printed
+
+
 def test_a_run_learns(finished):
     errors = [r['top_1_error'] for r in records(finished) if r['split'] == 'evaluation']
     assert errors[-1] < 40.0

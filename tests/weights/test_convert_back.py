@@ -187,14 +187,14 @@ def test_a_file_of_another_network_is_refused(theirs, tmp_path, capsys):
             {'from': None, 'auxiliary': True},
             'auxiliary goes with the layout of the input (--from)',
         ),
-        ({'from': None, 'classes': 'names'}, '--classes goes with --from'),
+        ({'from': None, 'class-names': 'names'}, '--class-names goes with --from'),
         ({'from': None}, 'theirs.safetensors is not the folder of a run; give the lay'),
         (
             {'to': 'timm', 'from': None, 'licence': 'MIT'},
             'a licence is part of weight files only',
         ),
         ({'to': 'timm', 'from': None}, 'theirs.json is missing'),
-        ({'classes': 'nowhere.txt'}, '--classes nowhere.txt cannot be read'),
+        ({'class-names': 'nowhere.txt'}, '--class-names nowhere.txt cannot be read'),
         ({'from': None, 'epochs': '3'}, 'unknown argument --epochs=3; see --help'),
     ],
 )
@@ -216,7 +216,7 @@ def test_options_that_are_wrong_are_one_line(
 )
 def test_every_class_is_named_once(names, message, theirs, tmp_path, capsys):
     (tmp_path / 'names').write_text('\n'.join(names))
-    options = FROM | {'classes': tmp_path / 'names'}
+    options = FROM | {'class-names': tmp_path / 'names'}
     output = tmp_path / 'b.safetensors'
     assert message in refused(capsys, theirs[0], output, **options)
 
@@ -224,7 +224,9 @@ def test_every_class_is_named_once(names, message, theirs, tmp_path, capsys):
 def test_names_of_classes_are_taken_without_marks_and_empty_lines(theirs, tmp_path):
     (tmp_path / 'names').write_text('\ufeffant\r\n bee\n\ncow\ndog \neel\n')
     output = tmp_path / 'b.safetensors'
-    assert convert(theirs[0], output, **FROM, classes=tmp_path / 'names') == 0
+    assert (
+        convert(theirs[0], output, **FROM, **{'class-names': tmp_path / 'names'}) == 0
+    )
     assert weight_file.find_weights(output).info.classes == (
         'ant',
         'bee',

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import parse_overrides
+from inception_jax.runtime.amounts import counted
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
@@ -69,7 +70,7 @@ def _text(experiment, source, speed) -> str:
     data = experiment.data
     return '\n'.join(
         [
-            f'{data.source} {data.train_split}, {len(source):,} images; '
+            f'{data.source} {data.train_split}, {counted(len(source), "image")}; '
             f'crops of {size} x {size}, batches of {batch}',
             '',
             markdown_table(

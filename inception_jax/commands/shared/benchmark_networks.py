@@ -22,21 +22,26 @@ from inception_jax.speed.rates import comparison_report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('a network (forward, train)')
+    group = parser.add_argument_group('the network, with --what forward or train')
     group.add_argument(
-        '--network', metavar='NAME', help='network to measure, as for describe'
+        '--network',
+        metavar='NAME',
+        help='network to measure, a name that describe knows or package.module:NAME '
+        '(default: none; forward and train need one)',
     )
     group.add_argument(
         '--width',
         type=float,
         default=1.0,
-        help='factor on the filters of all stages (default: 1)',
+        metavar='FACTOR',
+        help='factor on the filters of all stages (default: %(default)g)',
     )
     group.add_argument(
         '--depth',
         type=float,
         default=1.0,
-        help='factor on the blocks of all stages (default: 1)',
+        metavar='FACTOR',
+        help='factor on the number of blocks of all stages (default: %(default)g)',
     )
     group.add_argument(
         '--input-size',
@@ -49,31 +54,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=8,
         metavar='N',
-        help='images in a batch (default: 8)',
+        help='number of images in a batch (default: %(default)s)',
     )
     group.add_argument(
         '--dtype',
         choices=('float32', 'bfloat16'),
         default='float32',
-        help='type of the convolutions (default: float32)',
+        help='type of the convolutions (default: %(default)s)',
     )
     group.add_argument(
         '--execution',
         metavar='HOW',
         default='fast',
-        help='fast, plain, or fast without some levers: fast-siblings (default: fast)',
+        help='way to compute the network: fast, plain, or fast without some levers, '
+        'e.g. fast-siblings (default: %(default)s)',
     )
     group.add_argument(
         '--rounds',
         type=int,
         default=5,
         metavar='N',
-        help='rounds, in each of which each side is measured once (default: 5)',
+        help='number of rounds; a round measures each library once (default: '
+        '%(default)s)',
     )
+    group = parser.add_argument_group('comparison with another library')
     group.add_argument(
         '--against',
         choices=tuple(PEERS),
-        help='library to compare with, in alternating rounds',
+        help='library to compare with, in alternating rounds (default: none)',
     )
     group.add_argument(
         '--peer-python',
@@ -83,7 +91,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--peer-compile',
         action='store_true',
-        help='also try torch.compile, which takes minutes',
+        help='measure torch.compile too, which compiles for minutes (default: only the '
+        'eager library)',
     )
 
 

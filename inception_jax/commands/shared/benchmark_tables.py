@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from inception_jax.commands.shared.cli import markdown_table
+from inception_jax.runtime.amounts import memory_text
 
-GIB = 2.0**30
 SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
 COST = (
     *('', '', 'start-up, s', 'tracing, s', 'compiling, s', 'first step, s'),
-    *('peak memory, GiB', 'compiler: temporaries, GiB'),
+    *('peak memory', 'temporaries, by the compiler'),
 )
 
 
@@ -83,8 +83,8 @@ def _cost(part: str, side: str, figures: Mapping) -> tuple[str, ...]:
             f'{figures[name]:.1f}' if name in figures else '-'
             for name in ('trace_seconds', 'compile_seconds', 'first_step_seconds')
         ),
-        f'{figures["peak_bytes"] / GIB:.2f}',
-        '-' if planned is None else f'{planned / GIB:.2f}',
+        memory_text(figures['peak_bytes']),
+        '-' if planned is None else memory_text(planned),
     )
 
 

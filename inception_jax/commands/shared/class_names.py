@@ -30,6 +30,6 @@ def load_distinct_class_names(option: str, path: Path | None) -> list[str] | Non
     if duplicates := [name for name in names or () if names.count(name) > 1]:
         raise ValueError(
             f'{option} {path} names {duplicates[0]} twice; classes need distinct '
-            'names, and predict --names prints any names'
+            'names, and predict --class-names prints any names'
         )
     return names

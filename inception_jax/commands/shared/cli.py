@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +21,38 @@ from inception_jax.runtime.messages import (
     os_error_text,
     printable,
     printable_lines,
+    warn,
 )
 from inception_jax.runtime.paths import local_path
 from inception_jax.runtime.signals import Stopped
 
 SECONDS_BETWEEN_LINES = 10.0
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps paragraphs but no names of options; keeps the lines of lists and examples.
+
+    The lines of lists and examples begin with spaces.
+    """
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(' '.join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        lines = []
+        for line in text.splitlines():
+            is_kept = line.startswith(' ') or not line
+            lines += [line] if is_kept else self._split_lines(line, width - len(indent))
+        return '\n'.join(indent + line for line in lines)
+
+
+class OldSpelling(argparse.Action):
+    """Stores the value of an option under its old name, and prints the new name."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        new = f'--{self.dest.replace("_", "-")}'
+        warn(f'{option_string} is now {new}; the next version drops {option_string}')
+        setattr(namespace, self.dest, values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,26 +89,52 @@ class Parser(argparse.ArgumentParser):
                     )
 
 
+def add_renamed(
+    parser: argparse._ActionsContainer, old: str, new: str, **options: Any
+) -> None:
+    """Declares the option `new`, and its old spelling, which help does not show."""
+    dest = parser.add_argument(new, **options).dest
+    parser.add_argument(
+        old,
+        action=OldSpelling,
+        dest=dest,
+        type=options.get('type'),
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
+
+
 def add_engine_and_shard(parser: argparse.ArgumentParser) -> None:
     """Declares the options that say how and which members of a sweep are trained."""
-    parser.add_argument(
+    group = parser.add_argument_group('how the members are trained')
+    group.add_argument(
         '--engine',
         choices=ENGINES,
         default='sequential',
-        help='train one member after another, one on each device, or all at once on '
-        'one device (default: %(default)s)',
+        help='way to train the members: sequential trains one after another, devices '
+        'one on each device, vmap all at once on one device (default: %(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--shard',
         default='0/1',
         metavar='I/N',
-        help='train part I of N parts of the members, counted from 0 (default: '
-        '%(default)s)',
+        help='part of the members to train: part I of N parts, counted from 0 '
+        '(default: %(default)s, all members)',
+    )
+
+
+def add_data_dir(parser: argparse._ActionsContainer) -> None:
+    """Declares the folder of TFDS data sets."""
+    parser.add_argument(
+        '--data-dir',
+        metavar='DIR',
+        help='folder of TFDS data sets (default: the environment variable '
+        'TFDS_DATA_DIR, or ~/tensorflow_datasets)',
     )
 
 
 def add_format(
-    parser: argparse.ArgumentParser, *formats: str, of: str = 'output'
+    parser: argparse._ActionsContainer, *formats: str, of: str = 'output'
 ) -> None:
     """Declares --format; the first format is the default."""
     parser.add_argument(

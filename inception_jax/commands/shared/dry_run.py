@@ -8,29 +8,40 @@ import os
 import sys
 from collections.abc import Callable
 
+from inception_jax.runtime.amounts import counted, decimal_text, memory_text
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('without training')
-    group.add_argument(
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument(
+        '--show-config',
+        action='store_true',
+        help='print every field of the config with its value and meaning, and exit '
+        '(default: train)',
+    )
+    kind.add_argument(
         '--dry-run',
         action='store_true',
-        help='compile the step, print its costs and exit; needs no data',
+        help='compile the step without data, print its memory, arithmetic and '
+        'messages, and exit (default: train)',
     )
     group.add_argument(
         '--topology',
         metavar='NAME',
-        help='TPU slice to compile for, which this machine need not have, e.g. '
-        'v5e:16x16; needs libtpu',
+        help='TPU slice to compile for with --dry-run, e.g. v5e:16x16; this machine '
+        'needs libtpu and no TPU (default: the devices of this machine)',
     )
     group.add_argument(
         '--largest-batch',
         action='store_true',
-        help='find the largest batch whose step fits the memory of the devices',
+        help='find the largest batch whose step fits the memory of the devices, with '
+        '--dry-run (default: the batch size of the config)',
     )
     group.add_argument(
         '--format',
         choices=('table', 'json'),
-        help='format of the output (default: table)',
+        help='format of the output of --show-config or --dry-run (default: table)',
     )
 
 
@@ -69,8 +80,9 @@ def _print_costs(experiment, mesh, output_format: str) -> int:
         step_costs = costs(experiment, mesh)
     except MemoryError as error:
         print(
-            f'{experiment.run.batch_size} images on {mesh.size} devices do not fit: '
-            f'{error}; use a smaller batch, recipe.accumulation or recipe.remat'
+            f'{counted(experiment.run.batch_size, "image")} on '
+            f'{counted(mesh.size, "device")} do not fit: {error}; use a smaller batch, '
+            'recipe.accumulation or recipe.remat'
         )
         return 1
     show = _json if output_format == 'json' else _table
@@ -80,7 +92,7 @@ def _print_costs(experiment, mesh, output_format: str) -> int:
 
 def _print_largest_batch(experiment, mesh, output_format: str) -> int:
     from inception_jax.speed.costs import costs
-    from inception_jax.speed.roofline import CHIPS, GIB, largest_batch
+    from inception_jax.speed.roofline import CHIPS, largest_batch
 
     tried = {}
 
@@ -92,9 +104,9 @@ def _print_largest_batch(experiment, mesh, output_format: str) -> int:
             memory = math.inf
         else:
             memory = tried[images][1].memory
-        size = f'{memory / GIB:.2f} GiB' if images in tried else 'does not fit'
+        size = memory_text(memory) if images in tried else 'does not fit'
         stream = sys.stderr if output_format == 'json' else sys.stdout
-        print(f'{images} images a device: {size}', file=stream, flush=True)
+        print(f'{counted(images, "image")} a device: {size}', file=stream, flush=True)
         return memory
 
     limit = CHIPS[mesh.devices.flat[0].device_kind].memory
@@ -137,28 +149,29 @@ def _json(experiment, costs) -> str:
 
 
 def _table(experiment, costs) -> str:
-    from inception_jax.speed.roofline import CHIPS, GIB, roofline
+    from inception_jax.speed.roofline import CHIPS, roofline
 
-    each = costs.batch_size // costs.devices
+    each = counted(costs.batch_size // costs.devices, 'image')
     rows = [
         ('step', f'{experiment.network.name}, {experiment.recipe.dtype}'),
-        ('devices', f'{costs.devices} x {costs.device}, {each} images on each'),
-        ('memory', f'{costs.memory / GIB:.2f} GiB a device'),
-        ('', f'{costs.arguments / GIB:.2f} state and batch'),
-        ('', f'{costs.temporaries / GIB:.2f} temporaries'),
-        ('', f'{costs.program / GIB:.2f} program'),
-        ('arithmetic', f'{costs.flops / 1e12:.3f} TFLOP a device'),
-        ('traffic', f'{costs.main_memory / 1e9:.1f} GB of main memory a device'),
-        ('', f'{costs.bytes_accessed / 1e9:.1f} GB as XLA counts, also on the chip'),
+        ('devices', f'{costs.devices} x {costs.device}, {each} on each'),
+        ('memory', f'{memory_text(costs.memory)} a device'),
+        ('', f'{memory_text(costs.arguments)} for state and batch'),
+        ('', f'{memory_text(costs.temporaries)} for temporaries'),
+        ('', f'{memory_text(costs.program)} for the program'),
+        ('arithmetic', f'{decimal_text(costs.flops, "FLOP")} a device'),
+        ('traffic', f'{decimal_text(costs.main_memory, "B")} of main memory a device'),
+        ('', f'{decimal_text(costs.bytes_accessed, "B")} as XLA counts, also on chip'),
     ]
     for kind, sums in costs.messages.items():
-        rows.append(('messages', f'{sums.count} {kind}, {sums.bytes / 1e6:.2f} MB'))
+        size = decimal_text(sums.bytes, 'B')
+        rows.append(('messages', f'{sums.count} {kind}, {size}'))
     if not costs.messages:
         rows.append(('messages', 'none'))
     if costs.micro_batches > 1:
         parts = costs.micro_batches
         rows.append(
-            ('', f'arithmetic, traffic, messages: of one of {parts} micro-batches')
+            ('', f'arithmetic, traffic and messages of one of {parts} micro-batches')
         )
     chip = CHIPS.get(costs.device)
     if least := roofline(costs, chip) if chip else None:

@@ -5,34 +5,44 @@ import csv
 import io
 import json
 
-from inception_jax.commands.shared.cli import add_format, markdown_table, path_option
+from inception_jax.commands.shared.cli import (
+    add_format,
+    add_renamed,
+    markdown_table,
+    path_option,
+)
+from inception_jax.runs.run import shows_top_5
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('the output')
+    group = parser.add_argument_group('the printed errors')
     group.add_argument(
         '--exclude',
         type=path_option,
         metavar='FILE',
-        help='file with images to leave out, one a line: ids, or numbers of files as '
-        "in ImageNet's list; the errors of all images are printed too (default: none)",
+        help='text file of images to leave out, one a line: an id, or a file number as '
+        "in ImageNet's list. The errors of all images are printed too (default: leave "
+        'out no image)',
     )
-    group.add_argument(
+    add_renamed(
+        group,
         '--classes',
+        '--worst-classes',
         type=count,
         default=0,
         metavar='N',
-        help='print the N classes with the largest errors (default: %(default)s)',
+        help='number of classes to print, those with the largest errors (default: '
+        '%(default)s)',
     )
     group.add_argument(
         '--confusions',
         type=count,
         default=0,
         metavar='N',
-        help='print the N most frequent confusions of two classes (default: '
-        '%(default)s)',
+        help='number of confusions of two classes to print, the most frequent ones '
+        '(default: %(default)s)',
     )
     add_format(group, 'md', 'csv', 'json', of='errors')
 
@@ -84,7 +94,7 @@ def error_table(
         count = len(probabilities.ids)
         probabilities = without_images(probabilities, excluded)
         rows[f'without {count - len(probabilities.ids):,}'] = probabilities.scores
-    classes = by_class(probabilities)[: options.classes]
+    classes = by_class(probabilities)[: options.worst_classes]
     pairs = confusions(probabilities)[: options.confusions]
     if options.format == 'json':
         return json.dumps(
@@ -103,32 +113,33 @@ def error_table(
             }
         )
     write = _csv if options.format == 'csv' else markdown_table
-    tables = [write(COLUMNS, [_row(name, row) for name, row in rows.items()])]
+    # Programs read the columns of CSV, which are the same for all data sets.
+    top_5 = options.format == 'csv' or shows_top_5(len(probabilities.class_names))
+    columns = [*COLUMNS[:4], *(COLUMNS[4:] if top_5 else ())]
+    tables = [write(columns, [_row(n, row, top_5) for n, row in rows.items()])]
     unreadable = probabilities.metadata.get('unreadable')
     if unreadable and options.format == 'md':
-        tables.append(f'{unreadable:,} images cannot be read and do not count.')
+        tables.append(f'Unreadable images, which do not count: {unreadable:,}')
     if classes:
-        head = ('class', 'images', 'top-1 error', 'top-5 error', 'mistaken for')
+        errors = ['top-1 error', *(['top-5 error'] if top_5 else [])]
         cells = [
             (
-                row.name,
-                row.images,
-                f'{row.top_1_error:.1f}',
-                f'{row.top_5_error:.1f}',
+                *(row.name, row.images, f'{row.top_1_error:.1f}'),
+                *([f'{row.top_5_error:.1f}'] if top_5 else []),
                 row.mistaken_for,
             )
             for row in classes
         ]
-        tables.append(write(head, cells))
+        tables.append(write(('class', 'images', *errors, 'mistaken for'), cells))
     if pairs:
         tables.append(write(('class', 'answer', 'images'), pairs))
     return '\n\n'.join(tables)
 
 
-def _row(name: str, row) -> tuple:
+def _row(name: str, row, top_5: bool) -> tuple:
     cells = [
         cell
-        for score in (row.top_1, row.top_5)
+        for score in ((row.top_1, row.top_5) if top_5 else (row.top_1,))
         for cell in (f'{score.error:.2f}', f'{score.low:.2f} to {score.high:.2f}')
     ]
     return (name, row.images, *cells)

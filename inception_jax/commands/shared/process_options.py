@@ -11,26 +11,33 @@ LONGEST_WAIT = 86_400
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('several processes, one command each')
+    group = parser.add_argument_group(
+        'several processes',
+        'Start the same command in each process. On a cluster give --distributed, '
+        'otherwise --coordinator, --process-id and --num-processes.',
+    )
     group.add_argument(
         '--distributed',
         action='store_true',
-        help='find the other processes through the cluster: TPU pods, SLURM, '
-        'Kubernetes, Open MPI',
+        help='find the other processes through the cluster: a TPU pod, SLURM, '
+        'Kubernetes or Open MPI (default: one process)',
     )
     group.add_argument(
         '--coordinator',
         metavar='HOST:PORT',
-        help='address at which process 0 listens',
+        help='address at which process 0 listens (default: one process)',
     )
     group.add_argument(
         '--process-id',
         type=int,
         metavar='I',
-        help='number of this process, counted from 0',
+        help='number of this process, counted from 0 (default: one process)',
     )
     group.add_argument(
-        '--num-processes', type=int, metavar='N', help='number of processes'
+        '--num-processes',
+        type=int,
+        metavar='N',
+        help='number of processes (default: one process)',
     )
     group.add_argument(
         '--wait-seconds',

@@ -5,24 +5,24 @@ import argparse
 from inception_jax.commands.shared.cli import path_option
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         '--workdir',
         required=True,
         type=path_option,
         metavar='DIR',
-        help='folder of the run',
+        help='folder of the run (required)',
     )
     add_network(parser)
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
+def add_network(parser: argparse._ActionsContainer) -> None:
     """Declares the option that lets a command import a network of the user's own."""
     parser.add_argument(
         '--network',
         metavar='NAME',
-        help='fail unless the folder names this network; needed for a network of your '
-        'own, whose code then runs (default: any of the catalogue)',
+        help='fail unless the folder has this network. A network of your own needs the '
+        'option, because its code runs (default: any network of describe)',
     )
 
 

@@ -7,22 +7,25 @@ from inception_jax.commands.shared.cli import path_option
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('the network')
+    group = parser.add_argument_group('the trained network')
     run_or_file = group.add_mutually_exclusive_group(required=True)
     run_or_file.add_argument(
-        '--workdir', type=path_option, metavar='DIR', help='folder of a run'
+        '--workdir',
+        type=path_option,
+        metavar='DIR',
+        help='folder of a run (required without --weights)',
     )
     run_or_file.add_argument(
         '--weights',
         type=path_option,
         metavar='FILE',
-        help='weight file, which convert writes',
+        help='weight file from convert (required without --workdir)',
     )
     group.add_argument(
         '--network',
         metavar='NAME',
-        help='fail unless the run or the weight file has this network; needed for a '
-        'network of your own, whose code then runs (default: any of the catalogue)',
+        help='fail unless the weights belong to this network. A network of your own '
+        'needs the option, because its code runs (default: any network of describe)',
     )
     add_step(group)
     group.add_argument(
@@ -38,19 +41,20 @@ def add_step(parser: argparse._ActionsContainer) -> None:
         '--step',
         type=int,
         metavar='N',
-        help='step of the run, recomputed from the checkpoint before it (default: the '
-        'newest checkpoint)',
+        help='step of the run whose weights are used; without a checkpoint they are '
+        'recomputed from the checkpoint before it (default: the newest checkpoint)',
     )
 
 
-def add_crops(parser: argparse.ArgumentParser) -> None:
+def add_crops(parser: argparse._ActionsContainer) -> None:
     """Declares the number of crops of an image."""
     parser.add_argument(
         '--crops',
         type=int,
         choices=(1, 10, 12, 144),
         default=1,
-        help='crops of each image, whose softmax is averaged (default: %(default)s)',
+        help='number of crops of each image; their softmax is averaged (default: '
+        '%(default)s)',
     )
 
 

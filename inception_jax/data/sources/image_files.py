@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inception_jax.data.decode import EXTENSIONS
+from inception_jax.runtime.amounts import counted
 
 # Folders and files that systems write beside images. A dot begins the names of others.
 SYSTEM_NAMES = frozenset(
@@ -131,7 +132,8 @@ def ignored_note(folder: Path, ignored: Mapping[str, int]) -> str:
         return ''
     kinds = sorted(ignored.items(), key=lambda pair: (-pair[1], pair[0]))
     counts = ', '.join(f'{kind} {count:,}' for kind, count in kinds)
-    return f'{folder}: ignored: {sum(ignored.values()):,} files ({counts})'
+    files = counted(sum(ignored.values()), 'file')
+    return f'{folder}: ignored: {files} ({counts})'
 
 
 def utf8_name(name: str) -> str:

@@ -127,6 +127,22 @@ def table(network: Network) -> str:
     return '\n\n'.join('\n'.join(lines) for lines in parts)
 
 
+def training_lines(network: Network) -> str:
+    """Returns what the size and the cost of a network depend on, in four lines."""
+    blocks = measure(network)
+    last = [block for block in blocks if block.stage == network.stages[-1].name][-1]
+    height, width, filters = last.output
+    count = sum(params(network, block) for block in blocks)
+    macs = sum(block.total('macs') for block in blocks)
+    lines = {
+        'input': f'{network.input_size}x{network.input_size} pixels',
+        'final feature map': f'{height}x{width}, {filters:,} filters',
+        'parameters': f'{count:,}',
+        'multiply-adds': f'{millions(macs)} M an image',
+    }
+    return '\n'.join(f'{label:<19}{value}' for label, value in lines.items())
+
+
 _HEAD = (
     *('block', 'grid', 'channels', 'scale', 'layers'),
     *('params each', 'params', 'M macs each', 'M macs'),
