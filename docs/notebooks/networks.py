@@ -1,0 +1,4 @@
+# %% [markdown]
+# # Notebook networks
+# %%
+print(1 + 1)

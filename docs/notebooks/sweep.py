@@ -1,0 +1,4 @@
+# %% [markdown]
+# # Notebook sweep
+# %%
+print(1 + 1)

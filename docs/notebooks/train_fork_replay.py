@@ -1,0 +1,4 @@
+# %% [markdown]
+# # Notebook train_fork_replay
+# %%
+print(1 + 1)
