@@ -2,6 +2,7 @@
 #   make quickstart                  train on handwritten digits
 #   make test                        lint and the tests (PYTHON=python3.13 for another Python)
 #   make test-all                    the slow tests too (full-size networks)
+#   make docs                        build the site of docs/ in site/, with links checked
 #   make house                       print the folders of the package by floor
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test test-all lint format house clean
+.PHONY: quickstart test test-all lint format docs house clean
 
 quickstart: $(VENV)/run
 	$(RUN) -m inception_jax train --config configs/quickstart.py --workdir runs/quickstart
@@ -28,11 +29,15 @@ format: $(VENV)/dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+docs: $(VENV)/docs
+	$(RUN) tests/helpers/pages.py
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 house: $(VENV)/run
 	$(RUN) tests/helpers/house.py
 
 clean:
-	rm -rf .venv runs .pytest_cache .ruff_cache
+	rm -rf .venv runs site .cache .pytest_cache .ruff_cache
 
 $(VENV)/run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,4 +48,8 @@ $(VENV)/run: requirements.txt pyproject.toml
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/run
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/docs: requirements-docs.txt $(VENV)/run
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
