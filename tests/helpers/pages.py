@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / 'docs/config.md', ROOT / 'docs/commands.md')
 PART = re.compile(r'(<!-- generated: (\S+) -->\n).*?(<!-- end -->)', re.S)
 CONSOLE = re.compile(r'(?<=```console\n).*?(?=```)', re.S)
+FLAG = re.compile(r'(?<![\w-])--[A-Za-z][\w.=-]*\w')
 COMMAND = re.compile(r'^\$ ((?:.*\\\n)*.*)', re.M)
 
 
@@ -44,8 +45,8 @@ def generated_parts() -> dict[str, str]:
 
 
 def _purpose(command) -> str:
-    details = getattr(command, 'DETAILS', getattr(command, 'EPILOG', None))
-    return f'{command.HELP[0].upper()}{command.HELP[1:]}.\n\n{details or ""}'.rstrip()
+    details = FLAG.sub(r'`\g<0>`', getattr(command, 'DETAILS', ''))
+    return f'{_capital(command.HELP)}.\n\n{details}'.rstrip()
 
 
 def _options(command) -> str:
@@ -55,11 +56,18 @@ def _options(command) -> str:
     formatter = parser._get_formatter()
     lines = []
     for group in filter(lambda group: group._group_actions, parser._action_groups):
-        lines += ['', f'**{group.title.capitalize()}**', '']
+        about = FLAG.sub(r'`\g<0>`', f': {group.description or ""}').rstrip(': ')
+        lines += [f'**{_capital(group.title)}**{about}', '']
         for action in group._group_actions:
             name = formatter._format_action_invocation(action)
-            lines.append(f'- `{name}`: {formatter._expand_help(action)}')
-    return '\n'.join(lines[1:])
+            meaning = FLAG.sub(r'`\g<0>`', formatter._expand_help(action))
+            lines.append(f'- `{name}`: {meaning}')
+        lines.append('')
+    return '\n'.join(lines[:-1])
+
+
+def _capital(sentence: str) -> str:
+    return f'{sentence[0].upper()}{sentence[1:]}'
 
 
 def _line(field) -> str:
