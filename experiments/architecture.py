@@ -1,7 +1,7 @@
-"""Figs. 3 to 19 and Table 1, drawn from the networks of this package.
+"""Figs. 3 to 19 and Table 1, drawn and computed from the network values.
 
 Claim     the networks agree with the figures and Table 1 of the paper, except for four
-          misprints that do not fit together
+          misprints that contradict the rest of the paper
 Command   python -m experiments.architecture
 Cost      a second; no JAX
 Writes    results/architecture/fig_*.svg and table.md
@@ -53,7 +53,7 @@ MISPRINTS = """
 
 
 def reduction_a_filters(name: str) -> tuple[int, int, int, int]:
-    """Returns k, l, m and n of a network."""
+    """Returns k, l, m and n, the filters of Reduction-A in a network."""
     block = _reduction_a(name)
     n, k, l, m = (leaf.output[2] for leaf in block.leaves if leaf.layers)  # noqa: E741
     return k, l, m, n
@@ -64,7 +64,7 @@ def _reduction_a(name: str) -> Measured:
 
 
 def table_1() -> str:
-    """Returns Table 1 of the networks beside the printed one, and the misprints."""
+    """Returns Table 1 as computed beside Table 1 as printed, and the misprints."""
     rows = ['| network | k, l, m, n | printed | output |', '|---|---|---|---|']
     for name, printed in TABLE_1.items():
         output = 'x'.join(map(str, _reduction_a(name).output))

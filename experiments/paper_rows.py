@@ -20,10 +20,11 @@ from inception_jax.runtime.files import write_atomically
 
 
 class Row(NamedTuple):
-    """A row of a table of the paper: errors in percent, None where it has none.
+    """A row of a table of the paper.
 
-    `networks` are the networks of the row and how many of each. More than one network
-    is an ensemble.
+    Attributes:
+      networks: the number of networks by name; a row with several is an ensemble.
+      top_1, top_5: the errors in percent, None if the paper gives none.
     """
 
     title: str
@@ -37,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the paper. `images` is the number of images that it evaluates."""
+    """A table of the paper. `images` is the number of images in its evaluation."""
 
     number: int
     title: str
@@ -56,7 +57,7 @@ class RowScores(NamedTuple):
       counts: the number of our runs for each network.
       scores: the scores of each run, or of their ensemble.
       members: the scores of each run.
-      is_relative: whether a network has another width, depth or size than the paper's.
+      is_relative: whether a network differs from the paper's in width, depth or size.
     """
 
     row: Row
@@ -109,7 +110,7 @@ def _is_relative(file: Probabilities) -> bool:
 def table_markdown(
     paper: Table, first: Probabilities, rows: Sequence[RowScores]
 ) -> str:
-    """Returns the table in Markdown, and the order of the networks in both."""
+    """Returns the table in Markdown, with the paper's ranking and ours below it."""
     images, evaluated = len(first.ids), first.metadata
     other = '' if images == paper.images else f'; the paper has {paper.images:,}'
     star = (
@@ -165,7 +166,7 @@ def _errors(estimates: Sequence) -> str:
 
 
 def _order(rows: Sequence[RowScores]) -> Iterator[str]:
-    """Yields the networks with both scores, beginning with the least top-1 error."""
+    """Yields our ranking of the networks and the paper's, by top-1 error."""
     both = [row for row in rows if row.scores and row.row.top_1 is not None]
     if len(both) > 1:
         here = sorted(both, key=_mean_top_1)
@@ -179,7 +180,7 @@ def _order(rows: Sequence[RowScores]) -> Iterator[str]:
 
 
 def _gains(rows: Sequence[RowScores]) -> Iterator[str]:
-    """Yields the gain of each ensemble of several runs over the mean of its members."""
+    """Yields the points of error that ensembles gain over the mean of their members."""
     for scored in rows:
         if scored.row.is_ensemble and len(scored.members) > 1:
             alone = mean(run.top_1.error for run in scored.members)
@@ -195,7 +196,7 @@ def _mean_top_1(scored: RowScores) -> float:
 
 
 def table_panels(rows: Sequence[RowScores]) -> dict:
-    """Returns the paper's error and our scores to draw, by panel and row."""
+    """Returns the paper's error and our scores for a figure, by panel and row."""
     return {
         f'top-{k} error, %': {
             scored.row.title: (
@@ -209,7 +210,7 @@ def table_panels(rows: Sequence[RowScores]) -> dict:
 
 
 def write_csv(path: Path, rows: Sequence[RowScores]) -> None:
-    """Writes a line for each of our scores, and one for a row without scores."""
+    """Writes a line for each of our scores, and a line for each row without scores."""
     with write_atomically(path) as draft, draft.open('w', newline='') as file:
         write = csv.writer(file, lineterminator='\n').writerow
         names = ('error', 'low', 'high')

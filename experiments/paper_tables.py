@@ -1,4 +1,4 @@
-"""Tables 2 to 5 of the paper beside the errors of our runs: the tables, the command."""
+"""The values of Tables 2 to 5, and the command that prints our errors beside them."""
 
 import argparse
 import textwrap
@@ -149,7 +149,7 @@ Writes    results/{name}/: table.md, table.csv, table.png and .svg
 
 
 def run(paper: Table, arguments: list[str] | None = None) -> int:
-    """Makes a table from its command line; returns the exit status.
+    """Runs the command that makes a table, and returns the exit status.
 
     The output folder gets table.md, table.csv, table.png and table.svg.
     """
@@ -290,7 +290,7 @@ def _make_table(
 
 
 def _single_runs(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yields the paths, and the members of a sweep in its place."""
+    """Yields the paths of runs and files, and replaces a sweep by its members."""
     from inception_jax.lab.sweep_folder import read_sweep
     from inception_jax.runs.workdir import is_sweep
 
@@ -306,7 +306,7 @@ def _open_source(path: Path, paper: Table) -> 'Probabilities | Evaluation':
     """Returns the probabilities in a file, or the prepared evaluation of a run.
 
     Raises:
-      ValueError: the file or run does not exist, or does not belong into the table.
+      ValueError: the file or run does not exist, or does not belong in the table.
     """
     from inception_jax.evaluation import evaluate, probabilities
 

@@ -2,9 +2,9 @@
 
 Claim     residual connections make training much faster. Figs. 21 to 26 compare
           Inception-ResNet-v1 with Inception-v3, and Inception-ResNet-v2 with
-          Inception-v4; the networks of a pair cost about the same. In single runs the
-          former needs 0.52 to 0.62 of the epochs to reach errors of 25 to 22 %, the
-          latter 0.82 to 0.93 to reach 25 to 20 %
+          Inception-v4; the networks of a pair cost about the same. In single runs
+          Inception-ResNet-v1 needs 0.52 to 0.62 of the epochs to reach errors of 25 to
+          22 %, and Inception-ResNet-v2 needs 0.82 to 0.93 to reach 25 to 20 %
 Command   python experiments/residual_or_not.py --scale laptop
 Cost      laptop: 80 minutes on 2 CPU cores, 12 runs of 1800 steps; gpu: 3.7e16 FLOPs, 2
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 1.3e20 FLOPs, 19 days on 8
@@ -14,18 +14,18 @@ Seeds     three for each network; a seed gives all networks the same images in t
 Writes    results/residual_or_not/SCALE/: table.csv, verdict.md, report.html, figures/;
           figures/pairs.png and .svg show our curves beside the paper's
 
-At the scales laptop and gpu the two networks of a pair have the same width, and depths
-at which their multiply-adds agree within 2 %; Inception-v3 has no auxiliary head. At
-the scale paper they are the networks of the paper: 5.7 and 6.2, 12.3 and 9.3 billion
-multiply-adds, Inception-v3 with its auxiliary head. All networks share the recipe and
-the images. Evaluation uses the EMA weights.
+Networks. At the scales laptop and gpu the networks of a pair have the same width. Their
+depths are chosen so that their multiply-adds agree within 2 %. Inception-v3 has no
+auxiliary head there. The scale paper uses the networks of the paper, with 5.7 and 6.2,
+12.3 and 9.3 billion multiply-adds; Inception-v3 has its auxiliary head. All networks
+share the recipe, its learning rate and the images. Evaluation uses the EMA weights.
 
-A run reaches an error where a straight line between two evaluations first comes down to
-this error. The compared errors are the three lowest multiples of 5 % that every run of
-a pair reaches between its first and its last evaluation; multiples of 2 or 1 % if there
-are fewer than three. For the curves of the paper they are all whole percents from 25
-down. `paper_curves.csv` is our reading of the vector plots in Figs. 21 to 26, every two
-epochs, with an error of about 0.02.
+Epochs to an error. A run reaches an error at the first epoch at which the straight line
+between two evaluations falls to this error. The study compares the three lowest
+multiples of 5 % that every run of a pair reaches between its first and its last
+evaluation. If there are fewer than three, it uses multiples of 2 or 1 %. For the curves
+of the paper it uses all whole percents from 25 down. `paper_curves.csv` is our reading
+of the vector plots in Figs. 21 to 26, every two epochs, with an error of about 0.02.
 """
 
 import csv
@@ -111,7 +111,7 @@ SIZES = {
 
 
 def conclude(sweep: 'Sweep') -> str:
-    """Draws our curves beside the paper's, and returns the comparison in words."""
+    """Draws our curves beside the paper's, and returns the verdict in Markdown."""
     from inception_jax.plots.paper_curves import draw_network_pairs
 
     rows = [
@@ -128,7 +128,7 @@ def remarks(rows: list[Row]) -> str:
 
 
 def epochs_to(error: float, curve: Curve) -> float | None:
-    """Returns the epoch at which a curve first comes down to an error."""
+    """Returns the epoch at which a curve first falls to an error."""
     for (before, above), (after, below) in itertools.pairwise(curve):
         if below <= error < above:
             return before + (after - before) * (above - error) / (above - below)
@@ -185,7 +185,7 @@ def ratios(rows: list[Row], plain: str, residual: str) -> dict[int, list[float]]
 
 
 def panels(rows: list[Row]) -> dict[str, dict[str, list[Curve]]]:
-    """Returns the curves to draw, by the title of a panel and by network."""
+    """Returns the curves for a figure, by the title of a panel and by network."""
     curves, paper = {}, paper_curves()
     for *pair, figure in PAIRS:
         name = NAMES[pair[1]]

@@ -1,7 +1,7 @@
-"""After section 3.3: which rules keep wide residual networks alive, and learning?
+"""Beyond section 3.3: which residual rules keep wide networks alive and learning?
 
-Claim     scaling by a constant of 0.1 to 0.3 keeps networks alive that a constant of 1
-          kills. Later work has other rules that make a branch small at the start: a
+Claim     networks die with a residual scale of 1 and live with a constant scale of 0.1
+          to 0.3. Later work proposes other rules with a small branch at the start: a
           learned scale from 0 (SkipInit, ReZero), a small scale for each channel
           (LayerScale), a last layer that starts at 0, 1 / sqrt(blocks), and a tracked
           variance (normalizer-free)
@@ -9,8 +9,8 @@ Command   python experiments/rules.py --scale laptop
 Cost      laptop: 45 minutes on 2 CPU cores, 27 runs of 200 steps; gpu: 5.5e16 FLOPs, 3
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 1.9e19 FLOPs, 3 days on 8 GPUs
           at 10 TFLOP/s each
-Seeds     two for each rule with the initialiser of He, which normalizer_free assumes,
-          and one with the truncated normal of configs/stability.py; gpu: three of each
+Seeds     two for each rule with He's initialiser, which normalizer_free assumes, and
+          one with the truncated normal of configs/stability.py; gpu: three of each
 Writes    results/rules/SCALE/: table.csv, verdict.md, report.html, figures/
 
 Errors are measured on the training images of the last 50 steps (laptop and paper) or
@@ -18,15 +18,15 @@ Errors are measured on the training images of the last 50 steps (laptop and pape
 new to the network.
 
 A rule changes the factor of the linear 1x1 at the end of a branch, or the initial
-weights of this layer, and nothing else. `constant` has the released scales 0.17, 0.10
+weights of this layer, and nothing else. `constant` uses the released scales 0.17, 0.10
 and 0.20 for the stages A, B and C. `layer_scale` starts at 0.1 in a network of up to 18
-sums, for example the small one with 8, and at 1e-5 in the full one with 20.
-`inverse_sqrt` is 1, 0.71 and 0.45 in the small one.
+sums, for example the small network with 8, and at 1e-5 in the full network with 20.
+`inverse_sqrt` is 1, 0.71 and 0.45 in the three stages of the small network.
 
-Expectations from the literature: with batch norm in the branches, the problem is how
-much a branch adds at the start (arXiv:2002.10444). Then all rules that start small
-live, a start at 0 costs nothing, and with few blocks the rules that live differ little.
-A network of this depth also trains without sums (`non_residual`).
+Expectation from the literature: if the branches have batch norm, the problem is the
+size of a branch at the start (arXiv:2002.10444). Then all rules that start small live,
+a start at 0 costs nothing, and with few blocks the rules that live differ little. A
+network of this depth also trains without sums (`non_residual`).
 """
 
 import sys
@@ -141,7 +141,7 @@ def _by_rule(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _fastest(by_rule: dict[str, list[Row]]) -> str:
-    """Returns which rule learned most, and which rules its seeds cannot exclude."""
+    """Returns the rule of least error, and the rules within the range of its seeds."""
     alive = {
         rule: errors(rows)
         for rule, rows in by_rule.items()

@@ -1,7 +1,8 @@
-"""Section 3.3: is a residual scale anything but a smaller effective learning rate?
+"""Section 3.3: does a residual scale do more than a lower learning rate?
 
-Claim     a lower rate does not do what a scale of 0.1 to 0.3 does. In section 3.3 a
-          lower rate did not keep wide networks alive, and scaling never harmed the end
+Claim     a lower learning rate does not replace a residual scale of 0.1 to 0.3. In
+          section 3.3 a lower rate did not keep wide networks alive, and scaling never
+          harmed the result
 Command   python experiments/scale_and_rate.py --scale laptop
 Cost      laptop: 45 minutes on 2 CPU cores, 28 runs of 200 steps; gpu: 4.3e16 FLOPs, 2
           hours on one GPU at 5 TFLOP/s; paper: ImageNet, 2.0e19 FLOPs, 3 days on 8 GPUs
@@ -11,14 +12,14 @@ Writes    results/scale_and_rate/SCALE/: table.csv, verdict.md, report.html, fig
 
 Matched rates. In relu(x + s F(x)) the scale s acts on one layer, the linear 1x1 W at
 the end of F: the network computes with V = s W. A step of gradient descent with rate r
-moves V by s^2 r dLoss/dV. So scale s is equivalent to scale 1 with this layer
-initialised s times smaller and trained with rate s^2 r. All other layers, including
-those before W, depend only on V: for them s changes nothing. Therefore no rate of the
-whole network matches a scale. The nearest rates are s^2 r, and s r for an optimizer
+moves V by s^2 r dLoss/dV. So scale s is equivalent to scale 1 with V initialised s
+times smaller and trained with rate s^2 r. The gradients of all other layers, including
+the layers before W, depend only on V, so s does not change them. Therefore no rate of
+the whole network matches a scale. The nearest rates are s^2 r, and s r for an optimizer
 that divides by the size of the gradients. RMSProp with its epsilon of 1.0 hardly does.
 
-Two controls separate the effects of a scale. At the start each control computes the
-same as one corner of the grid of scales and rates:
+Two controls separate the effects of a scale. At step 0 each control computes the same
+outputs as one corner of the grid of scales and rates:
   SMALL_START, scale 1    V starts as at scale 0.1, and moves at the full rate r
   LARGE_START, scale 0.1  V starts as at scale 1, and moves at r / 100
 """
@@ -129,7 +130,7 @@ def conclude(sweep: 'Sweep') -> str:
 
 
 def remarks(rows: list[Row]) -> str:
-    """Returns verdicts: on a lower rate in place of a scale, and on the controls."""
+    """Returns the verdicts on a lower rate at scale 1 and on the two controls."""
     key = itemgetter('name', 'residual_scale', 'learning_rate')
     starts = {path: name for name, path in CONTROLS.items()}
     columns = {

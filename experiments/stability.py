@@ -156,10 +156,10 @@ def remarks(rows: list[Row]) -> str:
 
 
 def _harm(rows: list[Row]) -> str:
-    """Returns what scaling costs at the widths that live without scaling.
+    """Returns whether scaling raises the error at the widths that live without it.
 
-    Scaling does no harm if the mean error of each scale at each width is at most that
-    of scale 1.
+    Scaling does no harm if, at each of these widths, the mean error of each scale is at
+    most the mean error of scale 1.
     """
     claim = 'Scaling does no harm where it is not needed'
     alive = [row for row in rows if unscaled(row) and lives(row)]

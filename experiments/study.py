@@ -94,7 +94,7 @@ class Claim(NamedTuple):
 
 
 def run(module: ModuleType, arguments: list[str] | None = None) -> int:
-    """Runs the study in a module from its command line; returns the exit status.
+    """Runs the command of the study in a module, and returns the exit status.
 
     The output folder gets the sweep, table.csv, verdict.md and report.html with its
     figures.
@@ -238,7 +238,7 @@ def lives(row: Row) -> bool:
 
 
 def died(row: Row) -> bool:
-    """Returns whether a run died or diverged; a dying run neither died nor lives."""
+    """Returns whether a run died or diverged; a dying run is neither dead nor alive."""
     return row['verdict'] in LOST
 
 
@@ -270,7 +270,7 @@ def answers(claims: Iterable[Claim], rows: Sequence[Row]) -> list[str]:
 
 
 def answer(claim: str, holds: bool, rows: Sequence[Row]) -> str:
-    """Returns a claim, whether it holds, and how the rows that decide it ended."""
+    """Returns a claim, whether it holds, and the outcomes of the runs that test it."""
     nats = [row['nats_learned'] for row in rows if row['nats_learned'] is not None]
     return (
         f'* {claim}: **{"holds" if holds else "does not hold"} here** '
@@ -281,7 +281,7 @@ def answer(claim: str, holds: bool, rows: Sequence[Row]) -> str:
 
 
 def outcomes(rows: Iterable[Row]) -> str:
-    """Returns the counts of the verdicts, and how many runs learned nothing."""
+    """Returns the counts of the verdicts, and the runs that learned nothing apart."""
     return verdict_counts(
         row['verdict']
         if died(row) or learned(row)

@@ -1,4 +1,4 @@
-"""Table 2 of the paper beside the errors of our runs; --help says what it needs."""
+"""Table 2 of the paper beside the errors of our runs; --help lists its inputs."""
 
 import sys
 

@@ -81,7 +81,7 @@ def write_figure(figure: Figure, path: Path, **options: Any) -> None:
 
 
 def show_names_literally(figure: Figure) -> None:
-    """Makes a figure show dollar signs in names, in place of formulas between them."""
+    """Keeps dollar signs in names; matplotlib would typeset the text between them."""
     for label in figure.findobj(Text):
         # Labels of logarithmic axes are formulas of matplotlib's.
         if not label.get_text().startswith(r'$\mathdefault'):

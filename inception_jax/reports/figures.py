@@ -143,7 +143,7 @@ def _lines(
     curves: Sequence[RunCurves],
     key: tuple[str, str],
 ) -> dict[str, dict[str, SeedLine]]:
-    """Returns the lines of groups of rows, for the rows that have the curve."""
+    """Returns a line for each group of rows; rows without the curve are left out."""
     labels = list(dict.fromkeys(label for group in groups.values() for label in group))
     values = [_number(label) for label in labels]
     colours = dict(zip(labels, value_colours(values), strict=True))
@@ -157,7 +157,7 @@ def _lines(
 
 
 def _number(label: str) -> float | str:
-    """Returns a label as a number if it is one: numbers get ordered colours."""
+    """Converts a label to a number if possible, because numbers get ordered colours."""
     try:
         return float(label)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The HTML page of a report: texts and tables; its scripts draw the figures."""
+"""The HTML page of a report: texts, tables, and scripts that draw the figures."""
 
 import html
 import json

@@ -106,7 +106,7 @@ def _curves(member: Member, study: Study, steps: Shared) -> dict[str, list]:
 
 
 def _heat(records: Iterable[Row], study: Study, blocks: Shared) -> dict | None:
-    """Returns the quantities of the blocks that have any value, None if none has."""
+    """Returns the heat maps that have any value, None without diagnostics."""
     names = next((r['blocks'] for r in records if r['split'] == 'diagnostics'), None)
     if names is None:
         return None
@@ -135,7 +135,7 @@ def _quantities(quantities: Mapping[str, Quantity]) -> dict[str, dict]:
 
 
 def _choices(members: Sequence[dict]) -> dict[str, Any]:
-    """Returns the curves that can be chosen, and the panels of a run."""
+    """Returns the curves of the menu, and the panels of a run."""
     recorded = {key for member in members for key in member['curves']}
     names = [n for n in CURVES if any(f'{split}.{n}' in recorded for split in SPLITS)]
     return {
@@ -173,7 +173,7 @@ def _fields(table: Sequence[Row], study: Study) -> dict[str, Any]:
 
 
 def _start(table: Sequence[Row], study: Study, members: Sequence[dict]) -> dict:
-    """Returns the axes, the colours, the curve and the member that appear first.
+    """Returns the axes, colours, curve and member that the page shows first.
 
     The curve is the first that is a line. The member is the one that died first.
     """

@@ -49,7 +49,8 @@ def member_sentences(member: Member) -> str:
 def study_summary(study: Study, table: Sequence[Row]) -> str:
     """Returns how the runs ended.
 
-    For a sweep this includes the field along which the shares of losses differ most.
+    For a sweep the summary names the field whose values differ most in their share of
+    dead and diverged members.
     """
     if study.kind == 'run':
         return member_sentences(study.members[0])
@@ -67,10 +68,10 @@ def study_summary(study: Study, table: Sequence[Row]) -> str:
 def contrast(table: Sequence[Row], fields: Mapping[str, str]) -> str:
     """Returns how many members died or diverged, by the field that matters most.
 
-    This is the field along which the shares differ most. If no member died or
-    diverged, the sentence counts the dying members. Members with a `change` are not
-    part of the shares; the sentence counts them separately. While members are
-    unfinished, the sentence begins with the number of finished members.
+    The values of this field differ most in their shares of dead and diverged members.
+    If no member died or diverged, the sentence counts the dying members. It counts
+    members with a `change` separately, and leaves them out of the shares. While members
+    are unfinished, the sentence begins with the number of finished members.
     """
     sentence = _contrast(table, fields)
     if all(row['verdict'] != 'unfinished' for row in table):
@@ -144,14 +145,14 @@ def lineage_tree(study: Study) -> str:
 
 
 def parent_name(study: Study, origin: Mapping[str, Any]) -> str:
-    """Returns the member that a fork began from, or the path of a run elsewhere."""
+    """Returns the name of a fork's parent, or its path if it is not in the study."""
     parent = Path(origin['parent']).resolve()
     names = [m.name for m in study.members if m.folder.resolve() == parent]
     return names[0] if names else origin['parent']
 
 
 def fork_changes(origin: Mapping[str, Any]) -> str:
-    """Returns the step at which a fork began, and its changes, in words."""
+    """Returns the step at which a fork began and its changes, as a phrase."""
     short = short_names(origin['changes'])
     parts = [
         f'{short[name]}: {value_text(old)} to {value_text(new)}'
@@ -195,7 +196,7 @@ def _reason(member: Member) -> str:
 def _count(
     rows: Sequence[Row], field: str, verdicts: Sequence[str]
 ) -> dict[Any, tuple[int, int]]:
-    """Returns, by value of a field, how many rows have a verdict and how many exist."""
+    """Counts the rows with one of the verdicts and all rows, by value of a field."""
     groups = {
         value: [row['verdict'] in verdicts for row in rows if row[field] == value]
         for value in sorted_values(row[field] for row in rows)

@@ -1,4 +1,4 @@
-"""A study: the files of a run, of a sweep or of several runs, read into one value."""
+"""Reads the files of a run, of a sweep or of several runs into one value, a study."""
 
 import csv
 import dataclasses
@@ -22,7 +22,7 @@ Lineage = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A run of a study. Files that the run has not written yet are empty or None.
+    """A run of a study. The content of a file that does not exist yet is empty or None.
 
     Attributes:
       name: the name of the run in the study.
@@ -71,7 +71,7 @@ class Member:
 
     @property
     def lost_at(self) -> int | None:
-        """The step of death or divergence; None if it was before the run's fork."""
+        """The step since which a run is lost; None if it is before the run's fork."""
         origin = self.lineage['step'] if self.lineage else 0
         is_lost = self.verdict in LOST and self.step is not None and self.step >= origin
         return self.step if is_lost else None
@@ -305,5 +305,5 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _read_text(path: Path) -> str:
-    """Returns a text for people, which may hold any bytes."""
+    """Reads a text file that may hold any bytes."""
     return path.read_bytes().decode('utf-8', 'replace')

@@ -144,7 +144,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(rules, 'SIZES', {'laptop': shrunken})
     assert studies.run(rules, arguments) == 0
     verdict = (tmp_path / 'verdict.md').read_text()
-    assert verdict.startswith('# After section 3.3')
+    assert verdict.startswith('# Beyond section 3.3')
     assert '2 members on synthetic:64/4.' in verdict
     assert '**does not hold here** (2 alive' in verdict
     assert (tmp_path / 'table.csv').exists()
