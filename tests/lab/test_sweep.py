@@ -48,10 +48,10 @@ def test_scales_seeds_rates_and_initialisers_compile_once(tmp_path, capsys):
     programs.compile_functions.cache_clear()
     with programs.compiled_names() as first:
         assert main(arguments(tmp_path / 'one', '--grid=seed=0', **short)) == 0
-    assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
+    assert ' 1 train step compiled or read from disk\n' in capsys.readouterr().out
     with programs.compiled_names() as more:
         assert main(arguments(tmp_path / 'all', *grids, **short)) == 0
-    assert 'compiled or read from disk: 0\n' in capsys.readouterr().out
+    assert ' 0 train steps compiled or read from disk\n' in capsys.readouterr().out
     assert first.count('jit(train_step)') == 1
     assert more == []
     assert len(table(tmp_path / 'all')) == 10
@@ -79,7 +79,7 @@ def two_steps(tmp_path_factory):
 def test_engines_agree_to_rounding(two_steps, tmp_path, engine, capsys):
     options = (f'--grid={TWO_STEPS_GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
-    assert 'compiled or read from disk: 1\n' in capsys.readouterr().out
+    assert ' 1 train step compiled or read from disk\n' in capsys.readouterr().out
     for alone in (two_steps / 'members').iterdir():
         together = tmp_path / 'members' / alone.name
         assert steps_of(alone) == steps_of(together)

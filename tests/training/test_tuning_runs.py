@@ -89,7 +89,7 @@ def swept(tmp_path_factory):
 def test_engines_agree_on_what_is_frozen(swept, tmp_path, engine, capsys):
     options = (f'--grid={GRID}', f'--engine={engine}')
     assert main(arguments(tmp_path, *options, **TWO_STEPS)) == 0
-    assert 'compiled or read from disk: 2\n' in capsys.readouterr().out
+    assert ' 2 train steps compiled or read from disk\n' in capsys.readouterr().out
     members = sorted((swept / 'members').iterdir())
     assert len(members) == 4
     for alone in members:
