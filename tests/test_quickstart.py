@@ -8,7 +8,8 @@ from helpers.paths import ROOT
 
 from inception_jax.__main__ import main
 
-TEXTS = [(ROOT / name).read_text() for name in ('README.md', 'docs/quickstart.md')]
+NAMES = ('README.md', 'docs/quickstart.md')
+TEXTS = [(ROOT / name).read_text().replace('\\\n', '') for name in NAMES]
 COMMANDS = re.findall(
     r'^python -m inception_jax (describe .+)$', '\n'.join(TEXTS), re.M
 )
