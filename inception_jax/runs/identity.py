@@ -100,8 +100,8 @@ def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:
         first = changed[0]
         raise ValueError(
             f'workdir {folder} holds a run with config.{first}={old.get(first)!r}, and '
-            f'this config has {new.get(first)!r} ({len(changed)} fields differ); use '
-            'another --workdir, or the config of the run'
+            f'this config has {new.get(first)!r} (fields that differ: {len(changed)}); '
+            'use another --workdir, or the config of the run'
         )
 
 
