@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inception_jax.runtime.choices import nearest
 from inception_jax.runtime.paths import local_path
 
 if TYPE_CHECKING:
     from inception_jax.config.overrides import Config
+
+# In a clone this folder is a link to configs/; the wheel holds a copy.
+SHIPPED = Path(__file__).parents[1] / 'configs'
 
 
 def load_config(path: str | Path, /, **changes: Any) -> 'Config':
@@ -25,7 +29,8 @@ def load_config(path: str | Path, /, **changes: Any) -> 'Config':
 
     Args:
       path: a Python file with a function `get_config`, or FILE:ARGUMENT to call it with
-        an argument.
+        an argument. If there is no such file, the name of a config that comes with the
+        package: `quickstart`, or `imagenet:inception_v4`.
       changes: values by the name of a field. If two sections have the field, give its
         dotted name: `**{'network.width.stem': 0.5}`. A section takes a mapping of its
         fields: `run={'epochs': 1}`.
@@ -75,11 +80,23 @@ def config_with(config: Any, /, **changes: Any) -> 'Config':
     return override(config, changes)
 
 
+def shipped_configs() -> dict[str, Path]:
+    """Returns the config files that come with the package, by name.
+
+    >>> list(shipped_configs())
+    ['cifar10', 'imagenet', 'quickstart', 'stability']
+    """
+    return {path.stem: path for path in sorted(SHIPPED.glob('*.py'))}
+
+
 def _hint(path: str) -> str:
-    """Returns where a missing config file is today."""
+    """Returns how to name the config instead of a missing file."""
     if old := re.search(r'imagenet_(inception_\w+)\.py(?::(.*))?$', path):
         return f'use {path[: old.start()]}imagenet.py:{old[2] or old[1]}'
-    return 'the configs of inception_jax are in the folder configs/ of a clone'
+    names = shipped_configs()
+    near = nearest(Path(path.split(':')[0]).stem, names)
+    question = f'; did you mean --config {near}?' if near else ''
+    return f'the package has the configs {", ".join(names)}{question}'
 
 
 def _get_config(path: str) -> dict:
@@ -87,6 +104,8 @@ def _get_config(path: str) -> dict:
     from ml_collections import ConfigDict
 
     file, *argument = path.split(':', 1)
+    if not Path(file).is_file():
+        file = str(shipped_configs().get(file, file))
     spec = importlib.util.spec_from_file_location('config', file)
     if spec is None or not Path(file).is_file():
         raise ValueError(f'config {file}: no such Python file; {_hint(path)}')

@@ -52,12 +52,24 @@ def test_the_papers_recipe(name, epochs):
             'imagenet_inception_v4.py:inception_v4_slim',
             'use imagenet.py:inception_v4_slim',
         ),
-        ('nowhere.py', 'in the folder configs/ of a clone'),
+        ('nowhere.py', 'the configs cifar10, imagenet, quickstart, stability$'),
+        ('configs/quikstart.py', r'stability; did you mean --config quickstart\?'),
     ],
 )
 def test_the_error_about_a_missing_config_says_what_to_use(path, repair):
     with pytest.raises(ValueError, match=f'no such Python file; .*{repair}'):
         load_config(path)
+
+
+def test_a_config_of_the_package_is_found_by_name_where_there_is_no_such_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    expected = load_config(CONFIGS / 'imagenet.py:inception_v3')
+    assert load_config('imagenet:inception_v3') == expected
+    (tmp_path / 'imagenet').touch()
+    with pytest.raises(ValueError, match='imagenet: no such Python file'):
+        load_config('imagenet')
 
 
 def test_the_four_networks_have_one_recipe():

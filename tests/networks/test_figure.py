@@ -166,6 +166,7 @@ def test_drawing_is_well_formed_and_says_its_size(value):
     assert root.get('viewBox') == f'0 0 {root.get("width")} {root.get("height")}'
     assert float(root.get('width')) == pytest.approx(page.width, abs=0.1)
     assert value.name in [element.text for element in root.iter()]
+    assert draw(value)._repr_svg_() == value._repr_svg_()
 
 
 @every_network

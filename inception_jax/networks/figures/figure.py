@@ -41,12 +41,21 @@ from inception_jax.networks.ops import (
 from inception_jax.networks.shapes import Measured, measure, output_shape, window
 
 
-def draw(network: Network, block: str | None = None) -> str:
+class Drawing(str):
+    """The SVG text that `draw` returns; a notebook shows it as a figure."""
+
+    __slots__ = ()
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def draw(network: Network, block: str | None = None) -> Drawing:
     """Returns the SVG text of the figure of a network, or of one block or stage.
 
     The figure of a network is a column of its stages, as in Figs. 9 and 15, and beside
     it a panel for every block that differs from the others of its stage. A notebook
-    shows it for a network.
+    shows the figure.
 
     Args:
       block: the name of a block or of a stage; None means the whole network.
@@ -61,7 +70,7 @@ def draw(network: Network, block: str | None = None) -> str:
     """
     check_network(network)
     title = network.name if block is None else f'{network.name}: {block}'
-    return svg(sheet(network, block), title)
+    return Drawing(svg(sheet(network, block), title))
 
 
 def sheet(network: Network, block: str | None = None) -> Page:
