@@ -87,6 +87,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str]) -> None:
     """Prints or draws a network, or prints the difference of two networks."""
+    if options.output and options.output.suffix == '.svg' and options.format != 'svg':
+        raise ValueError(f'{options.output} is a figure; add --format svg')
     if options.block and options.format != 'svg':
         raise ValueError('--block goes with --format svg')
     if options.against and options.format != 'table':

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from inception_jax.data.content import check_same_images, source_identity
+from inception_jax.data.content import (
+    check_same_images,
+    source_difference,
+    source_identity,
+)
 from inception_jax.data.crops import (
     check_crops,
     mirrored,
@@ -26,7 +30,7 @@ from inception_jax.evaluation.probabilities import (
 from inception_jax.parallel.mesh import check_batch_size
 from inception_jax.runtime.messages import warn
 from inception_jax.training.states import trained_run
-from inception_jax.weights.trained import Trained, check_head
+from inception_jax.weights.trained import Trained, check_head, check_trained
 
 # The batch size for each device, for a network that has none of its own.
 BATCH_SIZE = 32
@@ -136,6 +140,7 @@ def prepare_evaluation(
     Raises:
       ValueError: as `evaluate`.
     """
+    check_trained(trained)
     check_crops(crops)
     images, spec, split = _open_images(trained, source, split, data_dir)
     if batch_size == 0:
@@ -266,14 +271,27 @@ def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
         if 'images' not in earlier.metadata:
             warn(f'{place} is of an older version, which did not record the images')
             metadata = {n: value for n, value in metadata.items() if n != 'images'}
-        different = [n for n in metadata if earlier.metadata.get(n) != metadata[n]]
+        different = [
+            _difference(name, earlier.metadata.get(name), value)
+            for name, value in metadata.items()
+            if earlier.metadata.get(name) != value
+        ]
         if different:
             raise ValueError(
-                f'{place} holds another evaluation ({", ".join(different)} differ); '
-                'remove it or name another --output'
+                f'{place} holds another evaluation ({"; ".join(different)}); remove it '
+                'or name another --output'
             )
         return earlier
     return None
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """Returns the difference of two evaluations in a field, in words."""
+    if name == 'images':
+        return f'other images: {source_difference(before, now)}'
+    if name == 'classes':
+        return 'other classes'
+    return f'{name} {before!r:.60} there, {now!r:.60} here'
 
 
 def _partial_path(path: Path) -> Path:

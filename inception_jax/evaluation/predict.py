@@ -17,7 +17,7 @@ from inception_jax.data.sources.files import Files, find_image_files
 from inception_jax.evaluation.apply import compile_end_point, compile_softmax
 from inception_jax.evaluation.features_file import open_features_file
 from inception_jax.parallel.mesh import check_batch_size
-from inception_jax.weights.trained import Trained
+from inception_jax.weights.trained import Trained, check_trained
 
 # The batch size for each device.
 BATCH_SIZE = 32
@@ -72,6 +72,7 @@ def predict(
     >>> len(first.classes), first.probabilities == second.probabilities
     (2, True)
     """
+    check_trained(trained)
     source = open_images(images, trained.class_names)
     return list(
         predictions(trained, source, top=top, crops=crops, batch_size=batch_size)
@@ -110,6 +111,7 @@ def features(
     >>> features(trained, np.zeros((2, 20, 30, 3), np.uint8)).shape
     (2, 4)
     """
+    check_trained(trained)
     source = open_images(images, trained.class_names)
     apply = compile_end_point(trained, name)
     rows = _apply_to_views(trained, source, apply, 'features', batch_size=batch_size)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from inception_jax.data.content import source_difference
 from inception_jax.data.labels import parse_class_names
 from inception_jax.evaluation.scores import Scores, scores
 from inception_jax.runtime.amounts import counted
@@ -27,7 +28,12 @@ FORMAT = 1
 KINDS = {'ids': 'U', 'labels': 'iu', 'softmax': 'f', 'about': 'U'}
 
 # The types of metadata that a file may have, beside the names of its classes.
-OPTIONAL = {'done': int, 'unreadable': int, 'ensemble': list[Mapping]}
+OPTIONAL = {
+    'done': int,
+    'unreadable': int,
+    'images': Mapping,
+    'ensemble': list[Mapping],
+}
 
 # The distance from 1 that float32 and bfloat16 leave to the sum of a softmax.
 ROUNDING = 1e-3
@@ -220,12 +226,24 @@ def check_same_images(members: Sequence[Probabilities]) -> None:
                     f'({_count_images(first)}; {_count_images(other)}); expected the '
                     'same images'
                 )
+        before, now = map(_source_identity, (first, other))
+        if before and now and (difference := source_difference(before, now)):
+            raise ValueError(
+                f'the first file and file {number} are of different images '
+                f'({difference}); expected the same images'
+            )
         if first.class_names != other.class_names:
             raise ValueError(
                 f'the first file has {len(first.class_names)} classes, and file '
                 f'{number} has {len(other.class_names)}, with different names; '
                 'expected the same classes'
             )
+
+
+def _source_identity(probabilities: Probabilities) -> Mapping[str, Any] | None:
+    """Returns the identity of the images; None in a file of an older version."""
+    members = probabilities.metadata.get('ensemble') or [probabilities.metadata]
+    return members[0].get('images')
 
 
 def _check_finite(members: Sequence[Probabilities]) -> None:

@@ -188,6 +188,8 @@ def restore_checkpoint(
       ValueError: no checkpoint can be read, the checkpoint belongs to another run, or
         its arrays are not those of `like`.
     """
+    if not folder.is_dir():
+        return None  # Orbax would create it.
     damaged = []
     with _quiet(), Manager(folder.absolute()) as manager:
         for step in _newest_first(manager, at):

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from inception_jax.config.experiment import Experiment, recorded_experiment
 from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
-from inception_jax.data.content import check_same_images, source_identity
+from inception_jax.data.content import source_difference, source_identity
 from inception_jax.data.example import Example, check_same_classes, notes
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.describe.table import params
@@ -170,12 +170,13 @@ class _RecordedSource:
 
     def open(self) -> Source:
         source = open_source(self.source, self.split, data_dir=self.data_dir)
-        check_same_images(
-            self.identity,
-            source_identity(source),
-            f'{self.source} has changed since the run was trained',
-            'restore its images',
-        )
+        # Steps that are computed again need every bit of the images.
+        if changed := source_difference(self.identity, source_identity(source)):
+            raise ValueError(
+                f'{self.source} has changed since the run was trained ({changed}), so '
+                'its steps cannot be computed again; restore its images, or name the '
+                'step of a checkpoint'
+            )
         return source
 
 

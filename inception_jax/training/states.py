@@ -17,6 +17,7 @@ from inception_jax.parallel.mesh import put_batch
 from inception_jax.runs.records import read_unverified_records
 from inception_jax.runs.run import Run, fork_step, steps_done
 from inception_jax.runs.workdir import CONFIG
+from inception_jax.runtime.messages import warn
 from inception_jax.runtime.paths import local_path
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
@@ -90,6 +91,11 @@ def state_and_progress_at(
     """
     check_run_step(run, step)
     state, progress = state_up_to(run, step)
+    if (first := int(state.step)) < step:
+        warn(
+            f'{run.workdir} has no checkpoint of step {step}; it is computed again '
+            f'from step {first}'
+        )
     logged = {
         record['step'] for record in read_unverified_records(run.workdir, 'train')
     }

@@ -41,7 +41,11 @@ class LayoutFile(NamedTuple):
     arrays: int
 
     def __str__(self) -> str:
-        return f'{self.path}: {self.arrays:,} arrays by the names of {self.layout}'
+        return (
+            f'{self.path}: {self.arrays:,} arrays by the names of {self.layout}\n'
+            'The file has no class names, input size, crop or pixel range; keep the '
+            'source for them.'
+        )
 
 
 def read_layout_file(

@@ -110,6 +110,14 @@ def _with_head(file: WeightFile, like: dict[str, Any]) -> dict[str, Any]:
     return {name: tree | loaded[name] for name, tree in like.items()}
 
 
+def check_trained(value: Any) -> None:
+    """Raises TypeError for anything else than a trained network, such as a path."""
+    if not isinstance(value, Trained):
+        raise TypeError(
+            f'{value!r:.80} is not a trained network; open one with ij.trained(path)'
+        )
+
+
 def check_head(trained: Trained) -> None:
     """Raises ValueError if the weights have no head to compute logits with."""
     if not trained.class_names:

@@ -172,7 +172,7 @@ def test_a_file_of_another_evaluation_is_left_alone(workdir, tmp_path, capsys):
     assert evaluate(workdir, '--output', path, '--crops=10') == 2
     printed = capsys.readouterr().err
     assert (
-        'holds another evaluation (crops differ); remove it or name another --output'
+        'holds another evaluation (crops 1 there, 10 here); remove it or name another'
         in printed
     )
     assert printed.count('\n') == 1
@@ -211,10 +211,10 @@ def test_an_evaluation_is_bound_to_its_images(tmp_path, capsys):
     assert evaluate(run, '--output', out) == 2
     printed = capsys.readouterr().err
     assert 'trained: the content of images differs' in printed
-    assert 'holds another evaluation (images differ)' in printed
+    assert 'holds another evaluation (other images: ' in printed
     other = ('--output', out, '--source', f'folder:{folder}', '--split', 'train')
     assert evaluate(run, *other) == 2
-    assert 'holds another evaluation (split differ)' in capsys.readouterr().err
+    assert "holds another evaluation (split 'test' there" in capsys.readouterr().err
 
 
 def test_an_interrupted_evaluation_does_not_resume_on_other_images(
@@ -232,4 +232,4 @@ def test_an_interrupted_evaluation_does_not_resume_on_other_images(
     shutil.copy(folder / 'test' / '0' / '1.png', folder / 'test' / '0' / '0.png')
     capsys.readouterr()
     assert evaluate(workdir, *options) == 2
-    assert 'holds another evaluation (images differ)' in capsys.readouterr().err
+    assert 'holds another evaluation (other images: ' in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Probabilities of images: whole, the same however they are computed, and kept."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 
@@ -203,6 +204,20 @@ def test_an_ensemble_of_other_images_or_labels_is_refused(field, value, message)
     second = Probabilities(**(vars(second) | {field: value}))
     with pytest.raises(ValueError, match=message):
         probabilities.ensemble([first, second])
+
+
+def test_an_ensemble_of_images_with_the_same_names_is_refused():
+    before = {'images': 3, 'classes': 4, 'class_names': 'x', 'listing': 'y'}
+    first, second = (
+        dataclasses.replace(
+            member,
+            metadata=member.metadata | {'images': before | {'content': content}},
+        )
+        for member, content in zip(members(2), 'ab', strict=True)
+    )
+    with pytest.raises(ValueError, match=r'are of different images \(the content of'):
+        probabilities.ensemble([first, second])
+    assert probabilities.ensemble([first, first]).metadata['ensemble'][0]['images']
 
 
 def test_a_file_without_probabilities_is_refused(tmp_path):

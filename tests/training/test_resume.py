@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import chex
 import jax
 import pytest
+from helpers.images import images
 from helpers.training import arguments, last_state, records
 
 from inception_jax import trained
@@ -66,6 +68,26 @@ def test_a_reader_refuses_a_run_whose_last_checkpoint_is_missing(workdir):
     ):
         trained(workdir)
     assert trained(workdir, step=16).metadata['step'] == 16
+
+
+def test_a_step_is_computed_again_with_a_note_and_only_from_the_same_images(
+    tmp_path, capsys
+):
+    folder, workdir = tmp_path / 'images', tmp_path / 'run'
+    images(folder)
+    command = arguments(workdir, data__source=f'folder:{folder}', **SHORT)
+    assert main(command) == 0
+    whole = trained(workdir, step=8)
+    shutil.move(workdir / 'checkpoints', tmp_path / 'checkpoints')
+    capsys.readouterr()
+    again = trained(workdir, step=8)
+    assert 'of step 8; it is computed again from step 0' in capsys.readouterr().err
+    chex.assert_trees_all_equal(again.variables, whole.variables)
+    # Reading creates no folder, into which a copy of the checkpoints would be nested.
+    assert not (workdir / 'checkpoints').exists()
+    shutil.copy(folder / 'train' / '0' / '1.png', folder / 'train' / '0' / '0.png')
+    with pytest.raises(ValueError, match='so its steps cannot be computed again'):
+        trained(workdir, step=8)
 
 
 def test_the_output_names_the_step(workdir, capsys):

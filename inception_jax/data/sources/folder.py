@@ -19,6 +19,7 @@ from inception_jax.data.sources.image_files import (
     visible_entries,
 )
 from inception_jax.data.sources.part import parse_part, part_indices
+from inception_jax.runtime.paths import local_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def open_folder(path: str, split: str | None) -> Folder:
       ValueError: the folder does not exist or cannot be read, it has no class or no
         image, an image has no label, or the part is empty.
     """
-    top = Path(path).expanduser()
+    top = local_path(path).expanduser()
     part = parse_part(split or '')
     if part is None or (top / split).is_dir():
         return _open_split(top, split)
