@@ -75,8 +75,14 @@ def run_header(run: PreparedRun, done: int) -> str:
 
 
 def _short_run(run: PreparedRun) -> str:
-    """Returns a line that warns of a run too short for its batch statistics."""
-    note = short_run_note(run.experiment.recipe.batch_norm_decay, run.steps)
+    """Returns a line that warns of a run too short for its batch statistics.
+
+    Statistics of initial weights are averages already, and need no more steps.
+    """
+    recipe = run.experiment.recipe
+    if recipe.init_from:
+        return ''
+    note = short_run_note(recipe.batch_norm_decay, run.steps)
     return f'\n{note}' if note else ''
 
 
@@ -94,7 +100,7 @@ def _fine_tuning(run: PreparedRun) -> str:
         free = [block for block in measure(run.network) if block.name not in frozen]
         trained = sum(params(run.network, block) for block in free)
         random = '' if recipe.init_from else ' at random values'
-        parts.append(f'{", ".join(recipe.frozen)} frozen{random}: trains {trained:,}')
+        parts.append(f'{", ".join(recipe.frozen)} frozen{random}: trains {trained:,} parameters')
     parts += [
         f'{name} at {factor:g} of the rate' for name, factor in recipe.rate_factors
     ]

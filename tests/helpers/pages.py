@@ -59,6 +59,8 @@ def _options(command) -> str:
         about = FLAG.sub(r'`\g<0>`', f': {group.description or ""}').rstrip(': ')
         lines += [f'**{_capital(group.title)}**{about}', '']
         for action in group._group_actions:
+            if action.help == argparse.SUPPRESS:  # An old spelling.
+                continue
             name = formatter._format_action_invocation(action)
             meaning = FLAG.sub(r'`\g<0>`', formatter._expand_help(action))
             lines.append(f'- `{name}`: {meaning}')
