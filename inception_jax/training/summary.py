@@ -100,7 +100,9 @@ def _fine_tuning(run: PreparedRun) -> str:
         free = [block for block in measure(run.network) if block.name not in frozen]
         trained = sum(params(run.network, block) for block in free)
         random = '' if recipe.init_from else ' at random values'
-        parts.append(f'{", ".join(recipe.frozen)} frozen{random}: trains {trained:,} parameters')
+        parts.append(
+            f'{", ".join(recipe.frozen)} frozen{random}: trains {trained:,} parameters'
+        )
     parts += [
         f'{name} at {factor:g} of the rate' for name, factor in recipe.rate_factors
     ]

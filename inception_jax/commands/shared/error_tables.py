@@ -11,7 +11,6 @@ from inception_jax.commands.shared.cli import (
     markdown_table,
     path_option,
 )
-from inception_jax.runs.run import shows_top_5
 
 COLUMNS = ('images', 'number', 'top-1 error', '95 %', 'top-5 error', '95 %')
 
@@ -88,6 +87,7 @@ def error_table(
     """
     from inception_jax.evaluation.probabilities import without_images
     from inception_jax.evaluation.scores import by_class, confusions
+    from inception_jax.runs.run import shows_top_5
 
     rows = {'all': probabilities.scores}
     if excluded is not None:
