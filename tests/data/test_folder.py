@@ -58,9 +58,10 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
 
 def test_a_note_counts_the_files_that_are_ignored(tmp_path):
     source = open_tree(
-        tmp_path, ['ant/1.png', 'ant/2.heic', 'bee/3.HEIC', 'bee/README']
+        tmp_path, ['ant/1.png', 'ant/2.heic', 'bee/3.HEIC', 'bee/README', '0.png']
     )
-    assert source.notes == (f'{tmp_path}: ignored: 3 files (.heic 2, no ending 1)',)
+    kinds = '.heic 2, image in no class folder 1, no ending 1'
+    assert source.notes == (f'{tmp_path}: ignored: 4 files ({kinds})',)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _open_split(top: Path, split: str | None) -> Folder:
     if split and not classes and (labels := label_file(root)):
         return _open_flat(root, labels)
     outside = frozenset(map(folder_identity, classes.values()))
-    labelled, ignored = [], Counter()
+    labelled, ignored = [], _outside_classes(root)
     for label, folder in enumerate(classes.values()):
         images = images_below(folder, outside)
         labelled += [(f'{folder.name}/{image}', label) for image in images.names]
@@ -125,6 +125,18 @@ def _open_split(top: Path, split: str | None) -> Folder:
         )
     files, numbers = zip(*labelled, strict=True)
     return Folder(root, files, numbers, tuple(classes), tuple(ignored.items()))
+
+
+def _outside_classes(root: Path) -> Counter[str]:
+    """Counts the files of a split that lie in no class folder, by kind."""
+    kinds = Counter(map(entry_kind, visible_entries(root)))
+    del kinds['folder']
+    return Counter(
+        {
+            'image in no class folder' if kind == 'image' else kind: count
+            for kind, count in kinds.items()
+        }
+    )
 
 
 def _open_flat(root: Path, labels: Path) -> Folder:
