@@ -156,7 +156,7 @@ class Run:
             if digest not in (None, class_names_digest(names)):
                 raise ValueError('the names are not those of the run')
 
-    def records(self, split: str) -> 'dict[str, np.ndarray]':
+    def records(self, split: str = 'train') -> 'dict[str, np.ndarray]':
         """Returns the records of a split as a table: equally long columns by name.
 
         `pandas.DataFrame(run.records('train'))` is a data frame. A number that was not
