@@ -33,7 +33,9 @@ def test_the_page_on_python_has_every_public_name():
         (ROOT / 'docs/python.md').read_text(),
         re.M,
     )
-    assert sorted(names) == sorted(set(ij.__all__) - {'__version__'})
+    assert len(names) == len(set(names))
+    # Types of results are on the page too, for their methods.
+    assert set(names) >= set(ij.__all__) - {'__version__'}
 
 
 def test_a_link_out_of_docs_leads_to_the_repository():

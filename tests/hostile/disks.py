@@ -6,6 +6,7 @@ It mounts in a namespace of its own, so the mounts of the machine stay as they a
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,8 @@ class Outcome(NamedTuple):
         *_, last = ['', *self.errors.splitlines()]
         is_failure = last.startswith(f'inception-jax {self.command}: ')
         # A sweep goes on after a failed member, and counts it in its output.
-        is_failure |= self.command == 'sweep' and ' failed' in self.output
+        if self.command == 'sweep':
+            is_failure |= bool(re.search(r'[1-9]\d* failed', self.output))
         return is_failure == (self.status in (1, 2))
 
     def __str__(self) -> str:
