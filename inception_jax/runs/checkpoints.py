@@ -29,7 +29,7 @@ from inception_jax.runs.checksums import (
 )
 from inception_jax.runs.workdir import checkpoint_steps
 from inception_jax.runtime import processes
-from inception_jax.runtime.messages import first_line, os_error_text
+from inception_jax.runtime.messages import first_line
 from inception_jax.steps.state import TrainState
 
 Manager = ocp.CheckpointManager
@@ -265,8 +265,6 @@ def _restore_item(manager: Manager, step: int, **item) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return os_error_text(error)
     return first_line(error).split(' See full TensorStore details')[0][:200]
 
 

@@ -64,7 +64,8 @@ def first_line(error: Exception) -> str:
     >>> first_line(OSError('disk full\\ndetails')), first_line(OSError())
     ('disk full', 'OSError')
     """
-    lines = str(error).splitlines() or [type(error).__name__]
+    text = os_error_text(error) if isinstance(error, OSError) else str(error)
+    lines = text.splitlines() or [type(error).__name__]
     return printable(lines[0])
 
 
