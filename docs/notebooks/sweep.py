@@ -32,7 +32,13 @@ folder = Path(tempfile.mkdtemp(), 'sweep')
 # width, and the last stage has 611 filters. Verdicts judge the last 20 steps.
 
 # %%
-narrow = {'stem': 0.1, 'a': 0.1, 'reduction_a': 0.1, 'b': 0.1, 'reduction_b': 0.5}
+narrow = {
+    'stem': 0.1,
+    'a': 0.1,
+    'reduction_a': 0.1,
+    'b': 0.1,
+    'reduction_b': 0.5,
+}
 config = ij.load_config(
     'stability',
     width=narrow,
@@ -52,7 +58,10 @@ config = ij.load_config(
 
 # %%
 sweep = ij.sweep(
-    config, folder, residual_scale=[0.1, 0.3, 1.0], learning_rate=[0.0045, 0.045]
+    config,
+    folder,
+    residual_scale=[0.1, 0.3, 1.0],
+    learning_rate=[0.0045, 0.045],
 )
 
 # %% [markdown]
