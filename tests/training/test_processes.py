@@ -51,23 +51,29 @@ def free_port():
 class Two:
     """Two processes with two devices each, and what they print.
 
-    `second` are changes, and `variables` of the environment, of the second alone.
+    `second` are changes, and `variables` of the environment, of the second alone. The
+    first stops after a line that begins with `pause`, until `ended` is called.
     """
 
-    def __init__(self, workdir, *, second=(), variables=(), port=None, **changes):
+    def __init__(
+        self, workdir, *, second=(), variables=(), port=None, pause=None, **changes
+    ):
         port = port or free_port()
         changes = [RUN | changes, RUN | changes | dict(second)]
         variables = [{}, dict(variables)]
-        self.workdir = workdir
+        self.workdir, self.pause = workdir, pause
+        paused = ['helpers.paused', pause] if pause else ['inception_jax']
         self.all = [
             subprocess.Popen(
                 [
-                    *(sys.executable, '-m', 'inception_jax'),
+                    *(sys.executable, '-m'),
+                    *(['inception_jax'] if number else paused),
                     *arguments(workdir, **changes[number]),
                     f'--coordinator=127.0.0.1:{port}',
                     f'--process-id={number}',
                     '--num-processes=2',
                 ],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -76,11 +82,18 @@ class Two:
             for number in range(2)
         ]
 
+    def wait_for_pause(self):
+        assert any(line.startswith(self.pause) for line in self.all[0].stdout)
+
     def wait_for(self, records):
         path = self.workdir / 'metrics.jsonl'
         while not path.exists() or path.read_text().count('\n') < records:
             assert all(process.poll() is None for process in self.all)
             time.sleep(0.02)
+
+    def succeeds(self):
+        statuses, printed = self.ended()
+        assert statuses == [0, 0], printed
 
     def ended(self, within=600):
         outputs = [process.communicate(timeout=within) for process in self.all]
@@ -123,22 +136,22 @@ def test_two_processes_are_one_with_as_many_devices(whole, tmp_path):
 def test_two_killed_processes_resume_bit_identical_to_an_undisturbed_run(
     whole, tmp_path
 ):
-    two = Two(tmp_path / 'two')
-    two.wait_for(8)
+    two = Two(tmp_path / 'two', pause='step     10')
+    two.wait_for_pause()
     two.all[1].kill()
     (first, second), printed = two.ended()
     assert (first, second) in ((1, -signal.SIGKILL), (-signal.SIGABRT, -signal.SIGKILL))
     said = ('process 0 of 2: process 1 is lost', 'another task died')[first != 1]
     assert said in printed[0][1]
-    two = Two(tmp_path / 'two')
-    two.wait_for(20)
+    two = Two(tmp_path / 'two', pause='step     30')
+    two.wait_for_pause()
     for process in two.all:
         process.kill()
     assert two.ended()[0] == [-signal.SIGKILL] * 2
     kept = checkpoints.checkpoint_steps(tmp_path / 'two' / 'checkpoints')
     assert 8 <= max(kept) < 48
     shutil.copytree(tmp_path / 'two', tmp_path / 'one')
-    assert Two(tmp_path / 'two').ended()[0] == [0, 0]
+    Two(tmp_path / 'two').succeeds()
     assert records(tmp_path / 'two') == records(whole)
     chex.assert_trees_all_equal(state(tmp_path / 'two'), state(whole))
     assert main(arguments(tmp_path / 'one', **RUN)) == 0
@@ -154,9 +167,9 @@ def test_both_processes_end_if_one_loses_its_data_and_resume_later(tmp_path):
     source = {'data__source': f'folder:{tmp_path / "data"}'}
     changes = source | rarely | {'run__epochs': 20}
     whole, workdir = tmp_path / 'whole', tmp_path / 'run'
-    assert Two(whole, **changes).ended()[0] == [0, 0]
-    two = Two(workdir, **changes)
-    two.wait_for(7)
+    Two(whole, **changes).succeeds()
+    two = Two(workdir, pause='step     14', **changes)
+    two.wait_for_pause()
     lost.write_bytes(b'')
     statuses, printed = two.ended()
     assert 1 in statuses
@@ -164,7 +177,7 @@ def test_both_processes_end_if_one_loses_its_data_and_resume_later(tmp_path):
     assert any('cannot decode image 2/5.png' in text for _, text in printed)
     lost.write_bytes(content)
     assert 8 <= max(checkpoints.checkpoint_steps(workdir / 'checkpoints')) < 80
-    assert Two(workdir, **changes).ended()[0] == [0, 0]
+    Two(workdir, **changes).succeeds()
     assert records(workdir) == records(whole)
     chex.assert_trees_all_equal(state(workdir), state(whole))
 
