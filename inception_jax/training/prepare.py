@@ -85,12 +85,11 @@ def prepare(
       ValueError: the data, the network, the devices and the workdir do not agree.
     """
     data = experiment.data
-    opened = [
+    (train_source, train), (evaluation_source, evaluation) = (
         open_images(data.source, split, data.data_dir)
         for split in (data.train_split, data.evaluation_split)
-    ]
-    (train_source, evaluation_source), identities = zip(*opened, strict=True)
-    identities = dict(zip(PARTS, identities, strict=True))
+    )
+    identities = {'train': train, 'evaluation': evaluation}
     run = _prepare_with(
         experiment,
         workdir,

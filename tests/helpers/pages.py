@@ -56,8 +56,8 @@ def _options(command) -> str:
     formatter = parser._get_formatter()
     lines = []
     for group in filter(lambda group: group._group_actions, parser._action_groups):
-        about = FLAG.sub(r'`\g<0>`', f': {group.description or ""}').rstrip(': ')
-        lines += [f'**{_capital(group.title)}**{about}', '']
+        description = FLAG.sub(r'`\g<0>`', f': {group.description or ""}').rstrip(': ')
+        lines += [f'**{_capital(group.title)}**{description}', '']
         for action in group._group_actions:
             if action.help == argparse.SUPPRESS:  # An old spelling.
                 continue

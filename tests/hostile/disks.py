@@ -27,7 +27,7 @@ NETWORK = '--network=helpers.tiny:NET'
 
 
 class Outcome(NamedTuple):
-    """What a command did: its exit status and what it printed."""
+    """The end of a command: where it ran, its exit status and its output."""
 
     place: str
     command: str
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
             return False
         *_, last = ['', *self.errors.splitlines()]
         is_failure = last.startswith(f'inception-jax {self.command}: ')
-        # A sweep goes on after a failed member, and counts it in its output.
+        # A sweep continues after a failed member, and prints how many failed.
         if self.command == 'sweep':
             is_failure |= bool(re.search(r'[1-9]\d* failed', self.output))
         return is_failure == (self.status in (1, 2))
