@@ -21,6 +21,8 @@ RESULTS = (
     'filters',
     'verdict',
     'step',
+    'onset',
+    'confirmed',
     'layer',
     'trend',
     'steps_done',

@@ -10,6 +10,7 @@ from inception_jax.reports.study import Member, Study
 COLUMNS = {
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
+    'onset': Quantity('onset', 'step'),
     'layer': Quantity('where first'),
     'dead_channels': Quantity('dead channels', '%', factor=100.0),
     'nats_learned': Quantity('below ln(classes)', 'nats'),
@@ -17,6 +18,7 @@ COLUMNS = {
     'top_1_error': Quantity('top-1 error', '%'),
     'filters': Quantity('filters', 'final feature map'),
     'trend': Quantity('trend', 'points/100 steps'),
+    'confirmed': Quantity('death confirmed', 'step'),
     'steps_done': Quantity('steps done'),
     'steps': Quantity('steps'),
     'top_5_error': Quantity('top-5 error', '%'),

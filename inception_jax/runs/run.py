@@ -60,6 +60,9 @@ OPTIONAL = {
         'step': int | None,
         'trend': float | None,
         'layer': str | None,
+        'onset': int | None,
+        'death': int | None,
+        'confirmed': int | None,
         'ended': bool,
         'network': str,
         'classes': int,
@@ -68,6 +71,9 @@ OPTIONAL = {
     },
     LINEAGE: {},
 }
+
+# The numbers of a config from which a verdict of an older version is judged anew.
+THRESHOLDS = {'dead_share': float, 'dying_share': float, 'window': int}
 
 
 def run(path: str | Path) -> 'Run':
@@ -175,8 +181,15 @@ class Run:
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """The content of verdict.json; None while the run trains or after a kill."""
-        return self._read_json(VERDICT)
+        """The content of verdict.json; None while the run trains or after a kill.
+
+        A verdict of an older version has no dates of silence. It is judged anew from
+        the train records.
+        """
+        outcome = self._read_json(VERDICT)
+        if outcome is None or 'onset' in outcome or outcome['verdict'] == 'diverged':
+            return outcome
+        return outcome | self._judged_anew(outcome)
 
     @property
     def readable_outcome(self) -> dict[str, Any] | None:
@@ -195,6 +208,21 @@ class Run:
             return None
         fields = (field.name for field in dataclasses.fields(Verdict))
         return Verdict(**{name: outcome.get(name) for name in fields})
+
+    def _judged_anew(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a verdict from the train records; {} if they lack a share."""
+        from inception_jax.stability.verdicts import Thresholds, judge_records
+
+        section = self.config.get('verdicts', {})
+        numbers = {name: section.get(name) for name in THRESHOLDS}
+        records = read_records(self.workdir, 'train')
+        shares = [record.get('dead_channels') for record in records]
+        if misfit(numbers, THRESHOLDS) or None in shares:
+            return {}
+        start = fork_step(self.workdir) or 0
+        verdict = judge_records(records, Thresholds(**numbers), start=start).verdict
+        layer = outcome.get('layer') if verdict.verdict != 'alive' else None
+        return dataclasses.asdict(dataclasses.replace(verdict, layer=layer))
 
     @property
     def lineage(self) -> dict[str, Any] | None:

@@ -5,16 +5,15 @@ A channel of the final feature map is silent in a step if it is zero for the who
 batch. A verdict is a result of a stability study, never an exception:
 
   alive      none of the following
-  dying      the mean share of silent channels over the last `window` steps is at least
-             `dying_share`
-  dead       the share of silent channels was at least `dead_share` in each of the last
-             `window` steps; 1.0 means that all channels are silent
+  dying      at least `dying_share` of the channels have been silent since the onset
+  dead       at least `dead_share` of the channels have been silent for `window` steps
+             or more; 1.0 means that all channels are silent
   diverged   the loss, a gradient or a batch statistic is not finite. With
              `Recipe.skip_non_finite`, `window` updates in a row are not finite. This
              verdict is final.
 
-The step of a verdict is the first step of its window that reaches the threshold. A
-network that recovers is alive again.
+`stability.silence` defines onset, death and its confirmation. A network that recovers
+is alive again.
 """
 
 import dataclasses
@@ -24,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from inception_jax.runtime import choices
+from inception_jax.stability.silence import Dates, redate
 
 LOST = ('dead', 'diverged')
 ACTIONS = ('stop', 'go_on')
@@ -42,9 +42,10 @@ class Thresholds:
     Attributes:
       dead_share: the share of silent channels in the final feature map from which on a
         network is dead, above 0 and up to 1.
-      dying_share: the mean share of silent channels in the final feature map from which
-        on a network is dying, above 0 and up to `dead_share`.
-      window: the number of last steps that a verdict judges.
+      dying_share: the share of silent channels in the final feature map from which on a
+        network is dying, above 0 and up to `dead_share`.
+      window: the number of steps that confirm a death. Shares of silent channels are
+        means over a fifth as many steps.
       on_dead: stop ends a run that is dead; go_on trains it to its last step.
       on_diverged: stop ends a run that has diverged; go_on trains it to its last step.
 
@@ -91,19 +92,27 @@ class Verdict:
 
     Attributes:
       verdict: alive, dying, dead or diverged.
-      step: the step since which it holds; None for alive.
+      step: the step since which the verdict holds: the onset if dying, the death if
+        dead; None for alive.
       trend: the slope of the share of silent channels over the window, in percentage
         points per 100 steps; None before two steps.
       layer: the first tensor that is not finite, or the block that went silent first.
+      onset, death, confirmed: the dates of silence (`stability.silence`). A death that
+        is not confirmed yet has a date too, while the verdict is still dying.
 
     >>> print(Verdict('dying', 1200, trend=4.0))
     dying since step 1,200 (silent channels: +4.0 percentage points per 100 steps)
+    >>> print(Verdict('dead', 28, onset=12, death=28, confirmed=77))
+    dead since step 28 (dying since 12)
     """
 
     verdict: str = 'alive'
     step: int | None = None
     trend: float | None = None
     layer: str | None = None
+    onset: int | None = None
+    death: int | None = None
+    confirmed: int | None = None
 
     @property
     def since(self) -> tuple[str, int | None]:
@@ -115,6 +124,8 @@ class Verdict:
         words = [self.verdict]
         if self.step is not None:
             words.append(f'{"at" if is_diverged else "since"} step {self.step:,}')
+        if self.verdict == 'dead' and self.onset not in (None, self.death):
+            words.append(f'(dying since {self.onset:,})')
         if self.layer:
             kind = 'first not finite' if is_diverged else 'first silent block'
             words.append(f'({kind}: {self.layer})')
@@ -172,15 +183,49 @@ def judge(
     if before.verdict.verdict == 'diverged':
         return before
     if signs.skipped and before.skipped + 1 < thresholds.window:
-        return dataclasses.replace(before, skipped=before.skipped + 1)
+        # The share of the step before stands for this one, so that dates count steps.
+        shares = (*before.shares, *before.shares[-1:])[-thresholds.window :]
+        return VerdictState(before.verdict, shares, before.skipped + 1)
     if signs.not_finite or not math.isfinite(signs.loss):
         return VerdictState(diverged(step, signs.not_finite or 'loss'))
     shares = (*before.shares, signs.dead_channels)[-thresholds.window :]
-    verdict = _verdict(shares, thresholds)
-    since = before.verdict.step
-    if verdict != before.verdict.verdict:
-        since = _since(verdict, step, shares, thresholds)
-    return VerdictState(Verdict(verdict, since, _trend(shares)), shares)
+    verdict = before.verdict
+    dates = redate(
+        Dates(verdict.onset, verdict.death, verdict.confirmed),
+        step,
+        shares,
+        dying_share=thresholds.dying_share,
+        dead_share=thresholds.dead_share,
+        window=thresholds.window,
+    )
+    return VerdictState(_verdict(dates, _trend(shares)), shares)
+
+
+def judge_records(
+    records: Iterable[Mapping[str, Any]], thresholds: Thresholds, *, start: int = 0
+) -> VerdictState:
+    """Returns the verdict and its state after the train records of a finite run.
+
+    A record holds means over the steps since the record before it, so the dates are
+    exact to this interval. Runs of older versions are judged so.
+
+    Args:
+      records: train records in order, with `step` and `dead_channels`.
+      start: the step before the first record's interval: 0, or the step of a fork.
+
+    >>> alive, silent = {'dead_channels': 0.0}, {'dead_channels': 1.0}
+    >>> records = [{'step': 10, **alive}, {'step': 100, **silent}]
+    >>> thresholds = Thresholds(dead_share=0.95, dying_share=0.5, window=50)
+    >>> print(judge_records(records, thresholds).verdict)
+    dead since step 11
+    """
+    state = VerdictState()
+    for record in records:
+        signs = StepSigns(loss=0.0, dead_channels=record['dead_channels'])
+        for step in range(start + 1, record['step'] + 1):
+            state = judge(state, step, signs, thresholds)
+        start = record['step']
+    return state
 
 
 def judge_evaluation(
@@ -251,24 +296,12 @@ def first_silent(
     return blocks[place] if first < len(records) else None
 
 
-def _verdict(shares: tuple[float, ...], thresholds: Thresholds) -> str:
-    if len(shares) < thresholds.window:
-        return 'alive'
-    if min(shares) >= thresholds.dead_share:
-        return 'dead'
-    mean = math.fsum(shares) / len(shares)
-    return 'dying' if mean >= thresholds.dying_share else 'alive'
-
-
-def _since(
-    verdict: str, step: int, shares: tuple[float, ...], thresholds: Thresholds
-) -> int | None:
-    """Returns the first step of the window that reaches the verdict's threshold."""
-    least = {'dead': thresholds.dead_share, 'dying': thresholds.dying_share}
-    if verdict not in least:
-        return None
-    first = next(i for i, share in enumerate(shares) if share >= least[verdict])
-    return step - len(shares) + 1 + first
+def _verdict(dates: Dates, trend: float | None) -> Verdict:
+    if dates.confirmed is not None:
+        return Verdict('dead', dates.death, trend, None, *dates)
+    if dates.onset is not None:
+        return Verdict('dying', dates.onset, trend, None, *dates)
+    return Verdict('alive', None, trend)
 
 
 def _trend(shares: tuple[float, ...]) -> float | None:

@@ -16,7 +16,7 @@ from inception_jax.runs.workdir import (
 )
 from inception_jax.runtime import processes
 from inception_jax.runtime.messages import warn
-from inception_jax.stability.verdicts import Verdict, VerdictState
+from inception_jax.stability.verdicts import Verdict, VerdictState, judge_records
 from inception_jax.steps.state import TrainState, initial_state
 from inception_jax.training.initial_weights import load_initial_weights
 from inception_jax.training.observe import RunProgress
@@ -143,7 +143,7 @@ def _restore_or_initialize(
     )
     if saved is not None:
         state = dataclasses.replace(saved.state, hparams=state.hparams)
-        return state, _progress_in(saved.metadata), saved.damaged
+        return state, _progress_in(run, saved.metadata, int(state.step)), saved.damaged
     if fork_step(run.workdir) is not None:
         raise ValueError(
             f'{run.workdir} is a fork, and its checkpoints are gone; fork again into '
@@ -155,10 +155,15 @@ def _restore_or_initialize(
     return distribute(state, run.mesh), RunProgress(VerdictState(), []), ()
 
 
-def _progress_in(metadata: Mapping) -> RunProgress:
+def _progress_in(run: PreparedRun, metadata: Mapping, step: int) -> RunProgress:
     watch = metadata['watch']
+    verdict = Verdict(**watch['verdict'])
+    if 'onset' not in watch['verdict'] and verdict.verdict != 'diverged':
+        # A checkpoint of an older version, which knew no dates of silence.
+        records = [r for r in read_records(run.workdir, 'train') if r['step'] <= step]
+        verdict = judge_records(records, run.experiment.verdicts).verdict
     verdict_state = VerdictState(
-        Verdict(**watch['verdict']), tuple(watch['shares']), watch.get('skipped', 0)
+        verdict, tuple(watch['shares']), watch.get('skipped', 0)
     )
     return RunProgress(verdict_state, metadata['interval'])
 

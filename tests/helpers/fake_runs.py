@@ -222,7 +222,7 @@ def silence(step: int, fate: Fate) -> float:
 
 
 def verdict(fate: Fate, records: list[dict]) -> dict:
-    """Returns what summaries.finish writes into verdict.json."""
+    """Returns what `training.summary` writes into verdict.json."""
     evaluations = [r for r in records if r['split'] == 'evaluation']
     layer = {'dead': 'c_2', 'diverged': 'gradient of c_2'}.get(fate.verdict)
     return {
@@ -230,6 +230,9 @@ def verdict(fate: Fate, records: list[dict]) -> dict:
         'step': fate.step,
         'trend': 3.1 if fate.verdict == 'dying' else None,
         'layer': layer,
+        'onset': fate.step if fate.verdict in ('dying', 'dead') else None,
+        'death': fate.step if fate.verdict == 'dead' else None,
+        'confirmed': fate.step + 49 if fate.verdict == 'dead' else None,
         'steps_done': fate.end,
         'steps': STEPS,
         'ended': fate.verdict == 'diverged',

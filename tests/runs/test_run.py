@@ -58,6 +58,30 @@ def test_numbers_that_were_not_finite_are_nan(tmp_path):
     assert not math.isnan(loss[0])
 
 
+def test_a_verdict_without_dates_is_judged_anew_from_the_records(folder):
+    outcome = json.loads((folder / 'verdict.json').read_text())
+    for name in ('onset', 'death', 'confirmed'):
+        del outcome[name]
+    old = outcome | {'verdict': 'dying', 'step': 551}
+    (folder / 'verdict.json').write_text(json.dumps(old))
+    config = json.loads((folder / 'config.json').read_text())
+    assert run(folder).verdict.step == 551  # The fake config has no thresholds.
+    thresholds = {'dead_share': 0.95, 'dying_share': 0.5, 'window': 50}
+    config['config']['verdicts'] = thresholds
+    (folder / 'config.json').write_text(json.dumps(config))
+    verdict = run(folder).verdict
+    records = read_records(folder, 'train')
+    shares = {record['step']: record['dead_channels'] for record in records}
+    every = records[0]['step']
+    onset, death = (
+        min(step for step in shares if shares[step] >= share) - every + 1
+        for share in (0.5, 0.95)
+    )
+    assert (verdict.verdict, verdict.step, verdict.layer) == ('dead', death, 'c_2')
+    assert (verdict.onset, verdict.death) == (onset, death)
+    assert verdict.confirmed == death + 49
+
+
 @pytest.mark.parametrize(('classes', 'shown'), [(5, False), (6, True), (None, True)])
 def test_the_top_5_error_is_shown_for_more_than_five_classes(folder, classes, shown):
     lines = error_lines(read_records(folder, 'evaluation'), classes)
