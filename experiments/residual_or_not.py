@@ -30,13 +30,14 @@ of the vector plots in Figs. 21 to 26, every two epochs, with an error of about 
 
 import csv
 import itertools
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from experiments import study
+from experiments import intervals, study
 from experiments.study import Row, Size, died, mean_and_range, spread
 from inception_jax.commands.shared.cli import markdown_table
 
@@ -222,15 +223,13 @@ def _curves(rows: list[Row], network: str) -> dict[int, Curve]:
 
 def _answer(rows: list[Row], plain: str, residual: str, figure: str) -> str:
     by_error = ratios(rows, plain, residual)
-    every_ratio = [ratio for by_seed in by_error.values() for ratio in by_seed]
-    if not every_ratio:
-        word = 'no answer here: runs of both reach no common error'
-    elif max(every_ratio) < 1:
-        word = 'holds here'
-    elif min(every_ratio) >= 1:
-        word = 'does not hold here'
-    else:
-        word = 'undecided here: ratios lie on both sides of 1'
+    # A number for each seed: the mean over errors of the logarithm of its ratios.
+    logs = [mean(map(math.log, seed)) for seed in zip(*by_error.values(), strict=True)]
+    word, interval = 'no answer here: runs of both reach no common error', ''
+    if logs:
+        ratio = intervals.mean_difference(logs)
+        word = intervals.answer(holds=ratio.high < 0, fails=ratio.low > 0)
+        interval = intervals.Interval(*map(math.exp, ratio)).text(2)
     here = '; '.join(
         f'{mean_and_range(by_seed, 2)} to {error} %'
         for error, by_seed in by_error.items()
@@ -239,9 +238,10 @@ def _answer(rows: list[Row], plain: str, residual: str, figure: str) -> str:
     lost = sum(died(row) for row in rows if row['name'] in (plain, residual))
     return (
         f'* {NAMES[residual]} trains faster than {NAMES[plain]}: **{word}**. '
-        f'Ratio of epochs, mean and range of seeds: {here or "unknown"}; in the '
-        f'paper ({figure}) {min(paper.values()):.2f} to {max(paper.values()):.2f} for '
-        f'errors of {max(paper)} to {min(paper)} %.'
+        f'Ratio of epochs, geometric mean over seeds and errors with its interval: '
+        f'{interval or "unknown"}; mean and range of seeds: {here or "unknown"}; in '
+        f'the paper ({figure}) {min(paper.values()):.2f} to '
+        f'{max(paper.values()):.2f} for errors of {max(paper)} to {min(paper)} %.'
         + (f' Left out because they died: {lost}.' if lost else '')
     )
 

@@ -36,8 +36,8 @@ from operator import itemgetter
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from experiments import study
-from experiments.study import Claim, Row, Size, errors, every, lives, none
+from experiments import intervals, study
+from experiments.study import Claim, Row, Size, errors, lives, never
 from inception_jax.networks.rules import RULES
 
 if TYPE_CHECKING:
@@ -95,22 +95,22 @@ CLAIMS = (
     Claim(
         'The constant 1 does not keep alive',
         lambda row: rule_of(row) == UNSCALED,
-        none(lives),
+        never(lives),
     ),
     Claim(
         'Constants of 0.1 to 0.2 keep alive',
         lambda row: rule_of(row) == 'constant',
-        every(lives),
+        lives,
     ),
     Claim(
         'All rules that start small keep alive',
         lambda row: rule_of(row) in SMALL,
-        every(lives),
+        lives,
     ),
     Claim(
         'The network without sums lives',
         lambda row: rule_of(row) == 'non_residual',
-        every(lives),
+        lives,
     ),
 )
 
@@ -141,22 +141,32 @@ def _by_rule(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _fastest(by_rule: dict[str, list[Row]]) -> str:
-    """Returns the rule of least error, and the rules within the range of its seeds."""
+    """Returns the rule of least error, and the rules that are certainly behind it.
+
+    Runs of one seed make a pair. The intervals of all comparisons hold together.
+    """
     alive = {
-        rule: errors(rows)
+        rule: rows
         for rule, rows in by_rule.items()
         if all(map(lives, rows)) and errors(rows)
     }
     if not alive:
         return '* No rule keeps all of its runs alive.'
     best, *others = alive
-    equal = [rule for rule in others if min(alive[rule]) <= max(alive[best])]
-    slower = [rule for rule in others if rule not in equal]
+    behind, undecided = [], []
+    for rule in others:
+        differences = study.paired_errors(alive[rule], alive[best], 'seed')
+        gap = intervals.mean_difference(differences, comparisons=len(others))
+        group = behind if gap.low > 0 else undecided
+        group.append(f'{rule} {gap.text()}')
     sentence = f'* {best} has the least training error of the rules that keep all alive'
-    if equal:
-        sentence += f'; within the range of its seeds: {", ".join(equal)}'
-    if slower:
-        sentence += f'; behind: {", ".join(slower)}'
+    if behind:
+        sentence += f'; behind it, in points: {", ".join(behind)}'
+    if undecided:
+        sentence += (
+            f'; {intervals.UNDECIDED} whether these are behind it: '
+            f'{", ".join(undecided)}'
+        )
     return f'{sentence}.'
 
 

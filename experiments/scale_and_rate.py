@@ -30,8 +30,8 @@ from operator import itemgetter
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from experiments import study
-from experiments.study import Claim, Row, Size, errors, every, learned, lives, spread
+from experiments import intervals, study
+from experiments.study import Claim, Row, Size, errors, learned, lives, spread
 from inception_jax.networks.network import Network, map_network
 from inception_jax.networks.ops import Conv, Op
 from inception_jax.networks.paper import INCEPTION_RESNET_V2
@@ -111,17 +111,17 @@ def in_grid(row: Row, scale: float) -> bool:
 LOWER_RATE = Claim(
     'A lower rate keeps scale 1 alive',
     lambda row: in_grid(row, 1.0) and row['learning_rate'] < RATE,
-    every(lives),
+    lives,
 )
 SMALL = Claim(
     'The small start of scale 0.1, at the full rate, keeps alive',
     lambda row: is_control(row, 'SMALL_START'),
-    every(lives),
+    lives,
 )
 LOW_RATE = Claim(
     'The low rate of the last layers of scale 0.1, from the full start, keeps alive',
     lambda row: is_control(row, 'LARGE_START'),
-    every(lives),
+    lives,
 )
 
 
@@ -161,7 +161,8 @@ def _at_best_rates(rows: list[Row]) -> str:
         return f'{claim}: no answer here, scale 0.1 lives and learns at no rate.'
     if not unscaled:
         return f'{claim}: **does not hold here**: scale 1 lives and learns at no rate.'
-    holds = min(errors(unscaled)) <= max(errors(tenth))
+    gap = intervals.mean_difference(study.paired_errors(unscaled, tenth, 'seed'))
+    answer = intervals.answer(holds=gap.high < study.HARM_POINTS, fails=gap.low > 0)
     results = ' and '.join(
         f'{spread(cell, study.ERROR)} % at scale {cell[0]["residual_scale"]:g} (rate '
         f'{cell[0]["learning_rate"]:g}, {spread(cell, "dead_channels", 100)} % of '
@@ -169,8 +170,8 @@ def _at_best_rates(rows: list[Row]) -> str:
         for cell in (unscaled, tenth)
     )
     return (
-        f'{claim}: **{"holds" if holds else "does not hold"} here**. Each at its best '
-        f'rate, the training error after equal steps is {results}.'
+        f'{claim}: **{answer}**. Each at its best rate, the training error after equal '
+        f'steps is {results}. Scale 1 minus scale 0.1 is {gap.text()} points.'
     )
 
 
@@ -202,7 +203,11 @@ def _controls(rows: list[Row]) -> list[str]:
     small, low = (list(filter(c.applies, rows)) for c in (SMALL, LOW_RATE))
     if not small or not low:
         return []
-    alive = {
+    lines = study.answers([SMALL, LOW_RATE], rows)
+    keeps_alive = study.answer(SMALL, small), study.answer(LOW_RATE, low)
+    if intervals.UNDECIDED in keeps_alive:
+        return lines
+    conclusion = {
         (True, True): 'either is enough: a small start, or a low rate of these layers',
         (True, False): 'it is the small start that keeps alive, and a scale is more '
         'than a lower rate',
@@ -210,17 +215,8 @@ def _controls(rows: list[Row]) -> list[str]:
         'scale acts as a lower rate',
         (False, False): 'neither is enough alone, and a scale is more than a lower '
         'rate',
-    }[all(map(lives, small)), all(map(lives, low))]
-    learning = {
-        (True, True): 'with either alone',
-        (True, False): 'with the small start alone',
-        (False, True): 'with the low rate alone',
-        (False, False): 'with neither alone',
-    }[all(map(learned, small)), all(map(learned, low))]
-    return [
-        *study.answers([SMALL, LOW_RATE], rows),
-        f'* So {alive}. In as many steps more than a guess is learned {learning}.',
-    ]
+    }[tuple(answer == intervals.HOLDS for answer in keeps_alive)]
+    return [*lines, f'* So {conclusion}.']
 
 
 if __name__ == '__main__':

@@ -14,13 +14,12 @@ Writes    results/stability/SCALE/: table.csv, verdict.md, report.html, figures/
 
 import sys
 from collections.abc import Callable
-from itertools import groupby
 from operator import itemgetter
-from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from experiments import study
-from experiments.study import Claim, Row, Size, died, every, learned, lives, none
+from experiments import intervals, study
+from experiments.study import Claim, Row, Size, died, learned, lives, never
+from inception_jax.runtime.amounts import counted
 
 if TYPE_CHECKING:
     from inception_jax.lab.sweep_folder import Sweep
@@ -102,23 +101,23 @@ CLAIMS = (
     Claim(
         'Wide networks die without scaling',
         lambda row: usual(row) and unscaled(row) and row['filters'] > WIDE,
-        every(died),
+        died,
     ),
     Claim(
         'Narrow networks live without scaling',
         lambda row: usual(row) and unscaled(row) and row['filters'] <= WIDE,
-        every(lives),
+        lives,
     ),
     *(
         Claim(
             f'Scaling by {scale:g} keeps networks of all widths alive',
             lambda row, scale=scale: usual(row) and row['residual_scale'] == scale,
-            every(lives),
+            lives,
         )
         for scale in (0.1, 0.2, 0.3)
     ),
     *(
-        Claim(statement, control(field), none(saved))
+        Claim(statement, control(field), never(saved))
         for field, statement in {
             'learning_rate': 'A lower rate does not save a wide network',
             'warmup_epochs': 'A warm-up at a tiny rate does not save a wide network',
@@ -130,7 +129,7 @@ CLAIMS = (
     Claim(
         'A scale keeps one with another initialiser alive (not in the paper)',
         lambda row: not unscaled(row) and row['controls'] == {'initializer'},
-        every(lives),
+        lives,
     ),
 )
 
@@ -156,31 +155,24 @@ def remarks(rows: list[Row]) -> str:
 
 
 def _harm(rows: list[Row]) -> str:
-    """Returns whether scaling raises the error at the widths that live without it.
+    """Returns whether scaling raises the error of networks that live without it.
 
-    Scaling does no harm if, at each of these widths, the mean error of each scale is at
-    most the mean error of scale 1.
+    A scaled run and the run at scale 1 with the same width and seed make a pair.
     """
-    claim = 'Scaling does no harm where it is not needed'
+    claim = '* Scaling does no harm where it is not needed'
     alive = [row for row in rows if unscaled(row) and lives(row)]
-    limits = _mean_errors(alive, 'filters')
-    scaled = [row for row in rows if not unscaled(row) and row['filters'] in limits]
-    if not scaled:
-        return f'* {claim}: **no answer here**, no network lived without scaling.'
-    means = _mean_errors(scaled, 'filters', 'residual_scale')
-    holds = all(error <= limits[filters] for (filters, _), error in means.items())
+    scaled = [row for row in rows if not unscaled(row)]
+    differences = study.paired_errors(scaled, alive, 'filters', 'seed')
+    if not differences:
+        return f'{claim}: **no answer here**, no network lived without scaling.'
+    harm = intervals.mean_difference(differences)
+    answer = intervals.answer(holds=harm.high < study.HARM_POINTS, fails=harm.low > 0)
     return (
-        f'{study.answer(claim, holds, scaled)} Without scaling the training error is '
+        f'{claim}: **{answer}**: scaling changes the training error by {harm.text()} '
+        f'points ({counted(len(differences), "pair")} of one width and seed; below '
+        f'{study.HARM_POINTS:g} is no harm). Without scaling the error is '
         f'{study.spread(alive, study.ERROR)} %.'
     )
-
-
-def _mean_errors(rows: list[Row], *fields: str) -> dict[Any, float]:
-    """Returns the mean training error for each value of the fields."""
-    key = itemgetter(*fields)
-    known = [row for row in rows if row[study.ERROR] is not None]
-    groups = groupby(sorted(known, key=key), key=key)
-    return {value: mean(study.errors(group)) for value, group in groups}
 
 
 if __name__ == '__main__':

@@ -13,11 +13,13 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from experiments import intervals
 from inception_jax.commands.shared.cli import (
     Parser,
     add_engine_and_shard,
@@ -28,6 +30,7 @@ from inception_jax.commands.shared.cli import (
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import flatten, override
 from inception_jax.lab.grid import name_members, parse_grid, parse_shard
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import LOST, verdict_counts
 
@@ -68,6 +71,9 @@ FULL_NETWORK = {
 
 ERROR = 'train_top_1_error'
 
+# A difference of training errors below this many points counts as no harm.
+HARM_POINTS = 1.0
+
 # A run has learned something if its loss is this many nats below ln(classes), or its
 # error this many points below the error of a guess. A few very wrong answers can make
 # the loss large.
@@ -86,11 +92,14 @@ class Size(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim, the rows of the table that decide it, and the test for these rows."""
+    """A claim about most runs, the rows of the table that decide it, and its test.
+
+    The claim holds if more than half of such runs pass the test `shows`.
+    """
 
     statement: str
     applies: Callable[[Row], bool]
-    holds: Callable[[list[Row]], bool]
+    shows: Callable[[Row], bool]
 
 
 def run(module: ModuleType, arguments: list[str] | None = None) -> int:
@@ -251,12 +260,8 @@ def learned(row: Row) -> bool:
     return nats > LEARNED_NATS or guess - row[ERROR] > LEARNED_POINTS
 
 
-def every(test: Callable[[Row], bool]) -> Callable[[list[Row]], bool]:
-    return lambda rows: all(map(test, rows))
-
-
-def none(test: Callable[[Row], bool]) -> Callable[[list[Row]], bool]:
-    return lambda rows: not any(map(test, rows))
+def never(test: Callable[[Row], bool]) -> Callable[[Row], bool]:
+    return lambda row: not test(row)
 
 
 def answers(claims: Iterable[Claim], rows: Sequence[Row]) -> list[str]:
@@ -265,19 +270,44 @@ def answers(claims: Iterable[Claim], rows: Sequence[Row]) -> list[str]:
     for claim in claims:
         applying = [row for row in rows if claim.applies(row)]
         if applying:
-            lines.append(answer(claim.statement, claim.holds(applying), applying))
+            lines.append(_answer_line(claim, applying))
     return lines
 
 
-def answer(claim: str, holds: bool, rows: Sequence[Row]) -> str:
-    """Returns a claim, whether it holds, and the outcomes of the runs that test it."""
+def answer(claim: Claim, rows: Sequence[Row]) -> str:
+    """Returns whether more than half of runs like these show a claim."""
+    interval = intervals.share([claim.shows(row) for row in rows])
+    return intervals.answer(holds=interval.low > 0.5, fails=interval.high < 0.5)
+
+
+def _answer_line(claim: Claim, rows: Sequence[Row]) -> str:
+    """Returns a claim, the answer, and the outcomes of the runs that test it."""
+    shown = [claim.shows(row) for row in rows]
+    interval = intervals.share(shown)
     nats = [row['nats_learned'] for row in rows if row['nats_learned'] is not None]
     return (
-        f'* {claim}: **{"holds" if holds else "does not hold"} here** '
-        f'({outcomes(rows)}; {spread(rows, "dead_channels", 100)} % of channels '
-        f'silent, training error {spread(rows, ERROR)} %, cross-entropy '
-        f'{mean_and_range(nats, 2)} nats below a guess at the end).'
+        f'* {claim.statement}: **{answer(claim, rows)}**: {sum(shown)} of '
+        f'{counted(len(rows), "run")}, 95 % interval {100 * interval.low:.0f} to '
+        f'{100 * interval.high:.0f} % ({outcomes(rows)}; '
+        f'{spread(rows, "dead_channels", 100)} % of channels silent, training error '
+        f'{spread(rows, ERROR)} %, cross-entropy {mean_and_range(nats, 2)} nats below '
+        'a guess at the end).'
     )
+
+
+def paired_errors(rows: Iterable[Row], others: Iterable[Row], *fields: str) -> list:
+    """Returns the training errors of rows minus those of other rows, in points.
+
+    Rows with equal values of `fields` make a pair. Rows without an error or without a
+    partner are left out.
+    """
+    key = itemgetter(*fields)
+    partners = {key(row): row[ERROR] for row in others if row[ERROR] is not None}
+    return [
+        row[ERROR] - partners[key(row)]
+        for row in rows
+        if row[ERROR] is not None and key(row) in partners
+    ]
 
 
 def outcomes(rows: Iterable[Row]) -> str:
