@@ -120,6 +120,8 @@ class RunSection:
       keep_checkpoints: the number of newest checkpoints to keep.
       diagnose_every_steps: the number of steps between two diagnostics of all blocks;
         0 for never.
+      diagnose_first_steps: the number of first steps that all have diagnostics, unless
+        `diagnose_every_steps` is 0. A network that dies often does so in these steps.
       checkpoint_every_minutes: the number of minutes after which the next training
         record also saves a checkpoint; 0 for never.
       keep_best: the number of checkpoints with the lowest top-1 error to keep. Above 0,
@@ -136,9 +138,11 @@ class RunSection:
     diagnose_every_steps: int = _free()
     checkpoint_every_minutes: float = _free(default=0.0)
     keep_best: int = _free(default=0)
+    diagnose_first_steps: int = _free(default=20)
 
     MAY_BE_0: ClassVar = (
         'diagnose_every_steps',
+        'diagnose_first_steps',
         'checkpoint_every_minutes',
         'keep_best',
     )

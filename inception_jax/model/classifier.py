@@ -175,6 +175,23 @@ def apply_trunk_block(
     return output, updated['intermediates']
 
 
+def apply_logits_layer(
+    classifier: Classifier,
+    variables: dict[str, Any],
+    features: jax.Array,
+    drop: tuple[jax.Array | None, jax.Array | float],
+) -> jax.Array:
+    """Returns the logits [batch, classes] of the final feature map, as in training.
+
+    Args:
+      variables: the variables of the logits layer alone, by collection.
+      features: [batch, height, width, channels].
+      drop: the dropout keys [batch], or None, and the dropout rate.
+    """
+    module = PlainBlock(head(classifier.network), _plain_mode(classifier, False))
+    return module.apply(variables, features, [], drop)
+
+
 # Applies a block to x, with a scale per residual sum, the dropout keys and rate.
 _BlockFunction = Callable[[Block, jax.Array, Sequence[jax.Array], tuple], jax.Array]
 

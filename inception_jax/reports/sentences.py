@@ -32,6 +32,7 @@ def brief(member: Member) -> str:
 def member_sentences(member: Member) -> str:
     """Returns the verdict of a member, its reason and the last evaluation."""
     parts = [_capitalized(brief(member)) + _reason(member) + '.']
+    parts += _logits_sentence(member)
     done, steps = member.steps_done, member.outcome.get('steps')
     if member.verdict != 'failed' and steps:
         parts.append(f'{done:,} of {counted(steps, "step")}.')
@@ -191,6 +192,28 @@ def _reason(member: Member) -> str:
             'per 100 steps'
         )
     return ''
+
+
+def _logits_sentence(member: Member) -> list[str]:
+    """Returns how far the logits layer of a dying or lost run was above its limit.
+
+    The limit is the curvature that the optimizer can descend (`stability.logits_layer`).
+    Only steps up to the onset count, because silent channels lower the curvature.
+    """
+    onset = member.outcome.get('onset') or member.step
+    ratios = [
+        (record['logits_edge_ratio'], record['step'])
+        for record in member.records
+        if record.get('logits_edge_ratio') is not None
+        and record['step'] <= (onset or 0)
+    ]
+    if not ratios or max(ratios)[0] <= 1:
+        return []
+    ratio, step = max(ratios)
+    return [
+        f'Before, the curvature of the logits layer was up to {ratio:.2g} times its '
+        f'stable limit (step {step:,}).'
+    ]
 
 
 def _count(

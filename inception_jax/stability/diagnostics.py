@@ -5,15 +5,25 @@ bit-identical with and without them. Arrays [blocks] are in the order of
 `by_block.block_names`; a quantity that is not defined for a block is NaN.
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from inception_jax.model.classifier import Classifier
+from inception_jax.model.classifier import Classifier, Outputs, apply_logits_layer
 from inception_jax.networks.network import Network, by_block
+from inception_jax.stability.logits_layer import (
+    edge_ratio,
+    largest_curvature_of_logits,
+)
 from inception_jax.steps.accumulation import micro_batches
-from inception_jax.steps.by_block import block_names, block_norms
+from inception_jax.steps.by_block import (
+    block_names,
+    block_norms,
+    nearest_numbers,
+    without_blocks,
+)
 from inception_jax.steps.forward import (
     Augment,
     Batch,
@@ -22,9 +32,12 @@ from inception_jax.steps.forward import (
     forward,
     identity,
 )
+from inception_jax.steps.keys import DROPOUT, keys_for
 from inception_jax.steps.losses import cross_entropy
 from inception_jax.steps.metrics import activity, dead_channels, zero_share
-from inception_jax.steps.schedules import residual_scale
+from inception_jax.steps.optimizers import preconditioner
+from inception_jax.steps.recipe import Recipe
+from inception_jax.steps.schedules import learning_rate, residual_scale
 from inception_jax.steps.state import TrainState
 
 
@@ -33,19 +46,20 @@ def diagnose(
     batch: Batch,
     *,
     classifier: Classifier,
+    recipe: Recipe,
     augment: Augment,
-    accumulation: int = 1,
     mean: Mean = identity,
 ) -> Metrics:
     """Measures the forward pass of the next step after `state`.
 
+    With `recipe.accumulation` only the first micro-batch is measured.
+
     Args:
       augment: maps keys [batch] and images uint8 to images in the network's range.
-      accumulation: the number of micro-batches; only the first one is measured.
       mean: averages a tree over the devices, each of which has a part of the batch.
 
     Returns:
-      Arrays [blocks], and the scalar `nats_learned`:
+      Arrays [blocks]:
 
       output_rms: the root mean square of a block's output.
       zero_share, dead_channels: shares of its zeros, and of its channels that are zero
@@ -53,8 +67,20 @@ def diagnose(
       trunk_rms, branch_rms: the root mean squares of x and of F(x) before the scale, in
         the last residual sum of a residual block.
       branch_ratio: the root mean square of scale * F(x), over that of x.
-      nats_learned: ln(classes) minus the cross-entropy of the batch. A dead network
-        stays near 0.
+
+      Scalars of the batch. The features x of an image are the means over the pixels of
+      the final feature map:
+
+      nats_learned: ln(classes) minus the cross-entropy. A dead network stays near 0.
+      logits_rms: the root mean square of the logits.
+      saturation: the mean of the largest probability; 1 / classes for a network that
+        does not distinguish classes, 1 for a saturated softmax.
+      feature_square: the mean of |x|^2.
+      common_feature_square: |mean x|^2, the part of |x|^2 that all images share.
+      logits_curvature: the largest curvature of the logits layer, preconditioned by
+        the optimizer (`stability.logits_layer`).
+      logits_edge_ratio: this curvature over the edge of stability at the rate of the
+        logits layer. Above 1 the layer overshoots in a quadratic model.
 
     >>> import functools
     >>> import inception_jax as ij
@@ -70,6 +96,7 @@ def diagnose(
     ... }
     >>> measure = functools.partial(
     ...     diagnose, classifier=ij.Classifier(net, batch_norm_decay=0.9),
+    ...     recipe=quickstart.recipe,
     ...     augment=lambda keys, images: images.astype(jnp.float32) / 127.5 - 1.0,
     ... )
     >>> diagnosis = jax.eval_shape(measure, state, batch)  # jax.jit computes it
@@ -77,7 +104,7 @@ def diagnose(
     (2,)
     """
     network = classifier.network
-    batch = jax.tree.map(lambda x: x[0], micro_batches(batch, accumulation))
+    batch = jax.tree.map(lambda x: x[0], micro_batches(batch, recipe.accumulation))
     outputs, updated = forward(
         state,
         state.params,
@@ -97,6 +124,7 @@ def diagnose(
             quantity: jnp.stack([row[quantity] for row in rows]) for quantity in rows[0]
         },
         'nats_learned': jnp.log(float(network.classes)) - mean(losses.mean()),
+        **_logits_layer(state, batch, outputs, classifier, recipe, mean),
     }
 
 
@@ -113,6 +141,74 @@ def update_ratio(before: Any, after: Any, network: Network) -> jax.Array:
     blocks = block_names(network)
     moved = jax.tree.map(jnp.subtract, after, before)
     return block_norms(moved, blocks) / block_norms(before, blocks)
+
+
+def _logits_layer(
+    state: TrainState,
+    batch: Batch,
+    outputs: Outputs,
+    classifier: Classifier,
+    recipe: Recipe,
+    mean: Mean,
+) -> Metrics:
+    """Returns the quantities of the features, the logits and their layer."""
+    x = outputs.features.astype(jnp.float32).mean(axis=(1, 2))
+    square = functools.partial(jnp.sum, axis=-1)
+    probabilities = jax.nn.softmax(outputs.logits.astype(jnp.float32))
+    curvature = logits_curvature(
+        state, batch, outputs.features, classifier=classifier, recipe=recipe, mean=mean
+    )
+    factors = nearest_numbers(classifier.network, dict(recipe.rate_factors))
+    rate = learning_rate(state.step, state.hparams, recipe.schedule)
+    return {
+        'logits_rms': _rms(outputs.logits, mean),
+        'saturation': mean(probabilities.max(axis=-1).mean()),
+        'feature_square': mean(square(x**2).mean()),
+        'common_feature_square': square(mean(x.mean(axis=0)) ** 2),
+        'logits_curvature': curvature,
+        'logits_edge_ratio': edge_ratio(
+            curvature, factors.get('logits', 1.0) * rate, state.hparams.momentum
+        ),
+    }
+
+
+def logits_curvature(
+    state: TrainState,
+    batch: Batch,
+    features: jax.Array,
+    *,
+    classifier: Classifier,
+    recipe: Recipe,
+    mean: Mean = identity,
+) -> jax.Array:
+    """Returns the largest curvature of the logits layer, preconditioned.
+
+    It is 0 if the layer is frozen. The features are dropped as in the next step.
+
+    Args:
+      features: the final feature map of the batch.
+    """
+    if 'logits' in classifier.frozen:
+        return jnp.zeros(())
+    weights = state.params['logits']
+    stored = {c: tree.get('logits', {}) for c, tree in state.variables.items()}
+    keys = keys_for(DROPOUT, state.key, state.step, batch['example'])
+    divisors = preconditioner(
+        state.opt_state,
+        without_blocks(state.params, classifier.frozen),
+        state.hparams,
+        recipe,
+    )
+
+    def head(weights: Any) -> jax.Array:
+        return apply_logits_layer(
+            classifier,
+            stored | {'params': weights},
+            features,
+            (keys, state.hparams.dropout_rate),
+        )
+
+    return largest_curvature_of_logits(head, weights, divisors['logits'], mean=mean)
 
 
 def _last_scales(network: Network, scales: jax.Array) -> dict[str, jax.Array]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from inception_jax.steps.hparams import Hparams
@@ -63,6 +64,38 @@ def optimizer(
     else:
         update = optax.sgd(learning_rate, momentum=hparams.momentum)
     return optax.chain(*parts, update)
+
+
+def decayed_gradients(gradients: Any, params: Any, hparams: Hparams) -> Any:
+    """Returns the gradients of the loss with its L2 term, weight_decay / 2 |kernels|^2.
+
+    Args:
+      gradients: the gradients of the loss without the term; frozen blocks have none.
+    """
+    decay = optax.add_decayed_weights(hparams.weight_decay, mask=kernel_mask)
+    params = {block: params[block] for block in gradients}
+    decayed, _ = decay.update(gradients, decay.init(params), params)
+    return decayed
+
+
+def clip_factor(norm: jax.Array, hparams: Hparams, recipe: Recipe) -> jax.Array:
+    """Returns the factor by which clipping multiplies gradients of this norm."""
+    if not recipe.clip:
+        return jnp.ones_like(norm)
+    return jnp.minimum(1.0, hparams.clip_norm / jnp.maximum(norm, 1e-30))
+
+
+def preconditioner(
+    opt_state: Any, params: Any, hparams: Hparams, recipe: Recipe
+) -> Any:
+    """Returns the numbers by which the optimizer divides each gradient, like `params`.
+
+    RMSProp divides by sqrt(s + rms_epsilon). The other optimizer divides by 1.
+    """
+    if recipe.optimizer != 'rmsprop':
+        return jax.tree.map(jnp.ones_like, params)
+    squares = optax.tree.get(opt_state, 'nu')
+    return jax.tree.map(lambda s: jnp.sqrt(s + hparams.rms_epsilon), squares)
 
 
 def scale_updates(

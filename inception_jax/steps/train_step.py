@@ -31,7 +31,12 @@ from inception_jax.steps.forward import (
 )
 from inception_jax.steps.losses import objective
 from inception_jax.steps.metrics import batch_means, signs_of_life
-from inception_jax.steps.optimizers import optimizer, scale_updates
+from inception_jax.steps.optimizers import (
+    clip_factor,
+    decayed_gradients,
+    optimizer,
+    scale_updates,
+)
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import ema_decay, learning_rate
 from inception_jax.steps.state import TrainState
@@ -63,7 +68,10 @@ def train_step(
       loss: the objective without its L2 term.
       cross_entropy: without label smoothing, in nats.
       top_1_error, top_5_error: in percent.
-      gradient_norm: the Euclidean norm of all gradients.
+      gradient_norm: the Euclidean norm of all gradients of `loss`.
+      decayed_gradient_norm: the same norm with the gradients of the L2 term.
+      clip_factor: the factor by which clipping multiplies the gradients, 1 without
+        clipping.
       learning_rate: the rate of this step.
       zero_share, dead_channels: shares of zeros and of channels that are zero for the
         whole batch, in the final feature map, from 0 to 1.
@@ -131,9 +139,14 @@ def train_step(
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
     blocks = block_names(classifier.network)
     gradient_norms = block_norms(result.gradients, blocks)
+    decayed_norm = optax.tree.norm(
+        decayed_gradients(result.gradients, state.params, state.hparams)
+    )
     metrics = {
         'loss': result.loss,
         'gradient_norm': jnp.sqrt(jnp.sum(gradient_norms**2)),
+        'decayed_gradient_norm': decayed_norm,
+        'clip_factor': clip_factor(decayed_norm, state.hparams, recipe),
         'learning_rate': rate,
         **signs_of_life(result.means),
         'blocks': {

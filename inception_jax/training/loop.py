@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from inception_jax.config.sections import RunSection
 from inception_jax.data.example import Unreadable
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.parallel.mesh import keep_pace, put_batch
@@ -194,8 +195,7 @@ def intervals(
     settings = run.experiment.run
     metrics_so_far, saved, saved_at = [], first, time.monotonic()
     for done in range(first + 1, run.steps + 1):
-        diagnosed = is_due(settings.diagnose_every_steps, done)
-        step = steps.diagnosed_step if diagnosed else steps.step
+        step = steps.diagnosed_step if has_diagnosis(settings, done) else steps.step
         try:
             batch = next(batches)
         except (Unreadable, LostWorker, OSError):
@@ -351,6 +351,12 @@ def due_after(run: PreparedRun, step: int) -> Due:
         evaluate=evaluate,
         save=save or (evaluate and settings.keep_best > 0),
     )
+
+
+def has_diagnosis(settings: RunSection, step: int) -> bool:
+    """Returns whether a step has diagnostics: each of the first, then every so many."""
+    every = settings.diagnose_every_steps
+    return is_due(every, step) or (every > 0 and step <= settings.diagnose_first_steps)
 
 
 def is_due(every: int, step: int) -> bool:

@@ -125,7 +125,7 @@ def pure_functions(
         classifier,
         augmentation,
         functools.partial(train_step, recipe=recipe, **common),
-        functools.partial(diagnose, accumulation=recipe.accumulation, **common),
+        functools.partial(diagnose, recipe=recipe, **common),
     )
 
 

@@ -62,7 +62,7 @@ def parts(how, recipe=RECIPE):
     )
     common = {'classifier': classifier, 'augment': DISTORT}
     step = functools.partial(train_step, recipe=recipe, **common)
-    return step, functools.partial(diagnose, **common)
+    return step, functools.partial(diagnose, recipe=recipe, **common)
 
 
 def train(how, mesh, *, recipe=RECIPE, order=slice(None)):

@@ -1,7 +1,7 @@
 // The blocks of a member over time, as a heat map. The page of a run starts with the
 // last replay, because a user made it in order to see it.
 const blockState = {
-  quantity: 'dead_channels',
+  quantity: 'update_ratio',
   source: study.kind === 'run' ? Object.keys(study.members[0].heat).at(-1) : 'run',
 };
 
@@ -62,8 +62,8 @@ function drawBlocks() {
     return;
   }
   const quantity = study.block_quantities[blockState.quantity];
-  note.textContent = 'The blocks are ordered from the image at the top to the logits. A blank cell has no ' +
-    'value, or a value that is not finite.';
+  note.textContent = 'The blocks are ordered from the image at the top to the logits. An update as large as the ' +
+    'weights rewrites a block in one step. A blank cell has no value, or a value that is not finite.';
   const count = study.blocks[heat.blocks].length;
   const within = member.step !== null && member.step >= heat.steps[0] && member.step <= heat.steps.at(-1);
   draw(node, [heatTrace(heat, quantity)], {
