@@ -1,6 +1,7 @@
 """Pools of arrays [batch, height, width, channels], in two implementations.
 
-One uses XLA's windows; the other elementwise loops over slices, fast on CPUs.
+One implementation uses XLA's windows. The other uses elementwise loops over slices,
+which are fast on CPUs.
 """
 
 import functools

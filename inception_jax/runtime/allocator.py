@@ -66,7 +66,7 @@ def without_jemalloc(environ: Mapping[str, str]) -> dict[str, str]:
 
 def jemalloc() -> str | None:
     """Returns the path or name of the jemalloc library, or None without jemalloc."""
-    # jemalloc ends a process if its pages are larger than in the build of jemalloc.
+    # jemalloc ends a process on a system with larger pages than it was built for.
     if sys.platform != 'linux' or os.sysconf('SC_PAGE_SIZE') != 4096:
         return None
     library = Path(sys.prefix, 'lib', LIBRARY)  # from a conda environment

@@ -2,7 +2,7 @@
 
 JAX reads and writes the folder; commands choose it. `JAX_COMPILATION_CACHE_DIR=` or
 `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off. A program from the cache is
-the program that was compiled, so the cache does not change a bit of a result.
+the program that was compiled, so results with the cache are bit-identical.
 """
 
 import contextlib

@@ -144,7 +144,7 @@ class Connection:
         self._end_soon(1, reason)
 
     def _end_soon(self, status: int, reason: str) -> None:
-        """Ends this process from another thread, because the listener must go on."""
+        """Ends this process from another thread, so that the listener can continue."""
         end = threading.Thread(target=self._end, args=(status, reason, None))
         end.start()
 
