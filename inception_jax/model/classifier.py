@@ -113,8 +113,8 @@ class Classifier(nn.Module):
           dropout_rate: the share of features to drop, from 0 to below 1; traced. None
             means the rate of the network.
           keys: a dropout key per example, [batch]. None means the keys that linen draws
-            from `apply(..., train=True, rngs={'dropout': key})`. Without `rngs`, dropout
-            is off.
+            from `apply(..., train=True, rngs={'dropout': key})`, and no dropout without
+            `rngs`.
 
         Raises:
           ValueError: an argument has another shape, dtype or range, or the classifier

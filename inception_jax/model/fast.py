@@ -249,7 +249,7 @@ class _BlockRunner:
         return self.batch_norm(members, y, relu=True)
 
     def batch_norm(self, members: Sequence[Value], y: jax.Array, *, relu: bool):
-        """Applies the batch norm of several leaves, whose channels are concatenated."""
+        """Applies the batch norm of several leaves to their concatenated channels."""
         y = y.astype(self.mode.dtype)
         if not self.mode.train:
             mean, inverse, gamma, bias = self.stored_batch_norm(members)

@@ -198,7 +198,7 @@ def _full(shape: int | tuple[int, ...], value: float) -> np.ndarray:
 
 
 def _truncated(generator, shape, stddev):
-    """Draws normal values, and redraws those beyond two standard deviations."""
+    """Draws normal values, and redraws values beyond two standard deviations."""
     x = generator.standard_normal(math.prod(shape), np.float32)
     beyond = np.flatnonzero(np.abs(x) > 2)
     while beyond.size:

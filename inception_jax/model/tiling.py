@@ -59,7 +59,7 @@ def pads(step: Value) -> tuple[tuple[int, int], ...]:
 
 
 def _is_narrow(step: Value | Product) -> bool:
-    """Returns whether a step is a convolution whose channels a TPU would pad."""
+    """Returns whether a step is a convolution with channels that a TPU would pad."""
     if isinstance(step, Product) or not isinstance(step.op, Conv):
         return False
     return not step.op.linear and 2 * step.op.filters <= LANES

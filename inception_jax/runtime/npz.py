@@ -27,7 +27,7 @@ def read_npz(
 
     Raises:
       Damaged: the file is not an npz file, would unpack to many times its size, or has
-        other arrays than those expected.
+        unexpected arrays.
       OSError: the file cannot be read.
     """
     try:

@@ -103,7 +103,7 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     """Returns the hyper-parameters of a network as float32 arrays.
 
     Args:
-      values: the fields of `Hparams`; those in `OPTIONAL` may be left out. `None` for
+      values: the fields of `Hparams`; fields in `OPTIONAL` may be omitted. `None` for
         `dropout_rate` or `residual_scale` means the value of the network; for
         `residual_scale_start`, a constant scale; for `warmup_learning_rate`, a rate
         that rises linearly. A residual scale is one number for all residual blocks, one
@@ -112,8 +112,8 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
 
     Raises:
       ValueError: a number is missing, out of its range, or has no effect without
-        another number; the number of residual scales differs from that of the residual
-        blocks; or a stage has no residual blocks.
+        another number; the number of residual scales differs from the number of
+        residual blocks; or a stage has no residual blocks.
 
     >>> from inception_jax.networks import load
     >>> hparams = hparams_for(
