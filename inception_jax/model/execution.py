@@ -69,7 +69,7 @@ FAST = {
 }
 
 EXPECTED = (
-    "expected fast, plain, or fast without levers as in 'fast-siblings-pool_last'; "
+    'expected fast, plain, or fast without some levers, e.g. fast-siblings-pool_last; '
     f'the levers are {", ".join(Execution._fields)}'
 )
 
