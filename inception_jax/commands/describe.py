@@ -56,13 +56,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--input-size',
         type=int,
         metavar='N',
-        help="height and width of the images in pixels (default: the network's)",
+        help='height and width of the images in pixels (default: the input size of '
+        'the network)',
     )
     group.add_argument(
         '--classes',
         type=int,
         metavar='N',
-        help="number of classes (default: the network's)",
+        help='number of classes (default: those of the network)',
     )
     group = parser.add_argument_group('the output')
     group.add_argument(

@@ -40,8 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--source',
         metavar='SOURCE',
-        help='data set to evaluate on, as in config.data.source; --weights needs it '
-        '(default: the data set of the run)',
+        help='data set to evaluate on: digits, folder:PATH, tfds:NAME or synthetic; '
+        'required with --weights (default: the data set of the run)',
     )
     group.add_argument(
         '--split',

@@ -25,7 +25,7 @@ AHEAD = 256
 
 
 class AuditRecord(NamedTuple):
-    """A record of a split: height and width in pixels, or why it cannot be read.
+    """A record of a split, with height and width in pixels.
 
     `kind` is format and mode, such as 'JPEG RGB'. `digest` is the SHA-256 of the
     content. `error` is '' if the record can be read.
@@ -42,10 +42,10 @@ class AuditRecord(NamedTuple):
 
 
 class SplitCounts(NamedTuple):
-    """The number of images of a split, in all, by class name and by kind.
+    """The number of images of a split: in total, by class name and by kind.
 
-    `heights` and `widths` are (smallest, median, largest) in pixels. `notes` are those
-    of the source, e.g. on files that are ignored.
+    `heights` and `widths` are (smallest, median, largest) in pixels. `notes` come
+    from the source, e.g. on ignored files.
     """
 
     images: int
@@ -61,7 +61,7 @@ class AuditReport(NamedTuple):
 
     `splits` maps each split to its counts. `duplicates` are groups of (split, id) with
     the same content, also across splits. `unreadable` are (split, id, reason).
-    `problems` are the other reasons for which `train` refuses the splits.
+    `problems` are further reasons why `train` rejects the splits.
     """
 
     splits: dict[str, SplitCounts]
@@ -76,7 +76,7 @@ def audit(
     """Reads and decodes every record of some splits once, on all cores.
 
     `sources` maps the names of the splits to their sources. `progress` is called with
-    the number of records that are done.
+    the number of records that are read.
 
     >>> from inception_jax.data.sources.open import open_source
     >>> report = audit({'train': open_source('synthetic:6/2', 'train')})
@@ -103,7 +103,7 @@ def audit(
 
 
 def _problems(sources: Sequence[Source]) -> list[str]:
-    """Returns why a run cannot train on the first source and evaluate on the others."""
+    """Returns why a run cannot train on the first source and evaluate on the rest."""
     problems = []
     for other in sources[1:]:
         try:
@@ -142,14 +142,14 @@ def _record(split: str, source: Source, index: int) -> AuditRecord:
         return AuditRecord(split, name, label, error=str(error))
     try:
         kind = _kind(image)
-    except ValueError:  # Only Pillow refuses it, e.g. for a damaged colour profile.
+    except ValueError:  # Only Pillow rejects it, e.g. for a damaged colour profile.
         kind = 'unknown'
     digest = hashlib.sha256(content).digest()
     return AuditRecord(split, name, label, height, width, kind, digest)
 
 
 def _kind(image: bytes | np.ndarray) -> str:
-    """Returns format and mode in Pillow's words, e.g. JPEG RGB, JPEG L, PNG RGBA."""
+    """Returns Pillow's names of format and mode, e.g. JPEG RGB, JPEG L, PNG RGBA."""
     if not isinstance(image, bytes):
         return f'pixels {"L" if image.shape[2:] in ((), (1,)) else "RGB"}'
     with open_header(image) as file:

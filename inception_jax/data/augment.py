@@ -39,13 +39,13 @@ def augment(
       flip: mirror an image with probability 1/2.
       colour: 'none', 'fast' (brightness and saturation) or 'full' (brightness,
         saturation, hue and contrast).
-      pixel_range: the values that 0 and 255 become.
+      pixel_range: the values to which 0 and 255 are mapped.
 
     Returns:
       float32 [batch, height, width, 3] in `pixel_range`.
 
     Raises:
-      ValueError: `colour` is none of the three.
+      ValueError: `colour` is not one of these names.
     """
     choices.check('colour', colour, COLOURS)
 
@@ -72,7 +72,7 @@ def _same(image: jax.Array, *draws: jax.Array) -> jax.Array:
 
 
 def _fast(image: jax.Array, order, brightness, saturation, *draws) -> jax.Array:
-    """Shifts brightness, then saturation (1 of 4 images), or in the other order."""
+    """Changes brightness and saturation; 1 of 4 images starts with brightness."""
     shift = _between(brightness, -BRIGHTNESS, BRIGHTNESS)
     first = order < 0.25
     image = image + jnp.where(first, shift, 0)
@@ -84,8 +84,8 @@ def _full(image, order, brightness, saturation, hue, contrast) -> jax.Array:
     """Applies one of the orders bshc, sbch, chbs and hscb, with equal probability.
 
     The letters stand for brightness, saturation, hue and contrast. A shift of
-    brightness commutes with hue and contrast, so that it can come first (orders 0 and
-    2) or last (1 and 3). The other operations are subsequences of s, c, h, s, c. This
+    brightness commutes with hue and contrast, so it is applied first (orders 0 and 2)
+    or last (1 and 3). The other operations are subsequences of s, c, h, s, c. This
     takes five operations for every example; a switch under vmap would take sixteen.
     """
     order = jnp.floor(4 * order)
@@ -111,18 +111,18 @@ COLOURS = {'none': _same, 'fast': _fast, 'full': _full}
 def saturate(image: jax.Array, factor: jax.Array) -> jax.Array:
     """Multiplies the saturation of HSV, clipped at 1 (tf.image.adjust_saturation).
 
-    Hue and value stay, because each channel keeps its share of the distance to the
-    largest channel.
+    Hue and value do not change, because each channel keeps its share of the distance to
+    the largest channel.
     """
     value, chroma = _value_and_chroma(image)
     full = value / jnp.where(chroma > 0, chroma, 1)
-    # TensorFlow turns a colour whose value is not positive into grey.
+    # TensorFlow turns colours with a value of 0 or less into grey.
     share = jnp.where(value > 0, jnp.minimum(factor, full), 0)
     return value - (value - image) * share
 
 
 def rotate_hue(image: jax.Array, turns: jax.Array) -> jax.Array:
-    """Rotates the hue of HSV; value and chroma stay (tf.image.adjust_hue)."""
+    """Rotates the hue of HSV, not value and chroma (tf.image.adjust_hue)."""
     value, chroma = _value_and_chroma(image)
     red, green, blue = (image[..., channel, None] for channel in range(3))
     safe = jnp.where(chroma > 0, chroma, 1)

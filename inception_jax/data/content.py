@@ -1,4 +1,4 @@
-"""The identity of a source: whether two openings of it give the same examples."""
+"""The identity of a source: digests that show whether its examples have changed."""
 
 import concurrent.futures
 import hashlib
@@ -12,7 +12,7 @@ from inception_jax.data.labels import class_names_digest
 from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn_once
 
-# The number of examples whose content is read. All examples of a small source are read.
+# At most this many examples are read for the digest of the content.
 SAMPLED = 1000
 THREADS = 8
 
@@ -20,14 +20,14 @@ CONTENT_DIFFERS = 'the content of images differs'
 
 
 def source_identity(source: Source) -> dict[str, Any]:
-    """Returns as JSON what a resume or an evaluation must find again.
+    """Returns the identity of a source, which resumes and evaluations compare.
 
     Keys:
       images, classes: the number of examples and of classes.
       class_names: a digest of the names of the classes.
       listing: a digest of the ids and labels.
-      content: a digest of the sizes, and of the bytes of `SAMPLED` examples, evenly
-        spaced over the source.
+      content: a digest of the sizes, and of the bytes of up to `SAMPLED` examples,
+        evenly spaced over the source.
 
     Moving or copying a source does not change its identity.
 
@@ -41,7 +41,7 @@ def source_identity(source: Source) -> dict[str, Any]:
         sampled = list(pool.map(lambda index: _sample(source, index), indices))
     listed = list(source.listing())
     ids = [name for name, _ in listed]
-    if len(listed) < len(source):  # Files that hold many examples each.
+    if len(listed) < len(source):  # Each listed file holds many examples.
         ids += [name for name, _ in sampled]
     return {
         'images': len(source),
@@ -55,7 +55,7 @@ def source_identity(source: Source) -> dict[str, Any]:
 def source_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Returns the difference between two identities in words, '' if they are equal.
 
-    Only keys of both are compared, because older versions recorded fewer.
+    Only keys of both identities are compared: older versions recorded fewer keys.
     """
     different = {key for key in before if key in now and before[key] != now[key]}
     if different & {'images', 'classes', 'class_names'}:
@@ -70,12 +70,12 @@ def check_same_images(
 ) -> None:
     """Raises ValueError if a source has other examples than before.
 
-    If only the content of images differs, a note says so: somebody may have repaired an
-    image.
+    If only the content of images differs, it prints a note instead, because somebody
+    may have repaired an image.
 
     Args:
-      problem: the first half of the message, e.g. 'the images of x have changed'.
-      advice: the last part of the message: how to repair it.
+      problem: the first part of the message, e.g. 'the images of x have changed'.
+      advice: the last part of the message: how to fix the problem.
     """
     changed = source_difference(before, now)
     if changed == CONTENT_DIFFERS:
@@ -99,7 +99,7 @@ def _sample(source: Source, index: int) -> tuple[str, str]:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    """Returns 12 hexadecimal digits; each part enters by its own digest."""
+    """Returns 12 hexadecimal digits: a digest of the digests of the parts."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(hashlib.sha256(part.encode()).digest())

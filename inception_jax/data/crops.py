@@ -3,10 +3,10 @@
 144 crops are GoogLeNet's (arXiv:1409.4842, section 7): four sizes of the image, three
 squares of each size, six boxes of each square (four corners, the centre, and the whole
 square resized), and all of them mirrored. 12 crops (Table 3) take the middle square of
-the smallest size; the paper does not say which square, and GoogLeNet has no 12. 10
-crops are the corners and the centre of that square (Krizhevsky et al., 2012).
+the smallest size; the paper does not say which square, and GoogLeNet has no 12 crops.
+10 crops are the corners and the centre of that square (Krizhevsky et al., 2012).
 
-The compiled step makes the mirror images, so that a view stands for two crops.
+The compiled step makes the mirror images, so each view stands for two crops.
 """
 
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ PROTOCOLS = (1, 10, 12, 144)
 
 
 class View(NamedTuple):
-    """A box of the resized image, which is then resized to the network's input size.
+    """A box in the resized image; the box is resized to the network's input size.
 
     `height` and `width` are the sides of the whole image after resizing, in pixels.
     """
@@ -64,10 +64,10 @@ def views(
 ) -> tuple[View, ...]:
     """Returns the views of an image for a network of input `size`.
 
-    A single crop is the central `crop_fraction` of each side of the image, which is not
-    resized before. With `square_crop` the image is first resized so that `size` is
-    `crop_fraction` of its shorter side, and the crop is the central square, as in
-    torchvision and timm. The other protocols ignore `crop_fraction` and `square_crop`.
+    A single crop is the central `crop_fraction` of each side of the original image.
+    With `square_crop` the image is first resized so that `size` is `crop_fraction` of
+    its shorter side, and the crop is the central square, as in torchvision and timm.
+    The other protocols ignore `crop_fraction` and `square_crop`.
 
     Raises:
       ValueError: `crops` is not 1, 10, 12 or 144.
@@ -99,7 +99,7 @@ def check_crops(crops: int) -> None:
 
 
 def _resized(height: int, width: int, shorter: int) -> tuple[int, int]:
-    """Returns the sides of an image after its shorter side became `shorter`."""
+    """Returns height and width of an image resized to the shorter side `shorter`."""
     scale = shorter / min(height, width)
     return (
         (shorter, round(width * scale))

@@ -1,10 +1,10 @@
 """Decoding of image files to pixels.
 
-libjpeg-turbo decodes JPEG, OpenCV PNG, and Pillow all other formats.
+libjpeg-turbo decodes JPEG, OpenCV decodes PNG, and Pillow decodes all other formats.
 
 The format is detected from the first bytes. An animation is decoded to its first frame.
-Transparency and the EXIF orientation are ignored; the orientation that is part of TIFF
-is applied. 16-bit channels become 8-bit channels.
+Transparency and the EXIF orientation are ignored. The orientation tag of TIFF is
+applied. 16-bit channels become 8-bit channels.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ MOST_PIXELS = 2**27  # 384 MiB of RGB.
 JPEG = b'\xff\xd8\xff'
 PNG = b'\x89PNG\r\n\x1a\n'
 PIXEL_CHUNKS = {b'IHDR', b'PLTE', b'IDAT', b'IEND'}
-# The readers of Pillow for files that are not JPEG. Some of its other readers start
-# programs, and none of them is for photos.
+# Pillow's readers for files that are not JPEG. No other reader of Pillow is for photos,
+# and some of them start programs.
 FORMATS = ('PNG', 'GIF', 'WEBP', 'BMP', 'PPM', 'TIFF', 'AVIF', 'JPEG2000')
-# The endings of the names of JPEGs and of files in these formats.
+# The file extensions of JPEG and of these formats.
 EXTENSIONS = (
     *('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.gif', '.webp'),
     *('.bmp', '.dib', '.ppm', '.pgm', '.pbm', '.pnm', '.tif', '.tiff', '.avif'),
@@ -37,11 +37,11 @@ EXTENSIONS = (
 # Pillow's modes of at most 8 bits a channel. Pillow converts them to RGB.
 GREY_MODES = ('1', 'L', 'LA', 'La', 'P', 'PA')
 COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr')
-# Tags of TIFF, and the value of the second in which 0 is black.
+# Two tags of TIFF, and the photometric value with which 0 is black.
 TIFF_BITS, TIFF_PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1
 
-# Pillow's warnings do not name the file. The filter holds for the whole process,
-# because Python cannot change it for one of several threads.
+# Pillow's warnings do not name the file. The filter applies to the whole process,
+# because Python has no filters for a single thread.
 warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
@@ -101,14 +101,14 @@ def _decode_jpeg(file: bytes) -> np.ndarray:
     except ValueError as error:
         return _decode_subsampled_cmyk(file, error)
     _check_size(height, width)
-    with _damage_in_words(file, 'JPEG'):
+    with _report_damage(file, 'JPEG'):
         pixels = simplejpeg.decode_jpeg(file, 'RGB')
         # Pillow's formula turns CMYK into RGB.
         return _to_rgb(open_header(file)) if 'K' in colours else pixels
 
 
 def _with_known_revision(file: bytes) -> bytes:
-    """Sets the major revision of JFIF to 1. libjpeg warns of others, and ignores it."""
+    """Sets the major revision of JFIF to 1, because libjpeg warns of any other."""
     if file[6:11] == b'JFIF\0' and file[11:12] not in (b'', b'\1'):
         return file[:11] + b'\1' + file[12:]
     return file
@@ -117,33 +117,34 @@ def _with_known_revision(file: bytes) -> bytes:
 def _decode_subsampled_cmyk(file: bytes, error: ValueError) -> np.ndarray:
     """Decodes CMYK with subsampled channels, as Pillow writes it, or raises the error.
 
-    The interface of libjpeg-turbo refuses all rare kinds of subsampling. Pillow decodes
-    them, but ignores damage inside, so that this way is for CMYK alone.
+    The interface of libjpeg-turbo rejects all rare kinds of subsampling. Pillow decodes
+    them but ignores damaged data, so only CMYK is decoded in this way.
     """
     picture = open_header(file)
     if picture.mode != 'CMYK':
         raise _damaged(file, 'JPEG', error) from None
-    with _damage_in_words(file, 'JPEG'):
+    with _report_damage(file, 'JPEG'):
         return _to_rgb(picture)
 
 
 def _decode_png(file: bytes) -> np.ndarray:
-    """Decodes a PNG by OpenCV, which returns Pillow's pixels in less time."""
-    with _damage_in_words(file, 'PNG'):
+    """Decodes a PNG with OpenCV, which returns the pixels of Pillow in less time."""
+    with _report_damage(file, 'PNG'):
         plain = b''.join((PNG, *_pixel_chunks(file)))
         width, height = struct.unpack('>II', plain[16:24])
     _check_size(height, width)
-    with _damage_in_words(file, 'PNG'):
+    with _report_damage(file, 'PNG'):
         pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR_RGB)
         if pixels is None:
-            raise ValueError('wrong data of pixels')
+            raise ValueError('damaged pixel data')
     return pixels
 
 
 def _pixel_chunks(file: bytes) -> Iterator[bytes]:
     """Yields the chunks of a PNG that hold its pixels, and checks all checksums.
 
-    The others hold transparency, further frames, and notes of which libpng warns.
+    The other chunks hold transparency, further frames, and metadata that libpng warns
+    about.
     """
     place, name = len(PNG), b''
     while name != b'IEND':
@@ -160,7 +161,7 @@ def _pixel_chunks(file: bytes) -> Iterator[bytes]:
 def _decode_other(file: bytes) -> np.ndarray:
     with open_header(file) as picture:
         _check_depth(picture)
-        with _damage_in_words(file, picture.format):
+        with _report_damage(file, picture.format):
             return _to_rgb(picture)
 
 
@@ -180,9 +181,9 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _check_depth(picture: Image.Image) -> None:
-    """Refuses channels whose range is not that of 8 or 16 bits."""
+    """Raises ValueError unless the channels have 8 bits, or grey has 16 bits."""
     mode = picture.mode
-    # The reader of PPM scales a range of more than 8 bits to 16 bits, in mode I.
+    # Pillow's PPM reader scales a range of more than 8 bits to 16 bits, in mode I.
     if mode in GREY_MODES + COLOUR_MODES or (mode, picture.format) == ('I', 'PPM'):
         return
     tags = picture.tag_v2 if picture.format == 'TIFF' else {}
@@ -190,13 +191,13 @@ def _check_depth(picture: Image.Image) -> None:
     if mode.startswith('I;16') and bits == (16,) and photometric == BLACK_IS_ZERO:
         return
     raise ValueError(
-        f'{picture.format} pixels in mode {mode} of Pillow; expected channels of 8 '
-        'bits, or grey of 16 bits from black to white'
+        f'{picture.format} pixels in mode {mode} of Pillow; expected 8-bit channels, '
+        'or 16-bit grey in which 0 is black'
     )
 
 
 @contextlib.contextmanager
-def _damage_in_words(file: bytes, kind: str) -> Iterator[None]:
+def _report_damage(file: bytes, kind: str) -> Iterator[None]:
     try:
         yield
     except MemoryError:

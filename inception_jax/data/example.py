@@ -23,7 +23,7 @@ class Example(NamedTuple):
 
 
 class Unreadable(ValueError):
-    """An example cannot be read or decoded; the message names it."""
+    """An example cannot be read or decoded; the message names the example."""
 
 
 class Source(Protocol):
@@ -40,7 +40,7 @@ class Source(Protocol):
     def listing(self) -> Iterable[tuple[str, str]]:
         """Yields an entry for each image or file: its id with the label, and its size.
 
-        It reads no image. `data.content.source_identity` turns it into digests.
+        No image is read. `data.content.source_identity` turns the entries into digests.
         """
 
     def __len__(self) -> int: ...
@@ -55,7 +55,7 @@ def read_example(source: Source, index: int) -> Example:
 
     Raises:
       Unreadable: this example cannot be read, or its label is not a class.
-      OSError: reading fails for a reason that is not in the example, e.g. because too
+      OSError: reading fails for a reason outside the example, e.g. because too
         many files are open.
     """
     try:
@@ -78,7 +78,7 @@ def read_example(source: Source, index: int) -> Example:
 
 
 def notes(source: Source) -> tuple[str, ...]:
-    """Returns what a user should know about a source, a sentence each."""
+    """Returns the notes of a source for the user, one sentence each."""
     return getattr(source, 'notes', ())
 
 

@@ -24,7 +24,7 @@ def random_area_crop(
     aspect: tuple[float, float],
     attempts: int = 100,
 ) -> Box:
-    """Draws a training crop in the manner of tf.image.sample_distorted_bounding_box.
+    """Draws a training crop as tf.image.sample_distorted_bounding_box does.
 
     `area` is the range of the crop's share of the image, in (0, 1]. `aspect` is the
     range of width over height. The aspect is uniform in its range. The height is

@@ -1,4 +1,4 @@
-"""Names of classes: as JSON holds them, and ImageNet's from the package of TFDS."""
+"""Class names: names in JSON, and ImageNet's names from the TFDS package."""
 
 import hashlib
 import importlib.util
@@ -8,19 +8,19 @@ from typing import Any
 
 
 def parse_class_names(names: Any) -> tuple[str, ...]:
-    """Returns the names of classes in a value read from JSON.
+    """Returns the class names in a value read from JSON.
 
     Raises:
       ValueError: the value is not a list of strings, or it is empty.
     """
     strings = isinstance(names, list) and all(isinstance(x, str) for x in names)
     if not strings or not names:
-        raise ValueError(f'{names!r:.80} is not a list of names of classes')
+        raise ValueError(f'{names!r:.80} is not a list of class names')
     return tuple(names)
 
 
 def class_names_digest(names: Sequence[str]) -> str:
-    """Returns 12 hexadecimal digits for the names of classes in their order."""
+    """Returns 12 hexadecimal digits for the class names in their order."""
     return hashlib.sha256('\n'.join(names).encode()).hexdigest()[:12]
 
 

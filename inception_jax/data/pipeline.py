@@ -25,7 +25,7 @@ from inception_jax.runtime.messages import warn
 
 Batch = dict[str, np.ndarray]
 
-# If this many consecutive examples cannot be read, the data as a whole are gone.
+# After this many consecutive unreadable examples, loading fails even with `skip`.
 MOST_UNREADABLE = 16
 
 
@@ -45,7 +45,7 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yields batches of random crops without end, in a new order every epoch.
 
-    Every example comes once an epoch; a batch may contain examples of two epochs. The
+    Every example occurs once per epoch. A batch may contain examples of two epochs. The
     order depends on the seed and the epoch; a crop depends on the seed, the epoch and
     the example.
 
@@ -57,11 +57,12 @@ def training_batches(
       area: as in `random_area_crop`.
       aspect: as in `random_area_crop`.
       start: the number of the first batch, to resume a stream.
-      skip: replace an example that cannot be read by the next one of the order.
+      skip: replace an unreadable example by the next readable example in the order.
       shard: (i, n): process i of n gets the i-th part of every batch.
       workers: the number of worker processes (`load_in_order`); 0 loads in threads of
         this process. A script must start workers below `if __name__ == '__main__'`.
-      threads: the number of threads of each process; None is one a core, at most eight.
+      threads: the number of threads of each process; None means one per core, at most
+        eight.
 
     Yields:
       `image` uint8 [batch, size, size, 3], `label` int32 [batch] and `example` uint32
@@ -108,7 +109,7 @@ def training_batches(
 
     numbers = range(start, sys.maxsize // batch_size)
     share = prefetch.cores() // workers if workers else prefetch.cores()
-    # Each thread holds a whole batch in memory, and more threads wait for one another.
+    # Each thread holds a whole batch in memory. More threads wait for each other.
     threads = threads or max(1, min(share, prefetch.CORES_PER_WORKER))
     return prefetch.load_in_order(numbers, load, workers=workers, threads=threads)
 
@@ -145,7 +146,7 @@ def evaluation_batches(
         thread; zeros with a `mask` of False replace the example. Without it the error
         is raised.
       shard: as in `training_batches`.
-      threads: the number of threads; None is one a core.
+      threads: the number of threads; None means one per core.
 
     Yields:
       Batches as in `training_batches`, and `mask` bool [batch], False for the zeros
@@ -154,7 +155,7 @@ def evaluation_batches(
 
     Raises:
       ValueError: batch_size does not divide over the processes, crop_fraction is not in
-        (0, 1], or `crops` is none of the four.
+        (0, 1], or `crops` is not 1, 10, 12 or 144.
       Unreadable: while iterating, if an example cannot be read and `unreadable` is
         None.
     """
@@ -192,8 +193,8 @@ def evaluation_batches(
 
 
 def note_unreadable(error: Unreadable) -> None:
-    """Warns that an evaluation leaves out an example."""
-    warn(f'{error}; the evaluation leaves it out')
+    """Prints a note that the evaluation skips an example."""
+    warn(f'{error}; the evaluation skips this example')
 
 
 class _Rows:
@@ -238,7 +239,7 @@ def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -
 
 
 def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
-    """Loads the first readable example at a place of the order or after it."""
+    """Loads the first readable example at or after a place of the order."""
     errors = []
     for other in range(place, place + MOST_UNREADABLE):
         try:
@@ -247,7 +248,7 @@ def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:
             errors.append(error)
             continue
         if errors:
-            warn(f'{errors[0]}; the next example replaces it')
+            warn(f'{errors[0]}; the next example replaces this example')
         return {**example, 'unreadable': np.bool_(other != place)}
     raise Unreadable(
         f'{MOST_UNREADABLE} examples in a row cannot be read; the first: {errors[0]}'

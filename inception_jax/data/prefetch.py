@@ -1,4 +1,4 @@
-"""Loading ahead in order, by threads and processes of Grain.
+"""Prefetches items in order, with threads and processes of Grain.
 
 Each item is a function of its number, so that the stream is the same for any number of
 threads and processes.
@@ -21,8 +21,8 @@ from absl import flags
 
 Loaded = dict[str, np.ndarray]
 
-# Python code takes a fifth of the time of a photo, and a process runs one thread of
-# Python at a time, so that one process cannot keep more cores busy.
+# Python code takes a fifth of the time to load a photo, and a process runs one thread
+# of Python at a time. So one process cannot keep more cores busy.
 CORES_PER_WORKER = 8
 # The number of loaded batches that Grain keeps in shared memory for each worker.
 READY = 4
@@ -48,9 +48,9 @@ def cores() -> int:
 def worker_count(workers: int | None, cores: int, batch_bytes: int) -> int:
     """Returns the number of worker processes; 0 means threads of this process.
 
-    `workers` is the user's choice. Without it a machine of 16 cores or more gets one
-    worker for every eight cores, but no more than fill half of the free shared memory
-    with batches of `batch_bytes`.
+    `workers` is the user's choice. If it is None, a machine with 16 or more cores gets
+    one worker per eight cores. The workers may fill at most half of the free shared
+    memory, with `READY` batches of `batch_bytes` each.
     """
     if workers is not None or cores < 2 * CORES_PER_WORKER:
         return workers or 0
@@ -70,7 +70,7 @@ def load_in_order(
 
     `threads` threads load one number each, and at least `ahead` numbers in advance.
     With `workers`, each worker process has `threads` threads, loads every
-    `workers`-th number, and keeps up to `READY` further results.
+    `workers`-th number, and keeps up to `READY` further results ready.
 
     Raises:
       LostWorker: while iterating, if a worker process has ended.
@@ -102,8 +102,8 @@ def _iterate_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
         if 'Worker process' not in str(error):
             raise
         raise LostWorker(
-            f'a process that loads images has ended ({error}); if memory or room in '
-            f'{SHARED_MEMORY} was short, lower config.data.workers; 0 needs none'
+            f'a process that loads images has ended ({error}); if memory or space in '
+            f'{SHARED_MEMORY} ran out, lower config.data.workers, to 0 if needed'
         ) from error
     finally:
         rest.close()
@@ -111,8 +111,8 @@ def _iterate_workers(loaded: grain.IterDataset) -> Iterator[Loaded]:
 
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """Blocks signals in this thread, and for good in the processes that it starts."""
-    # Started inside the block, the resource tracker would unblock the signals again.
+    """Blocks signals in this thread, and permanently in processes that it starts."""
+    # If the resource tracker started inside the block, it would unblock the signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

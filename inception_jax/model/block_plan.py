@@ -1,10 +1,10 @@
 """The plan of a block for fast execution: the values to compute, in order.
 
 The plan makes two changes to a block. It joins 1x1 convolutions on the same input into
-one product, whose columns are their kernels side by side; linear convolutions and
-convolutions with batch norm are joined separately. It also moves an average pool
-behind the 1x1 convolution that follows it. Both are linear, so the result is the same,
-but the pool then has fewer channels, and the 1x1 joins the others on its input.
+one product, with their kernels side by side. Linear convolutions and convolutions with
+batch norm are joined separately. It also moves an average pool behind the 1x1
+convolution that follows the pool. Both ops are linear, so the result is the same, but
+the pool then has fewer channels, and the convolution can join others on its input.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ class Product(NamedTuple):
 
 @dataclasses.dataclass
 class _Values:
-    """The meaning of ops that lists values in the order of the walk (`ops.Reading`)."""
+    """A reading of ops that lists values in the order of the walk (`ops.Reading`)."""
 
     values: list[Value] = dataclasses.field(default_factory=list)
 
@@ -87,9 +87,9 @@ def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan
     """Returns the plan of a block for an input of `shape` [height, width, channels].
 
     Args:
-      siblings: joins 1x1 convolutions on the same input.
-      pool_last: moves an average pool behind the 1x1 convolution that follows it, where
-        the pool then has fewer channels.
+      siblings: whether to join 1x1 convolutions on the same input.
+      pool_last: whether to move an average pool behind the 1x1 convolution that follows
+        the pool, if the pool then has fewer channels.
     """
     block_input, reading = Value(None, (), shape), _Values()
     output = interpret(op, block_input, reading)
@@ -104,9 +104,9 @@ def plan_block(op: Op, shape: Shape, *, siblings: bool, pool_last: bool) -> Plan
             continue
         pool = pools.get(value)
         (source,) = pool.inputs if pool else value.inputs
-        # Linear convolutions have a bias and the others batch norm, so each kind is
-        # joined with its like. A dict keeps the position of a key: a product is
-        # computed where its first member stands.
+        # Linear convolutions have a bias and others have batch norm, so each kind is
+        # joined separately. A dict keeps the position of a key, so a product is
+        # computed at the position of its first member.
         key = ('on', source, value.op.linear) if siblings else value
         product = steps.get(key, Product((source,), (), ()))
         steps[key] = Product(

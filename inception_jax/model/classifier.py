@@ -106,14 +106,15 @@ class Classifier(nn.Module):
 
         Args:
           x: [batch, height, width, 3], in floating point.
-          train: whether batch norm uses, and updates, the statistics of the batch.
+          train: whether batch norm uses the statistics of the batch, and updates the
+            running statistics.
           residual_scale: one number, or one per residual block from the image on;
             traced. None means the scales of the network.
           dropout_rate: the share of features to drop, from 0 to below 1; traced. None
             means the rate of the network.
           keys: a dropout key per example, [batch]. None means the keys that linen draws
             from `apply(..., train=True, rngs={'dropout': key})`, and no dropout without
-            them.
+            `rngs`.
 
         Raises:
           ValueError: an argument has another shape, dtype or range, or the classifier
@@ -216,7 +217,7 @@ def _apply_plain(
 def _apply_fast(
     classifier: Classifier, levers: Execution, train: bool, block: Block, *inputs
 ) -> jax.Array:
-    """Applies a block as a function of its variables, then stores what it updates."""
+    """Applies a block as a function of its variables, and stores the updates."""
     observed = classifier.is_mutable_collection('intermediates')
     mode = fast.FastMode(
         levers,

@@ -1,6 +1,6 @@
-"""Checks of a classifier's arguments, in one line each, before anything is compiled.
+"""Checks of a classifier's arguments before compilation, with errors of one line.
 
-Without them JAX would compute from most of these arguments without a complaint.
+Without these checks, JAX would silently compute with most wrong arguments.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def check_classifier(classifier: Any, *, train: bool) -> None:
         )
     if train and classifier.batch_norm_decay is None:
         raise ValueError(
-            f'Classifier({name}) trains without batch_norm_decay; give one, e.g. '
+            f'Classifier({name}) trains without batch_norm_decay; set it, e.g. '
             'Classifier(network, batch_norm_decay=0.9997)'
         )
 

@@ -9,14 +9,14 @@ from typing import NamedTuple
 class Execution(NamedTuple):
     """The optimizations of fast execution, called levers.
 
-    `FAST` holds the choice for each platform. A choice is measured (docs/speed.md), or
-    a comment says that it is not.
+    `FAST` holds the choice for each platform. A choice is measured (docs/speed.md)
+    unless a comment says that it is not.
 
     Attributes:
       siblings: computes 1x1 convolutions on the same input, and their batch norm, as
-        one.
-      pool_last: computes an average pool after the 1x1 convolution that follows it,
-        where it has fewer channels.
+        one convolution.
+      pool_last: computes an average pool after the 1x1 convolution that follows the
+        pool, if the pool then has fewer channels.
       products: computes a 1x1 convolution as a matrix product.
       slices: computes a pool and its derivative as elementwise loops over slices of the
         feature map. On CPUs this is faster than XLA's own pools and their derivatives.
@@ -69,7 +69,7 @@ FAST = {
 }
 
 EXPECTED = (
-    "expected fast, plain, or fast less some levers as in 'fast-siblings-pool_last'; "
+    'expected fast, plain, or fast without some levers, e.g. fast-siblings-pool_last; '
     f'the levers are {", ".join(Execution._fields)}'
 )
 
@@ -82,7 +82,7 @@ def execution(name: str, platform: str | None = None) -> Execution | None:
       platform: cpu, gpu or tpu; None means the platform that JAX runs on.
 
     Raises:
-      ValueError: `name` is none of these.
+      ValueError: `name` is not one of these names.
 
     >>> execution('fast-products', 'cpu').products, execution('plain')
     (False, None)

@@ -40,13 +40,13 @@ Variables = dict[str, dict[str, Any]]
 
 
 class FastMode(NamedTuple):
-    """How a block computes; hashable, a static argument.
+    """How a block computes: a hashable static argument.
 
     Attributes:
       execution: the optimizations of the platform.
       dtype: the dtype of the convolutions.
       train: whether batch norm uses the statistics of the batch.
-      axis_name: the mapped axis over which these are averaged, None for no axis.
+      axis_name: the mapped axis over which batch statistics are averaged, or None.
       decay: the decay of the running batch statistics.
       epsilon: the number that batch norm adds to the variance.
       observed: whether the trunk and branch of residual sums are returned.
@@ -177,7 +177,7 @@ class _BlockRunner:
         return space_to_depth.inside_grid(y, step, after)
 
     def product(self, step: Product, x: jax.Array) -> list[jax.Array]:
-        """Computes 1x1 convolutions on x as one, each followed by its pool if any."""
+        """Computes 1x1 convolutions on x as one product, with each pool after it."""
         kernel = self.kernel(step.members, (1, 1))
         if self.mode.execution.products:
             y = layers.matrix_product(x, kernel)
@@ -194,7 +194,7 @@ class _BlockRunner:
         return [outputs[i] for i in range(len(step.members))]
 
     def leaf(self, collection: str, step: Value) -> dict[str, Any]:
-        """Returns the variables of a leaf, {} where it has none."""
+        """Returns the variables of a leaf, {} for a leaf without variables."""
         return self.variables.get(collection, {}).get(step.name, {})
 
     def joined(self, collection: str, members: Sequence[Value], *path: str):
@@ -224,7 +224,7 @@ class _BlockRunner:
         _check_filters(members[0], kernel, sum(member.op.filters for member in members))
         if kernel.shape[:2] != sides:
             raise ValueError(
-                f'the kernel of {members[0].name} is {kernel.shape[:2]}, and on this '
+                f'the kernel of {members[0].name} is {kernel.shape[:2]}, but on this '
                 f'grid it is {sides}; use images of the input size of the network'
             )
         if self.folds_batch_norm(members):
@@ -249,7 +249,7 @@ class _BlockRunner:
         return self.batch_norm(members, y, relu=True)
 
     def batch_norm(self, members: Sequence[Value], y: jax.Array, *, relu: bool):
-        """Applies the batch norm of several leaves, whose channels are concatenated."""
+        """Applies the batch norm of several leaves to their concatenated channels."""
         y = y.astype(self.mode.dtype)
         if not self.mode.train:
             mean, inverse, gamma, bias = self.stored_batch_norm(members)
@@ -262,7 +262,7 @@ class _BlockRunner:
         return y
 
     def gamma_and_bias(self, members: Sequence[Value]) -> tuple[jax.Array, jax.Array]:
-        """Returns the parameters of batch norm; gamma is 1 where there is none."""
+        """Returns gamma and bias of batch norm; a missing gamma is 1."""
         bias = self.joined('params', members, 'bn', 'bias')
         if 'scale' in self.leaf('params', members[0])['bn']:
             return self.joined('params', members, 'bn', 'scale'), bias
@@ -306,7 +306,7 @@ class _BlockRunner:
         total = layers.residual_sum(x, branch, scale, relu=op.relu)
         if not self.mode.execution.kept:
             return total
-        # Without training the scale may be a constant, which XLA would simplify away.
+        # In evaluation the scale may be a constant, which XLA would simplify away.
         number = scale if self.mode.train else total
         return layers.compute_once(total, number)
 
@@ -349,6 +349,6 @@ def _check_filters(step: Value, kernel: jax.Array, filters: int) -> None:
     """Raises ValueError for the variables of another network."""
     if kernel.shape[-1] != filters:
         raise ValueError(
-            f'the kernel of {step.name} has {kernel.shape[-1]} filters, and in the '
+            f'the kernel of {step.name} has {kernel.shape[-1]} filters, but in the '
             f'network it has {filters}; use the variables of this network'
         )

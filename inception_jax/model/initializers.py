@@ -91,7 +91,7 @@ def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
     value of their op. A user-defined module is initialized by its own `init`.
 
     Args:
-      scheme: how kernels are drawn, one of `SCHEMES`; or `zeros`, where only the shapes
+      scheme: how kernels are drawn, one of `SCHEMES`; or `zeros`, if only the shapes
         matter.
 
     Raises:
@@ -133,7 +133,7 @@ def _path(block: str, leaf: Leaf) -> int:
 def _leaf(
     network: Network, block: str, leaf: Leaf, seed: int, kernels: Iterator[np.ndarray]
 ):
-    """Yields the (collection, values) of a leaf; its kernel is the next one."""
+    """Yields the (collection, values) of a leaf, with the next kernel."""
     if isinstance(leaf.op, Module):
         key = jax.random.fold_in(random_key(seed), _path(block, leaf))
         x = np.zeros((1, *leaf.input), np.float32)
@@ -174,7 +174,7 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
     count = sum(x.size for x in jax.tree.leaves(values.get('params', {})))
     if count != leaf.params:
         raise ValueError(
-            f'the module {block}/{leaf.name} has {count} parameters, and its params '
+            f'the module {block}/{leaf.name} has {count} parameters, but its params '
             f'gives {leaf.params} for the input {leaf.input}; correct Module(params=)'
         )
 
@@ -198,7 +198,7 @@ def _full(shape: int | tuple[int, ...], value: float) -> np.ndarray:
 
 
 def _truncated(generator, shape, stddev):
-    """Draws normal values, and redraws those beyond two standard deviations."""
+    """Draws normal values, and redraws values beyond two standard deviations."""
     x = generator.standard_normal(math.prod(shape), np.float32)
     beyond = np.flatnonzero(np.abs(x) > 2)
     while beyond.size:

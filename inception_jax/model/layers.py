@@ -53,7 +53,7 @@ def compute_once(x, number):
 
 
 def dropout(x, keys, rate):
-    """Drops a share of the values of each example, and scales the others up.
+    """Drops a share of the values of each example, and scales up the other values.
 
     Args:
       x: [batch, ...].
@@ -75,7 +75,7 @@ def dropout(x, keys, rate):
 def per_channel(numbers, x):
     """Reshapes numbers [channels] to broadcast with x.
 
-    They are repeated for each point of a tile if x is tiled (model/tiling.py).
+    The numbers are repeated for each point of a tile if x is tiled (model/tiling.py).
     """
     return jnp.tile(numbers, x.shape[-1] // numbers.size).reshape(1, 1, 1, -1)
 

@@ -31,7 +31,7 @@ _KERNEL_INIT = nn.initializers.he_normal()
 
 
 class PlainMode(NamedTuple):
-    """How a block computes: `batch_norm` makes the module of a batch norm."""
+    """How a block computes: `batch_norm` creates the module of a batch norm."""
 
     dtype: jnp.dtype
     batch_norm: Callable[..., nn.BatchNorm]
@@ -52,7 +52,7 @@ class PlainBlock(nn.Module):
 
 
 class _Arrays(NamedTuple):
-    """The meaning of ops on arrays [batch, height, width, channels] (`ops.Reading`)."""
+    """A reading of ops on arrays [batch, height, width, channels] (`ops.Reading`)."""
 
     block: nn.Module
     mode: PlainMode

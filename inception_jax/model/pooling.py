@@ -1,6 +1,7 @@
 """Pools of arrays [batch, height, width, channels], in two implementations.
 
-One uses XLA's windows; the other elementwise loops over slices, fast on CPUs.
+One implementation uses XLA's windows. The other uses elementwise loops over slices,
+which are fast on CPUs.
 """
 
 import functools
@@ -148,7 +149,7 @@ def _sliced_average(x, window, count_padding):
 
 
 def _sliced_average_gradient(window, count_padding, _, gradient):
-    # The windows over a point are those around the points in its own window.
+    # The windows over a point are the windows around the points in its window.
     each = gradient.astype(jnp.float32)
     each = each / _points_around(gradient, window, count_padding)
     return (_sums_around(each, window).astype(gradient.dtype),)

@@ -83,7 +83,7 @@ def inside_grid(x, step: Value, tiling: Tiling):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def max_pool_tiled(x, window: tuple[int, int], shape: tuple[int, int]):
-    """Applies a max pool of stride 2 whose windows begin at tiles of 2x2 points.
+    """Applies a max pool of stride 2 with windows that begin at tiles of 2x2 points.
 
     As in XLA, the first of equal values in a window, row by row, gets the gradient.
 

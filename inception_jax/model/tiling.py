@@ -1,7 +1,7 @@
 """The feature maps of a plan that are stored in tiles of 2x2 points (space-to-depth).
 
 A TPU pads channels to 128, so a feature map of 32 channels takes four times its memory.
-With the channels of 2x2 points side by side it does not. A feature map is tiled only if
+The channels of 2x2 points side by side fill these 128. A feature map is tiled only if
 every step that reads it can read tiles: feature maps between convolutions, up to a
 convolution or max pool of stride 2, as in the stems.
 """
@@ -59,7 +59,7 @@ def pads(step: Value) -> tuple[tuple[int, int], ...]:
 
 
 def _is_narrow(step: Value | Product) -> bool:
-    """Returns whether a step is a convolution whose channels a TPU would pad."""
+    """Returns whether a step is a convolution with channels that a TPU would pad."""
     if isinstance(step, Product) or not isinstance(step.op, Conv):
         return False
     return not step.op.linear and 2 * step.op.filters <= LANES

@@ -1,4 +1,4 @@
-"""The compilation of a step for the devices of a mesh: by jit, shard_map or pmap."""
+"""Compiles a step for the devices of a mesh, with jit, shard_map or pmap."""
 
 import functools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from inception_jax.steps.forward import identity
 def jit_for(mesh: Mesh, function: Callable, **options) -> Callable:
     """Returns `jax.jit` of a function, with the compiler options of a mesh's devices.
 
-    pmap takes no such options.
+    `jax.pmap` accepts no compiler options.
     """
     options['compiler_options'] = compiler_options(platform_of(mesh))
     return jax.jit(function, **options)
@@ -34,8 +34,8 @@ def compile_step(
 ) -> Callable:
     """Compiles `function(state, batch, mean=)` for a batch that is split over a mesh.
 
-    In every mode, loss, gradients and metrics are those of the whole batch, and so are
-    the batch statistics if the function averages them. It compiles when first called.
+    In every mode, loss, gradients and metrics are computed over the whole batch. So are
+    the batch statistics if the function averages them. The first call compiles.
 
     Args:
       function: `train_step`, `diagnose`, or a function like them. `mean` averages a
@@ -90,9 +90,9 @@ def compile_step(
 
 
 def compile_evaluation(function: Callable, mesh: Mesh) -> Callable:
-    """Compiles a function of arrays whose results are whole on every device.
+    """Compiles a function of arrays and replicates its results on every device.
 
-    It serves `eval_step` and `softmax_step`, whose results every process reads.
+    `eval_step` and `softmax_step` need this, because every process reads their results.
     """
     return jit_for(mesh, function, out_shardings=replicated(mesh))
 
@@ -100,7 +100,8 @@ def compile_evaluation(function: Callable, mesh: Mesh) -> Callable:
 def compile_probe(probe: Callable, mesh: Mesh) -> Callable:
     """Compiles `probe(inputs, batch)` with full float32 precision of products.
 
-    By default, accelerators multiply with fewer bits, which drowns small derivatives.
+    By default, accelerators multiply with lower precision, which hides small
+    derivatives.
     """
 
     def precise(inputs, batch):

@@ -84,11 +84,11 @@ def all_devices() -> list[jax.Device]:
     """Returns all devices of all processes.
 
     Raises:
-      ValueError: JAX cannot start them.
+      ValueError: JAX cannot start the devices.
     """
     try:
         return jax.devices()
-    # JAX raises an AssertionError where JAX_PLATFORMS names a cuda that it lacks.
+    # JAX raises AssertionError if JAX_PLATFORMS names cuda and JAX has no CUDA.
     except (RuntimeError, AssertionError) as error:
         setting = f'; JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "not set")}'
         raise ValueError(
@@ -123,7 +123,7 @@ def device_mesh(
 
 
 def topology_devices(name: str) -> Sequence[jax.Device]:
-    """Returns the devices of a TPU slice, to compile for without having the slice.
+    """Returns the devices of a TPU slice, for compilation without the slice.
 
     Raises:
       ValueError: there is no such slice, or the compiler for TPUs is not installed.
@@ -165,7 +165,7 @@ def platform_of(mesh: Mesh) -> str:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of an array that is whole on every device."""
+    """Returns the sharding of an array that is replicated on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -179,7 +179,7 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
 
     A large kernel is split along its last axis that divides over the mesh axis
     `parameter`. So are its EMA weights and its optimizer state, which have the same
-    shape. All other arrays are whole on every device.
+    shape. All other arrays are replicated on every device.
     """
 
     def sharding_of(x) -> NamedSharding:

@@ -1,4 +1,4 @@
-"""The memory allocator: the command line restarts itself to choose one.
+"""The memory allocator: the command line restarts itself to change the allocator.
 
 A train step on a CPU takes gigabytes from the system and returns them, in hundreds of
 thousands of pages of 4 KiB. jemalloc keeps the memory of one step for the next, and
@@ -14,13 +14,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Set to RESTARTED for the second start, so that there is never a third: the other
-# variables may not arrive there.
+# Set to RESTARTED for the second start. It prevents a third start, even if the other
+# variables do not reach the second process.
 SWITCH, RESTARTED = 'INCEPTION_JAX_ALLOCATOR', 'asked'
 PRELOAD = 'LD_PRELOAD'
 LIBRARY = 'libjemalloc.so.2'
-# Keeps freed memory, also of large blocks, in one arena for all threads: each arena
-# would keep as much. The module `memory` returns what compiling took.
+# Keeps freed memory, also of large blocks, in one arena for all threads, because each
+# arena would keep as much. The module `memory` returns the memory of compilations.
 JEMALLOC = 'MALLOC_CONF'
 JEMALLOC_OPTIONS = 'dirty_decay_ms:-1,oversize_threshold:0,narenas:1'
 GLIBC = 'GLIBC_TUNABLES'
@@ -58,15 +58,15 @@ def allocator_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_jemalloc(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without those that `restart_with_jemalloc` added."""
+    """Returns the variables without the additions of `restart_with_jemalloc`."""
     added = environ.get(SWITCH) == RESTARTED and PRELOAD in environ
     removed = (PRELOAD, JEMALLOC) if added else ()
     return {name: value for name, value in environ.items() if name not in removed}
 
 
 def jemalloc() -> str | None:
-    """Returns the path or name of the jemalloc library, None if there is none."""
-    # jemalloc ends a process whose pages are larger than those it was built for.
+    """Returns the path or name of the jemalloc library, or None without jemalloc."""
+    # jemalloc ends a process on a system with larger pages than it was built for.
     if sys.platform != 'linux' or os.sysconf('SC_PAGE_SIZE') != 4096:
         return None
     library = Path(sys.prefix, 'lib', LIBRARY)  # from a conda environment

@@ -14,7 +14,7 @@ def counted(number: float, noun: str, plural: str | None = None) -> str:
 
 
 def memory_text(size: float) -> str:
-    """Returns a number of bytes in the largest unit of which there is at least one.
+    """Returns a number of bytes in the largest unit that gives at least 1.
 
     >>> memory_text(3 * 2**29), memory_text(5000), memory_text(0)
     ('1.50 GiB', '4.88 KiB', '0 bytes')
@@ -26,7 +26,7 @@ def memory_text(size: float) -> str:
 
 
 def decimal_text(amount: float, unit: str) -> str:
-    """Returns an amount with the largest prefix of which there is at least one.
+    """Returns an amount with the largest prefix that gives at least 1.
 
     >>> decimal_text(2.287e12, 'FLOP'), decimal_text(15_000, 'B')
     ('2.287 TFLOP', '15.000 kB')

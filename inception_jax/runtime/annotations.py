@@ -1,4 +1,4 @@
-"""Type annotations of fields of configs and JSON: whether values fit, and in words."""
+"""Type annotations of config and JSON fields: checks of values, and names in words."""
 
 import types
 import typing

@@ -1,8 +1,8 @@
-"""The folder of compiled programs, so that a command starts faster the second time.
+"""The compilation cache: compiled programs in a folder make the next start faster.
 
-JAX reads and writes the folder; commands name it. `JAX_COMPILATION_CACHE_DIR=` or
+JAX reads and writes the folder; commands choose it. `JAX_COMPILATION_CACHE_DIR=` or
 `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off. A program from the cache is
-the program that was compiled, so results are bit-identical with the cache and without.
+the program that was compiled, so results with the cache are bit-identical.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ CPU_FIELDS = (
 )
 OFF = ('0', 'false', 'f', 'no', 'n', 'off')
 MOST_BYTES = 5 * 2**30
-# JAX keeps programs that take this long to compile; its default of one second leaves
-# out half of a run's programs.
+# JAX caches programs that take at least this long to compile. Its default of one second
+# omits half of a run's programs.
 LEAST_SECONDS = 0.1
 
 
 def enable_cache(environ: MutableMapping[str, str]) -> None:
-    """Names a folder for compiled programs, if one can be written."""
+    """Sets the folder of the compilation cache, if the folder is writable."""
     off = environ.get('JAX_ENABLE_COMPILATION_CACHE', '').lower() in OFF
     if off or 'JAX_COMPILATION_CACHE_DIR' in environ:
         return
@@ -65,8 +65,9 @@ def machine_digest(cpuinfo: Path = CPUINFO) -> str:
 def trim_cache(folder: Path, most: int = MOST_BYTES) -> None:
     """Removes the least recently used files until the rest is at most `most` bytes.
 
-    JAX can do it too, but takes a lock for each read, and writes nothing more after a
-    process was killed between its two files (github.com/jax-ml/jax/issues/39880).
+    JAX can limit the cache too, but takes a lock for each read. JAX also stops writing
+    if a process was killed between the two files that belong to a program
+    (github.com/jax-ml/jax/issues/39880).
     """
     files = sorted(_used(folder), reverse=True)
     for _, size, path in files:

@@ -1,9 +1,10 @@
-"""Compiler options of XLA that make these networks faster, for each program.
+"""Compiler options of XLA that make these networks faster, set for each program.
 
-A program has them wherever it is compiled: in a command, a notebook or a test. They
-change no other program of the process. An option that is named in the environment
-variable XLA_FLAGS is left to the user: XLA's own order of operations is
-`XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_DEFAULT`.
+A program gets the options wherever it is compiled: in a command, a notebook or a test.
+Other programs of the process do not change. The environment variable XLA_FLAGS
+overrides an option:
+`XLA_FLAGS=--xla_cpu_scheduler_type=CPU_SCHEDULER_TYPE_DEFAULT` sets XLA's default order
+of operations.
 """
 
 import functools
@@ -23,8 +24,8 @@ OPTIONS = {
         'xla_cpu_experimental_ynn_fusion_type': (
             'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
         ),
-        # The order of operations that takes the least memory. XLA's own order runs many
-        # small operations at once, but those of a step each fill two cores.
+        # The order of operations that takes the least memory. XLA's default order runs
+        # many small operations at once, but each operation of a step fills two cores.
         'xla_cpu_scheduler_type': 'CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED',
     }
 }
@@ -37,7 +38,7 @@ def compiler_options(platform: str) -> dict[str, str]:
     """
     flags = os.environ.get('XLA_FLAGS', '').split()
     if flags and not flags[0].startswith('-'):
-        return {}  # XLA_FLAGS names a file, whose options are not known here.
+        return {}  # XLA_FLAGS names a file; the options in it are unknown.
     named = {flag.partition('=')[0].lstrip('-') for flag in flags}
     return {
         name: value
@@ -48,7 +49,7 @@ def compiler_options(platform: str) -> dict[str, str]:
 
 @functools.cache
 def _is_known(platform: str, name: str, value: str) -> bool:
-    """Whether XLA accepts an option: compiles an empty program with it."""
+    """Whether XLA compiles an empty program with an option."""
     with jax.default_device(jax.local_devices(backend=platform)[0]):
         empty = jax.jit(lambda: None, compiler_options={name: value})
         try:

@@ -1,4 +1,4 @@
-"""The connection of the processes of one run: who differs, who fails, who is lost.
+"""The connection of the processes of one run, which reports failures and differences.
 
 Messages are lines of JSON. A connection that ends without a `bye` means that its
 process is lost.
@@ -60,7 +60,7 @@ class Connection:
         self._send_all({'agreed': number})
 
     def fail(self, status: int, message: str) -> None:
-        """Prints why this process fails, and ends it and all others with a status."""
+        """Prints why this process fails, and ends all processes with a status."""
         self._end(status, message, {'failed': message, 'status': status})
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Connection:
         self._end_soon(1, reason)
 
     def _end_soon(self, status: int, reason: str) -> None:
-        """Ends this process from a thread of its own, so that the listener listens."""
+        """Ends this process from another thread, so that the listener can continue."""
         end = threading.Thread(target=self._end, args=(status, reason, None))
         end.start()
 

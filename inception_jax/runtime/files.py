@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, appended to or locked.
+"""Writes files atomically, appends to files and locks files.
 
 A folder may come from a stranger. No file is written or locked through a symbolic link
 in it, because the link could lead to any file of the user.
@@ -19,7 +19,7 @@ from inception_jax.runtime.paths import local_path
 
 
 class Unwritable(ValueError):
-    """A folder cannot be written; during the work, an error from outside."""
+    """A folder cannot be written. In a run, this is a failure outside the program."""
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def open_no_link(path: Path, mode: str) -> IO[str]:
 
 def _open_regular(path: str, flags: int) -> int:
     try:
-        # A pipe would wait for its reader.
+        # Without O_NONBLOCK, a pipe would wait for its reader.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         kinds = {errno.ELOOP: 'a symbolic link', errno.ENXIO: 'a pipe'}
@@ -68,9 +68,9 @@ def _open_regular(path: str, flags: int) -> int:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yields the path of a draft, which replaces `path` at the end of the block.
 
-    A reader sees the old file or the new one, never a part. After an error the old file
-    is unchanged and the draft is gone. A device or a pipe is written directly. A
-    symbolic link is replaced, unless it is one of the system, as /dev/stdout.
+    A reader sees the old file or the new file, never a part. After an error the old
+    file is unchanged and the draft is removed. A device or a pipe is written directly.
+    A symbolic link is replaced, except for system links such as /dev/stdout.
 
     Raises:
       ValueError: the path is a URL.
@@ -91,13 +91,13 @@ def write_atomically(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        # A system that is read-only refuses this too, after it has refused the draft.
+        # On a read-only file system this fails too, after the draft has failed.
         with contextlib.suppress(OSError):
             draft.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file (UTF-8) atomically; makes its folder."""
+    """Writes a text file (UTF-8) atomically; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as draft:
         draft.write_text(text, encoding='utf-8')
@@ -114,7 +114,7 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def lock_file(path: Path) -> Iterator[None]:
-    """Waits until no other process is in such a block for the same file."""
+    """Locks a file for the block; first waits until no other process holds the lock."""
     with open_no_link(path.with_name(f'.{path.name}.lock'), 'a') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""JSON that is read strictly, because a file may be damaged or come from a stranger."""
+"""Reads JSON strictly, because a file may be damaged or come from a stranger."""
 
 import json
 import math
@@ -9,16 +9,16 @@ from typing import Any
 from inception_jax.runtime.annotations import annotation_text, fits
 from inception_jax.runtime.messages import printable
 
-# No file of this package is deeper; functions that call themselves can walk this depth.
+# No file of this package is deeper, and recursive functions can walk this depth.
 DEEPEST = 100
 LARGEST_INTEGER = 2**63
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Returns the value of JSON.
+    """Parses JSON.
 
     Raises:
-      ValueError: the text is no JSON, is nested too deeply, or has a number that is
+      ValueError: the text is not JSON, is nested too deeply, or has a number that is
         not finite.
 
     >>> parse_json('{"loss": 1e999}')

@@ -1,4 +1,4 @@
-"""The memory of a process: the remains of compilation, and the needs of a step."""
+"""Keeps the memory of a process low, after compilations and during steps."""
 
 import contextlib
 import ctypes
@@ -9,16 +9,16 @@ import jax
 # The event that JAX records after it compiled a program or read it from the cache.
 COMPILED = '/jax/core/compile/backend_compile_duration'
 
-# A shorter compilation leaves too little memory to look for.
+# A shorter compilation leaves too little memory to be worth a trim.
 LEAST_SECONDS = 1.0
 
 
 def compute_where_called() -> None:
-    """Makes JAX compute on a single CPU inside the call, not in the background.
+    """Makes JAX dispatch synchronously on a single CPU, inside the call.
 
-    In the background, the temporaries of one step may live until the next step has
-    allocated its own. Commands call this before JAX starts its devices, because no
-    environment variable sets it. Other devices keep their queues.
+    With asynchronous dispatch, the temporaries of one step may live until the next step
+    has allocated its temporaries. Commands call this before JAX starts its devices,
+    because no environment variable sets the option. Other devices keep their queues.
     """
     jax.config.update('jax_cpu_enable_async_dispatch', False)
 
@@ -27,8 +27,8 @@ def compute_where_called() -> None:
 def trimmed_memory() -> Iterator[None]:
     """Returns free memory to the system after each compilation within the block.
 
-    Compiling a train step takes more than a gigabyte, which the allocator would keep
-    while the step allocates its own.
+    Compiling a train step takes more than a gigabyte. The allocator would keep this
+    memory while the step allocates more.
     """
 
     def listen(event: str, seconds: float, **_) -> None:
@@ -52,7 +52,7 @@ def trim_memory() -> None:
 
 
 def jemalloc_version() -> str | None:
-    """Returns the version of jemalloc, None if another allocator is loaded."""
+    """Returns the version of jemalloc, or None if another allocator is loaded."""
     version, size = ctypes.c_char_p(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_char_p))
     if control := _library_function('mallctl'):
         control(b'version', ctypes.byref(version), ctypes.byref(size), None, 0)

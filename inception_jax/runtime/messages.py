@@ -1,4 +1,4 @@
-"""Notes to the user on standard error, errors in one line, and foreign text."""
+"""Notes on standard error, errors in one line, and text that is safe to print."""
 
 import functools
 import sys
@@ -59,7 +59,7 @@ def one_line(message: object) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, the error's name without one.
+    """Returns the first line of an error's message, or its type without a message.
 
     >>> first_line(OSError('disk full\\ndetails')), first_line(OSError())
     ('disk full', 'OSError')
@@ -70,7 +70,7 @@ def first_line(error: Exception) -> str:
 
 
 def os_error_text(error: OSError) -> str:
-    """Returns which file an error is about, and its reason in words.
+    """Returns the file and the reason of an error of the system.
 
     >>> os_error_text(OSError(28, 'No space left on device', 'run/metrics.jsonl'))
     'run/metrics.jsonl: No space left on device'
@@ -80,6 +80,6 @@ def os_error_text(error: OSError) -> str:
 
 
 def print_all_names() -> None:
-    """Makes output print \\u00e9 where its encoding has no such letter, as in ASCII."""
+    """Makes output escape letters that its encoding lacks: \\u00e9 in ASCII."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')

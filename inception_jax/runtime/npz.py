@@ -19,15 +19,15 @@ class Damaged(Exception):
 def read_npz(
     path: Path, expected: dict[str, str], others: str = ''
 ) -> dict[str, np.ndarray]:
-    """Returns the arrays of an npz file, after a look at sizes, shapes and types.
+    """Returns the arrays of an npz file, after checks of sizes, shapes and types.
 
     Args:
       expected: the kinds of dtypes that each array may have, e.g. 'iu' for integers.
-      others: the kinds of all other arrays; by default there may be none.
+      others: the kinds of all other arrays; by default no others are allowed.
 
     Raises:
-      Damaged: the file is no npz file, would unpack to many times its size, or has
-        other arrays than those expected.
+      Damaged: the file is not an npz file, would unpack to many times its size, or has
+        unexpected arrays.
       OSError: the file cannot be read.
     """
     try:
@@ -40,17 +40,17 @@ def read_npz(
             return {name: _read(archive, name, kinds[name]) for name in kinds}
     except (Damaged, OSError, MemoryError):
         raise
-    except Exception as error:  # zipfile and NumPy raise many kinds for damage.
+    except Exception as error:  # zipfile and NumPy raise many types for damage.
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise Damaged(reason) from error
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> set[str]:
-    """Returns the names of the arrays in an archive of a number of bytes."""
+    """Returns the names of the arrays in an archive of `size` bytes."""
     files = [member.filename for member in archive.infolist()]
     names = {file.removesuffix('.npy') for file in files if file.endswith('.npy')}
     if len(names) < len(files):
-        raise Damaged('it has files that are no arrays, or two of one name')
+        raise Damaged('it has files that are not arrays, or two files of one name')
     whole = sum(member.file_size for member in archive.infolist())
     if whole > MOST_GROWTH * max(size, LEAST_SIZE):
         raise Damaged(f'would unpack from {size:,} bytes to {whole:,}')

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
-# The value under which the package is tested, by setting. The settings of random
-# numbers are not among them: `runtime.random_numbers` makes the package independent
-# of them. Strict promotion of dtypes and ranks raises errors and changes no number.
+# The value under which the package is tested, by setting. Settings of random numbers
+# are not included: `runtime.random_numbers` makes the package independent of such
+# settings. Strict promotion of dtypes and ranks raises errors and changes no number.
 DEFAULTS = {
     'jax_default_matmul_precision': None,
     'jax_enable_x64': False,
@@ -19,7 +19,8 @@ DEFAULTS = {
 def numeric_settings() -> dict[str, Any]:
     """Returns the settings in force that differ from the defaults, as JSON values.
 
-    An exact resume needs the same settings. Runs that recorded none had the defaults.
+    A bit-exact resume needs the same settings. Runs without a record of settings had
+    the defaults.
 
     >>> with jax.default_matmul_precision('highest'):
     ...     numeric_settings()

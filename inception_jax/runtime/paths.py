@@ -1,7 +1,7 @@
-"""Paths that a user gives: they name a place in the local file system, or are refused.
+"""Checks that a path from the user is in the local file system.
 
 A URL such as gs://bucket/run would silently become a local folder `gs:`, and an empty
-path the current folder.
+path would become the current folder.
 """
 
 import os
@@ -26,8 +26,8 @@ def local_path(path: StrPath) -> Path:
     'mine'
     >>> local_path('gs://bucket/run')
     Traceback (most recent call last):
-    ValueError: gs://bucket/run is a URL; name a path of this machine, where the \
-storage may be mounted as a folder
+    ValueError: gs://bucket/run is a URL; mount the storage as a folder and name a \
+local path
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f'the path is {path!r}; expected a path such as runs/mine')
@@ -38,8 +38,8 @@ storage may be mounted as a folder
         # A Path has lost the second slash.
         url = re.sub(':/(?!/)', '://', name, count=1)
         raise ValueError(
-            f'{printable(url)} is a URL; name a path of this machine, where the '
-            'storage may be mounted as a folder'
+            f'{printable(url)} is a URL; mount the storage as a folder and name a '
+            'local path'
         )
     if '\0' in name:
         raise ValueError(
@@ -48,6 +48,6 @@ storage may be mounted as a folder
     if max(map(len, os.fsencode(name).split(b'/'))) > LONGEST_NAME:
         raise ValueError(
             f'the path {printable(name):.40}... has a name of more than {LONGEST_NAME} '
-            'bytes; use a shorter one'
+            'bytes; use a shorter name'
         )
     return Path(name)

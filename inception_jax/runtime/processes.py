@@ -1,7 +1,7 @@
-"""One run on several processes: each loads a part of every batch, the first one writes.
+"""One run on several processes: each loads a part of a batch, the first writes files.
 
-All processes make the same steps, so they must agree on every other decision and on
-when they make it.
+All processes compute the same steps. So they must also take every other decision
+together, at the same step.
 """
 
 import contextlib
@@ -49,10 +49,10 @@ def agree(number: int) -> int:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Catches SIGINT and SIGTERM; all processes learn of it at the same step.
+    """Catches SIGINT and SIGTERM, so that all processes stop at the same step.
 
-    A signal to one of several processes is enough. JAX passes it on, as it does with a
-    cluster's notice of preemption.
+    A signal to one of several processes is enough. JAX forwards the signal, like a
+    preemption notice of a cluster.
     """
     if jax.process_count() == 1:
         with watch_signals() as caught:
@@ -77,11 +77,11 @@ def stop_signals() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
-    """Ends this process at once after an error, and with it all other processes.
+    """Ends this process and all other processes immediately after an error.
 
-    Leaving the context managers around the block would wait for the other processes. A
-    single process is not ended; its error is raised. An error of the `expected` kinds
-    is printed as one line, another one with its traceback.
+    Leaving the context managers around the block would wait for the other processes. In
+    a run on a single process, the error is raised. An error of an `expected` type is
+    printed as one line, any other error with its traceback.
     """
     try:
         yield
@@ -91,7 +91,7 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
         if isinstance(error, expected):
             message = one_line(error)
         elif isinstance(error, jax.errors.JaxRuntimeError):
-            # The other process, or its end, may come first and say more.
+            # The other process may fail meanwhile, with a message that says more.
             time.sleep(SECONDS_FOR_REASONS)
             message = (
                 f'a step failed, probably because another process ended '
@@ -111,7 +111,7 @@ def failing_together(status: int, *expected: type[Exception]) -> Iterator[None]:
 
 
 def join(connection: Connection) -> None:
-    """Makes this process one of several, which agree, fail and end together."""
+    """Connects this process to the others, so that all agree, fail and end together."""
     _joined.append(connection)
 
 
@@ -133,12 +133,12 @@ def agree_on(facts: Facts) -> None:
 
 
 def _process_name() -> str | None:
-    """Returns the name of this process for messages, None if there is no other."""
+    """Returns the name of this process for messages, or None if it is the only one."""
     if not jax.distributed.is_initialized():
         return None
     try:
         index, count = process_shard()
     except (RuntimeError, AssertionError):
-        # JAX counts processes when its devices start, and they could not.
+        # JAX counts processes when its devices start, and the start has failed.
         return 'a process'
     return f'process {index} of {count}' if count > 1 else None

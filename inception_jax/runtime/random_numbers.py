@@ -1,7 +1,7 @@
 """Random keys and draws that no setting of JAX changes.
 
 `JAX_DEFAULT_PRNG_IMPL`, `JAX_RANDOM_SEED_OFFSET`, `JAX_ENABLE_X64` and
-`JAX_THREEFRY_PARTITIONABLE` would otherwise give a run other random numbers.
+`JAX_THREEFRY_PARTITIONABLE` would otherwise change the random numbers of a run.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def random_key(seed: int) -> jax.Array:
 
 
 def pinned_draws() -> contextlib.AbstractContextManager[None]:
-    """Gives the draws that are traced in the block the numbers of JAX's defaults.
+    """Makes draws that are traced in the block the same as under JAX's defaults.
 
     >>> with pinned_draws():
     ...     print(jax.random.bits(random_key(0), (2,)).tolist())

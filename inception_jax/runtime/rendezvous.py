@@ -1,8 +1,8 @@
-"""How the processes of one run find each other before the run begins.
+"""The rendezvous: the processes of one run connect before the run begins.
 
-JAX connects processes too, but waits in silence for a missing process, and aborts after
-a failure. So each process first connects to process 0 at the coordinator's address, and
-keeps this connection while JAX opens its own at the same address.
+JAX connects processes too, but waits silently for a missing process, and aborts after a
+failure. So each process first connects to process 0 at the coordinator's address. It
+keeps this connection when JAX opens another connection at the same address.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def connect(address: str, index: int, count: int, *, seconds: float) -> Connecti
 
     Args:
       address: HOST:PORT, at which process 0 listens.
-      seconds: how long to wait for the others.
+      seconds: the longest wait for the other processes.
 
     Raises:
       ValueError: the address cannot be used, or a process is missing after the wait.
@@ -61,7 +61,7 @@ def parse_address(address: str) -> tuple[str, int]:
 
 
 class _Notes:
-    """Prints now and then for whom this process waits, and when it gives up."""
+    """Prints which processes are missing, and raises ValueError after the wait."""
 
     def __init__(self, address: str, seconds: float):
         self._address, self._seconds = address, seconds
@@ -111,7 +111,7 @@ def _accept_all(
 def _accept(
     server: socket.socket, count: int, sockets: dict[int, socket.socket]
 ) -> None:
-    """Adds the connection of one process; drops that of a stranger."""
+    """Adds the connection of one process; closes connections of other programs."""
     connection, _ = server.accept()
     if (hello := _hello(connection)) is None:
         return
@@ -159,7 +159,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _hello(connection: socket.socket) -> Message | None:
-    """Returns the first message of a connection, None if a stranger connects."""
+    """Returns the first message of a connection, None from another program."""
     connection.settimeout(5.0)
     try:
         hello = _read(connection)
@@ -173,12 +173,12 @@ def _hello(connection: socket.socket) -> Message | None:
 
 
 def _refusal(hello: Message, count: int, sockets: Mapping[int, Any]) -> str | None:
-    """Returns why a process cannot join, None if it can."""
+    """Returns why a process cannot join, or None if it can join."""
     index = hello['hello']
     if hello.get('count') != count:
         return (
             f'process {index} was started with --num-processes {hello.get("count")}, '
-            f'and process 0 with {count}; give all the same number'
+            f'and process 0 with {count}; give all processes the same number'
         )
     if hello.get('version') != VERSION:
         return (
@@ -193,7 +193,7 @@ def _refusal(hello: Message, count: int, sockets: Mapping[int, Any]) -> str | No
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the process at the other end has closed a connection, as when it died."""
+    """Whether the other process has closed a connection, for example when it died."""
     try:
         return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -205,13 +205,13 @@ def _has_ended(connection: socket.socket) -> bool:
 def _join(
     host: str, port: int, index: int, count: int, note: Callable[[str], None]
 ) -> socket.socket:
-    """Returns the connection of another process to process 0."""
+    """Returns the connection of this process to process 0."""
     while True:
         try:
             connection = socket.create_connection((host, port), timeout=2.0)
             break
         except OSError as error:
-            # The names of pods are not known before they start.
+            # The name of a pod cannot be resolved before the pod starts.
             is_unknown = isinstance(error, socket.gaierror)
             note(f'process 0 ({error.strerror})' if is_unknown else 'process 0')
             time.sleep(0.2)
@@ -233,7 +233,7 @@ def _join(
 def _introduce(
     connection: socket.socket, index: int, count: int, note: Callable[[str], None]
 ) -> Any:
-    """Returns the answer of process 0 when all are there, None if it is no process."""
+    """Returns the answer of process 0 once all have joined, None without an answer."""
     connection.settimeout(0.5)
     with contextlib.suppress(ConnectionError, json.JSONDecodeError, UnicodeDecodeError):
         send(connection, {'hello': index, 'count': count, 'version': VERSION})

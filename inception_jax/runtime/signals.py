@@ -1,4 +1,4 @@
-"""The end of a run before its last step: SIGINT, SIGTERM, or an outside failure."""
+"""The end of a run before its last step: SIGINT, SIGTERM, or a failure from outside."""
 
 import contextlib
 import signal

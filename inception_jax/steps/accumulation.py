@@ -1,4 +1,4 @@
-"""Micro-batches: a batch in several parts, one after another."""
+"""Micro-batches: a batch is computed in several parts, one after another."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ def micro_batches(batch: dict[str, Any], parts: int) -> dict[str, Any]:
     Example i is in part i mod `parts`, so each device has a share of each part.
 
     Raises:
-      ValueError: the batch does not divide into so many parts.
+      ValueError: the batch size is not a multiple of `parts`.
 
     >>> micro_batches({'example': jnp.arange(4)}, 2)['example'].tolist()
     [[0, 2], [1, 3]]

@@ -1,4 +1,4 @@
-"""Checks of a run's batch statistics: enough values, and enough steps to average."""
+"""Checks that a run has enough values and enough steps for its batch statistics."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ from inception_jax.networks.ops import shape_text
 from inception_jax.networks.shapes import measure
 from inception_jax.steps.by_block import select_blocks
 
-# The share of the initial values in the running statistics above which a run is short.
+# A run is too short if initial values have a larger share in the running statistics.
 MOST_INITIAL = 0.1
 
 
 def check_batch_norm(network: Network, images: int, frozen: Sequence[str] = ()) -> None:
-    """Raises ValueError where batch norm would see a single value per channel.
+    """Raises ValueError if batch norm would see a single value per channel.
 
     The variance of one value is 0, so normalised activations would be constant in
     training, but not in evaluation.
 
     Args:
       images: the number of images that share batch statistics.
-      frozen: the blocks or stages whose batch norm uses its stored statistics.
+      frozen: the blocks or stages in which batch norm uses stored statistics.
 
     >>> from inception_jax.networks import conv, network, one
     >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)

@@ -1,4 +1,4 @@
-"""Lengths in epochs whose schedules change the rate at the right update.
+"""Lengths of schedules in epochs, rounded so that rates change at the right update.
 
 A step computes in float32, where 324 / 45 is less than 3 * 2.4, so a staircase of 2.4
 epochs would change the rate one update late. Therefore the boundaries are computed here
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-# The float32 numbers that are tried, as distances from the number given.
+# The float32 candidates, as relative distances from the given number.
 DISTANCES = 2.0**-24 * np.arange(-16, 5)
 
 # Products such as 2.4 * 45 miss whole numbers by a rounding of float64.
@@ -22,7 +22,7 @@ MOST_PERIODS = 10_000
 def staircase_epochs(
     decay_epochs: float, *, epochs: float, steps_per_epoch: float
 ) -> np.float32:
-    """Returns the period of a staircase, in epochs, up to a few roundings.
+    """Returns the period of a staircase in epochs, changed by a few roundings.
 
     Period k begins with the first update at or after k * decay_epochs, if float32 can
     resolve that: up to some million updates.
@@ -41,15 +41,15 @@ def staircase_epochs(
         np.count_nonzero(np.floor(np.float32(updates) / (steps * period)) != expected)
         for period in tried
     ]
-    # The number in the middle stays right under another rounding of divisions.
+    # The middle candidate stays correct if a device rounds divisions differently.
     best = tried[np.equal(wrong, min(wrong))]
     return best[len(best) // 2]
 
 
 def constant_epochs(epochs: float, *, steps_per_epoch: float) -> np.float32:
-    """Returns the length of a constant rate, in epochs, up to a few roundings.
+    """Returns the length of a constant rate in epochs, changed by a few roundings.
 
-    The rate serves all updates that end at or before this length.
+    The constant rate applies to all updates that end at or before this length.
 
     >>> length = constant_epochs(0.7, steps_per_epoch=10.0)
     >>> [bool(np.float32(updates) / 10 <= length) for updates in (7, 8)]

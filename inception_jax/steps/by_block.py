@@ -26,10 +26,10 @@ def select_blocks(network: Network, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def nearest_numbers(network: Network, numbers: Mapping[str, float]) -> dict[str, float]:
-    """Returns the numbers by block, for the blocks that have one.
+    """Returns the numbers by block, for the blocks that have a number.
 
-    A number under the name of a block has precedence over one under the name of its
-    stage, and that over one under `trunk`.
+    The number of a block overrides the number of its stage, and the number of a stage
+    overrides the number of `trunk`.
     """
     candidates = {
         block: [numbers[name] for name in names if name in numbers]
@@ -59,7 +59,7 @@ def block_norms(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
 
 
 def blocks_finite(tree: dict[str, Any], blocks: Sequence[str]) -> jax.Array:
-    """Returns whether all arrays of a block are finite, bool [blocks]."""
+    """Returns whether all arrays of each block are finite, bool [blocks]."""
 
     def is_finite(name: str) -> jax.Array:
         leaves = jax.tree.leaves(tree.get(name, ()))

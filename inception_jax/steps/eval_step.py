@@ -78,8 +78,8 @@ def softmax_step(
 ) -> Batch:
     """Returns `example` and `mask` of a batch, and its `softmax`, [batch, classes].
 
-    With `mirrored` it is the mean over an image and its mirror image. `eval_step`
-    explains the other arguments.
+    With `mirrored` the softmax is the mean over an image and its mirror image.
+    `eval_step` explains the other arguments.
     """
 
     check_batch(batch, ('image', 'example', 'mask'))

@@ -5,7 +5,7 @@ A batch is a dict of arrays:
   label: int32 [batch].
   example: uint32 [batch], the number of the example in its source.
   mask: bool [batch], False on padding; in evaluation only.
-  unreadable: bool [batch], True where another example replaces one that cannot be read;
+  unreadable: bool [batch], True where another example replaces an unreadable example;
     in training only, and optional.
 """
 
@@ -21,7 +21,7 @@ from inception_jax.steps.keys import AUGMENTATION, DROPOUT, keys_for
 from inception_jax.steps.schedules import residual_scale
 from inception_jax.steps.state import TrainState
 
-# What a batch needs in training and in evaluation.
+# The entries that a batch needs in training and in evaluation.
 TRAINING = ('image', 'label', 'example')
 EVALUATION = ('image', 'label', 'mask')
 
@@ -31,7 +31,7 @@ Metrics = dict[str, jax.Array]
 # Maps keys [batch] and images uint8 to images in the network's pixel range.
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 
-# Averages a tree over devices that have each a part of the batch.
+# Averages a tree over devices that each have a part of the batch.
 Mean = Callable[[Any], Any]
 
 
@@ -41,7 +41,7 @@ def identity(tree: Any) -> Any:
 
 
 def check_batch(batch: Batch, needed: tuple[str, ...]) -> None:
-    """Raises ValueError unless a batch has the entries needed, one per image.
+    """Raises ValueError unless a batch has the needed entries, one value per image.
 
     Labels of the shape [batch, 1] would be compared with every image of the batch.
     """
@@ -73,7 +73,7 @@ def forward(
     """Applies the network to a batch as in the next step after `state`.
 
     Args:
-      params: the parameters to use in place of those of the state.
+      params: the parameters, which are used instead of `state.params`.
       mutable: the collections to return.
 
     Returns:

@@ -33,10 +33,10 @@ OPTIONAL = {
 class Hparams:
     """The numbers that an experiment varies.
 
-    They are traced float32 arrays, so that changing one does not compile again. Use
-    `hparams_for` to make them: it checks ranges and fills in the numbers of a network.
-    The experiment of a config has them as a dict, `experiment.hparams`, with all but
-    `epochs` and `steps_per_epoch`.
+    They are traced float32 arrays, so that a changed number does not recompile a step.
+    `hparams_for` makes them: it checks ranges and fills in the numbers of a network.
+    The attribute `hparams` of an experiment is a dict of all fields but `epochs` and
+    `steps_per_epoch`.
 
     Some arrays differ from the values of a config. `warmup_learning_rate` is below 0
     for a linear warm-up. `residual_scale` has one number for each residual block, and
@@ -52,8 +52,8 @@ class Hparams:
     Attributes:
       learning_rate: the learning rate after warm-up and before decay.
       warmup_epochs: the length of the warm-up, in epochs; 0 for none.
-      warmup_learning_rate: the constant learning rate of the warm-up. None lets it rise
-        linearly.
+      warmup_learning_rate: the constant learning rate of the warm-up. None means a
+        linear warm-up.
       decay_rate: the factor by which the exponential schedule multiplies the learning
         rate.
       decay_epochs: the number of epochs between two decays.
@@ -103,7 +103,7 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
     """Returns the hyper-parameters of a network as float32 arrays.
 
     Args:
-      values: the fields of `Hparams`; those in `OPTIONAL` may be left out. `None` for
+      values: the fields of `Hparams`; fields in `OPTIONAL` may be omitted. `None` for
         `dropout_rate` or `residual_scale` means the value of the network; for
         `residual_scale_start`, a constant scale; for `warmup_learning_rate`, a rate
         that rises linearly. A residual scale is one number for all residual blocks, one
@@ -112,8 +112,8 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
 
     Raises:
       ValueError: a number is missing, out of its range, or has no effect without
-        another one; the number of residual scales differs from that of the residual
-        blocks; or a stage has no residual blocks.
+        another number; the number of residual scales differs from the number of
+        residual blocks; or a stage has no residual blocks.
 
     >>> from inception_jax.networks import load
     >>> hparams = hparams_for(
@@ -146,7 +146,7 @@ def hparams_for(network: Network, **values: float | tuple | Mapping | None) -> H
 
 
 def _with_boundaries(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values with lengths whose boundaries fall on the right updates."""
+    """Rounds the lengths of schedules so that rates change at the right updates."""
     steps = float(values['steps_per_epoch'])
     if not steps > 0:
         return dict(values)
@@ -165,7 +165,7 @@ def _with_boundaries(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(values: Mapping[str, Any]) -> None:
-    """Raises ValueError where a field is missing or unknown."""
+    """Raises ValueError if a field is missing or unknown."""
     names = [field.name for field in dataclasses.fields(Hparams)]
     for name in values:
         choices.check('the hyper-parameter', name, names)
@@ -178,7 +178,8 @@ def _scale_per_block(
 ) -> tuple[float, ...]:
     """Returns one scale per residual block, from `default` where `scale` has none.
 
-    Without residual blocks it is one unused number: Orbax saves no empty arrays.
+    Without residual blocks it returns one unused number, because Orbax saves no empty
+    arrays.
     """
     stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
     if scale is None:
@@ -187,8 +188,9 @@ def _scale_per_block(
         for stage in scale:
             if stage not in stages:
                 raise ValueError(
-                    f'no stage {stage!r} of {network.name} has residual blocks; those '
-                    f'that have are {", ".join(dict.fromkeys(stages)) or "none"}'
+                    f'no stage {stage!r} of {network.name} has residual blocks; the '
+                    'stages with residual blocks are '
+                    f'{", ".join(dict.fromkeys(stages)) or "none"}'
                 )
         pairs = zip(stages, default, strict=True)
         return tuple(scale.get(stage, number) for stage, number in pairs) or (1.0,)
@@ -202,18 +204,18 @@ def _scale_per_block(
 
 
 def _check_pairs(values: Mapping[str, Any]) -> None:
-    """Raises ValueError where a number has no effect without another one."""
+    """Raises ValueError if a number has no effect without another number."""
     start, length = values['residual_scale_start'], values['residual_scale_epochs']
     if (start is not None) != (length > 0):
         raise ValueError(
             f'residual_scale_start is {start} and residual_scale_epochs is {length}; '
-            'give both, the latter above 0, or neither (None and 0.0)'
+            'set both, with epochs above 0, or neither (None and 0.0)'
         )
     rate, length = values['warmup_learning_rate'], values['warmup_epochs']
     if rate is not None and not length > 0:
         raise ValueError(
-            f'warmup_learning_rate is {rate} and warmup_epochs is {length}; give the '
-            'latter above 0, or leave out the rate (None)'
+            f'warmup_learning_rate is {rate} and warmup_epochs is {length}; set '
+            'warmup_epochs above 0, or leave out the rate (None)'
         )
 
 
@@ -223,7 +225,7 @@ _ANY_SIGN = ('residual_scale', 'residual_scale_start')
 
 
 def _check_range(name: str, value: float | tuple) -> None:
-    """Raises ValueError where a number is out of its range."""
+    """Raises ValueError if a number is out of its range."""
     if not (np.abs(value) < np.finfo(np.float32).max).all():
         raise ValueError(f'{name} is {value}; expected a finite number')
     if name in _SHARES:

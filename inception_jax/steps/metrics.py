@@ -10,8 +10,8 @@ from inception_jax.steps.losses import cross_entropy
 def outside_top(k: int, logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Returns whether the label is not among the `k` largest logits, for each example.
 
-    A tie counts against the label, and so does a logit that is not a number. So a dead
-    or diverged network cannot score by chance.
+    A tie counts against the label, and so does a NaN logit. So a dead or diverged
+    network cannot score by chance.
 
     Args:
       logits: [batch, classes].
@@ -54,8 +54,9 @@ def activity(features: jax.Array) -> dict[str, jax.Array]:
 def zero_share(activities: dict[str, jax.Array]) -> jax.Array:
     """Returns the share of exact zeros, from the `activity` of a feature map.
 
-    It is 1 only if all values are zero: the mean of very many values would round to 1.
-    A share of 1 in the final feature map is the death of section 3.3.
+    The share is 1 only if all values are zero, although the mean of very many values
+    would round to 1. A share of 1 in the final feature map means that the network has
+    died (section 3.3).
     """
     dead = jnp.all(activities['silent'] == 1)
     return jnp.where(dead, 1.0, jnp.minimum(activities['zeros'], 1.0 - 1e-6))
@@ -69,7 +70,7 @@ def dead_channels(activities: dict[str, jax.Array]) -> jax.Array:
 def batch_means(outputs: Outputs, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """Returns the metrics of a batch as means over its examples.
 
-    `activity` is that of the final feature map; `signs_of_life` replaces it.
+    `activity` describes the final feature map; `signs_of_life` replaces this entry.
     """
     labels = batch['label']
     means = {

@@ -38,17 +38,17 @@ class Recipe:
       accumulation: the number of micro-batches of a batch, one after another.
       remat: the stages, or 'all', that are recomputed in the backward pass to save
         memory. A list, or names separated by commas.
-      skip_non_finite: whether an update that is not finite is left out.
-      init_from: a weight file to start from. None draws all values.
-      new_head: whether the heads are drawn although `init_from` is set.
-      frozen: the blocks that do not change; their batch norm uses its stored
-        statistics. A list, or names separated by commas.
+      skip_non_finite: whether an update that is not finite is skipped.
+      init_from: a weight file to start from. None starts from random weights.
+      new_head: whether the heads start from random weights although `init_from` is set.
+      frozen: the blocks that are not trained; their batch norm uses stored statistics.
+        A list, or names separated by commas.
       rate_factors: the factors on the updates of blocks, by name. None changes no rate.
       execution: fast, plain, or fast without some levers, e.g. fast-siblings. It does
         not change the result, up to rounding.
 
     Raises:
-      ValueError: a field has none of these values.
+      ValueError: a field has another value.
 
     >>> recipe = Recipe(
     ...     optimizer='rmsprop', schedule='exponential', clip=True, initializer='he',
@@ -95,7 +95,8 @@ class Recipe:
         check_execution(self.execution)
         if self.new_head and self.init_from is None:
             raise ValueError(
-                'new_head is set without init_from; every head is new then'
+                'new_head is set without init_from, and has no effect; set init_from, '
+                'or leave out new_head'
             )
         if self.accumulation < 1:
             raise ValueError(f'accumulation is {self.accumulation}; expected 1 or more')
@@ -110,10 +111,10 @@ class Recipe:
 
 
 def _check_factors(factors: Mapping[str, float]) -> None:
-    """Raises ValueError where a factor of the learning rate is not above 0."""
+    """Raises ValueError if a factor of the learning rate is not above 0."""
     for name, factor in factors.items():
         if not 0 < factor < np.inf:
             raise ValueError(
                 f'rate_factors of {name} is {factor}; expected a finite number above '
-                f'0; to keep {name} as it is, name it in frozen'
+                f'0; to keep {name} unchanged, list {name} in frozen'
             )

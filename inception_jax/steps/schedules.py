@@ -42,15 +42,15 @@ def residual_scale(step: jax.Array, hparams: Hparams) -> jax.Array:
     """Returns the scale of each residual block in the step after `step` updates."""
     epoch = (step + 1).astype(jnp.float32) / hparams.steps_per_epoch
     done = jnp.minimum(1.0, epoch / jnp.maximum(hparams.residual_scale_epochs, 1e-12))
-    # Written so that the result is exactly the final scale at the end, or always where
-    # the scale is constant.
+    # This form gives exactly the final scale at the end, and at every step if the scale
+    # is constant.
     return done * hparams.residual_scale + (1.0 - done) * hparams.residual_scale_start
 
 
 def ema_decay(step: jax.Array, hparams: Hparams) -> jax.Array:
     """Returns the decay of the EMA weights after `step` updates; it rises at the start.
 
-    As in TensorFlow 1, ExponentialMovingAverage with num_updates.
+    The formula is that of ExponentialMovingAverage with num_updates in TensorFlow 1.
     """
     step = step.astype(jnp.float32)
     return jnp.minimum(hparams.ema_decay, (1.0 + step) / (10.0 + step))

@@ -26,7 +26,7 @@ class TrainState:
       params: the parameters, by block.
       batch_stats: the running batch statistics, by block.
       opt_state: the state of the optimizer, for the blocks that are not frozen.
-      ema: `params` and `batch_stats`, averaged over steps: the variables that are
+      ema: the EMA weights, `params` and `batch_stats`: the variables that are
         evaluated.
       key: the key from which all randomness of the run is derived.
       hparams: the hyper-parameters, which steps read and do not change.
@@ -82,7 +82,7 @@ def initial_state(
 def _initial_opt_state(init: Callable, trained: Any) -> Any:
     """Returns the initial state of an optimizer, on the host and without compilation.
 
-    An optimizer fills each array with one number; it is the number for a scalar.
+    An optimizer fills each array with one number, which a scalar parameter shows.
     """
     with jax.ensure_compile_time_eval():
         numbers = init(jax.tree.map(lambda x: np.zeros((), x.dtype), trained))

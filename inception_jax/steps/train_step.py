@@ -63,7 +63,7 @@ def train_step(
       mean: averages a tree over the devices, each of which has a part of the batch.
 
     Returns:
-      The next state and the metrics. The metrics are float32 scalars, but for `blocks`:
+      The next state and the metrics. The metrics are float32 scalars, except `blocks`:
 
       loss: the objective without its L2 term.
       cross_entropy: without label smoothing, in nats.
@@ -75,9 +75,9 @@ def train_step(
       learning_rate: the rate of this step.
       zero_share, dead_channels: shares of zeros and of channels that are zero for the
         whole batch, in the final feature map, from 0 to 1.
-      skipped: 1 if the update was left out because it is not finite; with
-        `recipe.skip_non_finite` only.
-      unreadable: the share of replaced examples; if the batch has this entry.
+      skipped: 1 if the update was skipped because it is not finite; only with
+        `recipe.skip_non_finite`.
+      unreadable: the share of replaced examples; only if the batch has this entry.
       blocks: `gradient_norm`, and `finite`, whether the batch statistics are finite, as
         arrays [blocks] in the order of `by_block.block_names`.
 
@@ -133,8 +133,8 @@ def train_step(
         )(without_blocks(state.params, classifier.frozen))
         return _BatchResult(loss, gradients, batch_stats, batch_means(outputs, part))
 
-    # Both the loss inside and the gradients outside are averaged: under any transpose
-    # of a mean that JAX has had, the two together are right.
+    # Both the loss inside and the gradients outside are averaged. Together they are
+    # correct under every transpose of a mean that JAX has had.
     result = mean(mean_over_micro_batches(result_for, batch, recipe.accumulation))
     rate = learning_rate(state.step, state.hparams, recipe.schedule)
     blocks = block_names(classifier.network)
@@ -193,7 +193,7 @@ def _updated(
 ) -> TrainState:
     """Returns the state after an update of the optimizer and of the EMA weights.
 
-    Frozen blocks are left out: a mean or an average of equal numbers may be rounded.
+    Frozen blocks are left out, because a mean of equal numbers may be rounded.
     """
     params = without_blocks(state.params, frozen)
     updates, opt_state = rule.update(result.gradients, state.opt_state, params)

@@ -104,7 +104,7 @@ def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, cap
         (folder / 'train' / 'bee' / file).unlink()
     assert check(folder) == 1
     text = capsys.readouterr().out
-    assert 'train: ignored: 1 file (.heic 1)' in text
+    assert 'train: ignored 1 file (.heic 1)' in text
     assert 'train refuses the splits: the classes of the two splits differ (cat' in text
 
 

@@ -60,8 +60,8 @@ def test_a_note_counts_the_files_that_are_ignored(tmp_path):
     source = open_tree(
         tmp_path, ['ant/1.png', 'ant/2.heic', 'bee/3.HEIC', 'bee/README', '0.png']
     )
-    kinds = '.heic 2, image in no class folder 1, no ending 1'
-    assert source.notes == (f'{tmp_path}: ignored: 4 files ({kinds})',)
+    kinds = '.heic 2, image in no class folder 1, no extension 1'
+    assert source.notes == (f'{tmp_path}: ignored 4 files ({kinds})',)
 
 
 @pytest.mark.parametrize(

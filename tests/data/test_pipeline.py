@@ -341,7 +341,7 @@ class Deadly:
 
 
 def test_a_worker_that_ends_at_its_first_image_is_reported():
-    with pytest.raises(LostWorker, match=r'exit code 3.* config.data.workers; 0 needs'):
+    with pytest.raises(LostWorker, match=r'exit code 3.* config.data.workers, to 0 if'):
         train(Deadly(), 3, workers=1)
 
 

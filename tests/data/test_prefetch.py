@@ -157,6 +157,6 @@ def test_a_lost_worker_ends_the_run_with_one_line(tmp_path):
         first = process.stderr.read().splitlines()[0]
         assert 'a process that loads images has ended (Worker process' in first
         assert first.endswith(
-            'lower config.data.workers; 0 needs none; then run the same command again '
-            'to resume from the last checkpoint'
+            'lower config.data.workers, to 0 if needed; then run the same command '
+            'again to resume from the last checkpoint'
         )

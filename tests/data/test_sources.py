@@ -150,9 +150,9 @@ def test_a_flat_folder_has_its_labels_beside_it(flat, text, ending):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('n01\nn02\n', 'has 2 labels, and .*val 3 images'),
+        ('n01\nn02\n', 'has 2 labels, and .*val has 3 images'),
         (CAFFE[:62], 'has no label for ILSVRC2012_val_00000003'),
-        (CAFFE + 'x.JPEG 0\n', r'labels of missing images, x \(1 in all'),
+        (CAFFE + 'x.JPEG 0\n', r'a label for the missing image x \(1 in all'),
         ('2\n1\n1\n', r'class 2; expected one of the 2 classes \(n01, \.\.\.\) or its'),
         ('n01\nn03\nn02\n', 'names the class n03'),
         ('', 'has 0 labels'),
@@ -224,7 +224,7 @@ def test_composed_and_decomposed_names_are_the_same(tmp_path):
 
 def test_two_images_of_one_name_need_an_order(flat, tmp_path):
     (tmp_path / 'val' / 'ILSVRC2012_val_00000002.png').write_bytes(b'x')
-    with pytest.raises(ValueError, match='two images named ILSVRC2012_val_00000002'):
+    with pytest.raises(ValueError, match='two images are named ILSVRC2012_val_0000'):
         flat(CAFFE)
     source = flat('n02\nn01\nn02\nn01')
     assert [source[i].label for i in range(4)] == [1, 0, 1, 0]
@@ -437,7 +437,7 @@ def test_a_set_with_a_missing_file_is_refused_before_it_is_read(prepare, tmp_pat
         (
             'tfds:plain',
             'train',
-            'has the features image; expected an image and a label',
+            'has the features image; expected the feature image',
         ),
     ],
 )

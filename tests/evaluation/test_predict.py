@@ -309,7 +309,7 @@ def test_an_output_that_is_there_stays(workdir, photos, tmp_path, capsys):
 def test_a_folder_without_images_is_refused(workdir, tmp_path, capsys):
     (tmp_path / 'notes.txt').write_text('not an image')
     assert predict('--workdir', workdir, tmp_path) == 2
-    assert 'has no image files; expected one that ends in' in capsys.readouterr().err
+    assert 'has no image files; expected names ending in' in capsys.readouterr().err
 
 
 @pytest.mark.skipif('TFDS_DATA_DIR' not in os.environ, reason='needs TFDS_DATA_DIR')

@@ -42,7 +42,7 @@ def build(root: Path, paths: Iterable[str]) -> None:
 
 BOTH = ('ant/1.png', 'bee/2.png')
 IMAGES = [('ant/1.png', 'ant'), ('bee/2.png', 'bee')]
-LINK = 'link to a folder that is read already'
+LINK = 'link to a folder that was already read'
 ENDINGS = (
     *('apng', 'avif', 'bmp', 'dib', 'gif', 'j2c', 'j2k', 'jfif', 'JP2', 'jpc', 'jpe'),
     *('JPEG', 'jpf', 'jpg', 'jpx', 'mpo', 'pbm', 'pgm', 'png', 'pnm', 'ppm', 'TIF'),
@@ -65,7 +65,7 @@ TREES = {
     'every ending': Tree(
         ('ant/README', *(f'ant/1.{ending}' for ending in ENDINGS + OTHERS)),
         sorted((f'ant/1.{ending}', 'ant') for ending in ENDINGS),
-        {'no ending': 1} | {f'.{ending.lower()}': 1 for ending in OTHERS},
+        {'no extension': 1} | {f'.{ending.lower()}': 1 for ending in OTHERS},
     ),
     'a link to the folder above': Tree((*BOTH, 'ant/up -> ..'), IMAGES, {LINK: 1}),
     'a link to the top': Tree((*BOTH, 'ant/deep/up -> /'), IMAGES, {LINK: 1}),
@@ -120,7 +120,7 @@ TREES = {
     ),
     'composed and decomposed names': Tree(
         ('caf\u00e9/1.png', 'cafe\u0301/2.png'),
-        refusal='have the same name in another Unicode form',
+        refusal='have names that differ only in their Unicode form',
     ),
     'an empty class': Tree((*BOTH, 'cat/'), IMAGES),
     'no image': Tree(('ant/', 'bee/x.heic'), refusal='no image in a class folder'),

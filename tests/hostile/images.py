@@ -273,7 +273,7 @@ def odd_files() -> Iterator[Case]:
         ('no rows', png(shown, 8, 2)[:33] + chunk(b'IEND', b'')),
         ('a filter that does not exist', png_of_rows(b'\x09' + bytes(159))),
     ):
-        yield Case(f'PNG with {name}', file, refusal='wrong data of pixels')
+        yield Case(f'PNG with {name}', file, refusal='damaged pixel data')
     for name, ending in (('HEIC', b'heic'), ('JPEG XL', b'jxl ')):
         file = struct.pack('>I', 24) + b'ftyp' + ending + bytes(99)
         yield Case(name, file, refusal='not an image')

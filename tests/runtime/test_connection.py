@@ -86,13 +86,11 @@ def test_a_difference_is_a_line_in_each_process():
 
 @pytest.mark.parametrize('lost', [0, 1, 2])
 def test_a_process_that_is_killed_ends_the_others_at_once(lost):
-    group = Group(*['time.sleep(50)'] * 3)
+    group = Group(*['time.sleep(600)'] * 3)
     for process in group.processes:
         assert process.stdout.readline() == 'here\n'
-    began = time.monotonic()
     group.processes[lost].kill()
     statuses, lines = group.ended()
-    assert time.monotonic() - began < 20
     for index, (status, errors) in enumerate(zip(statuses, lines, strict=True)):
         if index == lost:
             assert (status, errors) == (-signal.SIGKILL, [])

@@ -175,9 +175,9 @@ def test_a_scale_rises_on_a_line_and_is_exact_at_its_end_and_without_one():
 @pytest.mark.parametrize(
     ('half', 'message'),
     [
-        ({'residual_scale_start': 0.1}, 'residual_scale_epochs is 0.0; give both'),
+        ({'residual_scale_start': 0.1}, 'residual_scale_epochs is 0.0; set both'),
         ({'residual_scale_epochs': 2.0}, 'residual_scale_start is None'),
-        ({'warmup_learning_rate': 1e-5}, 'warmup_epochs is 0.0; give the latter'),
+        ({'warmup_learning_rate': 1e-5}, 'warmup_epochs is 0.0; set warmup_epochs'),
         ({'warmup_learning_rate': -1.0, 'warmup_epochs': 1.0}, 'expected 0 or more'),
     ],
 )

@@ -19,5 +19,5 @@ def test_the_files_that_a_run_does_not_use_are_noted_once(tmp_path, capsys):
     }
     for _ in range(2):
         prepare(experiment(config_with(QUICKSTART, **changes)), tmp_path / 'run')
-    note = f'note: {tmp_path / "data" / "train"}: ignored: 1 file (.heic 1)\n'
+    note = f'note: {tmp_path / "data" / "train"}: ignored 1 file (.heic 1)\n'
     assert capsys.readouterr().err == note

@@ -47,7 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         '--input-size',
         type=int,
         metavar='N',
-        help="height and width of the images in pixels (default: the network's)",
+        help='height and width of the images in pixels (default: the input size of '
+        'the network)',
     )
     group.add_argument(
         '--batch-size',

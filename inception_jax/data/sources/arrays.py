@@ -10,7 +10,7 @@ import numpy as np
 
 from inception_jax.data.example import Example
 
-# The path in the package of scikit-learn.
+# The path of the digits inside the package scikit-learn.
 DIGITS = 'datasets/data/digits.csv.gz'
 
 

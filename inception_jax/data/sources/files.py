@@ -1,4 +1,4 @@
-"""Image files without labels, named one by one or by their folders."""
+"""Image files without labels, given as files or as folders."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class Files:
 def find_image_files(paths: Iterable[Path]) -> list[str]:
     """Returns the files among the paths, and the image files below the folders.
 
-    Files of a folder come in the order of their names; a duplicate path comes once.
+    The files of a folder are sorted by name. A duplicate path is listed once.
 
     Raises:
       ValueError: a path does not exist, or a folder cannot be read or has no image
@@ -49,7 +49,7 @@ def _files(path: Path) -> Iterator[Path]:
         images = images_below(path).names
         if not images:
             raise ValueError(
-                f'{path} has no image files; expected one that ends in '
+                f'{path} has no image files; expected names ending in '
                 f'{", ".join(EXTENSIONS)}'
             )
         yield from (path / name for name in images)

@@ -1,4 +1,4 @@
-"""Labels for image files that lie in one folder, as ImageNet's validation images do."""
+"""Labels for image files in one folder, such as ImageNet's validation images."""
 
 import csv
 import re
@@ -34,17 +34,17 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
 
     - the name of an image, with or without its extension, and its class (Caffe's
       val.txt, Kaggle's LOC_val_solution.csv);
-    - a class alone, for the images in the order of their names (TF-Slim's
+    - only a class; the lines follow the sorted names of the images (TF-Slim's
       imagenet_2012_validation_synset_labels.txt).
 
     In a .csv file the name and the class are the first two cells. In a .txt file they
-    are separated by spaces or a comma, and both may contain spaces. A first line of
-    headings is left out.
+    are separated by spaces or a comma, and both may contain spaces. A header line is
+    skipped.
 
-    A class is one of `names`, or its index among them from 0. Numbers may follow it, as
-    the boxes do in Kaggle's file. The longest class name that fits is taken. The ground
-    truth file of ILSVRC is refused: its numbers start at 1 and have the order of the
-    development kit.
+    A class is one of `names` or an index from 0. Numbers may follow the class, such as
+    the boxes in Kaggle's file. The longest matching class name is used. The ground
+    truth file of ILSVRC is rejected, because its numbers start at 1 and follow the
+    order of the development kit.
 
     Raises:
       ValueError: the file is not UTF-8 or not CSV, an image has no label or two labels,
@@ -63,7 +63,7 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
         lines = _csv_rows(file, content)
     else:
         lines = _text_rows(content, images_named, known)
-    if lines and _is_heading(lines[0], images_named, known):
+    if lines and _is_header(lines[0], images_named, known):
         del lines[0]
     if all(len(line) == 1 for line in lines):
         classes = _in_order(file, images, [line[0] for line in lines])
@@ -73,7 +73,7 @@ def read_labels(file: Path, images: Sequence[str], names: tuple[str, ...]) -> li
 
 
 def normal(name: str) -> str:
-    """Returns a name in Unicode's composed form; macOS decomposes names of files."""
+    """Returns a name in Unicode's composed form; macOS decomposes file names."""
     return unicodedata.normalize('NFC', name)
 
 
@@ -81,7 +81,7 @@ Lines = list[list[str]]
 
 
 def _csv_rows(file: Path, content: str) -> Lines:
-    """Splits a CSV file into the cells of each line, at most two."""
+    """Returns the first two cells of each line of a CSV file."""
     reader = csv.reader(content.splitlines(), skipinitialspace=True, strict=True)
     try:
         rows = [[cell.strip() for cell in row[:2]] for row in reader]
@@ -93,7 +93,7 @@ def _csv_rows(file: Path, content: str) -> Lines:
 
 
 def _text_rows(content: str, stems: set[str], known: Mapping[str, int]) -> Lines:
-    """Splits each line of a text file into image and class, or a class alone."""
+    """Splits each line of a text file into image and class, or keeps only a class."""
     lines = [line for line in map(str.strip, content.splitlines()) if line]
     if all(line in known for line in lines):
         return [[line] for line in lines]
@@ -101,7 +101,7 @@ def _text_rows(content: str, stems: set[str], known: Mapping[str, int]) -> Lines
 
 
 def _split_line(line: str, stems: set[str]) -> list[str]:
-    """Splits after the longest beginning that names an image, else at the first gap."""
+    """Splits a line after the longest image name, or else at the first separator."""
     gaps = list(SEPARATOR.finditer(line))
     for gap in reversed(gaps):
         if _stem(Path(line[: gap.start()]).name) in stems:
@@ -109,8 +109,8 @@ def _split_line(line: str, stems: set[str]) -> list[str]:
     return SEPARATOR.split(line, maxsplit=1)
 
 
-def _is_heading(line: list[str], stems: set[str], known: Mapping[str, int]) -> bool:
-    """Returns whether a first line of two names has neither an image nor a class."""
+def _is_header(line: list[str], stems: set[str], known: Mapping[str, int]) -> bool:
+    """Returns whether a line of two cells names neither an image nor a class."""
     if len(line) < 2 or _stem(Path(line[0]).name) in stems:
         return False
     return _match(line[1], known) is None
@@ -119,22 +119,23 @@ def _is_heading(line: list[str], stems: set[str], known: Mapping[str, int]) -> b
 def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str]:
     if len(classes) != len(images):
         raise ValueError(
-            f'{file} has {len(classes):,} labels, and {file.with_suffix("")} '
-            f'{len(images):,} images; expected one label a line, in the order of names'
+            f'{file} has {len(classes):,} labels, and {file.with_suffix("")} has '
+            f'{len(images):,} images; expected one label per line, in the sorted order '
+            'of the image names'
         )
     return classes
 
 
 def _by_name(file: Path, stems: Sequence[str], lines: Lines) -> list[str]:
-    """Returns the class of each image, from lines with names of images and classes."""
+    """Returns the class of each image from lines that name an image and a class."""
     without_class = [line[0] for line in lines if not line[1:] or not line[1]]
     labelled = [_stem(Path(line[0]).name) for line in lines]
     for odd, problem in (
         (without_class, 'names no class for'),
         (_duplicates(labelled), 'has two labels for'),
-        (_duplicates(stems), 'cannot tell apart two images named'),
+        (_duplicates(stems), 'is ambiguous, because two images are named'),
         (set(stems) - set(labelled), 'has no label for'),
-        (set(labelled) - set(stems), 'has labels of missing images,'),
+        (set(labelled) - set(stems), 'has a label for the missing image'),
     ):
         if odd:
             raise ValueError(
@@ -146,7 +147,7 @@ def _by_name(file: Path, stems: Sequence[str], lines: Lines) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    """Returns the name of a file without the extension of an image."""
+    """Returns the name of a file without its image extension."""
     ending = next((e for e in EXTENSIONS if name.lower().endswith(e)), '')
     return name[: len(name) - len(ending)]
 
@@ -161,7 +162,7 @@ def _labels(
     names: tuple[str, ...],
     readings: Iterable[Mapping[str, int]],
 ) -> list[int]:
-    """Returns the labels by the first reading, names or numbers, that fits any line."""
+    """Returns the labels, read as names if a line has a known name, else as numbers."""
     for reading in readings:
         labels = [_match(text, reading) for text in classes]
         if any(label is not None for label in labels):
@@ -172,15 +173,15 @@ def _labels(
     if unknown:
         raise ValueError(
             f'{file} names the class {min(unknown):.80}; expected one of the '
-            f'{len(names):,} classes ({names[0]:.80}, ...) or its number from 0'
+            f'{len(names):,} classes ({names[0]:.80}, ...) or its index from 0'
         )
     return labels
 
 
 def _match(text: str, known: Mapping[str, int]) -> int | None:
-    """Returns the label of the longest known name that `text` is, before numbers.
+    """Returns the label of the longest known name at the beginning of `text`.
 
-    The name itself may come again between the numbers, as in Kaggle's lists of boxes.
+    Only numbers or the same name may follow, as in Kaggle's lists of boxes.
     """
     if text in known:
         return known[text]

@@ -1,4 +1,4 @@
-"""Image files in one folder per class, or in one folder with a file of labels."""
+"""Image files in one folder per class, or in one folder with a label file."""
 
 import dataclasses
 from collections import Counter
@@ -26,7 +26,7 @@ from inception_jax.runtime.paths import local_path
 class Folder:
     """Image files below `root`; the id of an example is its path relative to `root`.
 
-    `ignored` has the number of files that are not used, by the ending of their name.
+    `ignored` counts the ignored files by extension or kind.
     """
 
     root: Path
@@ -45,7 +45,7 @@ class Folder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on ignored files and on the order of the classes, a sentence each."""
+        """Notes on ignored files and on the order of the classes, one sentence each."""
         ignored = ignored_note(self.root, dict(self.ignored))
         return tuple(filter(None, (ignored, self._order_note())))
 
@@ -65,21 +65,22 @@ class Folder:
         if label is None or list(names) == sorted(names, key=int):
             return ''
         return (
-            f'{self.root}: the class folders are numbers in the order of text: folder '
-            f'{names[label]} is class {label}; zeros in front of the numbers '
-            '(0002) make both orders equal'
+            f'{self.root}: the class folders are numbers that are sorted as text: '
+            f'folder {names[label]} is class {label}; pad the numbers with zeros '
+            '(0002) to sort them by value'
         )
 
 
 def open_folder(path: str, split: str | None) -> Folder:
     """Opens the images in path/split/CLASS/, or in path/CLASS/ without a split.
 
-    Classes are numbered in the order of their names. Images may lie at any depth below
-    a class. Hidden folders and those of the system are left out, other files are
-    counted in `ignored`, and links are followed as in `images_below`. If a split has no
-    class folders, its images are in path/split/ and their labels in path/split.txt or
-    path/split.csv (`read_labels`). Its classes are then those of the split `train`, or
-    else of the first split that has class folders.
+    Classes are numbered in the sorted order of their names. Images may be at any depth
+    below a class folder. Hidden folders and system folders are skipped. Files that are
+    not images are counted in `ignored`. Links are followed as in `images_below`.
+
+    If a split has no class folders, the images are read from path/split/ and the labels
+    from path/split.txt or path/split.csv (`read_labels`). The classes are then taken
+    from the split `train`, or else from the first split with class folders.
 
     A split may be a part of a folder, such as train[:80%] (`part_indices`).
 
@@ -149,7 +150,7 @@ def _open_flat(root: Path, labels: Path) -> Folder:
     names = next(filter(None, map(tuple, map(_class_folders, splits))), ())
     if not (names and files):
         raise ValueError(
-            f'{root} has {len(files):,} images, and the folders beside it '
+            f'{root} has {len(files):,} images, and the folders beside it have '
             f'{len(names):,} classes; with {labels} expected {root}/IMAGE and '
             f'{root.parent}/train/CLASS/IMAGE'
         )
@@ -158,11 +159,11 @@ def _open_flat(root: Path, labels: Path) -> Folder:
 
 
 def _class_folders(root: Path) -> dict[str, Path]:
-    """Returns the class folders of a split by name, in the order of the names.
+    """Returns the class folders of a split by name, sorted by name.
 
     Raises:
-      ValueError: two of them are the same folder, or have the same name in another
-        Unicode form.
+      ValueError: two class folders are the same folder, or have names that differ only
+        in their Unicode form.
     """
     above = enclosing_folders(root)
     folders = {
@@ -172,24 +173,24 @@ def _class_folders(root: Path) -> dict[str, Path]:
     }
     for reason, keys in (
         ('are the same folder', map(folder_identity, folders.values())),
-        ('have the same name in another Unicode form', map(normal, folders)),
+        ('have names that differ only in their Unicode form', map(normal, folders)),
     ):
-        if twins := _twins(zip(keys, folders, strict=True)):
+        if pair := _first_duplicate(zip(keys, folders, strict=True)):
             raise ValueError(
-                f'the class folders {twins[0]!r} and {twins[1]!r} of {root} {reason}; '
+                f'the class folders {pair[0]!r} and {pair[1]!r} of {root} {reason}; '
                 'expected a folder for each class'
             )
     return folders
 
 
 def _folders(folder: Path) -> dict[str, Path]:
-    """Returns the visible folders in a folder by name, in the order of the names."""
+    """Returns the visible folders in a folder by name, sorted by name."""
     entries = visible_entries(folder)
     names = sorted(entry.name for entry in entries if entry_kind(entry) == 'folder')
     return {utf8_name(name): folder / name for name in names}
 
 
-def _twins(pairs: Iterable[tuple]) -> tuple[str, str] | None:
+def _first_duplicate(pairs: Iterable[tuple]) -> tuple[str, str] | None:
     """Returns the first two names that have the same key."""
     first = {}
     for key, name in pairs:

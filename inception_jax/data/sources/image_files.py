@@ -11,7 +11,8 @@ from typing import NamedTuple
 from inception_jax.data.decode import EXTENSIONS
 from inception_jax.runtime.amounts import counted
 
-# Folders and files that systems write beside images. A dot begins the names of others.
+# Folders and files that operating systems write beside images. Names that begin with
+# a dot are skipped too.
 SYSTEM_NAMES = frozenset(
     {
         '@eaDir',
@@ -33,9 +34,9 @@ Identity = tuple[int, int]
 class ImageFiles(NamedTuple):
     """The image files below a folder.
 
-    `names` are paths relative to the folder, sorted, so that they do not depend on the
-    file system. `ignored` counts all other files by the ending of their name or by
-    their kind; hidden files and those of the system do not count.
+    `names` are paths relative to the folder. They are sorted, so that their order does
+    not depend on the file system. `ignored` counts all other files by extension or
+    kind, without hidden files and system files.
     """
 
     names: list[str]
@@ -47,8 +48,9 @@ def images_below(
 ) -> ImageFiles:
     """Finds the image files below a folder at any depth.
 
-    Links are followed, but each real folder is read once, and never a folder that
-    contains this one or is in `outside`. The paths without links come first.
+    Symbolic links are followed, but each real folder is read only once. Links to the
+    folders in `outside`, or to folders that contain `folder`, are ignored. If several
+    paths lead to a folder, the path with the fewest links is used.
 
     Raises:
       ValueError: a folder cannot be read.
@@ -59,7 +61,7 @@ def images_below(
         links, prefix = heapq.heappop(waiting)
         here = folder / prefix
         if prefix and folder_identity(here) in visited:
-            ignored['link to a folder that is read already'] += 1
+            ignored['link to a folder that was already read'] += 1
             continue
         visited.add(folder_identity(here))
         for entry in visible_entries(here):
@@ -75,7 +77,7 @@ def images_below(
 
 
 def visible_entries(folder: Path) -> Iterator[os.DirEntry]:
-    """Yields the entries of a folder that are neither hidden nor of the system.
+    """Yields the entries of a folder that are neither hidden nor system files.
 
     Raises:
       ValueError: the folder cannot be read.
@@ -95,7 +97,7 @@ def visible_entries(folder: Path) -> Iterator[os.DirEntry]:
 
 
 def entry_kind(entry: os.DirEntry) -> str:
-    """Returns 'folder', 'image', or why a file is ignored.
+    """Returns 'folder', 'image', or the extension or kind of a file to ignore.
 
     Raises:
       ValueError: the entry is a link to a place that cannot be read.
@@ -105,7 +107,7 @@ def entry_kind(entry: os.DirEntry) -> str:
             return 'folder'
         if entry.is_file():
             ending = Path(entry.name).suffix.lower()
-            return 'image' if ending in EXTENSIONS else ending or 'no ending'
+            return 'image' if ending in EXTENSIONS else ending or 'no extension'
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise ValueError(
@@ -115,7 +117,7 @@ def entry_kind(entry: os.DirEntry) -> str:
 
 
 def folder_identity(folder: str | Path) -> Identity:
-    """Returns what is the same for all paths to a folder."""
+    """Returns the device and inode of a folder, which all its paths share."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 
@@ -127,13 +129,13 @@ def enclosing_folders(folder: Path) -> set[Identity]:
 
 
 def ignored_note(folder: Path, ignored: Mapping[str, int]) -> str:
-    """Returns a sentence on the files of a folder that are ignored, '' without any."""
+    """Returns a sentence on the ignored files of a folder, or '' if there are none."""
     if not ignored:
         return ''
     kinds = sorted(ignored.items(), key=lambda pair: (-pair[1], pair[0]))
     counts = ', '.join(f'{kind} {count:,}' for kind, count in kinds)
     files = counted(sum(ignored.values()), 'file')
-    return f'{folder}: ignored: {files} ({counts})'
+    return f'{folder}: ignored {files} ({counts})'
 
 
 def utf8_name(name: str) -> str:
@@ -142,7 +144,7 @@ def utf8_name(name: str) -> str:
 
 
 def file_size(path: Path) -> int | None:
-    """Returns the size of a file in bytes, None if it cannot be read."""
+    """Returns the size of a file in bytes, or None if it cannot be read."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""Opening a source of images by its name."""
+"""Opens a source of images by its name."""
 
 from inception_jax.data.example import Source
 from inception_jax.data.sources.arrays import open_digits
@@ -23,14 +23,14 @@ def open_source(spec: str, split: str | None, *, data_dir: str | None = None) ->
     - `digits`: scikit-learn's 1,797 handwritten digits of 8x8 pixels. Every fifth digit
       is in the split `test`, the others are in `train`.
     - `tfds:NAME[/CONFIG][/VERSION]`: a data set that TFDS has prepared, in `data_dir`,
-      else in $TFDS_DATA_DIR, else in ~/tensorflow_datasets. Without a version the
-      newest one is opened.
+      else in $TFDS_DATA_DIR, else in ~/tensorflow_datasets. Without a version, the
+      newest version is opened.
     - `folder:PATH`: image files in PATH/SPLIT/CLASS/, or in PATH/CLASS/ without a
       split; or in PATH/SPLIT/ with labels in PATH/SPLIT.txt (`read_labels`).
     - `synthetic:EXAMPLES/CLASSES`: random images of 64x64 pixels, 1024/10 by default.
       Splits have different images of the same classes.
 
-    A split of a folder or of TFDS may be a part, such as train[:80%] or train[100:].
+    A split of a folder or of TFDS may name a part: train[:80%] or train[100:].
 
     Raises:
       ValueError: the form, the data set or the split does not exist, the split has no

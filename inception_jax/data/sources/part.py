@@ -12,7 +12,7 @@ BOUND = re.compile(r'(-?\d+)(%?)')
 class Part(NamedTuple):
     """A part of a split: its name and the two bounds, '' for the first or last image.
 
-    A bound is a number of images or of percent, from the end if it is negative.
+    A bound is a number of images or a percentage. A negative bound counts from the end.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
 
 def parse_part(split: str) -> Part | None:
-    """Returns the part that NAME[START:STOP] names, None for another name.
+    """Returns the part of NAME[START:STOP], or None for a split without bounds.
 
     >>> parse_part('train[:80%]')
     Part(name='train', start='', stop='80%')
@@ -33,9 +33,9 @@ def parse_part(split: str) -> Part | None:
 def part_indices(part: Part, labels: Sequence[int]) -> list[int]:
     """Returns the indices of the images of a part, in order.
 
-    Parts count images in an order in which every class advances at the same rate, so
-    that each part has its share of every class: [:80%] has the first 80 percent of
-    each class, and [80%:] the rest.
+    Parts are stratified: [:80%] has the first 80 percent of each class, and [80%:] has
+    the rest. Images are counted in an order in which all classes advance at the same
+    rate.
 
     Raises:
       ValueError: a bound is not a number of images or percent, or the part is empty.
@@ -46,7 +46,7 @@ def part_indices(part: Part, labels: Sequence[int]) -> list[int]:
     count, sizes, placed = len(labels), Counter(labels), defaultdict(int)
     places = []
     for index, label in enumerate(labels):
-        # Half a place, so that a class of one image is in the middle.
+        # The half puts the image of a class with one image in the middle.
         places.append(((placed[label] + 0.5) / sizes[label], label, index))
         placed[label] += 1
     first, last = _index(part, part.start or '0', count), count

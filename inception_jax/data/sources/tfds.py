@@ -13,12 +13,12 @@ from inception_jax.data.example import Example
 from inception_jax.runtime.messages import first_line
 from inception_jax.runtime.open_files import allow_open_files
 
-# ArrayRecord's errors hold the system's words only. These do not tell of a damaged
-# record.
+# ArrayRecord reports a system error only as text. None of these errors means that a
+# record is damaged.
 SYSTEM_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
 # The label that TFDS gives to an example without a label.
 NO_LABEL = -1
-# The number of records whose labels are read to see whether a split has labels.
+# The number of records that are read to check whether a split has labels.
 LABELS_READ = 16
 VERSION = re.compile(r'\d+\.\d+\.\d+')
 
@@ -28,7 +28,7 @@ class Tfds:
     """The records of a split.
 
     The id of an example is the record's file name or id, or else the name of the split
-    with the index. `files` are those that hold the records.
+    with the index. `files` hold the records.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Tfds:
 
 
 def _system_error(error: RuntimeError) -> OSError | None:
-    """Returns the error of the system behind an error of ArrayRecord, or None."""
+    """Returns the system error that an error of ArrayRecord reports, or None."""
     for number in SYSTEM_ERRORS:
         if os.strerror(number) in str(error):
             return OSError(number, first_line(error))
@@ -90,18 +90,18 @@ def open_tfds(name: str, split: str | None, *, data_dir: str | None) -> Tfds:
     source = Tfds(f'{builder.info.name}/{split}', files, records, tuple(label.names))
     if _has_no_labels(source):
         raise ValueError(
-            f'{builder.info.full_name} has no labels in split {split!r}: they are all '
-            f'{NO_LABEL}; expected a split with labels, one of '
+            f'{builder.info.full_name} has no labels in split {split!r}: all labels '
+            f'are {NO_LABEL}; use a split with labels; the splits are '
             f'{", ".join(builder.info.splits)}'
         )
     return source
 
 
 def _has_no_labels(source: Tfds) -> bool:
-    """Returns whether examples all over the split have no label."""
+    """Returns whether all of some examples, spread over the split, have no label."""
     count = len(source)
     places = {place * count // LABELS_READ for place in range(LABELS_READ)}
-    with contextlib.suppress(RuntimeError, OSError):  # Reading says it by name.
+    with contextlib.suppress(RuntimeError, OSError):  # Later reads report it.
         return all(source[place].label == NO_LABEL for place in sorted(places))
     return False
 
@@ -111,8 +111,8 @@ def _folder(name: str, data_dir: str | None) -> Path:
     data_dir = data_dir or default
     if '://' in data_dir:
         raise ValueError(
-            f'{data_dir} is a bucket, and records are read from folders; mount it as '
-            'a folder (docs/imagenet.md) and name that folder'
+            f'{data_dir} is a bucket, but records are read from local folders; mount '
+            'it as a folder (docs/imagenet.md) and name the folder'
         )
     root = Path(data_dir).expanduser()
     folder = root.joinpath(*re.split('[/:]', name))
@@ -129,8 +129,8 @@ def _folder(name: str, data_dir: str | None) -> Path:
         for path in root.glob(f'{depth}/dataset_info.json')
     )
     raise ValueError(
-        f'tfds:{name} is not in {root}, which has {", ".join(prepared) or "no set"}; '
-        'name one of these, or its folder with data_dir or TFDS_DATA_DIR'
+        f'tfds:{name} is not in {root}, which has {", ".join(prepared) or "no data"}; '
+        'name a data set of this folder, or set data_dir or TFDS_DATA_DIR'
     )
 
 
@@ -144,7 +144,7 @@ def _check_format(info) -> None:
         # The command has no --out_dir, because TFDS 4.9.10 then writes no metadata.
         raise ValueError(
             f'{info.data_dir} is in {" and ".join(formats) or "no"} format; expected '
-            'array_record. To add it, where tensorflow and apache-beam are installed: '
+            'array_record. To convert it, install tensorflow and apache-beam, then run '
             'python -m tensorflow_datasets.scripts.convert_format '
             f'--dataset_version_dir={info.data_dir} --out_file_format=array_record'
         )
@@ -156,8 +156,7 @@ def _label(info):
     if 'image' not in features or not hasattr(features.get('label'), 'num_classes'):
         raise ValueError(
             f'{info.full_name} has the features {", ".join(features) or "(none)"}; '
-            'expected an image and a label that is a ClassLabel: it is not a set of '
-            'labelled images'
+            'expected the feature image and a ClassLabel as the feature label'
         )
     return features['label']
 
@@ -175,7 +174,7 @@ def _files(info, split: str | None) -> tuple[Path, ...]:
             f'has no split {split!r}; its splits are' if split else 'needs a split:'
         )
         raise ValueError(
-            f'{info.full_name} {problem} {", ".join(info.splits)}, or parts of them '
+            f'{info.full_name} {problem} {", ".join(info.splits)}, or parts of splits '
             f'such as {next(iter(info.splits))}[:10%]'
         ) from error
     missing = [file.filename for file in files if not os.path.exists(file.filename)]
