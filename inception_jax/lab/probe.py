@@ -29,7 +29,13 @@ from inception_jax.runtime import choices
 from inception_jax.runtime.random_numbers import random_key
 from inception_jax.stability import probes
 from inception_jax.stability.curvature import edge_of_stability, largest_curvature
+from inception_jax.steps.by_block import (
+    nearest_numbers,
+    select_blocks,
+    without_blocks,
+)
 from inception_jax.steps.forward import augmented
+from inception_jax.steps.optimizers import preconditioner
 from inception_jax.steps.recipe import Recipe
 from inception_jax.steps.schedules import learning_rate, residual_scale
 from inception_jax.steps.state import TrainState
@@ -195,24 +201,29 @@ def _scales(subject: _ProbeInput) -> dict[str, Any]:
 def _curvature(subject: _ProbeInput) -> dict[str, Any]:
     state = subject.state
 
-    def product(vector: np.ndarray) -> jax.Array:
-        return subject.functions.hessian_product(
-            (state, subject.scale, vector), subject.batch
+    recipe, hparams = subject.run.experiment.recipe, state.hparams
+    divisors = _divisors(subject.run, state)
+    root = np.concatenate([x.ravel() for x in jax.tree.leaves(divisors)]) ** -0.5
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        inputs = (state, subject.scale, root * vector)
+        return root * np.asarray(
+            subject.functions.hessian_product(inputs, subject.batch)
         )
 
     largest = largest_curvature(
         product,
-        sum(x.size for x in jax.tree.leaves(state.params)),
+        root.size,
         seed=subject.options.seed,
         tolerance=TOLERANCE,
         max_iterations=RESTARTS,
     )
-    recipe, hparams = subject.run.experiment.recipe, state.hparams
     rate = float(learning_rate(state.step, hparams, recipe.schedule))
     momentum = float(hparams.momentum)
     return {
         'curvature': {
-            **largest._asdict(),
+            **{n: x for n, x in largest._asdict().items() if n != 'vector'},
+            **_shares(largest.vector, divisors),
             'tolerance': TOLERANCE,
             'optimizer': recipe.optimizer,
             'learning_rate': rate,
@@ -220,6 +231,49 @@ def _curvature(subject: _ProbeInput) -> dict[str, Any]:
             'edge_of_stability': edge_of_stability(rate, momentum),
         }
     }
+
+
+def _divisors(run: PreparedRun, state: TrainState) -> dict[str, Any]:
+    """Returns what divides the rate of each parameter, as NumPy arrays by block.
+
+    It is the divisor of the optimizer over the rate factor of the block, and infinite
+    in a frozen block.
+    """
+    recipe = run.experiment.recipe
+    frozen = select_blocks(run.network, recipe.frozen)
+    factors = nearest_numbers(run.network, dict(recipe.rate_factors))
+    free = preconditioner(
+        state.opt_state, without_blocks(state.params, frozen), state.hparams, recipe
+    )
+    return {
+        block: jax.tree.map(
+            lambda x, p, block=block: np.broadcast_to(
+                np.asarray(p) / np.float32(factors.get(block, 1.0)), x.shape
+            ),
+            tree,
+            free.get(block, jax.tree.map(lambda _: np.float32(np.inf), tree)),
+        )
+        for block, tree in state.params.items()
+    }
+
+
+def _shares(vector: np.ndarray | None, like: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parts of a unit vector in each block, and in leaves above 1 %.
+
+    Parts are sums of squares, which are 1 together.
+    """
+    if vector is None:
+        return {'blocks': None, 'leaves': None}
+    paths = jax.tree_util.tree_leaves_with_path(like)
+    ends = np.cumsum([leaf.size for _, leaf in paths])
+    squares = [float(part @ part) for part in np.split(vector, ends[:-1])]
+    blocks, leaves = dict.fromkeys(like, 0.0), {}
+    for (path, _), square in zip(paths, squares, strict=True):
+        names = [entry.key for entry in path]
+        blocks[names[0]] += square
+        if square >= 0.01:
+            leaves['/'.join(names)] = square
+    return {'blocks': blocks, 'leaves': leaves}
 
 
 _ANSWER: dict[str, Callable[[_ProbeInput], dict[str, Any]]] = {

@@ -44,8 +44,9 @@ class ProbeAnswers:
       samples: the number of random changes of each block.
       scales: columns `factor`, `loss`, `cross_entropy` and `dead_channels`, with all
         residual scales multiplied by each factor.
-      curvature: `eigenvalue` of the Hessian that is largest, and `edge_of_stability`,
-        among others.
+      curvature: the largest `eigenvalue` of the Hessian, divided by the optimizer and
+        multiplied by rate factors; `edge_of_stability`; `blocks`, the share of each
+        block in the eigenvector; and others.
     """
 
     ask: tuple[str, ...]
@@ -125,10 +126,11 @@ def _curvature_table(curvature: dict[str, Any]) -> list[str]:
     rate, momentum = curvature['learning_rate'], curvature['momentum']
     value = _number(curvature['eigenvalue'])
     edge = curvature['edge_of_stability']
+    divided = ' / RMSProp' if curvature['optimizer'] == 'rmsprop' else ''
     return aligned(
         [
             (
-                'largest curvature',
+                f'largest curvature{divided}',
                 value if curvature['converged'] else f'at least {value}',
                 f'residual {_number(curvature["residual"], ".1g")}, '
                 f'{curvature["products"]} products with the Hessian',
@@ -235,13 +237,15 @@ def _curvature_sentence(curvature: dict[str, Any]) -> str:
     if edge is None:
         return 'The learning rate is 0: no curvature is too large for it.'
     consequence = 'overshoot and grow' if value > edge else 'shrink'
-    division = ''
-    if curvature['optimizer'] == 'rmsprop':
-        division = ', without the division by RMSProp'
-    return (
+    sentence = (
         f'The largest curvature is {value / edge:.3g} times the edge of stability: '
-        f'steps along it {consequence}{division}.'
+        f'steps along it {consequence}.'
     )
+    if curvature['blocks']:
+        shares = sorted(curvature['blocks'].items(), key=lambda x: -x[1])[:3]
+        parts = ', '.join(f'{block} {100 * x:.0f} %' for block, x in shares)
+        sentence += f' Its direction lies in {parts}.'
+    return sentence
 
 
 def _cell(value: Any, form: str, *, residual: bool = False) -> str:

@@ -197,8 +197,9 @@ def _reason(member: Member) -> str:
 def _logits_sentence(member: Member) -> list[str]:
     """Returns how far the logits layer of a dying or lost run was above its limit.
 
-    The limit is the curvature that the optimizer can descend (`stability.logits_layer`).
-    Only steps up to the onset count, because silent channels lower the curvature.
+    The limit is the curvature that the optimizer can descend
+    (`stability.logits_layer`). Only steps up to the onset count, because silent
+    channels lower the curvature.
     """
     onset = member.outcome.get('onset') or member.step
     ratios = [

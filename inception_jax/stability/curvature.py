@@ -23,12 +23,14 @@ class Curvature(NamedTuple):
         eigenvalue within this distance.
       products: the number of products with H.
       converged: whether the tolerance was reached.
+      vector: the unit eigenvector x, [size]; None without an eigenvalue above 0.
     """
 
     eigenvalue: float
     residual: float
     products: int
     converged: bool
+    vector: np.ndarray | None = None
 
 
 def largest_curvature(
@@ -79,15 +81,14 @@ def largest_curvature(
         residual = np.linalg.norm(multiply(vector) - value * vector)
     except _NotFiniteError:
         return Curvature(np.nan, np.nan, products, False)
-    return Curvature(float(value), float(residual), products, converged)
+    return Curvature(float(value), float(residual), products, converged, vector)
 
 
 def edge_of_stability(learning_rate: float, momentum: float) -> float:
     """Returns the curvature beyond which descent with heavy-ball momentum is unstable.
 
-    It is 2 (1 + momentum) / learning_rate, and infinity at rate 0. RMSProp divides the
-    gradient by its root mean square, and therefore the curvature too: its edge is
-    higher by this factor.
+    It is 2 (1 + momentum) / learning_rate, and infinity at rate 0. For an optimizer
+    that divides the gradient by P it is the edge of P^-1/2 H P^-1/2.
 
     >>> edge_of_stability(0.5, 0.75)
     7.0

@@ -8,6 +8,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers.training import arguments, records
 from jax.flatten_util import ravel_pytree
@@ -129,10 +130,17 @@ def test_the_hessian_is_that_of_the_steps_own_loss(trained, monkeypatch):
     move = jax.tree.map(np.zeros_like, state.params)
     move['logits']['dense0']['bias'] += np.float32([0.8, 0, -0.6, 0])
     vector, _ = ravel_pytree(move)
+    divisors, _ = ravel_pytree(
+        jax.tree.map(
+            lambda s: jnp.sqrt(s + state.hparams.rms_epsilon),
+            optax.tree.get(state.opt_state, 'nu'),
+        )
+    )
+    vector = np.asarray(vector * jnp.sqrt(divisors))
 
     def along(product, size, **_):
         assert size == vector.size
-        return Curvature(float(vector @ product(np.asarray(vector))), 0.0, 1, True)
+        return Curvature(float(vector @ product(vector)), 0.0, 1, True, vector)
 
     monkeypatch.setattr(probe, 'largest_curvature', along)
     assert ask(trained, '--ask=curvature') == 0
