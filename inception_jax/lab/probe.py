@@ -222,7 +222,7 @@ def _curvature(subject: _ProbeInput) -> dict[str, Any]:
     momentum = float(hparams.momentum)
     return {
         'curvature': {
-            **{n: x for n, x in largest._asdict().items() if n != 'vector'},
+            **{name: x for name, x in vars(largest).items() if name != 'vector'},
             **_shares(largest.vector, divisors),
             'tolerance': TOLERANCE,
             'optimizer': recipe.optimizer,

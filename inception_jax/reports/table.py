@@ -10,12 +10,12 @@ from inception_jax.reports.study import Member, Study
 COLUMNS = {
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
-    'onset': Quantity('onset', 'step'),
     'layer': Quantity('where first'),
     'dead_channels': Quantity('dead channels', '%', factor=100.0),
     'nats_learned': Quantity('below ln(classes)', 'nats'),
     'train_top_1_error': Quantity('training top-1 error', '%'),
     'top_1_error': Quantity('top-1 error', '%'),
+    'onset': Quantity('onset', 'step'),
     'filters': Quantity('filters', 'final feature map'),
     'trend': Quantity('trend', 'points/100 steps'),
     'confirmed': Quantity('death confirmed', 'step'),

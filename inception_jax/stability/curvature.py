@@ -4,16 +4,17 @@ Gradient descent with momentum is stable in a quadratic bowl up to a certain cur
 training tends to drive the largest one to that edge (arXiv:2103.00065).
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 
-class Curvature(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Curvature:
     """An estimate of the largest eigenvalue of H, and its accuracy.
 
     Attributes:
@@ -30,7 +31,7 @@ class Curvature(NamedTuple):
     residual: float
     products: int
     converged: bool
-    vector: np.ndarray | None = None
+    vector: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
 
 def largest_curvature(

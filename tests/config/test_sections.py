@@ -25,6 +25,7 @@ def test_these_fields_may_change_when_a_run_resumes():
         'run.checkpoint_every_epochs',
         'run.checkpoint_every_minutes',
         'run.diagnose_every_steps',
+        'run.diagnose_first_steps',
         'run.epochs',
         'run.evaluate_every_epochs',
         'run.keep_best',
@@ -76,7 +77,11 @@ def test_missing_fields_of_a_config_get_their_defaults_in_this_order():
         'execution',
     ]
     assert full['hparams'] == {}
-    assert full['run'] == {'checkpoint_every_minutes': 0.0, 'keep_best': 0}
+    assert full['run'] == {
+        'checkpoint_every_minutes': 0.0,
+        'keep_best': 0,
+        'diagnose_first_steps': 20,
+    }
     assert full['parallel'] == {
         'mode': 'jit',
         'batch_norm': 'global',

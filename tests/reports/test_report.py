@@ -69,10 +69,9 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     page = Page(text)
     head, *body = page.lines
     assert head[1:4] == ['residual scale', 'width', 'seed']
-    assert head[4:12] == [
+    assert head[4:11] == [
         'verdict',
         'since step',
-        'onset, step',
         'where first',
         'dead channels, %',
         'below ln(classes), nats',
@@ -81,7 +80,7 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     ]
     assert len(body) == 12
     name = 'residual_scale=1.0,width=1.0,seed=0'
-    assert body[9][:8] == [name, '1', '1', '0', 'dead', '90', '90', 'c_2']
+    assert body[9][:7] == [name, '1', '1', '0', 'dead', '90', 'c_2']
     assert head.index('filters, final feature map') > 10
     grid = next(
         m for m in page.data['maps'] if (m['x'], m['y']) == ('residual_scale', 'width')
