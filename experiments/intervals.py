@@ -8,8 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy import stats
-
 HOLDS, FAILS = 'holds here', 'does not hold here'
 UNDECIDED = 'these runs cannot tell'
 
@@ -37,6 +35,8 @@ def share(events: Sequence[bool]) -> Interval:
     >>> [round(x, 2) for x in share([True, True, True])]
     [1.0, 0.44, 1.0]
     """
+    from scipy import stats  # Here, so that --help need not wait for it.
+
     test = stats.binomtest(sum(events), len(events))
     low, high = test.proportion_ci(0.95, method='wilson')
     return Interval(float(test.statistic), float(low), float(high))
@@ -56,6 +56,8 @@ def mean_difference(differences: Sequence[float], *, comparisons: int = 1) -> In
     mean = math.fsum(differences) / count if count else math.nan
     if count < 2:
         return Interval(mean, -math.inf, math.inf)
+    from scipy import stats
+
     error = float(stats.sem(differences))
     reach = error * float(stats.t.ppf(1 - 0.025 / comparisons, count - 1))
     return Interval(mean, mean - reach, mean + reach)

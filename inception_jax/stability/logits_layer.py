@@ -58,8 +58,9 @@ def largest_curvature_of_logits(
     >>> x = jnp.array([[3.0, 4.0]])
     >>> layer = {'kernel': jnp.zeros((2, 2))}  # p = 1/2: |x|^2 times 1/2
     >>> ones = {'kernel': jnp.ones((2, 2))}
-    >>> largest_curvature_of_logits(lambda w: x @ w['kernel'], layer, ones).round(3)
-    Array(12.5, dtype=float32)
+    >>> curvature = largest_curvature_of_logits(lambda w: x @ w['kernel'], layer, ones)
+    >>> round(float(curvature), 3)
+    12.5
     """
     logits, push = jax.linearize(head, weights)
     pull = jax.linear_transpose(push, weights)

@@ -146,7 +146,7 @@ def test_a_study_from_its_command_to_its_verdict(tmp_path, monkeypatch, capsys):
     verdict = (tmp_path / 'verdict.md').read_text()
     assert verdict.startswith('# Beyond section 3.3')
     assert '2 members on synthetic:64/4.' in verdict
-    assert '**does not hold here** (2 alive' in verdict
+    assert '**these runs cannot tell**: 0 of 2 runs' in verdict
     assert (tmp_path / 'table.csv').exists()
     assert f'report of {tmp_path}' in capsys.readouterr().out
 

@@ -50,7 +50,7 @@ def test_records_come_when_they_are_due(finished):
         steps[record['split']].append(record['step'])
     assert steps['train'] == [*range(5, 96, 5), 96]
     assert steps['evaluation'] == [32, 64, 96]
-    assert steps['diagnostics'] == [*range(10, 97, 10)]
+    assert steps['diagnostics'] == [*range(1, 21), *range(30, 97, 10)]
 
 
 def test_the_output_of_one_epoch_and_four_classes_is_english(tmp_path, capsys):
