@@ -114,9 +114,9 @@ def _block_table(answers: ProbeAnswers) -> list[str]:
 
 def _scale_table(scales: dict[str, list]) -> list[str]:
     """Returns a table with a row for every factor."""
-    rows = [('all scales times', 'loss', 'cross-entropy', 'dead channels')]
-    for factor, loss, cross_entropy, dead in zip(*scales.values(), strict=True):
-        share = f'{100 * dead:.1f} %'
+    rows = [('all scales times', 'loss', 'cross-entropy', 'silent channels')]
+    for factor, loss, cross_entropy, silent in zip(*scales.values(), strict=True):
+        share = f'{100 * silent:.1f} %'
         rows.append((f'{factor:g}', _number(loss), _number(cross_entropy), share))
     return aligned(rows, left=0)
 

@@ -160,7 +160,7 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     assert '0.1' not in changed
     lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
     assert {'learning rate 0.0045', 'none'} <= set(lines)
-    assert {'dead channels, final feature map', '(training), %'} <= set(lines)
+    assert {'silent channels, final feature map', '(training), %'} <= set(lines)
     assert sentences.study_summary(study, table).endswith(
         '; 1 of 1 with another change.'
     )

@@ -292,7 +292,7 @@ def test_a_resumed_sweep_says_how_many_members_are_finished(verdicts, said):
         ),
         (
             Fate('dying', 90),
-            'the share of dead channels changes by +3.1 percentage points',
+            'the share of silent channels changes by +3.1 percentage points',
         ),
         (
             Fate('diverged', 70),
