@@ -160,8 +160,8 @@ def _class_names(names: list[str] | None, classes: tuple[str, ...]) -> tuple[str
         return classes
     if len(names) != len(classes):
         raise ValueError(
-            f'--class-names has {len(names):,} lines, and there are {len(classes):,} '
-            'classes; name each class'
+            f'--class-names has {counted(len(names), "line")}, and the network '
+            f'has {counted(len(classes), "class", "classes")}; name each class'
         )
     return tuple(names)
 

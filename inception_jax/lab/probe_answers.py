@@ -131,7 +131,7 @@ def _curvature_table(curvature: dict[str, Any]) -> list[str]:
                 'largest curvature',
                 value if curvature['converged'] else f'at least {value}',
                 f'residual {_number(curvature["residual"], ".1g")}, '
-                f'{curvature["products"]} products with the Hessian',
+                f'{counted(curvature["products"], "product")} with the Hessian',
             ),
             (
                 'edge of stability',

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from inception_jax.runtime.amounts import counted
+
 Row = Mapping[str, Any]
 
 # One field in place of all fields that only some rows change, for example controls.
@@ -118,7 +120,7 @@ def value_labels(
     is_width = fields.get(field, '').startswith('width')
     distinct = set(filters.values())
     if is_width and None not in distinct and len(distinct) == len(filters):
-        return {v: f'{labels[v]} ({filters[v]:,} filters)' for v in labels}
+        return {v: f'{labels[v]} ({counted(filters[v], "filter")})' for v in labels}
     return labels
 
 

@@ -177,7 +177,8 @@ def test_a_table_has_other_names_if_they_are_given(workdir, photos, tmp_path, ca
     names.write_text('ant\nbee\n')
     assert predict(*options) == 2
     assert (
-        '--class-names has 2 lines, and there are 4 classes' in capsys.readouterr().err
+        '--class-names has 2 lines, and the network has 4 classes'
+        in capsys.readouterr().err
     )
 
 

@@ -179,7 +179,7 @@ def test_an_unwritable_output_and_unknown_images_are_one_line(write, tmp_path, c
     assert 'cannot write to' in capsys.readouterr().err
     assert made(4, path, f'--exclude={out}', f'--output={tmp_path}') == 1
     printed = capsys.readouterr().err
-    assert '1 of 1 images to leave out do not exist' in printed
+    assert '1 of 1 image to leave out cannot be found' in printed
     assert printed.count('\n') == 1
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.runtime.amounts import memory_text
+from inception_jax.runtime.amounts import counted, memory_text
 
 SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
 COST = (
@@ -42,7 +42,7 @@ def _head(report: Mapping) -> str:
         f'{report["network"]}{scaled}, images of {size} x {size}, batches of '
         f'{report["batch_size"]}, {report["dtype"]}; '
         f'{1e-9 * report["macs"]:.3g} billion multiply-adds an image',
-        f'{device["devices"]} x {device["kind"]}, {report["cores"]} cores; '
+        f'{device["devices"]} x {device["kind"]}, {counted(report["cores"], "core")}; '
         + _versions(device['versions']),
     ]
     if 'against' in report:

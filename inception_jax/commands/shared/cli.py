@@ -15,6 +15,7 @@ from typing import Any
 
 from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.choices import nearest
 from inception_jax.runtime.messages import (
     one_line,
@@ -166,7 +167,7 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
             bar.close()
         elif bar.disable and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
+            print(f'{done:,} of {counted(total, "image")}', file=sys.stderr, flush=True)
 
     return show
 

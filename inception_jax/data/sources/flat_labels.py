@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.data.decode import EXTENSIONS
+from inception_jax.runtime.amounts import counted
 
 ENDINGS = ('.txt', '.csv')
 SEPARATOR = re.compile(r'[,\s]+')
@@ -119,8 +120,9 @@ def _is_heading(line: list[str], stems: set[str], known: Mapping[str, int]) -> b
 def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str]:
     if len(classes) != len(images):
         raise ValueError(
-            f'{file} has {len(classes):,} labels, and {file.with_suffix("")} '
-            f'{len(images):,} images; expected one label a line, in the order of names'
+            f'{file} has {counted(len(classes), "label")}, and {file.with_suffix("")} '
+            f'{counted(len(images), "image")}; expected one label a line, in the order '
+            'of names'
         )
     return classes
 
