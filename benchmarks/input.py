@@ -204,7 +204,7 @@ def show(rates: dict[str, list[Rates]]) -> str:
     rows += [row(name, 'clock') for name in (all_ours, all_of_timm)]
     return '\n'.join(
         [
-            markdown_table(('', 'images in', 'median', 'range'), rows),
+            markdown_table(('program', 'images in', 'median', 'range'), rows),
             '',
             ratio(transform, lean, 'core'),
             ratio(thread, lean, 'core'),

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.runtime.amounts import counted, memory_text
 
-SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
+SPEED = ('part', 'measured', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
 COST = (
-    *('', '', 'start-up, s', 'tracing, s', 'compiling, s', 'first step, s'),
-    *('peak memory', 'temporaries, by the compiler'),
+    *('part', 'measured', 'start-up, s', 'tracing, s', 'compiling, s'),
+    *('first step, s', 'peak memory', 'temporaries'),
 )
 
 
@@ -108,8 +108,9 @@ def _footnotes(report: Mapping) -> str:
     return '\n'.join(
         [
             f'Matrix product in {report["dtype"]}, beside each round: {rates}.',
-            f'Peak memory is that of {last["ours"]["peak_of"]}; start-up is from the '
-            "process's start to the end of the first step.",
+            f'Peak memory is that of {last["ours"]["peak_of"]}; temporaries are '
+            'those of the step, as the compiler plans them.',
+            "Start-up is from the process's start to the end of the first step.",
         ]
     )
 
