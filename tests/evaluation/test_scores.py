@@ -73,7 +73,7 @@ def test_images_that_are_not_there_cannot_be_left_out(probabilities):
     ):
         without_images(probabilities, ['3', '7'])
     with pytest.raises(
-        ValueError, match=r'do not exist, e\.g\. x\.png; .* such as val/'
+        ValueError, match=r'cannot be found, e\.g\. x\.png; .* such as val/'
     ):
         without_images(probabilities, ['x.png'])
 
