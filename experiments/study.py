@@ -28,6 +28,7 @@ from inception_jax.commands.shared.cli import (
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import flatten, override
 from inception_jax.lab.grid import name_members, parse_grid, parse_shard
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_text
 from inception_jax.stability.verdicts import LOST, verdict_counts
 
@@ -210,7 +211,8 @@ def _train_and_conclude(
     verdicts = Counter(row['verdict'] for row in planned.table())
     if left := verdicts['unfinished']:
         print(
-            f'{left} members belong to other parts; run this again when they are done'
+            f'unfinished members of other parts: {left}; run this again when they are '
+            'done'
         )
         return summary.exit_status
     head = _head(module, planned, verdicts['failed'])
@@ -225,7 +227,9 @@ def _head(module: ModuleType, planned: 'Sweep', failed: int) -> str:
     title = inspect.getdoc(module).splitlines()[0]
     source = planned.config['data']['source']
     without = f', without the {failed} that failed' if failed else ''
-    return f'# {title}\n\n{len(planned.members)} members on {source}{without}.'
+    return (
+        f'# {title}\n\n{counted(len(planned.members), "member")} on {source}{without}.'
+    )
 
 
 def finished_rows(sweep: 'Sweep') -> list[Row]:

@@ -40,7 +40,7 @@ class Quantity:
 CURVES = {
     'top_1_error': Quantity('top-1 error', '%'),
     'cross_entropy': Quantity('cross-entropy', 'nats', 'log'),
-    'dead_channels': Quantity('dead channels, final feature map', '%', factor=100.0),
+    'dead_channels': Quantity('silent channels, final feature map', '%', factor=100.0),
     'zero_share': Quantity('zeros, final feature map', '%', factor=100.0),
     'gradient_norm': Quantity('gradient norm', '', 'log'),
     'learning_rate': Quantity('learning rate'),
@@ -48,7 +48,7 @@ CURVES = {
     'nats_learned': Quantity('cross-entropy below ln(classes)', 'nats'),
 }
 BLOCK_QUANTITIES = {
-    'dead_channels': Quantity('dead channels of the output', '%', factor=100.0),
+    'dead_channels': Quantity('silent channels of the output', '%', factor=100.0),
     'branch_ratio': Quantity('scale x branch RMS / trunk RMS', '', 'log'),
     'output_rms': Quantity('output RMS', '', 'log'),
     'trunk_rms': Quantity('trunk RMS', '', 'log'),
