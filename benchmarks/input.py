@@ -35,6 +35,7 @@ from inception_jax.data.pipeline import training_batches
 from inception_jax.data.prefetch import cores
 from inception_jax.data.resize import crop_and_resize
 from inception_jax.data.sources.open import open_source
+from inception_jax.runtime.amounts import counted
 
 SIZE, AREA, ASPECT = 299, (0.05, 1.0), (3 / 4, 4 / 3)
 BATCH, EPOCH = 50, 60_000
@@ -180,7 +181,10 @@ def show(rates: dict[str, list[Rates]]) -> str:
         values = [getattr(turn, rate) for turn in rates[name]]
         return (
             name,
-            {'core': "one core's second", 'clock': f'second of {cores()} cores'}[rate],
+            {
+                'core': "one core's second",
+                'clock': f'second of {counted(cores(), "core")}',
+            }[rate],
             f'{statistics.median(values):,.0f}',
             f'{min(values):,.0f} to {max(values):,.0f}',
         )
@@ -200,7 +204,7 @@ def show(rates: dict[str, list[Rates]]) -> str:
     rows += [row(name, 'clock') for name in (all_ours, all_of_timm)]
     return '\n'.join(
         [
-            markdown_table(('', 'images in', 'median', 'range'), rows),
+            markdown_table(('program', 'images in', 'median', 'range'), rows),
             '',
             ratio(transform, lean, 'core'),
             ratio(thread, lean, 'core'),

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from inception_jax.commands.shared.cli import markdown_table
 from inception_jax.model.execution import check_execution
+from inception_jax.runtime.amounts import counted
 from inception_jax.speed.roofline import GIB
 
 # The networks of the paper, then the released ones; True if timm has a relative.
@@ -103,11 +104,14 @@ def measure(flags: Sequence[str], batch_size: int) -> str | None:
         took = f'{time.monotonic() - begun:.0f} s'
         last = (done.stderr.strip() or 'no message').splitlines()[-1]
         if done.returncode == 0:
-            print(f'{batch_size} images: measured in {took}', flush=True)
+            print(f'{counted(batch_size, "image")}: measured in {took}', flush=True)
             return done.stdout
         if done.returncode != 1 or not MEMORY.search(last):
             raise ChildProcessError(last)
-        print(f'{batch_size} images do not fit ({took}): {last}', flush=True)
+        print(
+            f'a batch of {counted(batch_size, "image")} does not fit ({took}): {last}',
+            flush=True,
+        )
         batch_size //= 2
     return None
 

@@ -16,6 +16,7 @@ from inception_jax.evaluation.probabilities import Probabilities
 from inception_jax.evaluation.scores import Scores
 from inception_jax.networks import NETWORKS
 from inception_jax.networks.network import fingerprint
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_atomically
 
 
@@ -123,7 +124,7 @@ def table_markdown(
     return '\n\n'.join(
         [
             f'# Table {paper.number}: {paper.title}',
-            f'{paper.crops} crop{"s" * (paper.crops > 1)} of {images:,} images of '
+            f'{counted(paper.crops, "crop")} of {counted(images, "image")} of '
             f'{evaluated["source"]} {evaluated["split"]}{other}. Errors in percent: '
             'for one run with its 95 % interval, for several runs the mean, the least '
             f'and the greatest.{star}',

@@ -26,6 +26,7 @@ from inception_jax.commands.shared.cli import (
     run_command,
 )
 from inception_jax.evaluation.probabilities import Probabilities, check_same_images
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ def _images(origin: dict) -> dict:
 
 
 def _images_text(origin: dict) -> str:
-    return f'{origin["source"]} {origin["split"]}, {len(origin["classes"])} classes'
+    classes = counted(len(origin['classes']), 'class', 'classes')
+    return f'{origin["source"]} {origin["split"]}, {classes}'
 
 
 def _prepare_training(options: argparse.Namespace) -> Callable[[], int]:
@@ -315,9 +317,8 @@ def _open_source(path: Path, paper: Table) -> 'Probabilities | Evaluation':
     file = probabilities.load_probabilities(path)
     if file.metadata.get('crops') != paper.crops or 'network' not in file.metadata:
         is_ensemble = 'ensemble' in file.metadata
-        content = (
-            'an ensemble' if is_ensemble else f'{file.metadata.get("crops")} crops'
-        )
+        crops = counted(file.metadata.get('crops', 0), 'crop')
+        content = 'an ensemble' if is_ensemble else crops
         raise ValueError(
             f'{path} holds {content}; Table {paper.number} needs single networks with '
             f'{paper.crops}: give files that evaluate --crops {paper.crops} wrote'

@@ -219,7 +219,8 @@ def _train_and_conclude(
     verdicts = Counter(row['verdict'] for row in planned.table())
     if left := verdicts['unfinished']:
         print(
-            f'{left} members belong to other parts; run this again when they are done'
+            f'unfinished members of other parts: {left}; run this again when they are '
+            'done'
         )
         return summary.exit_status
     head = _head(module, planned, verdicts['failed'])
@@ -234,7 +235,9 @@ def _head(module: ModuleType, planned: 'Sweep', failed: int) -> str:
     title = inspect.getdoc(module).splitlines()[0]
     source = planned.config['data']['source']
     without = f', without the {failed} that failed' if failed else ''
-    return f'# {title}\n\n{len(planned.members)} members on {source}{without}.'
+    return (
+        f'# {title}\n\n{counted(len(planned.members), "member")} on {source}{without}.'
+    )
 
 
 def finished_rows(sweep: 'Sweep') -> list[Row]:

@@ -17,6 +17,7 @@ from inception_jax.commands.shared.cli import (
     path_option,
     refuse_arguments,
     sigterm_as_exit,
+    table_line,
 )
 from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
@@ -34,6 +35,9 @@ EXAMPLES = (
 
 # The name of a file may be any bytes; this encoding writes them unchanged.
 BYTES_OF_NAMES = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
+
+# The width of a column of paths or classes; the lines come one by one.
+LONGEST_CELL = 40
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +133,7 @@ def _work(options: argparse.Namespace, trained, images, batch_size: int) -> int:
             results = predictions(
                 trained, images, top=top, crops=options.crops, **common
             )
-            _write_lines(options.output, FORMATS[options.format](results, top))
+            _write_lines(options.output, FORMATS[options.format](results, images, top))
     if unreadable:
         print(
             f'{len(unreadable):,} of {counted(len(images), "image")} cannot be read:',
@@ -160,8 +164,8 @@ def _class_names(names: list[str] | None, classes: tuple[str, ...]) -> tuple[str
         return classes
     if len(names) != len(classes):
         raise ValueError(
-            f'--class-names has {len(names):,} lines, and there are {len(classes):,} '
-            'classes; name each class'
+            f'--class-names has {counted(len(names), "line")}, and the network '
+            f'has {counted(len(classes), "class", "classes")}; name each class'
         )
     return tuple(names)
 
@@ -186,19 +190,25 @@ def _pairs(prediction) -> Iterator[tuple[str, float]]:
     return zip(prediction.classes, prediction.probabilities, strict=True)
 
 
-def _markdown(predictions: Iterable, top: int) -> Iterator[str]:
+def _markdown(predictions: Iterable, images, top: int) -> Iterator[str]:
+    """Yields the lines of a table. A longer path or class widens only its own line."""
     columns = [name for k in range(1, top + 1) for name in (f'class {k}', '%')]
-    yield f'| image | {" | ".join(columns)} |'
-    yield f'|{(1 + len(columns)) * " --- |"}'
+    path, name = (
+        min(LONGEST_CELL, max(map(len, texts)))
+        for texts in (('image', *images.ids), ('class 1', *images.class_names))
+    )
+    widths = [path, *(top * [name, 5])]
+    yield table_line(['image', *columns], widths)
+    yield table_line(['-' * width for width in widths], widths)
     for prediction in predictions:
         cells = [prediction.image]
         for name, probability in _pairs(prediction):
             cells += [name, f'{100 * probability:.1f}']
         cells = [cell.replace('|', r'\|') for cell in cells]
-        yield f'| {" | ".join(cells)} |'
+        yield table_line(cells, widths)
 
 
-def _csv(predictions: Iterable, top: int) -> Iterator[str]:
+def _csv(predictions: Iterable, images, top: int) -> Iterator[str]:
     def line(*cells) -> str:
         row = io.StringIO()
         csv.writer(row, lineterminator='').writerow(cells)
@@ -210,7 +220,7 @@ def _csv(predictions: Iterable, top: int) -> Iterator[str]:
             yield line(prediction.image, rank, name, f'{probability:.6g}')
 
 
-def _json(predictions: Iterable, top: int) -> Iterator[str]:
+def _json(predictions: Iterable, images, top: int) -> Iterator[str]:
     """Yields the lines of a JSON list, one line for each image."""
     before = '['
     for prediction in predictions:

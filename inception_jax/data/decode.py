@@ -19,6 +19,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import first_line
 
 MOST_PIXELS = 2**27  # 384 MiB of RGB.
@@ -84,7 +85,9 @@ def open_header(file: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise ValueError(f'more than {MOST_PIXELS:,} pixels') from None
     except UnidentifiedImageError:
-        raise ValueError(f'{len(file)} bytes that are not an image') from None
+        raise ValueError(
+            f'{counted(len(file), "byte")} that are not an image'
+        ) from None
     except MemoryError:
         raise
     except Exception as error:
@@ -208,5 +211,6 @@ def _report_damage(file: bytes, kind: str) -> Iterator[None]:
 
 def _damaged(file: bytes, kind: str, error: Exception) -> ValueError:
     return ValueError(
-        f'{kind}, {len(file):,} bytes, cut short or damaged ({first_line(error)})'
+        f'{kind}, {counted(len(file), "byte")}, cut short or damaged '
+        f'({first_line(error)})'
     )

@@ -28,6 +28,7 @@ from inception_jax.evaluation.probabilities import (
     save_probabilities,
 )
 from inception_jax.parallel.mesh import check_batch_size
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn
 from inception_jax.training.states import trained_run
 from inception_jax.weights.trained import Trained, check_head, check_trained
@@ -236,9 +237,9 @@ def _open_images(
     names = trained.class_names
     if images.class_names != names:
         raise ValueError(
-            f'{source} has {images.classes} classes ({images.class_names[0]}, ...), '
-            f'and the network knows {len(names)} ({names[0]}, ...); evaluate on images '
-            'of the same classes'
+            f'{source} has {counted(images.classes, "class", "classes")} '
+            f'({images.class_names[0]}, ...), and the network knows {len(names)} '
+            f'({names[0]}, ...); evaluate on images of the same classes'
         )
     return images, source, split
 

@@ -154,7 +154,8 @@ def _check_arrays(
     if ids.ndim != 1 or labels.shape != ids.shape or softmax.shape != shape:
         raise Damaged(
             f'ids, labels and softmax have the shapes {[*ids.shape]}, '
-            f'{[*labels.shape]} and {[*softmax.shape]}, with {len(classes)} classes'
+            f'{[*labels.shape]} and {[*softmax.shape]}, with '
+            f'{counted(len(classes), "class", "classes")}'
         )
     if len(np.unique(ids)) < len(ids):
         raise Damaged('two images have the same id')
@@ -162,7 +163,7 @@ def _check_arrays(
     if wrong.any():
         raise Damaged(
             f'the label of {ids[wrong][0]} is {labels[wrong][0]}, of '
-            f'{len(classes)} classes'
+            f'{counted(len(classes), "class", "classes")}'
         )
     diverged = np.isnan(softmax).all(axis=1)
     with np.errstate(invalid='ignore', over='ignore'):
@@ -234,7 +235,8 @@ def check_same_images(members: Sequence[Probabilities]) -> None:
             )
         if first.class_names != other.class_names:
             raise ValueError(
-                f'the first file has {len(first.class_names)} classes, and file '
+                'the first file has '
+                f'{counted(len(first.class_names), "class", "classes")}, and file '
                 f'{number} has {len(other.class_names)}, with different names; '
                 'expected the same classes'
             )
@@ -286,13 +288,14 @@ def without_images(
     unreadable = members[0].get('unreadable', 0)
     if len(missing) > unreadable:
         raise ValueError(
-            f'{len(missing)} of {len(excluded)} images to leave out do not exist, e.g. '
-            f'{missing[0]}; the images have ids such as {probabilities.ids[0]}'
+            f'{len(missing):,} of {counted(len(excluded), "image")} to leave out '
+            f'cannot be found, e.g. {missing[0]}; the images have ids such as '
+            f'{probabilities.ids[0]}'
         )
     if missing:
         warn(
-            f'{len(missing)} images to leave out have no probabilities, e.g. '
-            f'{missing[0]}; {unreadable} images could not be read'
+            f'{counted(len(missing), "image")} to leave out without probabilities, '
+            f'e.g. {missing[0]}; {counted(unreadable, "image")} could not be read'
         )
     kept = ~np.isin(np.array(names), np.array(excluded))
     return dataclasses.replace(

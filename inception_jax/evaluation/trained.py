@@ -11,6 +11,7 @@ from inception_jax.evaluation import evaluate as evaluation
 from inception_jax.evaluation import predict as prediction
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.parallel.mesh import device_mesh, shardings
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import printable
 from inception_jax.runtime.paths import local_path
 from inception_jax.steps.by_block import without_blocks
@@ -51,8 +52,8 @@ class TrainedNetwork(Trained):
         names = class_names or tuple(map(str, range(network.classes)))
         if len(names) != network.classes:
             raise ValueError(
-                f'{len(names)} class names, and {network.name} has {network.classes} '
-                'classes; name each class'
+                f'{counted(len(names), "class name")}, and {network.name} has '
+                f'{counted(network.classes, "class", "classes")}; name each class'
             )
         return _on_devices(
             cls(

@@ -115,9 +115,9 @@ def _block_table(answers: ProbeAnswers) -> list[str]:
 
 def _scale_table(scales: dict[str, list]) -> list[str]:
     """Returns a table with a row for every factor."""
-    rows = [('all scales times', 'loss', 'cross-entropy', 'dead channels')]
-    for factor, loss, cross_entropy, dead in zip(*scales.values(), strict=True):
-        share = f'{100 * dead:.1f} %'
+    rows = [('all scales times', 'loss', 'cross-entropy', 'silent channels')]
+    for factor, loss, cross_entropy, silent in zip(*scales.values(), strict=True):
+        share = f'{100 * silent:.1f} %'
         rows.append((f'{factor:g}', _number(loss), _number(cross_entropy), share))
     return aligned(rows, left=0)
 
@@ -133,7 +133,7 @@ def _curvature_table(curvature: dict[str, Any]) -> list[str]:
                 f'largest curvature{divided}',
                 value if curvature['converged'] else f'at least {value}',
                 f'residual {_number(curvature["residual"], ".1g")}, '
-                f'{curvature["products"]} products with the Hessian',
+                f'{counted(curvature["products"], "product")} with the Hessian',
             ),
             (
                 'edge of stability',

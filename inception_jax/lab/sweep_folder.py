@@ -124,11 +124,11 @@ class Sweep:
 
     def _map(self) -> str:
         """Returns the stability map as SVG."""
-        from inception_jax.plots.grouping import group_by_map, map_axes
+        from inception_jax.plots.grouping import field_label, group_by_map, map_axes
         from inception_jax.plots.stability import draw_stability_map
 
         table = self.table()
-        labels = {short: short.replace('_', ' ') for short in self.varied.values()}
+        labels = {short: field_label(field) for field, short in self.varied.items()}
         grid = group_by_map(table, *map_axes(table, labels))
         with tempfile.TemporaryDirectory() as folder:
             draw_stability_map(table, grid, Path(folder, 'map'), fields=labels)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inception_jax.runtime.amounts import counted
+
 DTYPES = ('float32', 'bfloat16')
 
 
@@ -66,8 +68,9 @@ def check_dropout_keys(keys: jax.Array | None, examples: int) -> None:
     is_typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
     if keys.shape[:1] != (examples,) or keys.ndim != (1 if is_typed else 2):
         raise ValueError(
-            f'dropout keys of the shape {[*keys.shape]} for {examples} images; '
-            'expected a key per image: jax.random.split(key, len(images))'
+            f'dropout keys of the shape {[*keys.shape]} for '
+            f'{counted(examples, "image")}; expected a key per image: '
+            'jax.random.split(key, len(images))'
         )
 
 

@@ -35,6 +35,7 @@ from inception_jax.networks.ops import (
     Scale,
 )
 from inception_jax.networks.shapes import window
+from inception_jax.runtime.amounts import counted
 
 Variables = dict[str, dict[str, Any]]
 
@@ -349,6 +350,6 @@ def _check_filters(step: Value, kernel: jax.Array, filters: int) -> None:
     """Raises ValueError for the variables of another network."""
     if kernel.shape[-1] != filters:
         raise ValueError(
-            f'the kernel of {step.name} has {kernel.shape[-1]} filters, but in the '
-            f'network it has {filters}; use the variables of this network'
+            f'the kernel of {step.name} has {counted(kernel.shape[-1], "filter")}, but '
+            f'in the network it has {filters}; use the variables of this network'
         )

@@ -21,6 +21,7 @@ from inception_jax.networks.network import Network
 from inception_jax.networks.ops import Conv, Dense, Module, Norm, Scale
 from inception_jax.networks.shapes import Leaf, measure, scale_shape
 from inception_jax.runtime import choices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.random_numbers import pinned_draws, random_key
 
 # The standard deviation of a standard normal truncated at two standard deviations.
@@ -174,8 +175,9 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
     count = sum(x.size for x in jax.tree.leaves(values.get('params', {})))
     if count != leaf.params:
         raise ValueError(
-            f'the module {block}/{leaf.name} has {count} parameters, but its params '
-            f'gives {leaf.params} for the input {leaf.input}; correct Module(params=)'
+            f'the module {block}/{leaf.name} has {counted(count, "parameter")}, but its '
+            f'params gives {leaf.params} for the input {leaf.input}; correct '
+            'Module(params=)'
         )
 
 

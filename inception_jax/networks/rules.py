@@ -188,9 +188,9 @@ def extra_batch_norm(network: Network) -> Network:
     """Adds a batch norm to the last layer before the average pool: a control.
 
     Section 3.3 reports that an extra batch norm did not help, but not its place. Here
-    it is between the last residual sum and its ReLU: the output of this layer died, and
-    every other layer has batch norm before ReLU. After the ReLU, batch norm would pass
-    no gradient to a channel that is already dead.
+    it is between the last residual sum and its ReLU: the output of this layer fell
+    silent, and every other layer has batch norm before ReLU. After the ReLU, batch norm
+    would pass no gradient to a channel that is already silent.
 
     Raises:
       ValueError: the last block does not end in a residual sum.

@@ -12,6 +12,7 @@ from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from inception_jax.runtime import choices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import first_line
 
 MODES = ('jit', 'shard_map', 'pmap')
@@ -114,8 +115,8 @@ def device_mesh(
     count = len(devices)
     if count % parameter_devices:
         raise ValueError(
-            f'config.parallel.parameter_devices is {parameter_devices}, and there are '
-            f'{count} devices; use a number that divides {count}'
+            f'config.parallel.parameter_devices is {parameter_devices}, and the run '
+            f'has {counted(count, "device")}; use a number that divides {count}'
         )
     shape = (count // parameter_devices, parameter_devices)
     types = (AxisType.Auto, AxisType.Auto)
@@ -145,8 +146,9 @@ def check_batch_size(batch_size: int, mesh: Mesh, accumulation: int = 1) -> None
         near = ' or '.join(str(n) for n in (below, below + parts) if n)
         several = f' and {accumulation} micro-batches' if accumulation > 1 else ''
         raise ValueError(
-            f'batch_size {batch_size} does not divide over {mesh.size} devices'
-            f'{several}; use a multiple of {parts}, e.g. {near}'
+            f'batch_size {batch_size} does not divide over '
+            f'{counted(mesh.size, "device")}{several}; use a multiple of {parts}, '
+            f'e.g. {near}'
         )
 
 

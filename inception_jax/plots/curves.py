@@ -117,7 +117,11 @@ def run_curves(records: list[dict], *, title: str) -> Figure:
             )
         panel.set_xlabel('epoch')
         panel.set_ylabel(CURVES[name].title)
-        panel.set_yscale('log') if name == 'cross_entropy' else panel.set_ylim(bottom=0)
+        if name == 'cross_entropy':
+            panel.set_yscale('log')
+            label_log_axis(panel.yaxis)
+        else:
+            panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)

@@ -1,9 +1,12 @@
 """Rows of a table grouped by the values of their fields: maps, lines and labels."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from inception_jax.runtime.amounts import counted
 
 Row = Mapping[str, Any]
 
@@ -118,7 +121,7 @@ def value_labels(
     is_width = fields.get(field, '').startswith('width')
     distinct = set(filters.values())
     if is_width and None not in distinct and len(distinct) == len(filters):
-        return {v: f'{labels[v]} ({filters[v]:,} filters)' for v in labels}
+        return {v: f'{labels[v]} ({counted(filters[v], "filter")})' for v in labels}
     return labels
 
 
@@ -160,6 +163,27 @@ def sorted_values(values: Iterable[Any]) -> list[Any]:
     [None, 0.5, 10, 'he']
     """
     return sorted(dict.fromkeys(values), key=_rank)
+
+
+def field_label(field: str) -> str:
+    """Returns the label of a config field by its dotted name.
+
+    >>> field_label('hparams.residual_scale'), field_label('network.width.reduction_b')
+    ('residual scale', 'width of reduction B')
+    >>> field_label('network.depth.a'), field_label('network.width.stem')
+    ('depth of stage A', 'width of stem')
+    """
+    _, name, *entry = field.split('.')
+    name = name.replace('_', ' ')
+    return f'{name} of {_stage_label(".".join(entry))}' if entry else name
+
+
+def _stage_label(name: str) -> str:
+    """Returns the paper's name of a stage; another name stays as it is."""
+    stage = re.fullmatch('(reduction_)?([a-z])', name)
+    if not stage:
+        return name
+    return f'{"reduction" if stage[1] else "stage"} {stage[2].upper()}'
 
 
 def value_text(value: Any) -> str:

@@ -40,7 +40,7 @@ class Quantity:
 CURVES = {
     'top_1_error': Quantity('top-1 error', '%'),
     'cross_entropy': Quantity('cross-entropy', 'nats', 'log'),
-    'dead_channels': Quantity('dead channels, final feature map', '%', factor=100.0),
+    'dead_channels': Quantity('silent channels, final feature map', '%', factor=100.0),
     'zero_share': Quantity('zeros, final feature map', '%', factor=100.0),
     'logits_edge_ratio': Quantity('logits layer: curvature / stable limit', '', 'log'),
     'logits_rms': Quantity('RMS of the logits', '', 'log'),
@@ -69,7 +69,7 @@ MINOR = {
 }
 BLOCK_QUANTITIES = {
     'update_ratio': Quantity('update norm / weight norm', '', 'log'),
-    'dead_channels': Quantity('dead channels of the output', '%', factor=100.0),
+    'dead_channels': Quantity('silent channels of the output', '%', factor=100.0),
     'branch_ratio': Quantity('scale x branch RMS / trunk RMS', '', 'log'),
     'output_rms': Quantity('output RMS', '', 'log'),
     'trunk_rms': Quantity('trunk RMS', '', 'log'),

@@ -12,7 +12,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    AutoLocator,
+    FuncFormatter,
+    Locator,
+    LogLocator,
+    NullFormatter,
+)
 
 from inception_jax.runtime.files import write_atomically
 from inception_jax.runtime.messages import printable_lines
@@ -113,10 +119,24 @@ def mark_step(panel: Axes, step: int, label: str | None = None) -> None:
 
 
 def label_log_axis(axis: Axis) -> None:
-    """Labels a logarithmic axis with plain numbers if it spans little."""
+    """Labels a logarithmic axis of up to three decades with plain numbers.
+
+    A longer axis, or one of very small or very large numbers, keeps powers of ten.
+    """
     low, high = axis.get_view_interval()
-    if 0 < high / low < 30:
-        few, many = (1.0, 2.0, 3.0, 5.0), (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
-        axis.set_major_locator(LogLocator(subs=few if high / low > 4 else many))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
-        axis.set_minor_formatter(NullFormatter())
+    if not 0 < low < high < 1000 * low:
+        return
+    if high > 30 * low and not 1e-4 <= low < high <= 1e6:
+        return
+    axis.set_major_locator(_log_locator(high / low))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _log_locator(ratio: float) -> Locator:
+    """Returns the places of about five ticks between a number and `ratio` times it."""
+    if ratio < 2:
+        return AutoLocator()
+    if ratio < 4:
+        return LogLocator(subs=(1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0))
+    return LogLocator(subs=(1.0, 2.0, 3.0, 5.0) if ratio < 30 else (1.0, 3.0))

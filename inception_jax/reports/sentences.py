@@ -188,8 +188,8 @@ def _reason(member: Member) -> str:
         return f'; first not finite: {layer}'
     if member.verdict == 'dying' and trend is not None:
         return (
-            f'; the share of dead channels changes by {trend:+.2g} percentage points '
-            'per 100 steps'
+            f'; the share of silent channels changes by {trend:+.2g} percentage '
+            'points per 100 steps'
         )
     return ''
 

@@ -10,7 +10,7 @@ from inception_jax.config.overrides import flatten, value_at
 from inception_jax.lab.grid import short_names
 from inception_jax.lab.sweep_folder import read_sweep
 from inception_jax.lab.table import cell_value
-from inception_jax.plots.grouping import CHANGE, change_text, usual_values
+from inception_jax.plots.grouping import CHANGE, change_text, field_label, usual_values
 from inception_jax.plots.series import Curve, curve_series
 from inception_jax.runs.records import Record, read_record_file, read_records
 from inception_jax.runs.run import Run, is_finished, shows_top_5
@@ -144,17 +144,6 @@ def read_study(folders: list[Path]) -> Study:
     return _read_run(folders[0]) if len(folders) == 1 else _read_runs(folders)
 
 
-def member_label(field: str) -> str:
-    """Returns the label of a config field.
-
-    >>> member_label('network.width.stem')
-    'width of stem'
-    """
-    _, name, *entry = field.split('.')
-    name = name.replace('_', ' ')
-    return f'{name} of {".".join(entry)}' if entry else name
-
-
 def _kind(folder: Path) -> str:
     for kind, file in (('sweep', 'sweep.json'), ('run', 'config.json')):
         if (folder / file).is_file():
@@ -185,7 +174,7 @@ def _read_sweep_study(folder: Path) -> Study:
         }
         workdir = sweep.workdir(name)
         members.append(_read_sweep_member(name, workdir, values, filters.get(name)))
-    labels = {short: member_label(field) for field, short in sweep.varied.items()}
+    labels = {short: field_label(field) for field, short in sweep.varied.items()}
     members, labels = _merge_changes(members, labels)
     verdict = folder / 'verdict.md'
     return Study(
@@ -233,7 +222,7 @@ def _read_runs(folders: list[Path]) -> Study:
     ]
     commands = [line for member in members for line in member.commands]
     config = members[0].identity.get('config', {})
-    labels = {short[name]: member_label(name) for name in differing}
+    labels = {short[name]: field_label(name) for name in differing}
     return Study('runs', folders[0], members, labels, config, commands)
 
 

@@ -11,7 +11,7 @@ COLUMNS = {
     'verdict': Quantity('verdict'),
     'step': Quantity('since step'),
     'layer': Quantity('where first'),
-    'dead_channels': Quantity('dead channels', '%', factor=100.0),
+    'dead_channels': Quantity('silent channels', '%', factor=100.0),
     'nats_learned': Quantity('below ln(classes)', 'nats'),
     'train_top_1_error': Quantity('training top-1 error', '%'),
     'top_1_error': Quantity('top-1 error', '%'),

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import open_no_link, write_text
 
 CHECKSUMS = 'checksums.txt'
@@ -101,8 +102,8 @@ def check_records(folder: Path, lines: Sequence[bytes], checksums: list[int]) ->
             )
     if len(lines) < len(checksums):
         raise ValueError(
-            f'{folder}: {METRICS} has {len(lines):,} lines, and the run wrote '
-            f'{len(checksums):,}; {ADVICE}'
+            f'{folder}: {METRICS} has {counted(len(lines), "line")}, and the run '
+            f'wrote {len(checksums):,}; {ADVICE}'
         )
 
 

@@ -11,6 +11,7 @@ from inception_jax.data.content import check_same_images, source_difference
 from inception_jax.networks.network import Network, fingerprint
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.numeric_settings import DEFAULTS, numeric_settings
 from inception_jax.runtime.version import VERSION
 
@@ -117,9 +118,10 @@ def _check_replicas(folder: Path, before: Mapping, now: Mapping) -> None:
     old, new = (identity.get('replicas', 1) for identity in (before, now))
     if old != new:
         raise ValueError(
-            f'the run in {folder} has batch statistics of {old} parts of a batch, and '
-            f'here it would have batch statistics of {new} devices; use {old} devices, '
-            'or another --workdir'
+            f'the run in {folder} has batch statistics of {counted(old, "part")} of a '
+            f'batch, and here it would have batch statistics of '
+            f'{counted(new, "device")}; use {counted(old, "device")}, or another '
+            '--workdir'
         )
 
 

@@ -21,6 +21,7 @@ from inception_jax.runs.workdir import (
     is_sweep,
 )
 from inception_jax.runtime import choices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.json_files import misfit, parse_json_of, read_json
 from inception_jax.runtime.messages import printable
 from inception_jax.runtime.paths import local_path
@@ -242,7 +243,8 @@ class Run:
 
     def __repr__(self) -> str:
         steps, verdict = self._progress()
-        return f'Run({str(self.workdir)!r}, {self.network}, {verdict}, {steps} steps)'
+        noun = 'step' if steps.split()[-1] == '1' else 'steps'
+        return f'Run({str(self.workdir)!r}, {self.network}, {verdict}, {steps} {noun})'
 
     def __str__(self) -> str:
         steps, verdict = self._progress()
@@ -304,7 +306,7 @@ def _out_of_range(content: Mapping[str, Any]) -> str | None:
             return f'{name} is {number}, expected {least} or more'
     done, steps = content.get('steps_done', 0), content.get('steps', math.inf)
     if done > steps:
-        return f'steps_done is {done:,} of {steps:,} steps'
+        return f'steps_done is {done:,} of {counted(steps, "step")}'
     for change in content.get('changes', {}).values():
         if len(change) != 2:
             return f'a change is {change!r:.60}, expected the old and the new value'

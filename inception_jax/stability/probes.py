@@ -98,7 +98,7 @@ def loss_at_scales(
 
     Returns:
       Arrays [scales]: `loss`, `cross_entropy` without label smoothing, and
-      `dead_channels`, the share of dead channels in the final feature map.
+      `dead_channels`, the share of silent channels in the final feature map.
     """
 
     def at(scale):

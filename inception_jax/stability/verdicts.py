@@ -271,10 +271,11 @@ def not_finite(
 def first_silent(
     records: Sequence[Mapping[str, Any]], thresholds: Thresholds
 ) -> str | None:
-    """Returns the block that went silent first, None if no block is dead now.
+    """Returns the block that went silent first, None if no block is silent now.
 
-    Among the blocks that are dead in the last record, it is the one that has been dead
-    for the most records without a break; among equals, the one nearest to the image.
+    A block is silent if at least `dead_share` of its channels are. Among the blocks
+    that are silent in the last record, it is the one that has been silent for the most
+    records without a break; among equals, the one nearest to the image.
 
     Args:
       records: the records of the diagnostics of a run, in order.

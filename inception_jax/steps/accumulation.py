@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from inception_jax.runtime.amounts import counted
+
 Tree = TypeVar('Tree')
 
 
@@ -23,8 +25,8 @@ def micro_batches(batch: dict[str, Any], parts: int) -> dict[str, Any]:
     examples = len(next(iter(batch.values())))
     if examples % parts:
         raise ValueError(
-            f'a batch of {examples} images does not divide into {parts} micro-batches; '
-            f'use a multiple of {parts}'
+            f'a batch of {counted(examples, "image")} does not divide into {parts} '
+            f'micro-batches; use a multiple of {parts}'
         )
     return jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from inception_jax.networks.network import Network
 from inception_jax.networks.ops import shape_text
 from inception_jax.networks.shapes import measure
+from inception_jax.runtime.amounts import counted
 from inception_jax.steps.by_block import select_blocks
 
 # A run is too short if initial values have a larger share in the running statistics.
@@ -60,7 +61,7 @@ def short_run_note(batch_norm_decay: float, steps: int) -> str | None:
     fitting = max(0.0, 1 - 5 / steps)
     return (
         f'note: batch_norm_decay {batch_norm_decay:g} averages batch statistics over '
-        f'about {average:,.0f} steps, and the run has {steps:,}: evaluation will use '
-        f'statistics that are {100 * share:.0f} % initial values; set '
-        f'config.recipe.batch_norm_decay to about {fitting:.2g}, or train longer'
+        f'about {counted(round(average), "step")}, and the run has {steps:,}: '
+        f'evaluation will use statistics that are {100 * share:.0f} % initial values; '
+        f'set config.recipe.batch_norm_decay to about {fitting:.2g}, or train longer'
     )

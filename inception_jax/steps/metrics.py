@@ -63,7 +63,7 @@ def zero_share(activities: dict[str, jax.Array]) -> jax.Array:
 
 
 def dead_channels(activities: dict[str, jax.Array]) -> jax.Array:
-    """Returns the share of channels that are zero for the whole batch."""
+    """Returns the share of silent channels: zero for the whole batch."""
     return jnp.mean((activities['silent'] == 1).astype(jnp.float32))
 
 

@@ -263,10 +263,10 @@ def check_memory(network: Network, batch_size: int) -> None:
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     if needed > memory:
         raise ValueError(
-            f'{network.name} with {parameters:,} parameters and {images:,} images of '
-            f'{network.input_size} pixels needs more than {memory_text(needed)}, '
-            f'and this machine has {memory_text(memory)}; lower config.network.width '
-            'and depth, input_size or config.run.batch_size'
+            f'{network.name} with {parameters:,} parameters and '
+            f'{counted(images, "image")} of {network.input_size} pixels needs more '
+            f'than {memory_text(needed)}, and this machine has {memory_text(memory)}; '
+            'lower config.network.width and depth, input_size or config.run.batch_size'
         )
 
 

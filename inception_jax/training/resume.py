@@ -15,6 +15,7 @@ from inception_jax.runs.workdir import (
     move_to_damaged,
 )
 from inception_jax.runtime import processes
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn
 from inception_jax.stability.verdicts import Verdict, VerdictState, judge_records
 from inception_jax.steps.state import TrainState, initial_state
@@ -39,8 +40,8 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
     step = int(state.step)
     if step > run.steps:
         raise ValueError(
-            f'the run in {run.workdir} is at step {step}, beyond the {run.steps} steps '
-            'of config.run.epochs; raise it'
+            f'the run in {run.workdir} is at step {step}, beyond the '
+            f'{counted(run.steps, "step")} of config.run.epochs; raise it'
         )
     if not processes.is_first():
         return state, progress
@@ -53,8 +54,8 @@ def start_or_resume(run: PreparedRun) -> tuple[TrainState, RunProgress]:
         )
     if not damaged and step < (done := steps_done(run.workdir)):
         warn(
-            f'the run has made {done} steps, and its newest checkpoint is of step '
-            f'{step}; the run resumes from step {step}'
+            f'the run has made {counted(done, "step")}, and its newest checkpoint is '
+            f'of step {step}; the run resumes from step {step}'
         )
     clear_outcome(run.workdir)
     return state, progress
@@ -105,7 +106,7 @@ def newest_checkpoint(run: PreparedRun) -> TrainState:
         problem = f'the checkpoint {damaged[0].path} cannot be read'
         problem += f' ({damaged[0].reason})'
     elif step < (done := steps_done(run.workdir)):
-        problem = f'the run in {run.workdir} has made {done} steps, and '
+        problem = f'the run in {run.workdir} has made {counted(done, "step")}, and '
         problem += (
             'diverged: its last state was not saved'
             if _has_diverged(run.workdir)

@@ -11,6 +11,7 @@ import numpy as np
 from inception_jax.data.labels import imagenet_labels
 from inception_jax.networks.catalogue import choose, load
 from inception_jax.networks.network import Network
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn
 from inception_jax.weights.files.open import file_parts, open_arrays
 from inception_jax.weights.files.write import check_layout_ending, write_arrays
@@ -139,7 +140,7 @@ def _whole_variables(
 
 
 def _count_and_examples(names: Sequence[str]) -> str:
-    count = f'{len(names):,} array{"s" * (len(names) > 1)}'
+    count = counted(len(names), 'array')
     return f'{count}: {", ".join(names[:3])}{", ..." if len(names) > 3 else ""}'
 
 
@@ -165,8 +166,8 @@ def _name_classes(
         )
     if len(class_names) != count:
         raise ValueError(
-            f'the file has {count} classes, and {len(class_names)} are named; name '
-            'each class once, one a line'
+            f'the file has {counted(count, "class", "classes")}, and class_names has '
+            f'{counted(len(class_names), "name")}; name each class once, one a line'
         )
     return tuple(class_names)
 

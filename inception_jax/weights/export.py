@@ -23,6 +23,7 @@ from inception_jax.networks.images import CROP_FIELDS
 from inception_jax.networks.network import Network, residual_scales
 from inception_jax.networks.rules import with_scales
 from inception_jax.runtime import choices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.files import write_atomically
 from inception_jax.runtime.json_files import misfit, parse_json
 from inception_jax.runtime.messages import warn
@@ -89,7 +90,9 @@ class Export(NamedTuple):
         return '\n'.join(f'{name:<10}{value}' for name, value in rows.items())
 
     def __repr__(self) -> str:
-        return f'Export({self.metadata["network"]}, {len(self.weights)} arrays)'
+        return (
+            f'Export({self.metadata["network"]}, {counted(len(self.weights), "array")})'
+        )
 
 
 def export_network(

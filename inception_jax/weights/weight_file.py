@@ -199,7 +199,8 @@ def save_weights(
     names = tuple(class_names or map(str, range(classes)))
     if len(names) != classes:
         raise ValueError(
-            f'{len(names)} class names for {classes} classes; name each class once'
+            f'{counted(len(names), "class name")} for '
+            f'{counted(classes, "class", "classes")}; name each class once'
         )
     scales = None if residual_scale is None else tuple(map(float, residual_scale))
     info = WeightInfo(section, names, scales, dict(origin or {}), licence)

@@ -69,11 +69,11 @@ def test_images_are_left_out_by_the_number_of_their_file_or_by_id(probabilities,
 
 def test_images_that_are_not_there_cannot_be_left_out(probabilities):
     with pytest.raises(
-        ValueError, match=r'1 of 2 images to leave out do not exist.* 7'
+        ValueError, match=r'1 of 2 images to leave out cannot be found.* 7'
     ):
         without_images(probabilities, ['3', '7'])
     with pytest.raises(
-        ValueError, match=r'do not exist, e\.g\. x\.png; .* such as val/'
+        ValueError, match=r'cannot be found, e\.g\. x\.png; .* such as val/'
     ):
         without_images(probabilities, ['x.png'])
 
@@ -83,7 +83,7 @@ def test_an_image_that_cannot_be_read_may_be_left_out(probabilities):
     some = dataclasses.replace(probabilities, metadata=metadata)
     for incomplete in (some, ensemble([some, some])):
         assert len(without_images(incomplete, [IDS[0], 'lost.png']).ids) == 3
-    with pytest.raises(ValueError, match='2 of 2 images to leave out do not exist'):
+    with pytest.raises(ValueError, match='2 of 2 images to leave out cannot be found'):
         without_images(some, ['lost.png', 'x.png'])
 
 

@@ -157,6 +157,12 @@ def test_a_network_shows_itself():
     assert SMALL._repr_svg_() == draw(SMALL)
 
 
+def test_a_network_of_one_class_says_class():
+    net = dataclasses.replace(SMALL, classes=1)
+    assert repr(net).startswith("Network('small', 1 class, 32x32")
+    assert str(net).startswith('small: 32x32x3, 1 class, ')
+
+
 def test_a_network_that_does_not_fit_together_shows_what_is_wrong():
     net = dataclasses.replace(load('inception_v4'), input_size=32)
     assert repr(net) == "Network('inception_v4', 1000 classes, 32x32)"

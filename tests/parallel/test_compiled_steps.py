@@ -195,7 +195,7 @@ def on_device(tree):
 
 
 def test_parameter_devices_must_divide_the_devices():
-    with pytest.raises(ValueError, match='3, and there are 4 devices'):
+    with pytest.raises(ValueError, match='3, and the run has 4 devices'):
         device_mesh(3, jax.devices()[:4])
 
 

@@ -107,6 +107,28 @@ def test_curves_that_are_never_above_zero_are_drawn(tmp_path, value):
     assert draw_heat_map(heat, norm, tmp_path / 'heat', title='none', step=1)
 
 
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        ((2.55, 2.65), ['2.56', '2.58', '2.6', '2.62', '2.64']),
+        ((1.0, 5.0), ['1', '2', '3', '5']),
+        ((0.1, 9.0), ['0.1', '0.3', '1', '3', '10']),
+    ],
+)
+def test_a_short_logarithmic_axis_has_plain_numbers(values, expected):
+    rows = [
+        {'split': 'train', 'epoch': n, 'top_1_error': 50.0, 'cross_entropy': value}
+        for n, value in enumerate(values)
+    ]
+    figure = run_curves(rows, title='made up')
+    figure.canvas.draw()
+    axis = figure.axes[1].yaxis
+    low, high = axis.get_view_interval()
+    labels = axis.get_ticklabels(which='both')
+    shown = [x.get_text() for x in labels if low <= x.get_position()[1] <= high]
+    assert list(filter(None, shown)) == expected
+
+
 def test_columns_of_a_heat_map_meet_midway():
     np.testing.assert_array_equal(column_edges([10, 20, 40]), [5, 15, 30, 50])
     np.testing.assert_array_equal(column_edges([7]), [6.5, 7.5])
@@ -160,7 +182,7 @@ def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeyp
     assert '0.1' not in changed
     lines = texts(tmp_path / 'figures' / 'curves_dead_channels_changes.svg')
     assert {'learning rate 0.0045', 'none'} <= set(lines)
-    assert {'dead channels, final feature map', '(training), %'} <= set(lines)
+    assert {'silent channels, final feature map', '(training), %'} <= set(lines)
     assert sentences.study_summary(study, table).endswith(
         '; 1 of 1 with another change.'
     )

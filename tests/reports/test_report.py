@@ -73,7 +73,7 @@ def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
         'verdict',
         'since step',
         'where first',
-        'dead channels, %',
+        'silent channels, %',
         'below ln(classes), nats',
         'training top-1 error, %',
         'top-1 error, %',

@@ -13,7 +13,7 @@ from inception_jax.lab.grid import short_names
 from inception_jax.plots import series
 from inception_jax.plots.series import Curve
 from inception_jax.reports import sentences
-from inception_jax.reports.study import member_label, read_study
+from inception_jax.reports.study import read_study
 from inception_jax.reports.table import filled_columns, table_rows
 from inception_jax.stability.verdicts import Verdict
 from inception_jax.training import summary
@@ -231,8 +231,6 @@ def test_a_field_that_a_member_leaves_out_has_the_value_of_the_config(tmp_path):
 def test_names_are_short_where_that_is_clear():
     short = short_names(['a.seed', 'b.seed', 'a.width'])
     assert short == {'a.seed': 'a.seed', 'b.seed': 'b.seed', 'a.width': 'width'}
-    assert member_label('hparams.residual_scale') == 'residual scale'
-    assert member_label('network.width.reduction_b') == 'width of reduction_b'
 
 
 def test_dying_members_are_counted_if_none_died_or_diverged():
@@ -292,7 +290,7 @@ def test_a_resumed_sweep_says_how_many_members_are_finished(verdicts, said):
         ),
         (
             Fate('dying', 90),
-            'the share of dead channels changes by +3.1 percentage points',
+            'the share of silent channels changes by +3.1 percentage points',
         ),
         (
             Fate('diverged', 70),

@@ -5,6 +5,7 @@ import json
 import pytest
 from helpers.images import images
 from helpers.paths import QUICKSTART
+from helpers.tables import unaligned
 
 from benchmarks import input as input_benchmark
 from inception_jax.__main__ import main
@@ -92,7 +93,7 @@ def test_the_comparison_of_inputs_shows_the_ratios_of_the_rounds():
         name: [input_benchmark.Rates(core=rate, clock=10 * rate) for rate in rates]
         for name, rates in sides.items()
     }
-    printed = input_benchmark.show(measured)
+    printed = unaligned(input_benchmark.show(measured))
     assert "| our transform | one core's second | 4 | 2 to 6 |" in printed
     assert '| their loader | second of ' in printed
     assert 'our transform / lean: 2.00 (2.00 to 3.00)' in printed

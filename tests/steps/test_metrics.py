@@ -41,7 +41,7 @@ def test_percent_and_zero_share():
     assert float(zero_share(activity(jnp.array([[0.0, 1.0, -1.0, 0.0]])))) == 0.5
 
 
-def test_a_channel_is_dead_if_it_is_zero_for_the_whole_batch():
+def test_a_channel_is_silent_if_it_is_zero_for_the_whole_batch():
     features = np.zeros((2, 3, 3, 4), np.float32)
     features[1, 2, 0, 1] = features[0, 0, 0, 3] = 0.5
     assert float(dead_channels(activity(jnp.asarray(features)))) == 0.5

@@ -208,10 +208,16 @@ def test_options_that_are_wrong_are_one_line(
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
-        ('abcd', 'the file has 5 classes, and 4 are named; name each class once'),
-        ('abcdef', 'the file has 5 classes, and 6 are named; name each class once'),
+        (
+            'abcd',
+            'the file has 5 classes, and class_names has 4 names; name each class once',
+        ),
+        (
+            'abcdef',
+            'the file has 5 classes, and class_names has 6 names; name each class once',
+        ),
         ('abcda', 'names a twice; classes need distinct names'),
-        ('', 'the file has 5 classes, and 0 are named'),
+        ('', 'the file has 5 classes, and class_names has 0 names'),
     ],
 )
 def test_every_class_is_named_once(names, message, theirs, tmp_path, capsys):

@@ -65,8 +65,9 @@ def _text(experiment, source, speed) -> str:
 
     batch, size = experiment.run.batch_size, experiment.network.input_size
     device = jax.devices()[0].device_kind
-    plural = 'es' if speed.workers > 1 else ''
-    workers = f'{speed.workers} process{plural}' if speed.workers else 'threads'
+    processes = counted(speed.workers or 0, 'process', 'processes')
+    workers = processes if speed.workers else 'threads'
+    cores = counted(speed.cores, 'core')
     data = experiment.data
     return '\n'.join(
         [
@@ -82,7 +83,7 @@ def _text(experiment, source, speed) -> str:
                 ('to the device', 'images/s'),
                 [
                     ('one thread', f'{speed.one_thread:,.0f}'),
-                    (f'{speed.cores} cores, {workers}', f'{speed.all_cores:,.0f}'),
+                    (f'{cores}, {workers}', f'{speed.all_cores:,.0f}'),
                 ],
             ),
             '',

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from inception_jax.commands.shared.cli import markdown_table
-from inception_jax.runtime.amounts import memory_text
+from inception_jax.runtime.amounts import counted, memory_text
 
-SPEED = ('', '', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
+SPEED = ('part', 'measured', 'images/s', 'range', 'GFLOP/s', 'of a matrix product')
 COST = (
-    *('', '', 'start-up, s', 'tracing, s', 'compiling, s', 'first step, s'),
-    *('peak memory', 'temporaries, by the compiler'),
+    *('part', 'measured', 'start-up, s', 'tracing, s', 'compiling, s'),
+    *('first step, s', 'peak memory', 'temporaries'),
 )
 
 
@@ -42,7 +42,7 @@ def _head(report: Mapping) -> str:
         f'{report["network"]}{scaled}, images of {size} x {size}, batches of '
         f'{report["batch_size"]}, {report["dtype"]}; '
         f'{1e-9 * report["macs"]:.3g} billion multiply-adds an image',
-        f'{device["devices"]} x {device["kind"]}, {report["cores"]} cores; '
+        f'{device["devices"]} x {device["kind"]}, {counted(report["cores"], "core")}; '
         + _versions(device['versions']),
     ]
     if 'against' in report:
@@ -108,8 +108,9 @@ def _footnotes(report: Mapping) -> str:
     return '\n'.join(
         [
             f'Matrix product in {report["dtype"]}, beside each round: {rates}.',
-            f'Peak memory is that of {last["ours"]["peak_of"]}; start-up is from the '
-            "process's start to the end of the first step.",
+            f'Peak memory is that of {last["ours"]["peak_of"]}; temporaries are '
+            'those of the step, as the compiler plans them.',
+            "Start-up is from the process's start to the end of the first step.",
         ]
     )
 

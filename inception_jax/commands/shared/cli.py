@@ -15,6 +15,7 @@ from typing import Any
 
 from inception_jax.lab.grid import ENGINES
 from inception_jax.runtime import compilation_cache
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.choices import nearest
 from inception_jax.runtime.messages import (
     one_line,
@@ -166,7 +167,7 @@ def image_progress(total: int, *, shown: bool = True) -> Callable[[int], None]:
             bar.close()
         elif bar.disable and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f'{done:,} of {total:,} images', file=sys.stderr, flush=True)
+            print(f'{done:,} of {counted(total, "image")}', file=sys.stderr, flush=True)
 
     return show
 
@@ -261,9 +262,23 @@ def close_broken_pipe() -> int:
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Returns a table in Markdown."""
-    rows = [columns, len(columns) * ['---'], *rows]
-    return '\n'.join(f'| {" | ".join(map(str, row))} |' for row in rows)
+    """Returns a table in Markdown whose columns are aligned.
+
+    >>> print(markdown_table(('images', 'error'), [('all', 3.9), ('without 3', 4)]))
+    | images    | error |
+    | --------- | ----- |
+    | all       | 3.9   |
+    | without 3 | 4     |
+    """
+    head, *body = [[str(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(head, *body, strict=True)]
+    lines = (head, ['-' * width for width in widths], *body)
+    return '\n'.join(table_line(line, widths) for line in lines)
+
+
+def table_line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    """Returns a line of a table in Markdown, with cells of at least these widths."""
+    return f'| {" | ".join(map(str.ljust, cells, widths))} |'
 
 
 def refuse_arguments(rest: list[str], hint: str = 'see --help') -> None:

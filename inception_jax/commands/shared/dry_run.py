@@ -80,9 +80,9 @@ def _print_costs(experiment, mesh, output_format: str) -> int:
         step_costs = costs(experiment, mesh)
     except MemoryError as error:
         print(
-            f'{counted(experiment.run.batch_size, "image")} on '
-            f'{counted(mesh.size, "device")} do not fit: {error}; use a smaller batch, '
-            'recipe.accumulation or recipe.remat'
+            f'a batch of {counted(experiment.run.batch_size, "image")} on '
+            f'{counted(mesh.size, "device")} does not fit: {error}; use a smaller '
+            'batch, recipe.accumulation or recipe.remat'
         )
         return 1
     show = _json if output_format == 'json' else _table

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from inception_jax.data.decode import EXTENSIONS
+from inception_jax.runtime.amounts import counted
 
 ENDINGS = ('.txt', '.csv')
 SEPARATOR = re.compile(r'[,\s]+')
@@ -119,9 +120,9 @@ def _is_header(line: list[str], stems: set[str], known: Mapping[str, int]) -> bo
 def _in_order(file: Path, images: Sequence[str], classes: list[str]) -> list[str]:
     if len(classes) != len(images):
         raise ValueError(
-            f'{file} has {len(classes):,} labels, and {file.with_suffix("")} has '
-            f'{len(images):,} images; expected one label per line, in the sorted order '
-            'of the image names'
+            f'{file} has {counted(len(classes), "label")}, and {file.with_suffix("")} '
+            f'has {counted(len(images), "image")}; expected one label per line, in the '
+            'sorted order of the image names'
         )
     return classes
 

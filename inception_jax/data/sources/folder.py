@@ -19,6 +19,7 @@ from inception_jax.data.sources.image_files import (
     visible_entries,
 )
 from inception_jax.data.sources.part import parse_part, part_indices
+from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.paths import local_path
 
 
@@ -150,9 +151,9 @@ def _open_flat(root: Path, labels: Path) -> Folder:
     names = next(filter(None, map(tuple, map(_class_folders, splits))), ())
     if not (names and files):
         raise ValueError(
-            f'{root} has {len(files):,} images, and the folders beside it have '
-            f'{len(names):,} classes; with {labels} expected {root}/IMAGE and '
-            f'{root.parent}/train/CLASS/IMAGE'
+            f'{root} has {counted(len(files), "image")}, and the folders beside it have '
+            f'{counted(len(names), "class", "classes")}; with {labels} expected '
+            f'{root}/IMAGE and {root.parent}/train/CLASS/IMAGE'
         )
     numbers = tuple(read_labels(labels, files, names))
     return Folder(root, files, numbers, names, tuple(images.ignored.items()))

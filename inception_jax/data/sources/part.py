@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from inception_jax.runtime.amounts import counted
+
 PART = re.compile(r'(?P<name>[^\[\]]*)\[(?P<start>[^:]*):(?P<stop>[^:]*)\]')
 BOUND = re.compile(r'(-?\d+)(%?)')
 
@@ -71,7 +73,8 @@ def _index(part: Part, bound: str, count: int) -> int:
     index = index + count if number < 0 else index
     if not 0 <= index <= count:
         raise ValueError(
-            f'{_text(part)}: {bound} is outside of the {count:,} images of {part.name}'
+            f'{_text(part)}: {bound} is outside of the {counted(count, "image")} of '
+            f'{part.name}'
         )
     return index
 

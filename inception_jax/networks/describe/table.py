@@ -136,7 +136,8 @@ def training_lines(network: Network) -> str:
     macs = sum(block.total('macs') for block in blocks)
     lines = {
         'input': f'{network.input_size}x{network.input_size} pixels',
-        'final feature map': f'{height}x{width}, {filters:,} filters',
+        'final feature map': f'{height}x{width}, {filters:,} '
+        f'filter{"s" * (filters != 1)}',
         'parameters': f'{count:,}',
         'multiply-adds': f'{millions(macs)} M an image',
     }
@@ -153,9 +154,13 @@ def _heading(network: Network) -> str:
     size = network.input_size
     gamma = 'with' if network.batch_norm_gamma else 'without'
     return (
-        f'{network.name}: {size}x{size}x3, {network.classes} classes, '
+        f'{network.name}: {size}x{size}x3, {_classes(network)}, '
         f'dropout {network.dropout}, batch norm {gamma} gamma'
     )
+
+
+def _classes(network: Network) -> str:
+    return f'{network.classes} class{"es" * (network.classes != 1)}'
 
 
 def one_line(network: Network) -> str:
@@ -164,7 +169,7 @@ def one_line(network: Network) -> str:
     The number of parameters is left out if it cannot be computed.
     """
     size = network.input_size
-    parts = [repr(network.name), f'{network.classes} classes', f'{size}x{size}']
+    parts = [repr(network.name), _classes(network), f'{size}x{size}']
     try:
         count = sum(params(network, block) for block in measure(network))
     except Exception:  # The functions of a Module are the user's.

@@ -166,7 +166,7 @@ function layPanels() {
   }
 }
 
-// Many members: the selected quantity, and below it the dead channels.
+// Many members: the selected quantity, and below it the silent channels.
 function layChosen() {
   const holder = element('div', { class: 'plot' });
   const head = element('figcaption');
