@@ -175,8 +175,8 @@ def _check_count(block: str, leaf: Leaf, values: dict) -> None:
     count = sum(x.size for x in jax.tree.leaves(values.get('params', {})))
     if count != leaf.params:
         raise ValueError(
-            f'the module {block}/{leaf.name} has {counted(count, "parameter")}, but its '
-            f'params gives {leaf.params} for the input {leaf.input}; correct '
+            f'the module {block}/{leaf.name} has {counted(count, "parameter")}, but '
+            f'its params gives {leaf.params} for the input {leaf.input}; correct '
             'Module(params=)'
         )
 

@@ -151,8 +151,8 @@ def _open_flat(root: Path, labels: Path) -> Folder:
     names = next(filter(None, map(tuple, map(_class_folders, splits))), ())
     if not (names and files):
         raise ValueError(
-            f'{root} has {counted(len(files), "image")}, and the folders beside it have '
-            f'{counted(len(names), "class", "classes")}; with {labels} expected '
+            f'{root} has {counted(len(files), "image")}, and the folders beside it '
+            f'have {counted(len(names), "class", "classes")}; with {labels} expected '
             f'{root}/IMAGE and {root.parent}/train/CLASS/IMAGE'
         )
     numbers = tuple(read_labels(labels, files, names))
