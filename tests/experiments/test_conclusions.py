@@ -66,7 +66,9 @@ def test_a_remark_holds_if_its_interval_is_above_one_half():
     assert lower_rate in line(said, 'A lower rate')
     assert '**holds here**' in line(said, 'Clipped')
     assert '(4 alive but no better' in line(said, 'An extra')
-    assert '| 1280 | 1 | 5 | 4 dead, 1 diverged | 99.0 (99.0 to 99.0) |' in unaligned(said)
+    assert '| 1280 | 1 | 5 | 4 dead, 1 diverged | 99.0 (99.0 to 99.0) |' in unaligned(
+        said
+    )
     said = stability.remarks([*rows, row(seed=5), row(seed=6), row(seed=7)])
     assert '**these runs cannot tell**: 5 of 8 runs' in line(said, 'Wide')
 
