@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from inception_jax.evaluation.scores import scores as scores
     from inception_jax.evaluation.trained import trained as trained
     from inception_jax.lab.fork import fork as fork
+    from inception_jax.lab.predict_stability import (
+        predict_stability as predict_stability,
+    )
     from inception_jax.lab.probe import probe as probe
     from inception_jax.lab.replay import replay as replay
     from inception_jax.lab.sweep import sweep as sweep
@@ -102,6 +105,7 @@ _PUBLIC = {
     'evaluation.scores': 'scores',
     'evaluation.trained': 'trained',
     'lab.fork': 'fork',
+    'lab.predict_stability': 'predict_stability',
     'lab.probe': 'probe',
     'lab.replay': 'replay',
     'lab.sweep': 'sweep',

@@ -14,6 +14,7 @@ from inception_jax.commands import (
     export,
     fork,
     predict,
+    predict_stability,
     probe,
     replay,
     report,
@@ -34,6 +35,7 @@ PURPOSES = {
         'fork': fork,
         'replay': replay,
         'probe': probe,
+        'predict-stability': predict_stability,
         'report': report,
     },
     'trained networks': {

@@ -7,6 +7,7 @@ from typing import Any
 
 from inception_jax.config.experiment import recorded_experiment
 from inception_jax.config.overrides import Config, value_at
+from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.runs.records import read_records
 from inception_jax.runs.run import Run, is_ended, is_finished
@@ -103,9 +104,13 @@ def final_filters(config: Config) -> int | None:
     None if the network is unknown here, or code that is not imported: a table must not
     run it.
     """
-    heads = ('logits', 'auxiliary')
     try:
-        blocks = measure(recorded_experiment(config, 'sweep.json').network)
+        return filters_of(recorded_experiment(config, 'sweep.json').network)
     except ValueError:
         return None
-    return [block for block in blocks if block.name not in heads][-1].output[2]
+
+
+def filters_of(network: Network) -> int:
+    """Returns the channels of the final feature map of a network."""
+    heads = ('logits', 'auxiliary')
+    return [b for b in measure(network) if b.name not in heads][-1].output[2]
