@@ -192,5 +192,7 @@ def _ratio(curvature: Mapping[str, Any]) -> float | None:
 
 
 def _range(numbers: list[float]) -> str:
-    low, high = (f'{f(numbers):.3g}' for f in (min, max))
+    low, high = (
+        f'{x:,.0f}' if x >= 100 else f'{x:.3g}' for x in (min(numbers), max(numbers))
+    )
     return low if low == high else f'{low} to {high}'
