@@ -212,7 +212,7 @@ def _logits_sentence(member: Member) -> list[str]:
         return []
     ratio, step = max(ratios)
     return [
-        f'Before, the curvature of the logits layer was up to {ratio:.2g} times its '
+        f'Until then the curvature of the logits layer was up to {ratio:.2g} times its '
         f'stable limit (step {step:,}).'
     ]
 
