@@ -1,4 +1,4 @@
-"""fork: continue a run from one of its steps with other hyper-parameters."""
+"""fork: continue a run from one of its steps with something changed."""
 
 import argparse
 from collections.abc import Callable
@@ -6,13 +6,15 @@ from collections.abc import Callable
 from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
-HELP = 'continue a run from one of its steps with other hyper-parameters'
+HELP = 'continue a run from one of its steps with something changed'
 DETAILS = (
     'The fork is a run of its own in another folder. The same command resumes a fork '
-    'that was stopped.'
+    'that was stopped. A change holds to the end; fork the fork to end it earlier.'
 )
 EXAMPLES = (
-    '--workdir runs/unscaled --step 45 --into runs/saved --hparam residual_scale=0.1',
+    '--workdir runs/unscaled --step 45 --into runs/saved --set residual_scale=0.1',
+    '--workdir runs/unscaled --step 5 --into runs/slow '
+    '--set "rate_factors={\'logits\': 0.05}" --set momentum_buffer.logits=0',
 )
 
 
@@ -35,19 +37,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of the fork (required)',
     )
     group.add_argument(
+        '--set',
         '--hparam',
+        dest='changes',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='field of config.hparams, or epochs, with its new value; may be repeated '
-        '(default: change nothing)',
+        help='change of the fork; may be repeated. A field of config.hparams, or '
+        'epochs, rate_factors, clip, schedule or batch_norm_decay. Or a part of the '
+        'state at this step: momentum_buffer or mean_square, set to a number; '
+        'batch_stats, set to init; params, set to init, zero or RUN@STEP. A block or '
+        'stage may follow, as in params.logits=init (default: change nothing)',
     )
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> Callable[[], int]:
     """Makes a run that continues from a step of another run, and trains it."""
     refuse_arguments(rest)
-    changes = _changes(options.hparam)
+    changes = _changes(options.changes)
     from inception_jax.lab.fork import start_fork
     from inception_jax.runtime.memory import compute_where_called
 
@@ -65,6 +72,6 @@ def _changes(assignments: list[str]) -> dict[str, object]:
     for assignment in assignments:
         name, equals, value = assignment.partition('=')
         if not equals:
-            raise ValueError(f'--hparam {assignment}; expected NAME=VALUE')
+            raise ValueError(f'--set {assignment}; expected NAME=VALUE')
         changes[name] = literal(value)
     return changes

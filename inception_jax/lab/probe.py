@@ -245,16 +245,14 @@ def _divisors(run: PreparedRun, state: TrainState) -> dict[str, Any]:
     free = preconditioner(
         state.opt_state, without_blocks(state.params, frozen), state.hparams, recipe
     )
-    return {
-        block: jax.tree.map(
-            lambda x, p, block=block: np.broadcast_to(
-                np.asarray(p) / np.float32(factors.get(block, 1.0)), x.shape
-            ),
-            tree,
-            free.get(block, jax.tree.map(lambda _: np.float32(np.inf), tree)),
-        )
-        for block, tree in state.params.items()
-    }
+
+    def divisors(block: str, tree: Any) -> Any:
+        factor = np.float32(factors.get(block, 1.0))
+        if block not in free or factor == 0:
+            return jax.tree.map(lambda x: np.full(x.shape, np.inf, x.dtype), tree)
+        return jax.tree.map(lambda p: np.asarray(p) / factor, free[block])
+
+    return {block: divisors(block, tree) for block, tree in state.params.items()}
 
 
 def _shares(vector: np.ndarray | None, like: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class Recipe:
       new_head: whether the heads start from random weights although `init_from` is set.
       frozen: the blocks that are not trained; their batch norm uses stored statistics.
         A list, or names separated by commas.
-      rate_factors: the factors on the updates of blocks, by name. None changes no rate.
+      rate_factors: the factors on the updates of blocks, by name; 0 keeps the weights
+        of a block. None changes no rate.
       execution: fast, plain, or fast without some levers, e.g. fast-siblings. It does
         not change the result, up to rounding.
 
@@ -111,10 +112,10 @@ class Recipe:
 
 
 def _check_factors(factors: Mapping[str, float]) -> None:
-    """Raises ValueError if a factor of the learning rate is not above 0."""
+    """Raises ValueError if a factor of the learning rate is below 0."""
     for name, factor in factors.items():
-        if not 0 < factor < np.inf:
+        if not 0 <= factor < np.inf:
             raise ValueError(
-                f'rate_factors of {name} is {factor}; expected a finite number above '
-                f'0; to keep {name} unchanged, list {name} in frozen'
+                f'rate_factors of {name} is {factor}; expected a finite number of 0 or '
+                'more'
             )
