@@ -17,6 +17,7 @@ from inception_jax.plots.style import (
     LINE,
     PAGE,
     figure_sheet,
+    fit_linear_axis,
     label_log_axis,
     legend_label,
     mark_step,
@@ -55,7 +56,7 @@ def draw_run_panels(
             for (split, curve_name), curve in curves.items():
                 if curve_name == name:
                     _draw_split(panel, curve, split)
-            _set_axes(panel, quantity)
+            _set_axes([panel], quantity)
             if step is not None:
                 mark_step(panel, step, label)
             panel.set_title(quantity.title, loc='left')
@@ -86,8 +87,7 @@ def draw_seed_bands(
             for label, line in lines.items():
                 _draw_band(panel, label, line)
             panel.set_title(wrap_label(title, 0.85 * width / columns), loc='left')
-        for panel in panels:
-            _set_axes(panel, quantity)
+        _set_axes(panels, quantity)
         label = wrap_label(quantity.title, figure.get_size_inches()[1])
         figure.supylabel(label, fontsize='medium')
         _add_legend(figure, panels, title=legend)
@@ -121,7 +121,7 @@ def run_curves(records: list[dict], *, title: str) -> Figure:
             panel.set_yscale('log')
             label_log_axis(panel.yaxis)
         else:
-            panel.set_ylim(bottom=0)
+            fit_linear_axis([panel])
         panel.grid(alpha=0.3)
         panel.spines[['top', 'right']].set_visible(False)
     panels[1].legend(frameon=False)
@@ -182,19 +182,20 @@ def _draw_split(panel: Axes, curve: Curve, split: str) -> None:
     )
 
 
-def _set_axes(panel: Axes, quantity: Quantity) -> None:
-    """Sets the axes of a panel; all of its lines must already be drawn."""
-    panel.set_xlabel('step')
-    panel.set_xlim(left=0)
-    panel.grid(True)
-    values = [value for line in panel.lines for value in line.get_ydata()]
-    if quantity.axis == 'log' and any(value > 0 for value in values):
-        panel.set_yscale('log')
-        label_log_axis(panel.yaxis)
-    elif quantity.is_share:
-        panel.set_ylim(-2, 102)
-    else:
-        panel.set_ylim(bottom=min(0, panel.get_ylim()[0]))
+def _set_axes(panels: Sequence[Axes], quantity: Quantity) -> None:
+    """Sets the axes of panels with one y axis; all lines must already be drawn."""
+    is_log = quantity.axis == 'log' and any(p.dataLim.y1 > 0 for p in panels)
+    if not is_log and not quantity.is_share:
+        fit_linear_axis(panels)
+    for panel in panels:
+        panel.set_xlabel('step')
+        panel.set_xlim(left=0)
+        panel.grid(True)
+        if is_log:
+            panel.set_yscale('log')
+            label_log_axis(panel.yaxis)
+        elif quantity.is_share:
+            panel.set_ylim(-3, 103)
 
 
 def _add_legend(figure: Figure, panels: Sequence[Axes], title: str = '') -> None:

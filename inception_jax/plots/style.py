@@ -1,7 +1,9 @@
 """The look of every figure: one type size, thin lines, reproducible files."""
 
+import math
 import textwrap
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,18 @@ def mark_step(panel: Axes, step: int, label: str | None = None) -> None:
     halo = [Stroke(linewidth=2, foreground='white'), Normal()]
     dashes = {'linewidth': 0.9, 'linestyle': (0, (4, 3)), 'path_effects': halo}
     panel.axvline(step, color='black', label=label, **dashes)
+
+
+def fit_linear_axis(panels: Sequence[Axes]) -> None:
+    """Sets the y axes of panels to 0 and all values of their lines and bands.
+
+    A margin keeps the marker of the lowest and of the highest value whole.
+    """
+    ends = [y for p in panels for y in p.dataLim.intervaly if math.isfinite(y)] or [0.0]
+    low, high = min(ends), max(ends)
+    margin = 0.05 * ((max(high, 0.0) - min(low, 0.0)) or 1.0)
+    for panel in panels:
+        panel.set_ylim(min(0.0, low - margin), max(0.0, high + margin))
 
 
 def label_log_axis(axis: Axis) -> None:

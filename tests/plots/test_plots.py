@@ -1,5 +1,6 @@
 """Pictures for papers: their files, and what stands in them."""
 
+import math
 import os
 import re
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import fake_runs
 from helpers.fake_runs import Fate
+from matplotlib.figure import Figure
 
 from inception_jax.plots import grouping, palette, quantities, series
 from inception_jax.plots.blocks import column_edges, draw_heat_map
@@ -19,7 +21,7 @@ from inception_jax.plots.curves import (
 )
 from inception_jax.plots.series import Curve
 from inception_jax.plots.stability import draw_stability_map
-from inception_jax.plots.style import write_figure
+from inception_jax.plots.style import fit_linear_axis, write_figure
 from inception_jax.reports import sentences
 from inception_jax.reports.figures import draw_figures
 from inception_jax.reports.study import read_study
@@ -127,6 +129,31 @@ def test_a_short_logarithmic_axis_has_plain_numbers(values, expected):
     labels = axis.get_ticklabels(which='both')
     shown = [x.get_text() for x in labels if low <= x.get_position()[1] <= high]
     assert list(filter(None, shown)) == expected
+
+
+@pytest.mark.parametrize(
+    'values', [(-18.69, 0.3561), (83.0, 94.15), (0.0, 2.0), (0.0, 0.0), (None, None)]
+)
+def test_a_linear_axis_has_0_and_a_margin_around_every_value(values):
+    panel, other = Figure().subplots(1, 2, sharey=True)
+    panel.plot([1, 2], [math.nan if value is None else value for value in values])
+    fit_linear_axis([panel, other])
+    low, high = panel.get_ylim()
+    assert low <= 0 <= high
+    margin = 0.04 * (high - low)
+    finite = [value for value in values if value is not None]
+    assert all(low + margin < value < high - margin for value in finite if value)
+    assert all(low < value < high for value in finite)
+
+
+def test_the_first_evaluation_of_a_run_is_within_its_picture():
+    rows = [
+        {'split': split, 'epoch': n, 'top_1_error': error, 'cross_entropy': 2.0}
+        for n, (split, error) in enumerate([('train', 83.0), ('evaluation', 94.15)])
+    ]
+    panel, _ = run_curves(rows, title='made up').axes
+    bottom, top = panel.get_ylim()
+    assert (bottom, top) == (0, pytest.approx(1.05 * 94.15))
 
 
 def test_columns_of_a_heat_map_meet_midway():

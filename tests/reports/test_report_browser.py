@@ -254,6 +254,22 @@ def test_a_run_has_its_panels_verdict_and_replay(open_page):
     assert script(browser, "byId('blocks').data[0].x[0]") == fake_runs.DIAGNOSE
 
 
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_axis_has_all_of_its_values(open_page, kind):
+    browser = open_page(kind)
+    outside = """[...document.querySelectorAll('#panels .plot')].flatMap((p) => {
+      const {type, range: [low, high]} = p._fullLayout.yaxis;
+      return p.data.flatMap((t) => t.y).filter((v) => v !== null && (type !== 'log' || v > 0))
+        .map((v) => type === 'log' ? Math.log10(v) : v)
+        .filter((v) => v !== 0 && (v <= low || v >= high));
+    })"""
+    assert script(browser, outside) == []
+    axis = "yAxis({axis: 'linear'}, [{y: [-18.69, null, 0.3561]}]).range"
+    low, high = script(browser, axis)
+    assert low < -19
+    assert high > 1
+
+
 def test_the_table_shows_what_matters_and_commands_wrap(open_page):
     browser = open_page('sweep')
     box = "byId('members').closest('.scroll').getBoundingClientRect()"

@@ -116,13 +116,17 @@ function farthest(traces) {
 }
 
 function yAxis(quantity, traces) {
-  if (quantity.axis === 'log') {
-    const shown = traces.flatMap((t) => t.y).filter((v) => v > 0);
-    const [low, high] = [Math.min, Math.max].map((f) => shown.reduce((a, b) => f(a, b), shown[0]));
+  const log = quantity.axis === 'log';
+  const shown = traces.flatMap((t) => t.y).filter((v) => v !== null && (!log || v > 0));
+  const [low, high] = [Math.min, Math.max].map((f) => shown.reduce((a, b) => f(a, b), shown[0]));
+  if (log) {
     return { type: 'log', exponentformat: 'power', dtick: high > 30 * low ? 1 : null };
   }
-  if (quantity.share) return { range: [-2, 102] };
-  return { rangemode: 'tozero' };
+  if (quantity.share) return { range: [-3, 103] };
+  if (!shown.length) return { range: [0, 1] };
+  // Plotly's rangemode 'tozero' cuts off small values on the other side of 0.
+  const margin = 0.05 * (Math.max(high, 0) - Math.min(low, 0) || 1);
+  return { range: [Math.min(0, low - margin), Math.max(0, high + margin)] };
 }
 
 // A dashed line at the step since which the verdict holds, with the verdict above it.
