@@ -1,5 +1,6 @@
 """The values that figures show: curves, bands of curves, heat maps of blocks."""
 
+import bisect
 import dataclasses
 import math
 import statistics
@@ -16,32 +17,41 @@ class Curve:
     """Values at steps; a value is None where it is not finite.
 
     `marks` are points of the line by the names in `quantities.MARKS`: where the run
-    forked from its parent, and where it died or diverged.
+    forked from its parent, and where it died or diverged. A line that does not reach
+    this step has no mark.
     """
 
     steps: list[int]
     values: list[float | None]
     marks: dict[str, Point] = dataclasses.field(default_factory=dict)
 
-    def at(self, step: int) -> Point | None:
-        """Returns the point of the drawn line at a step.
+    def at(self, step: int, *, axis: str) -> Point | None:
+        """Returns the point of the drawn line at a step; None if no line is there.
 
-        If the line does not reach the step, this is the nearest end before the step,
-        else the start of the line. None if the line has no point.
+        Between two values the line is straight on its axis, `linear` or `log`. In a gap
+        of values that cannot be drawn, the point is the end of the line before the gap.
 
-        >>> Curve([10, 20], [1.0, 2.0]).at(15)
-        (15, 1.5)
+        >>> Curve([10, 20], [1.0, 4.0]).at(15, axis='linear')
+        (15, 2.5)
+        >>> Curve([10, 20], [1.0, 4.0]).at(15, axis='log')
+        (15, 2.0)
+        >>> Curve([10, 20], [1.0, 4.0]).at(21, axis='linear')
         """
-        points = list(zip(self.steps, self.values, strict=True))
-        before = [point for point in points if point[0] <= step]
-        finite = [point for point in before if point[1] is not None]
-        after = points[len(before) :]
-        if not finite:
-            return next((point for point in after if point[1] is not None), None)
-        (start, low), (end, high) = finite[-1], after[0] if after else (step, None)
-        if high is None or before[-1][1] is None:
-            return start, low
-        return step, low + (high - low) * (step - start) / (end - start)
+        after = bisect.bisect_left(self.steps, step)
+        if after == len(self.steps) or (after == 0 and self.steps[0] != step):
+            return None
+        values = [_height(value, axis) for value in self.values]
+        if self.steps[after] == step and values[after] is not None:
+            return step, self.values[after]
+        drawn = [i for i in range(after) if values[i] is not None]
+        if not drawn:
+            return None
+        before = drawn[-1]
+        if before < after - 1 or values[after] is None:
+            return self.steps[before], self.values[before]
+        share = (step - self.steps[before]) / (self.steps[after] - self.steps[before])
+        height = values[before] + share * (values[after] - values[before])
+        return step, math.exp(height) if axis == 'log' else height
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +97,9 @@ def curve_series(
                 curve.values.clear()
             curve.steps.append(record['step'])
             curve.values.append(_scaled(record[name], CURVES[name]))
-    for curve in curves.values():
+    for (_, name), curve in curves.items():
         for mark, step in (('origin', origin), ('lost', lost_at)):
-            if step and (point := curve.at(step)):
+            if step and (point := curve.at(step, axis=CURVES[name].axis)):
                 curve.marks[mark] = point
     return curves
 
@@ -98,12 +108,16 @@ def thin_curve(curve: Curve, most: int) -> Curve:
     """Keeps about `most` points of a curve, including every visible peak and gap.
 
     Each interval keeps its lowest value, its highest value and its first value that is
-    not finite. The ends of the curve are kept too.
+    not finite. The ends of the curve and the neighbours of its marks are kept too.
     """
     count = len(curve.steps)
     if count <= most:
         return curve
     kept = {0, count - 1}
+    for step, _ in curve.marks.values():
+        # The neighbours of a mark, so that the mark stays on the drawn line.
+        after = bisect.bisect_left(curve.steps, step)
+        kept.update({max(after - 1, 0), min(after, count - 1)})
     size = math.ceil(2 * count / most)
     for start in range(0, count, size):
         interval = range(start, min(start + size, count))
@@ -156,6 +170,13 @@ def median_band(curves: Sequence[Curve]) -> Band:
         [statistics.median(values[step]) for step in steps],
         [max(values[step]) for step in steps],
     )
+
+
+def _height(value: float | None, axis: str) -> float | None:
+    """Returns the position of a value on its axis, None if it cannot be drawn."""
+    if axis != 'log' or value is None:
+        return value
+    return math.log(value) if value > 0 else None
 
 
 def _is_number(record: Row, name: str) -> bool:

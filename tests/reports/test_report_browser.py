@@ -293,6 +293,11 @@ def test_forks_begin_at_marks(open_page):
         (400, 'circle-open'),
         (480, 'x-thin'),
     ]
+    first = 'study.members[0].curves'
+    script(browser, f"({first}['evaluation.top_1_error'][2] = {{}}, redrawCurves())")
+    marks = script(browser, "document.querySelector('#panels .plot').data.at(-1)")
+    (lost,) = script(browser, f"{first}['train.top_1_error'][2].lost.slice(1)")
+    assert marks['y'][marks['x'].index(260)] == lost
     assert '└─ from step 100' in browser.find_element(By.ID, 'lineage').text
 
 

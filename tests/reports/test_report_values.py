@@ -74,13 +74,42 @@ def test_a_thinned_curve_keeps_peaks_troughs_gaps_and_ends():
     assert series.thin_curve(curve, 1000) is curve
 
 
-def test_a_point_lies_on_the_drawn_line():
-    curve = Curve([10, 20, 30, 40], [1.0, 2.0, None, 4.0])
-    assert curve.at(15) == (15, 1.5)
-    assert curve.at(5) == (10, 1.0)
-    assert curve.at(25) == (20, 2.0)
-    assert curve.at(99) == (40, 4.0)
-    assert Curve([10], [None]).at(10) is None
+@pytest.mark.parametrize(
+    ('step', 'linear', 'log'),
+    [
+        (5, None, None),
+        (10, (10, 1.0), (10, 1.0)),
+        (15, (15, 2.5), (15, pytest.approx(2.0))),
+        (25, (20, 4.0), (20, 4.0)),
+        (30, (20, 4.0), (20, 4.0)),
+        (45, (45, 1.5), (40, 3.0)),
+        (50, (50, 0.0), (40, 3.0)),
+        (51, None, None),
+    ],
+)
+def test_a_point_lies_on_the_drawn_line_or_there_is_none(step, linear, log):
+    curve = Curve([10, 20, 30, 40, 50], [1.0, 4.0, None, 3.0, 0.0])
+    assert curve.at(step, axis='linear') == linear
+    assert curve.at(step, axis='log') == log
+    assert Curve([10], [None]).at(10, axis='linear') is None
+    assert Curve([], []).at(10, axis='linear') is None
+
+
+def test_a_death_before_the_first_evaluation_has_no_mark_on_its_curve():
+    records = [
+        {'split': split, 'step': step, 'cross_entropy': float(step)}
+        for split, step in (('train', 10), ('train', 40), ('evaluation', 45))
+    ]
+    curves = series.curve_series(records, lost_at=20)
+    assert curves['evaluation', 'cross_entropy'].marks == {}
+    _, value = curves['train', 'cross_entropy'].marks['lost']
+    assert value == pytest.approx(10 * 4 ** (1 / 3))
+
+
+def test_a_thinned_curve_has_the_line_on_which_its_marks_lie():
+    values = [float(n % 7) for n in range(1000)]
+    curve = Curve(list(range(0, 2000, 2)), values, {'lost': (1001, 4.5)})
+    assert {1000, 1002} <= set(series.thin_curve(curve, 60).steps)
 
 
 def test_a_heat_map_has_a_line_for_each_block_from_the_image_on():

@@ -74,11 +74,15 @@ function markTrace(marks) {
   };
 }
 
-function marksOf(index, curve, colour) {
+// The marks of a member in a panel: each on the first of these lines that reaches its step.
+function marksOf(index, name, splits, colour) {
   const member = study.members[index];
   const unit = curveState.along === 'epoch' ? member.epochs_per_step : 1;
   const kinds = { origin: ['circle-open', member.changes], lost: ['x-thin', member.brief] };
-  return Object.entries(curve[2]).map(([mark, [step, value]]) => ({
+  const curves = ['evaluation', 'train', 'diagnostics'].filter((s) => splits.includes(s))
+    .map((s) => member.curves[`${s}.${name}`]).filter(Boolean);
+  const marks = Object.assign({}, ...curves.map((curve) => curve[2]).reverse());
+  return Object.entries(marks).map(([mark, [step, value]]) => ({
     point: [step * unit, value],
     symbol: kinds[mark][0],
     colour,
@@ -97,9 +101,11 @@ function drawCurves(node, name, splits) {
       if (!curve || curveState.hidden.has(key)) continue;
       const colour = groups.get(key).colour;
       traces.push(lineTrace(index, split, curve, colour));
-      const main = split === 'evaluation' || !member.curves[`evaluation.${name}`];
-      if (study.kind !== 'run' && main) marks = marks.concat(marksOf(index, curve, colour));
     }
+    if (study.kind === 'run') return;
+    const key = groupKey(curveState.colour, index);
+    if (curveState.hidden.has(key)) return;
+    marks = marks.concat(marksOf(index, name, splits, groups.get(key).colour));
   });
   if (marks.length) traces.push(markTrace(marks));
   const quantity = study.quantities[name];
