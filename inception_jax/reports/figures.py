@@ -57,7 +57,7 @@ def _draw_run(study: Study, table: Sequence[Row], folder: Path) -> Iterator[list
             label=brief(member),
         )
     for quantity in BLOCK_QUANTITIES:
-        yield _draw_blocks(member, quantity, folder / f'heat_map_{quantity}')
+        yield from _draw_blocks(member, quantity, folder / f'heat_map_{quantity}')
 
 
 def _draw_sweep(
@@ -78,7 +78,7 @@ def _draw_sweep(
         axes = (y, CHANGE)
         yield from _draw_rows(study, compared, study.fields, axes, folder, '_changes')
     for verdict, member in _examples(study).items():
-        yield _draw_blocks(member, 'dead_channels', folder / f'heat_map_{verdict}')
+        yield from _draw_blocks(member, 'dead_channels', folder / f'heat_map_{verdict}')
 
 
 def _draw_rows(
@@ -128,7 +128,7 @@ def _draw_runs(
             yield draw_seed_bands({'': lines}, quantity, stem, legend=legend)
     for member in study.members:
         name = member.name.replace('/', '_')
-        yield _draw_blocks(member, 'dead_channels', folder / f'heat_map_{name}')
+        yield from _draw_blocks(member, 'dead_channels', folder / f'heat_map_{name}')
 
 
 def _quantity_of(split: str, name: str) -> Quantity:
@@ -173,17 +173,23 @@ def _label_fields(
     return ', '.join(fields[f] for f in (first, *others) if f) or 'member'
 
 
-def _draw_blocks(member: Member, quantity: str, stem: Path) -> list[Path]:
-    heat_map = heat_map_series(member.records, quantity)
-    if heat_map.is_empty:
-        return []
-    return draw_heat_map(
-        heat_map,
-        BLOCK_QUANTITIES[quantity],
-        stem,
-        title=f'{member.name}: {brief(member)}',
-        step=member.step,
-    )
+def _draw_blocks(member: Member, quantity: str, stem: Path) -> Iterator[list[Path]]:
+    """Draws a quantity at the diagnosed steps of a run and of its newest replay."""
+    title, replay = f'{member.name}: {brief(member)}', member.newest_replay
+    drawn = {(stem.name, title): member.records}
+    if replay:
+        name = f'{stem.name}_replay-{replay.replace(" to ", "-")}'
+        drawn[name, f'{title}\nsteps {replay}, replayed'] = member.replays[replay]
+    for (name, title), records in drawn.items():
+        heat_map = heat_map_series(records, quantity)
+        if not heat_map.is_empty:
+            yield draw_heat_map(
+                heat_map,
+                BLOCK_QUANTITIES[quantity],
+                stem.with_name(name),
+                title=title,
+                step=member.step,
+            )
 
 
 def _examples(study: Study) -> dict[str, Member]:

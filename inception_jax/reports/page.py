@@ -217,8 +217,8 @@ def _commands_and_config(study: Study) -> str:
     values = {name: json.dumps(value) for name, value in flatten(study.config).items()}
     width = max(map(len, values), default=0)
     title = {
-        'run': 'Config',
-        'sweep': 'Config that the members vary',
+        'run': 'Config of the run',
+        'sweep': "Config before the members' changes",
         'runs': f'Config of {html.escape(study.members[0].name)}',
     }[study.kind]
     return _fill(

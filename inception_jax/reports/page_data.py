@@ -81,6 +81,7 @@ def _member(member: Member, study: Study, steps: Shared, blocks: Shared) -> dict
         'origin': origin and origin['step'],
         'changes': origin and fork_changes(origin),
         'curves': _curves(member, study, steps),
+        'newest_replay': member.newest_replay,
         'heat': {
             name: heat
             for name, records in {'run': member.records, **member.replays}.items()

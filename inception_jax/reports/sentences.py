@@ -20,13 +20,17 @@ NONE_LOST = 'None died or diverged.'
 
 
 def brief(member: Member) -> str:
-    """Returns the verdict of a member and its step, as in `dead since step 260`."""
+    """Returns the verdict of a member and its step, as in `dead since step 260`.
+
+    A fork keeps the dates of its parent, so the step may be before the fork.
+    """
     if member.verdict == 'unfinished':
         return f'unfinished at step {member.steps_done:,}'
     if member.step is None:
         return member.verdict
     word = 'at' if member.verdict == 'diverged' else 'since'
-    return f'{member.verdict} {word} step {member.step:,}'
+    before = ' (before the fork)' if member.is_from_parent else ''
+    return f'{member.verdict} {word} step {member.step:,}{before}'
 
 
 def member_sentences(member: Member) -> str:

@@ -34,6 +34,7 @@ class Member:
       error: the content of error.txt, or which file of the run is damaged.
       records: the records of metrics.jsonl.
       replays: the diagnostics of every step, by the interval of steps.
+      newest_replay: the interval of the replay that was written last.
       lineage: the content of lineage.json; None for a run that is not a fork.
       commands: the lines of commands.log.
       is_damaged: whether a file is damaged. Then nothing else is read.
@@ -48,6 +49,7 @@ class Member:
     error: str | None = None
     records: list[Record] = dataclasses.field(default_factory=list)
     replays: dict[str, list[Record]] = dataclasses.field(default_factory=dict)
+    newest_replay: str | None = None
     lineage: Lineage | None = None
     commands: list[str] = dataclasses.field(default_factory=list)
     is_damaged: bool = False
@@ -72,9 +74,14 @@ class Member:
     @property
     def lost_at(self) -> int | None:
         """The step since which a run is lost; None if it is before the run's fork."""
-        origin = self.lineage['step'] if self.lineage else 0
-        is_lost = self.verdict in LOST and self.step is not None and self.step >= origin
+        is_lost = self.verdict in LOST and not self.is_from_parent
         return self.step if is_lost else None
+
+    @property
+    def is_from_parent(self) -> bool:
+        """Whether the run is a fork whose verdict holds since before the fork."""
+        origin = self.lineage['step'] if self.lineage else 0
+        return self.step is not None and self.step < origin
 
     @property
     def steps_done(self) -> int:
@@ -92,7 +99,8 @@ class Study:
       members: the runs.
       fields: labels of the fields in which the members differ, by short name. One
         field, `change`, describes all fields that only some members of a sweep change.
-      config: the config that the members vary.
+      config: the config of the run or of the first run; of a sweep, the config before
+        the changes of its members.
       commands: the commands that made the study, with their times.
       conclusion: the verdict of an experiment in Markdown, '' without one.
     """
@@ -250,6 +258,8 @@ def _read_member(
 ) -> Member:
     run, error = Run(folder), folder / 'error.txt'
     records = read_records(folder)
+    replays = sorted(folder.glob('replay-*-*.jsonl'), key=_interval)
+    newest = max(replays, key=lambda path: path.stat().st_mtime_ns, default=None)
     return Member(
         name=name,
         folder=folder,
@@ -259,12 +269,8 @@ def _read_member(
         outcome=run.outcome or {},
         error=_read_text(error).strip() if error.exists() else None,
         records=records,
-        replays={
-            path.stem.removeprefix('replay-').replace('-', ' to '): read_record_file(
-                path
-            )
-            for path in sorted(folder.glob('replay-*-*.jsonl'), key=_interval)
-        },
+        replays={_interval_text(path): read_record_file(path) for path in replays},
+        newest_replay=_interval_text(newest) if newest else None,
         lineage=run.lineage,
         commands=_read_lines(folder / 'commands.log'),
     )
@@ -287,6 +293,10 @@ def _read_filters(path: Path) -> dict[str, int]:
 
 def _interval(path: Path) -> list[int]:
     return [int(step) for step in re.findall(r'\d+', path.stem)]
+
+
+def _interval_text(path: Path) -> str:
+    return path.stem.removeprefix('replay-').replace('-', ' to ')
 
 
 def _read_lines(path: Path) -> list[str]:

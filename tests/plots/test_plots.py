@@ -189,6 +189,25 @@ def test_a_sweep_has_its_map_bands_and_examples(tmp_path, monkeypatch):
     assert any(text.startswith('residual scale (median') for text in labels)
 
 
+def test_the_newest_replay_of_a_run_has_heat_maps(tmp_path, monkeypatch):
+    some = {'update_ratio': quantities.BLOCK_QUANTITIES['update_ratio']}
+    monkeypatch.setattr('inception_jax.reports.figures.BLOCK_QUANTITIES', some)
+    folder = fake_runs.write_run(tmp_path / 'run', Fate('dead', 260))
+    for order, end in enumerate((280, 270)):
+        fake_runs.write_replay(folder, 250, end)
+        os.utime(folder / f'replay-250-{end}.jsonl', (order, order))
+    study = read_study([folder])
+    assert study.members[0].newest_replay == '250 to 270'
+    paths = draw_figures(study, table_rows(study), tmp_path / 'figures')
+    assert {path.stem for path in paths} == {
+        'curves',
+        'heat_map_update_ratio',
+        'heat_map_update_ratio_replay-250-270',
+    }
+    drawn = texts(tmp_path / 'figures' / 'heat_map_update_ratio_replay-250-270.svg')
+    assert {'run: dead since step 260', 'steps 250 to 270, replayed'} <= set(drawn)
+
+
 def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
     some = {'dead_channels': 'train'}
     monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)

@@ -105,6 +105,7 @@ def test_a_runs_page_has_its_curves_blocks_and_replays(tmp_path):
     assert values[-1] == 100
     assert marks['lost'][0] == 260
     assert set(member['heat']) == {'run', '200 to 210'}
+    assert member['newest_replay'] == '200 to 210'
     assert member['heat']['200 to 210']['steps'] == list(range(201, 211))
     assert data['blocks'][member['heat']['run']['blocks']] == list(fake_runs.BLOCKS)
     assert member['heat']['run']['values']['trunk_rms'][0][0] is None
@@ -239,7 +240,8 @@ def test_several_runs_are_reported_beside_the_first(tmp_path):
     said = report(folders)
     assert (tmp_path / 'report.html').exists()
     assert 'early: alive' in said
-    assert 'base dead since step 260; late dead since step 260; early alive' in said
+    late = 'late dead since step 260 (before the fork)'
+    assert f'base dead since step 260; {late}; early alive' in said
     assert not (folders[0] / 'report.html').exists()
 
 

@@ -339,7 +339,7 @@ def test_forks_are_a_tree(forks):
         [
             'base: dead since step 260',
             '├─ from step 400, learning_rate: 0.045 to 0.0045',
-            '│  late: dead since step 260',
+            '│  late: dead since step 260 (before the fork)',
             '└─ from step 100, residual_scale: default to 0.1',
             '   early: alive',
             '   └─ from step 300, residual_scale: 0.1 to 2',
@@ -383,3 +383,6 @@ def test_runs_differ_in_the_fields_of_their_configs(forks):
 def test_a_death_before_the_fork_is_the_parents(forks):
     lost = {m.name: m.lost_at for m in forks.members}
     assert lost == {'base': 260, 'late': None, 'early': None, 'again': 480}
+    said = {m.name: sentences.member_sentences(m) for m in forks.members}
+    assert said['late'].startswith('Dead since step 260 (before the fork); the first')
+    assert 'before the fork' not in said['base'] + said['early'] + said['again']

@@ -1,8 +1,8 @@
 // The blocks of a member over time, as a heat map. The page of a run starts with the
-// last replay, because a user made it in order to see it.
+// newest replay, because a user made it in order to see it.
 const blockState = {
   quantity: 'update_ratio',
-  source: study.kind === 'run' ? Object.keys(study.members[0].heat).at(-1) : 'run',
+  source: study.kind === 'run' ? study.members[0].newest_replay ?? 'run' : 'run',
 };
 
 function logTicks(low, high) {
