@@ -45,7 +45,8 @@ class ProbeAnswers:
       scales: columns `factor`, `loss`, `cross_entropy` and `dead_channels`, with all
         residual scales multiplied by each factor.
       curvature: the largest `eigenvalue` of the Hessian, divided by the optimizer and
-        multiplied by rate factors; `edge_of_stability`; `blocks`, the share of each
+        multiplied by rate factors; `residual`, the bound on the error of the
+        eigenvalue, in the same unit; `edge_of_stability`; `blocks`, the share of each
         block in the eigenvector; and others.
     """
 
@@ -132,7 +133,7 @@ def _curvature_table(curvature: dict[str, Any]) -> list[str]:
             (
                 f'largest curvature{divided}',
                 value if curvature['converged'] else f'at least {value}',
-                f'residual {_number(curvature["residual"], ".1g")}, '
+                f'error {_error_text(curvature)}, '
                 f'{counted(curvature["products"], "product")} with the Hessian',
             ),
             (
@@ -143,6 +144,18 @@ def _curvature_table(curvature: dict[str, Any]) -> list[str]:
         ],
         left=3,
     )
+
+
+def _error_text(curvature: dict[str, Any]) -> str:
+    """Returns the bound on the error of the eigenvalue, in percent of it."""
+    value, residual = curvature['eigenvalue'], curvature['residual']
+    if value is None or residual is None:
+        return 'not finite'
+    # A residual of a matrix of zeros is 0.
+    percent = 100 * residual / abs(value) if value else 0.0
+    if percent < 0.001:
+        return 'below 0.001 %'
+    return f'{percent:.1g} %' if percent < 9.5 else f'{percent:.0f} %'
 
 
 def _sentences(answers: ProbeAnswers) -> Iterator[str]:

@@ -205,6 +205,44 @@ def test_answers_that_are_not_finite_are_null(trained):
     assert 'The curvature of the loss is not finite.' in text
 
 
+@pytest.mark.parametrize(
+    ('eigenvalue', 'residual', 'expected'),
+    [
+        (803.4, 0.0006, 'error below 0.001 %'),
+        (13.97, 0.0002, 'error 0.001 %'),
+        (2.0, 0.5, 'error 25 %'),
+        (0.0, 0.0, 'error below 0.001 %'),
+        (None, None, 'error not finite'),
+    ],
+)
+def test_the_error_of_the_curvature_is_in_percent_of_it(eigenvalue, residual, expected):
+    curvature = {
+        'eigenvalue': eigenvalue,
+        'residual': residual,
+        'products': 23,
+        'converged': True,
+        'optimizer': 'rmsprop',
+        'learning_rate': 0.045,
+        'momentum': 0.9,
+        'edge_of_stability': 84.4,
+        'blocks': None,
+    }
+    answers = ProbeAnswers(
+        ask=('curvature',),
+        network='net',
+        fingerprint='0ddba11',
+        step=3,
+        epoch=0.5,
+        images=8,
+        seed=0,
+        blocks=['a_1'],
+        residual_scale=[0.1],
+        curvature=curvature,
+    )
+    assert f'{expected}, 23 products with the Hessian' in str(answers)
+    assert 'residual 0' not in str(answers)
+
+
 def test_words_name_neighbours_as_a_span_and_sums_of_a_block_by_number():
     answers = ProbeAnswers(
         ask=('scale_gradient',),
