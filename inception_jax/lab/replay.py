@@ -2,15 +2,19 @@
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from inception_jax.runs import checkpoints
 from inception_jax.runs.checksums import whole_array
 from inception_jax.runs.records import (
     Record,
     read_unverified_records,
+    record_columns,
     record_line,
     write_records,
 )
@@ -32,17 +36,34 @@ from inception_jax.training.states import (
     state_at,
 )
 
+# A block is named once this share of its channels is silent, and so many are named.
+HALF, NAMED = 0.5, 6
+
 # Fields of a record that a clock gives; they differ from run to run.
 CLOCKS = frozenset({'images_per_second', 'seconds_left'})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A replay: its diagnostics on disk, and its comparison with the recorded run.
+    """A replay: its diagnostics, and its comparison with the recorded run.
 
-    `records` is the number of records that could be compared, `different` are the
-    recorded ones that differ. `same_state` says whether the last state equals that of
-    the checkpoint; it is None without a checkpoint at that step.
+    `print` shows the comparison, the blocks that fell silent, and the largest update
+    of the logits layer.
+
+    >>> import inception_jax as ij, pandas  # doctest: +SKIP
+    >>> replay = ij.replay('runs/quickstart', 0, 45)  # doctest: +SKIP
+    >>> table = pandas.DataFrame(replay.diagnostics())  # doctest: +SKIP
+    >>> table.pivot(index='step', columns='block', values='update_ratio').plot()
+    ... # doctest: +SKIP
+
+    Attributes:
+      path: the file with the diagnostics.
+      first, last: the diagnostics are those of the steps after `first` up to `last`.
+      records: the number of records that could be compared with those of the run.
+      different: the records of the run that differ.
+      same_state: whether the last state equals that of the checkpoint; None without a
+        checkpoint at that step.
+      diagnosed: the records of the diagnostics, in order.
     """
 
     path: Path
@@ -51,11 +72,54 @@ class Replay:
     records: int
     different: list[Record]
     same_state: bool | None
+    diagnosed: list[Record]
 
     @property
     def same(self) -> bool:
         """Whether nothing that could be compared differs from the run."""
         return not self.different and self.same_state is not False
+
+    def diagnostics(self) -> dict[str, np.ndarray]:
+        """Returns the diagnostics as a table with a row for each block at each step.
+
+        The columns are those of `Run.records('diagnostics')`.
+        """
+        return record_columns(self.diagnosed)
+
+    @property
+    def half_silent(self) -> dict[str, int]:
+        """The first step at which half of the channels of a block were silent.
+
+        The blocks are in the order of these steps, then from the image to the logits.
+        Blocks with fewer silent channels are left out.
+        """
+        steps: dict[str, int] = {}
+        for record in self.diagnosed:
+            shares = zip(record['blocks'], record['dead_channels'], strict=True)
+            for block, share in shares:
+                if share is not None and share >= HALF:
+                    steps.setdefault(block, record['step'])
+        return steps
+
+    @property
+    def largest_logits_update(self) -> tuple[int, float] | None:
+        """The step of the largest update of the logits layer, and its ratio.
+
+        The ratio is the norm of the update over the norm of the weights. None if no
+        ratio is finite.
+        """
+        ratios = [
+            (ratio, record['step'])
+            for record in self.diagnosed
+            for block, ratio in zip(
+                record['blocks'], record['update_ratio'], strict=True
+            )
+            if block == 'logits' and ratio is not None and math.isfinite(ratio)
+        ]
+        if not ratios:
+            return None
+        ratio, step = max(ratios, key=lambda pair: pair[0])
+        return step, ratio
 
     def __repr__(self) -> str:
         verdict = 'same' if self.same else 'different'
@@ -63,7 +127,8 @@ class Replay:
 
     def __str__(self) -> str:
         state = {
-            None: 'there is no checkpoint to compare the state with',
+            None: f'the run keeps no checkpoint of step {self.last:,}, so the state is '
+            'not compared (this is normal)',
             True: 'the state is bit-identical to that of the checkpoint',
             False: 'the state differs from that of the checkpoint',
         }[self.same_state]
@@ -76,6 +141,7 @@ class Replay:
         )
         steps = counted(self.last - self.first, 'step')
         lines = [f'{steps} replayed into {self.path}', f'{records}; {state}']
+        lines += _findings(self)
         if self.different:
             steps = ', '.join(str(record['step']) for record in self.different[:5])
             lines.append(f'the first records that differ: steps {steps}')
@@ -103,6 +169,7 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     45 steps replayed into runs/quickstart/replay-360-405.jsonl
     4 of 4 records of training and diagnostics are equal; the state is bit-identical
     to that of the checkpoint
+    largest update of the logits layer: 0.021 times the norm of its weights, at step 361
     >>> replay('no_such_folder', 360, 405)
     Traceback (most recent call last):
     ValueError: no_such_folder holds no run; start one with train --config
@@ -139,6 +206,7 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
         records=len(compared),
         different=[record for record, again in compared if not _same(record, again)],
         same_state=_same_state(run, state),
+        diagnosed=diagnostics,
     )
 
 
@@ -150,6 +218,27 @@ def check_replay(run: PreparedRun, first: int, last: int) -> None:
         )
     check_run_step(run, first)
     check_run_step(run, last)
+
+
+def _findings(result: Replay) -> Iterator[str]:
+    """Yields which blocks fell silent and when, and how far the logits layer moved."""
+    blocks = list(result.half_silent.items())
+    if blocks:
+        texts = []
+        for block, step in blocks[:NAMED]:
+            # The steps before a replay are unknown, except before step 1.
+            word = 'by' if step == result.first + 1 > 1 else 'at'
+            noun = '' if texts else 'step '
+            texts.append(f'{block} {word} {noun}{step:,}')
+        more = len(blocks) - NAMED
+        texts += [f'{counted(more, "more block")} later'] if more > 0 else []
+        yield f'half of the channels silent: {", ".join(texts)}'
+    if result.largest_logits_update:
+        step, ratio = result.largest_logits_update
+        yield (
+            f'largest update of the logits layer: {ratio:.3g} times the norm of its '
+            f'weights, at step {step:,}'
+        )
 
 
 def _same(record: Record, again: Record) -> bool:

@@ -1,12 +1,16 @@
 """Bit-exact forks and replays of a run."""
 
 import json
+import math
 import shutil
 
+import numpy as np
 import pytest
 from helpers.training import arguments, assert_same_runs, records
 
 from inception_jax.__main__ import main
+from inception_jax.lab.replay import Replay
+from inception_jax.lab.replay import replay as replay_run
 from inception_jax.runs.lock import lock_workdir
 from inception_jax.runs.run import Run
 
@@ -150,6 +154,63 @@ def test_a_replay_equals_the_run_and_looks_at_every_step(parent, capsys):
     assert [r['step'] for r in looked] == [*range(11, 49)]
     recorded = [r for r in records(parent) if r['split'] == 'diagnostics']
     assert {r['step']: r for r in looked}[20] in recorded
+
+
+def replayed(tmp_path, first=0, **columns):
+    """Returns a replay of three steps with numbers of the blocks a_1, c_1, logits."""
+    diagnosed = [
+        {'split': 'diagnostics', 'step': first + n, 'epoch': 0.1}
+        | {'blocks': ['a_1', 'c_1', 'logits']}
+        | {name: steps[n - 1] for name, steps in columns.items()}
+        for n in (1, 2, 3)
+    ]
+    return Replay(
+        path=tmp_path / 'replay.jsonl',
+        first=first,
+        last=first + 3,
+        records=1,
+        different=[],
+        same_state=None,
+        diagnosed=diagnosed,
+    )
+
+
+def test_a_replay_names_the_blocks_that_fell_silent_and_the_largest_update(tmp_path):
+    columns = {
+        'dead_channels': [[0.0, 0.5, 0.0], [0.4, 0.2, 0.0], [0.9, 0.9, 0.0]],
+        'update_ratio': [[9.0, 0.1, math.nan], [9.0, 0.1, 1.742], [9.0, 0.1, None]],
+    }
+    start, later = replayed(tmp_path, **columns), replayed(tmp_path, 10, **columns)
+    assert start.half_silent == {'c_1': 1, 'a_1': 3}
+    assert start.largest_logits_update == (2, 1.742)
+    lines = str(start).splitlines()
+    assert 'the run keeps no checkpoint of step 3' in lines[1]
+    assert lines[2:] == [
+        'half of the channels silent: c_1 at step 1, a_1 at 3',
+        'largest update of the logits layer: 1.74 times the norm of its weights, at '
+        'step 2',
+    ]
+    assert 'c_1 by step 11, a_1 at 13' in str(later)
+
+
+def test_a_replay_without_silence_or_updates_says_nothing_of_them(tmp_path):
+    none = [[0.0, None, 0.0]] * 3
+    result = replayed(tmp_path, dead_channels=none, update_ratio=[[None] * 3] * 3)
+    assert (result.half_silent, result.largest_logits_update) == ({}, None)
+    assert len(str(result).splitlines()) == 2
+
+
+def test_a_replay_gives_its_diagnostics_as_columns_like_a_run(parent):
+    result = replay_run(parent, 0, 24)
+    columns = result.diagnostics()
+    assert columns['step'].tolist()[::3] == [*range(1, 25)]
+    assert columns['block'].tolist()[:3] == ['stem', 'a_1', 'a_2']
+    recorded = Run(parent).records('diagnostics')
+    assert list(columns) == list(recorded)
+    for name in ('update_ratio', 'branch_ratio'):
+        at = columns['step'] == recorded['step'][0]
+        np.testing.assert_array_equal(columns[name][at], recorded[name][: at.sum()])
+    assert result.diagnosed[0]['blocks'][-1] == 'logits'
 
 
 def test_a_replay_of_another_run_is_detected(parent, tmp_path, capsys):

@@ -66,6 +66,7 @@ def written(*folders):
 
 def test_a_sweeps_page_has_a_line_for_each_member_and_its_map(tmp_path):
     text = written(fake_runs.write_sweep(tmp_path, scales=(0.1, 1.0)))
+    assert "<summary>Config before the members' changes</summary>" in text
     page = Page(text)
     head, *body = page.lines
     assert head[1:4] == ['residual scale', 'width', 'seed']

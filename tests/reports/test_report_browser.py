@@ -259,8 +259,8 @@ def test_every_axis_has_all_of_its_values(open_page, kind):
     browser = open_page(kind)
     outside = """[...document.querySelectorAll('#panels .plot')].flatMap((p) => {
       const {type, range: [low, high]} = p._fullLayout.yaxis;
-      return p.data.flatMap((t) => t.y).filter((v) => v !== null && (type !== 'log' || v > 0))
-        .map((v) => type === 'log' ? Math.log10(v) : v)
+      const values = p.data.flatMap((t) => t.y).filter((v) => v !== null);
+      return (type === 'log' ? values.filter((v) => v > 0).map(Math.log10) : values)
         .filter((v) => v !== 0 && (v <= low || v >= high));
     })"""
     assert script(browser, outside) == []
