@@ -99,12 +99,13 @@ def _draw_rows(
     has_seeds = any(
         len(rows) > 1 for group in groups.values() for rows in group.values()
     )
-    note = f'median and range of seeds, {MARKS["lost"]}' if has_seeds else MARKS['lost']
-    legend = f'{_label_fields(table, fields, *axes)} ({note})'
+    seeds = ['median and range of seeds'] if has_seeds else []
+    label = _label_fields(table, fields, *axes)
     for name, split in DRAWN.items():
         lines = _lines(groups, curves, (split, name))
         if lines:
             stem = folder / f'curves_{name}{suffix}'
+            legend = _with_notes(label, seeds + _drawn_marks(lines))
             yield draw_seed_bands(lines, _quantity_of(split, name), stem, legend=legend)
 
 
@@ -123,12 +124,24 @@ def _draw_runs(
         }
         if lines:
             stem = folder / f'curves_{name}'
-            legend = f'run ({MARKS["origin"]}, {MARKS["lost"]})'
+            groups = {'': lines}
+            legend = _with_notes('run', _drawn_marks(groups))
             quantity = _quantity_of(split, name)
-            yield draw_seed_bands({'': lines}, quantity, stem, legend=legend)
+            yield draw_seed_bands(groups, quantity, stem, legend=legend)
     for member in study.members:
         name = member.name.replace('/', '_')
         yield from _draw_blocks(member, 'dead_channels', folder / f'heat_map_{name}')
+
+
+def _drawn_marks(groups: Mapping[str, Mapping[str, SeedLine]]) -> list[str]:
+    """Returns the meanings of the marks that any of the lines has."""
+    lines = [line for group in groups.values() for line in group.values()]
+    drawn = {mark for line in lines for curve in line.curves for mark in curve.marks}
+    return [MARKS[mark] for mark in ('origin', 'lost') if mark in drawn]
+
+
+def _with_notes(label: str, notes: Sequence[str]) -> str:
+    return f'{label} ({", ".join(notes)})' if notes else label
 
 
 def _quantity_of(split: str, name: str) -> Quantity:

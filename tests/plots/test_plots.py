@@ -208,6 +208,18 @@ def test_the_newest_replay_of_a_run_has_heat_maps(tmp_path, monkeypatch):
     assert {'run: dead since step 260', 'steps 250 to 270, replayed'} <= set(drawn)
 
 
+def test_a_legend_explains_only_the_marks_that_are_drawn(tmp_path, monkeypatch):
+    some = {'top_1_error': 'evaluation', 'dead_channels': 'train'}
+    monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
+    base = fake_runs.write_run(tmp_path / 'base', Fate('dead', 40))
+    folders = [base, fake_runs.fork(base, tmp_path / 'late', 300, {}, Fate())]
+    study = read_study(folders)
+    draw_figures(study, table_rows(study), tmp_path / 'figures')
+    assert 'run (○ fork)' in texts(tmp_path / 'figures' / 'curves_top_1_error.svg')
+    expected = f'run ({quantities.MARKS["origin"]}, {quantities.MARKS["lost"]})'
+    assert expected in texts(tmp_path / 'figures' / 'curves_dead_channels.svg')
+
+
 def test_members_with_another_change_have_figures_of_their_own(tmp_path, monkeypatch):
     some = {'dead_channels': 'train'}
     monkeypatch.setattr('inception_jax.reports.figures.DRAWN', some)
