@@ -148,7 +148,7 @@ def test_a_replay_equals_the_run_and_looks_at_every_step(parent, capsys):
     assert replay(parent, 10, 48) == 0
     printed = capsys.readouterr().out
     assert 'bit-identical' in printed
-    assert '11 of 11 records of training and diagnostics are equal' in printed
+    assert '20 of 20 records of training and diagnostics are equal' in printed
     lines = (parent / 'replay-10-48.jsonl').read_text().splitlines()
     looked = [json.loads(line) for line in lines]
     assert [r['step'] for r in looked] == [*range(11, 49)]
