@@ -79,7 +79,7 @@ def zero_init(network: Network) -> Network:
         if map_ops(_ordinary, op.branch) == op.branch:
             raise ValueError(
                 f'a residual branch of {network.name} has no linear convolution to '
-                'start at zero; end it with expand()'
+                'start at zero; end it with ij.expand()'
             )
         return dataclasses.replace(op, branch=map_ops(start_at_zero, op.branch))
 

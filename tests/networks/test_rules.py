@@ -145,7 +145,7 @@ def test_zero_init_needs_a_linear_convolution():
     odd = map_network(
         lambda op: Residual(conv(16), 0.2) if isinstance(op, Residual) else op, NET
     )
-    with pytest.raises(ValueError, match='end it with expand'):
+    with pytest.raises(ValueError, match=r'end it with ij\.expand'):
         apply_rule('zero_init', odd)
     assert trunk_ops(apply_rule('skip_init', odd))[1].branch == chain(
         conv(16), Scale(0.0, per_channel=False)
