@@ -105,7 +105,7 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     to that of the checkpoint
     >>> replay('no_such_folder', 360, 405)
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
     """
     run = open_run(run)
     check_replay(run, first, last)
