@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from inception_jax.networks import conv as conv
     from inception_jax.networks import diff as diff
     from inception_jax.networks import draw as draw
+    from inception_jax.networks import expand as expand
     from inception_jax.networks import load as load
     from inception_jax.networks import map_network as map_network
     from inception_jax.networks import map_ops as map_ops
@@ -114,8 +115,8 @@ _PUBLIC = {
     'model.initializers': 'init',
     'networks': (
         'NETWORKS RULES Chain Concat Conv Module Network Norm Pool Residual Scale '
-        'Stage avg_pool chain concat conv diff draw load map_network map_ops max_pool '
-        'measure network one residual scaled stage table with_scales'
+        'Stage avg_pool chain concat conv diff draw expand load map_network map_ops '
+        'max_pool measure network one residual scaled stage table with_scales'
     ),
     'parallel.compile': 'compile_step',
     'parallel.mesh': 'mesh',

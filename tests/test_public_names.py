@@ -135,7 +135,7 @@ def test_a_state_and_an_experiment_show_themselves_in_one_line():
 
 
 def test_one_question_of_a_probe_is_a_string():
-    with pytest.raises(ValueError, match='no_such_folder holds no run'):
+    with pytest.raises(ValueError, match='no_such_folder does not exist'):
         ij.probe('no_such_folder', ask='jacobian')
     with pytest.raises(ValueError, match=r"'jacobi' is none of .* mean jacobian"):
         ij.probe('no_such_folder', ask='jacobi')

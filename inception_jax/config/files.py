@@ -95,7 +95,7 @@ def _hint(path: str) -> str:
         return f'use {path[: old.start()]}imagenet.py:{old[2] or old[1]}'
     names = shipped_configs()
     near = nearest(Path(path.split(':')[0]).stem, names)
-    question = f'; did you mean --config {near}?' if near else ''
+    question = f'; did you mean {near}?' if near else ''
     return f'the package has the configs {", ".join(names)}{question}'
 
 

@@ -3,11 +3,43 @@
 import ast
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
-from inception_jax.runtime.choices import nearest
-
 Config = dict[str, dict[str, Any]]
+
+# The fields that other libraries name differently.
+SYNONYMS = {
+    'accum': 'recipe.accumulation',
+    'arch': 'network.name',
+    'batch': 'run.batch_size',
+    'bn_decay': 'recipe.batch_norm_decay',
+    'bn_momentum': 'recipe.batch_norm_decay',
+    'bs': 'run.batch_size',
+    'dataset': 'data.source',
+    'ema': 'hparams.ema_decay',
+    'grad_clip': 'hparams.clip_norm',
+    'image_size': 'network.input_size',
+    'img_size': 'network.input_size',
+    'init': 'recipe.initializer',
+    'l2': 'hparams.weight_decay',
+    'lr': 'hparams.learning_rate',
+    'lr_decay': 'hparams.decay_rate',
+    'model': 'network.name',
+    'num_classes': 'network.classes',
+    'opt': 'recipe.optimizer',
+    'precision': 'recipe.dtype',
+    'pretrained': 'recipe.init_from',
+    'random_seed': 'run.seed',
+    'resolution': 'network.input_size',
+    'scale': 'hparams.residual_scale',
+    'scales': 'hparams.residual_scale',
+    'warmup': 'hparams.warmup_epochs',
+    'wd': 'hparams.weight_decay',
+    'weights': 'recipe.init_from',
+}
+# Fields of a lower similarity, from 0 to 1, are no suggestion.
+LEAST_SIMILARITY = 0.6
 
 
 def literal(expression: str) -> Any:
@@ -112,9 +144,25 @@ def value_at(config: Mapping[str, Any], name: str) -> Any:
 
 def unknown_field(prefix: str, name: str, names: Iterable[str]) -> str:
     """Returns the error message for an unknown field, with the most similar name."""
-    near = nearest(name, names, similarity=0.0)
-    hint = f'; did you mean {prefix}{near}?' if near else ''
-    return f'unknown field {prefix}{name}{hint}'
+    if field := SYNONYMS.get(name.split('.')[-1].lower()):
+        hint = f'did you mean config.{field}?'
+    elif near := _most_similar(name, names):
+        hint = f'did you mean {prefix}{near}?'
+    else:
+        hint = 'docs/config.md lists the fields'
+    return f'unknown field {prefix}{name}; {hint}'
+
+
+def _most_similar(name: str, fields: Iterable[str]) -> str | None:
+    """Returns the field whose full or last name is most similar, None if none is."""
+
+    def similarity(field: str) -> tuple[float, float]:
+        full = SequenceMatcher(None, field, name).ratio()
+        last_names = (each.split('.')[-1] for each in (field, name))
+        return max(full, SequenceMatcher(None, *last_names).ratio()), full
+
+    near = max(fields, key=similarity)
+    return near if similarity(near)[0] >= LEAST_SIMILARITY else None
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:

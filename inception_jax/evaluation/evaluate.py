@@ -22,6 +22,7 @@ from inception_jax.data.pipeline import evaluation_batches, note_unreadable
 from inception_jax.data.sources.open import open_source
 from inception_jax.evaluation.apply import compile_softmax
 from inception_jax.evaluation.compute import compute_probabilities
+from inception_jax.evaluation.opened import AnyTrained, opened
 from inception_jax.evaluation.probabilities import (
     Probabilities,
     load_probabilities,
@@ -31,7 +32,7 @@ from inception_jax.parallel.mesh import check_batch_size
 from inception_jax.runtime.amounts import counted
 from inception_jax.runtime.messages import warn
 from inception_jax.training.states import trained_run
-from inception_jax.weights.trained import Trained, check_head, check_trained
+from inception_jax.weights.trained import Trained, check_head
 
 # The batch size for each device, for a network that has none of its own.
 BATCH_SIZE = 32
@@ -65,7 +66,7 @@ class Evaluation:
 
 
 def evaluate(
-    trained: Trained,
+    trained: AnyTrained,
     source: str | None = None,
     split: str | None = None,
     *,
@@ -79,7 +80,8 @@ def evaluate(
     """Evaluates a network on the images of a source.
 
     Args:
-      trained: the network, from `trained`.
+      trained: the network, from `trained`; or a run, or the path of a run or of a
+        weight file, which is opened as by `trained`.
       source: the images, as in `open_source`. A run is evaluated on its own source by
         default; a weight file needs a source.
       split: the split of the source, by default the evaluation split of the run.
@@ -113,7 +115,7 @@ def evaluate(
     6
     """
     evaluation = prepare_evaluation(
-        trained,
+        opened(trained),
         None if output is None else Path(output),
         source=source,
         split=split,
@@ -141,7 +143,6 @@ def prepare_evaluation(
     Raises:
       ValueError: as `evaluate`.
     """
-    check_trained(trained)
     check_crops(crops)
     images, spec, split = _open_images(trained, source, split, data_dir)
     if batch_size == 0:
@@ -230,7 +231,7 @@ def _open_images(
     if source is None:
         raise ValueError(
             'a weight file has no images of its own; name a source and a split, e.g. '
-            '--source folder:PATH --split val'
+            'the source folder:PATH and the split val'
         )
     check_head(trained)
     images = open_source(source, split, data_dir=data_dir)
@@ -255,7 +256,7 @@ def _check_images_of_run(
         trained.images,
         identity,
         f'the images of {source} in {split} have changed since the run was trained',
-        'restore them, or name other images with --source',
+        'restore them, or name another source',
     )
 
 
@@ -280,7 +281,7 @@ def _load_earlier(path: Path, metadata: dict[str, Any]) -> Probabilities | None:
         if different:
             raise ValueError(
                 f'{place} holds another evaluation ({"; ".join(different)}); remove it '
-                'or name another --output'
+                'or name another output'
             )
         return earlier
     return None

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from inception_jax.data.sources.arrays import Arrays
 from inception_jax.data.sources.files import Files, find_image_files
 from inception_jax.evaluation.apply import compile_end_point, compile_softmax
 from inception_jax.evaluation.features_file import open_features_file
+from inception_jax.evaluation.opened import AnyTrained, opened
 from inception_jax.parallel.mesh import check_batch_size
-from inception_jax.weights.trained import Trained, check_trained
+from inception_jax.weights.trained import Trained
 
 # The batch size for each device.
 BATCH_SIZE = 32
@@ -40,7 +41,7 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    trained: Trained,
+    trained: AnyTrained,
     images: ImageInputs,
     top: int = 5,
     *,
@@ -50,16 +51,19 @@ def predict(
     """Returns the `top` most probable classes of every image, in the order of images.
 
     Args:
-      trained: the network, from `trained`.
+      trained: the network, from `trained`; or a run, or the path of a run or of a
+        weight file, which is opened as by `trained`.
       images: paths of image files or of folders of image files at any depth; or
-        pixels, uint8 [images, height, width, 3] or a list of [height, width, 3].
+        pixels, uint8 [images, height, width, 3] or a list of [height, width, 3]. Grey
+        pixels have 1 channel, or no last axis in a list.
       top: the number of classes of each prediction.
       crops: the number of crops whose softmax is averaged: 1, 10, 12 or 144.
       batch_size: the number of crops in a batch, by default up to 32 a device.
 
     Raises:
-      ValueError: a path does not exist, or the batch does not divide over the devices.
-      Unreadable: an image cannot be decoded, or pixels are not uint8.
+      ValueError: a path does not exist, pixels have another shape or type, or the batch
+        does not divide over the devices.
+      Unreadable: an image file cannot be decoded.
 
     >>> import inception_jax as ij
     >>> from inception_jax.evaluation.trained import TrainedNetwork
@@ -72,7 +76,7 @@ def predict(
     >>> len(first.classes), first.probabilities == second.probabilities
     (2, True)
     """
-    check_trained(trained)
+    trained = opened(trained)
     source = open_images(images, trained.class_names)
     return list(
         predictions(trained, source, top=top, crops=crops, batch_size=batch_size)
@@ -80,7 +84,7 @@ def predict(
 
 
 def features(
-    trained: Trained,
+    trained: AnyTrained,
     images: ImageInputs,
     name: str = 'pool',
     *,
@@ -89,7 +93,8 @@ def features(
     """Returns the output of a block for every image, in the order of the images.
 
     Args:
-      trained: the network, from `trained`.
+      trained: the network, from `trained`; or a run, or the path of a run or of a
+        weight file, which is opened as by `trained`.
       images: as in `predict`.
       name: a block of the trunk, 'pool' (the mean of the final feature map) or
         'logits'.
@@ -111,7 +116,7 @@ def features(
     >>> features(trained, np.zeros((2, 20, 30, 3), np.uint8)).shape
     (2, 4)
     """
-    check_trained(trained)
+    trained = opened(trained)
     source = open_images(images, trained.class_names)
     apply = compile_end_point(trained, name)
     rows = _apply_to_views(trained, source, apply, 'features', batch_size=batch_size)
@@ -124,22 +129,50 @@ def open_images(images: ImageInputs, class_names: tuple[str, ...]) -> Files | Ar
     The id of a file is its path, and the id of an array is its index.
 
     Raises:
-      ValueError: a path does not exist, there is no image, or arrays have a wrong
-        shape.
+      ValueError: a path does not exist, there is no image, or arrays have another
+        shape or type.
     """
-    images = [images] if isinstance(images, str | Path) else list(images)
+    if isinstance(images, str | Path):
+        images = [images]
+    if _is_array(images):
+        images = np.asarray(images)
+        _check_pixels('images', images, images.ndim == 4)
+    images = list(images)
     if not images:
         raise ValueError('no images; expected one path or array or more')
-    if isinstance(images[0], str | Path):
+    are_paths = {isinstance(image, str | Path) for image in images}
+    if are_paths == {True}:
         return Files(tuple(find_image_files(map(Path, images))), class_names)
+    if are_paths == {True, False}:
+        raise ValueError('a list of paths and arrays; predict them in two calls')
     arrays = [np.asarray(image) for image in images]
-    if arrays[0].ndim != 3:
-        raise ValueError(
-            f'images of shape {arrays[0].shape}; expected uint8 [images, height, '
-            'width, 3], so that a single image is image[None]'
-        )
+    for index, array in enumerate(arrays):
+        _check_pixels(f'image {index}', array, array.ndim in (2, 3))
     ids = tuple(map(str, range(len(arrays))))
     return Arrays(arrays, np.zeros(len(arrays), int), ids, class_names)
+
+
+def _is_array(images: Any) -> bool:
+    """Whether images are an array of numbers; an array or a column may hold paths."""
+    return hasattr(images, 'shape') and getattr(images.dtype, 'kind', 'V') not in 'OSU'
+
+
+def _check_pixels(name: str, pixels: np.ndarray, has_axes: bool) -> None:
+    """Raises ValueError unless pixels have their axes, 1 or 3 channels, and uint8."""
+    shape = [*pixels.shape]
+    has_channels = pixels.ndim == 2 or shape[-1:] in ([1], [3])
+    is_empty = 0 in shape[-3:][:2]
+    if has_axes and has_channels and not is_empty and pixels.dtype == np.uint8:
+        return
+    single = shape[-1:] == [3]
+    remedy = (
+        '; a single image is image[None]' if single else '; grey: images[..., None]'
+    )
+    raise ValueError(
+        f'{name} of shape {shape} and type {pixels.dtype}; expected pixels from 0 to '
+        '255, uint8 [images, height, width, 3] (1 channel for grey), or a list of '
+        f'[height, width, 3]{remedy if name == "images" and pixels.ndim == 3 else ""}'
+    )
 
 
 def prediction_batch_size(trained: Trained, images: int, batch_size: int | None) -> int:

@@ -71,6 +71,10 @@ class Probabilities:
         errors = str(self.scores) if len(self.ids) else 'no images'
         return f'{self._origin}: {errors}'
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Shows a notebook the sizes, and the errors in a second line."""
+        printer.text(f'{self!r}\n{self}')
+
     @property
     def _origin(self) -> str:
         if members := self.metadata.get('ensemble'):
@@ -117,7 +121,7 @@ def load_probabilities(path: Path) -> Probabilities:
     except Damaged as error:
         raise ValueError(
             f'{path} is not a file of probabilities, or is damaged ({error}); make it '
-            'with evaluate --output'
+            'with evaluate and its output'
         ) from error
     return Probabilities(
         arrays['ids'],

@@ -142,7 +142,9 @@ def trained(
     """
     path = local_path(path)
     if not path.exists():
-        raise ValueError(f'{path}: there is no such run or weight file')
+        raise ValueError(
+            f'{path} does not exist; check the path of the run or weight file'
+        )
     if path.is_dir():
         return _on_devices(TrainedNetwork(*trained_run(path, step, network, raw=raw)))
     if step is not None or raw:

@@ -75,7 +75,7 @@ def fork(
     ...      residual_scale=0.1)  # doctest: +SKIP
     >>> fork('no_such_folder', step=45, into='runs/saved')
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
     """
     into = local_path(into)
     work = start_fork(open_run(run), step, into, changes | dict(edits or {}))
@@ -160,7 +160,7 @@ def _plan(
     if step >= child.steps:
         raise ValueError(
             f'step {step} leaves no step of the {child.steps} to train; fork earlier, '
-            'or raise run.epochs with --set run.epochs=...'
+            'or raise run.epochs (--set run.epochs=...)'
         )
     return child, lineage
 

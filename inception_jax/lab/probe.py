@@ -106,7 +106,7 @@ def probe(
     >>> probe('runs/quickstart', step=45).scale_gradient  # doctest: +SKIP
     >>> probe('no_such_folder')
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
     """
     questions = (ask,) if isinstance(ask, str) else tuple(ask)
     options = ProbeOptions(questions, tuple(factors), samples, seed)

@@ -172,7 +172,7 @@ def replay(run: AnyRun, first: int, last: int) -> Replay:
     largest update of the logits layer: 0.021 times the norm of its weights, at step 361
     >>> replay('no_such_folder', 360, 405)
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
     """
     run = open_run(run)
     check_replay(run, first, last)

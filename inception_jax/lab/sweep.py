@@ -128,7 +128,10 @@ def start_sweep(
         written.
     """
     if not sweep.members:
-        raise ValueError("no members; name some, e.g. --grid 'residual_scale=0.1,1'")
+        raise ValueError(
+            'no members; give fields several values, e.g. residual_scale=[0.1, 1] '
+            "(--grid 'residual_scale=0.1,1')"
+        )
     runs = prepare_members(sweep, engine)
     write_sweep(sweep)
     log_command(sweep.folder)
@@ -160,8 +163,8 @@ def prepare_members(sweep: Sweep, engine: str) -> dict[str, PreparedRun]:
             )
             if engine != 'sequential' and checked.parallel.batch_norm == 'per_device':
                 raise ValueError(
-                    f'config.parallel.batch_norm is per_device, and with --engine '
-                    f'{engine} a member is on one device; use --engine sequential'
+                    'config.parallel.batch_norm is per_device, and with the engine '
+                    f'{engine} a member is on one device; use the engine sequential'
                 )
         except ValueError as error:
             raise ValueError(f'member {member}: {error}') from error

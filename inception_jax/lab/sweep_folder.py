@@ -203,12 +203,13 @@ def read_sweep(folder: str | Path) -> Sweep:
     >>> table = read_sweep('runs/sweep').table()  # doctest: +SKIP
     >>> read_sweep('no_such_folder')
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no sweep; start one with sweep --config
+    ValueError: no_such_folder does not exist; check the path, or start a sweep
     """
     folder = local_path(folder)
     path = folder / SWEEP
     if not is_sweep(folder):
-        raise ValueError(f'{folder} holds no sweep; start one with sweep --config')
+        problem = 'holds no sweep' if folder.exists() else 'does not exist'
+        raise ValueError(f'{folder} {problem}; check the path, or start a sweep')
     try:
         content = read_json(path)
         reason = misfit(content, FIELDS) or _bad_member(content['members'])

@@ -117,11 +117,13 @@ class Classifier(nn.Module):
             `rngs`.
 
         Raises:
-          ValueError: an argument has another shape, dtype or range, or the classifier
-            trains and has no `batch_norm_decay`.
+          ValueError: an argument has another shape, dtype or range, the images are too
+            small for the network, or the classifier trains and has no
+            `batch_norm_decay`.
+          TypeError: `network` is not a network, such as a name.
         """
         check_classifier(self, train=train)
-        check_images(x)
+        check_images(self.network, x)
         network_scales = residual_scales(self.network)
         scale = jnp.asarray(
             network_scales if residual_scale is None else residual_scale

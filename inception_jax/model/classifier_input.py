@@ -9,13 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inception_jax.networks.network import Network, check_network
+from inception_jax.networks.shapes import check_image_size
 from inception_jax.runtime.amounts import counted
 
 DTYPES = ('float32', 'bfloat16')
 
 
 def check_classifier(classifier: Any, *, train: bool) -> None:
-    """Raises ValueError for an unsupported dtype, or training without a decay."""
+    """Raises ValueError for an unsupported dtype, or training without a decay.
+
+    Raises:
+      TypeError: its network is not a network, such as a name.
+    """
+    check_network(classifier.network)
     name, dtype = classifier.network.name, jnp.dtype(classifier.dtype)
     if dtype.name not in DTYPES:
         raise ValueError(
@@ -25,11 +32,11 @@ def check_classifier(classifier: Any, *, train: bool) -> None:
     if train and classifier.batch_norm_decay is None:
         raise ValueError(
             f'Classifier({name}) trains without batch_norm_decay; set it, e.g. '
-            'Classifier(network, batch_norm_decay=0.9997)'
+            'Classifier(network, batch_norm_decay=0.99)'
         )
 
 
-def check_images(x: jax.Array) -> None:
+def check_images(network: Network, x: jax.Array) -> None:
     """Raises ValueError unless x can be images [batch, height, width, 3]."""
     if x.ndim != 4 or x.shape[3] != 3:
         raise ValueError(
@@ -37,11 +44,19 @@ def check_images(x: jax.Array) -> None:
             'width, 3], channels last'
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
+        low, high = network.pixel_range
         raise ValueError(
-            f'images of dtype {x.dtype}; expected floating-point images in the pixel '
-            'range of the network: scale 0 to 255 with '
-            'data.augment.to_range(images, network.pixel_range)'
+            f'images of dtype {x.dtype}; expected floating-point images from {low:g} '
+            f'to {high:g}: scale pixels from 0 to 255 with '
+            f'{_scaling(low, high)}'
         )
+    check_image_size(network, *x.shape[1:3])
+
+
+def _scaling(low: float, high: float) -> str:
+    """Returns the expression that maps pixels from 0 to 255 to a range."""
+    product = f'images * ({high - low:g} / 255)'
+    return f'{product} {"-" if low < 0 else "+"} {abs(low):g}' if low else product
 
 
 def check_scales(network: str, scale: jax.Array, blocks: int) -> None:

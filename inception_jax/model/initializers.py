@@ -43,8 +43,9 @@ def init(
     They are the variables that a run with this seed and initializer starts from.
 
     Args:
-      scheme: one of `SCHEMES`. The default, `he`, is the initializer of the paper's
-        networks in configs/imagenet.py.
+      scheme: the initializer of the kernels: he, lecun, glorot or truncated_normal.
+        The default, `he`, is the initializer of the paper's networks in
+        configs/imagenet.py.
 
     >>> from inception_jax.networks import conv, network, one
     >>> net = network('tiny', one('stem', conv(4, 3, 2)), classes=10, input_size=8)
@@ -92,8 +93,8 @@ def initial_variables(network: Network, *, seed: int, scheme: str) -> dict:
     value of their op. A user-defined module is initialized by its own `init`.
 
     Args:
-      scheme: how kernels are drawn, one of `SCHEMES`; or `zeros`, if only the shapes
-        matter.
+      scheme: the initializer of the kernels, as in `init`; or `zeros`, if only the
+        shapes matter.
 
     Raises:
       ValueError: there is no such scheme, or a user-defined module has other parameters

@@ -25,7 +25,8 @@ class Images:
         up to 1.
       square_crop: whether evaluation crops a square whose side is `crop_fraction` of
         the image's shorter side.
-      interpolation: how evaluation resizes an image, one of `INTERPOLATIONS`.
+      interpolation: how evaluation resizes an image: bilinear, float_bilinear,
+        smooth_bilinear or smooth_bicubic.
       pixel_range: the two values to which the pixel values 0 and 255 are mapped.
 
     Raises:

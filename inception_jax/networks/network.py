@@ -195,7 +195,20 @@ class Network:
     def _repr_svg_(self):
         from inception_jax.networks.figures.figure import draw
 
-        return draw(self)
+        try:
+            return draw(self)
+        except Exception:  # A notebook shows the line of `_repr_pretty_` instead.
+            return None
+
+    def _repr_pretty_(self, printer, cycle):
+        from inception_jax.networks.shapes import measure
+
+        try:
+            measure(self)
+        except Exception:  # `str` says why.
+            printer.text(str(self))
+        else:
+            printer.text(repr(self))
 
 
 def network(name: str, *stages: Stage, **properties) -> Network:

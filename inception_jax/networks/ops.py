@@ -262,6 +262,9 @@ def expand(*, stddev: float | None = None) -> Conv:
     """Returns the linear 1x1 convolution at the end of a residual branch.
 
     It has as many filters as the trunk has channels.
+
+    >>> print(Residual(chain(conv(32, 3), expand()), scale=0.1))
+    relu(x + 0.1 * (3x3/32 -> 1x1/linear))
     """
     return Conv(None, linear=True, stddev=stddev)
 

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from inception_jax.networks.mean_squares import added_scales
 from inception_jax.networks.network import Network, map_network, residual_scales, trunk
@@ -79,7 +79,7 @@ def zero_init(network: Network) -> Network:
         if map_ops(_ordinary, op.branch) == op.branch:
             raise ValueError(
                 f'a residual branch of {network.name} has no linear convolution to '
-                'start at zero; end it with expand()'
+                'start at zero; end it with ij.expand()'
             )
         return dataclasses.replace(op, branch=map_ops(start_at_zero, op.branch))
 
@@ -201,27 +201,72 @@ def extra_batch_norm(network: Network) -> Network:
     return dataclasses.replace(network, stages=(*others, last))
 
 
-def with_scales(network: Network, scales: Sequence[float]) -> Network:
-    """Gives each residual sum a constant scale, in the order from the image on.
+def with_scales(
+    network: Network, scales: float | Sequence[float] | Mapping[str, float]
+) -> Network:
+    """Gives each residual sum a constant scale.
+
+    Args:
+      scales: one number for all residual sums, one number per sum from the image on, or
+        numbers by stage. The sums of a stage without a number keep their scales.
 
     Raises:
-      ValueError: the number of scales is not the number of residual sums.
+      ValueError: the number of scales is not the number of residual sums, or a stage
+        has no residual blocks.
 
     >>> from inception_jax.networks import conv, network, residual, stage
     >>> body = stage('a', 2, residual(conv(8), scale=1.0))
     >>> residual_scales(with_scales(network('tiny', body), (0.1, 0.2)))
     (0.1, 0.2)
+    >>> residual_scales(with_scales(network('tiny', body), {'a': 0.3}))
+    (0.3, 0.3)
     """
-    count = len(residual_scales(network))
-    if len(scales) != count:
+    rest = iter(scale_per_sum(network, scales, residual_scales(network)))
+    return _map_sums(lambda op: dataclasses.replace(op, scale=next(rest)), network)
+
+
+def scale_per_sum(
+    network: Network,
+    scales: float | Sequence[float] | Mapping[str, float],
+    default: Sequence[float],
+) -> tuple[float, ...]:
+    """Returns a scale for each residual sum, from the image on.
+
+    Args:
+      scales: as in `with_scales`.
+      default: the scales of the sums of stages that a mapping does not name.
+
+    Raises:
+      ValueError: as `with_scales`.
+    """
+    stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
+    if isinstance(scales, Mapping):
+        for stage in scales:
+            if stage not in stages:
+                raise ValueError(
+                    f'no stage {stage!r} of {network.name} has residual blocks; the '
+                    'stages with residual blocks are '
+                    f'{", ".join(dict.fromkeys(stages)) or "none"}'
+                )
+        pairs = zip(stages, default, strict=True)
+        numbers = [scales.get(stage, number) for stage, number in pairs]
+    else:
+        # Arrays of NumPy and JAX become lists and numbers.
+        values = scales.tolist() if hasattr(scales, 'tolist') else scales
+        is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
+        numbers = list(values) if is_sequence else max(1, len(stages)) * [values]
+        if len(numbers) != len(stages):
+            raise ValueError(
+                f'{len(numbers)} residual scales for {network.name}; give one number, '
+                f'one for each of its {len(stages)} residual blocks, or numbers by '
+                'stage'
+            )
+    try:
+        return tuple(map(float, numbers))
+    except (TypeError, ValueError):
         raise ValueError(
-            f'{len(scales)} residual scales for {network.name}, which has {count} '
-            'residual blocks; give one for each'
-        )
-    rest = iter(scales)
-    return _map_sums(
-        lambda op: dataclasses.replace(op, scale=float(next(rest))), network
-    )
+            f'residual scales {scales!r:.80} for {network.name}; expected numbers'
+        ) from None
 
 
 def _with_batch_norm(network: Network, op: Op) -> Op:

@@ -5,6 +5,7 @@ import functools
 import math
 from typing import NamedTuple
 
+from inception_jax.networks.images import LARGEST_SIZE
 from inception_jax.networks.network import (
     Network,
     auxiliary_head,
@@ -25,6 +26,9 @@ from inception_jax.networks.ops import (
     interpret,
     shape_text,
 )
+
+# The largest side that is tried in the search for the least input size.
+LARGEST_TRIAL = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Leaf:
         return int(isinstance(self.op, Conv | Dense))
 
 
+class TooSmall(ValueError):
+    """A window is larger than its grid, because the input is too small."""
+
+
 class Measured(NamedTuple):
     """A block with its shapes, and its leaves in the order of the walk."""
 
@@ -124,9 +132,15 @@ class _Shapes:
 
     def add(self, op: Residual, x: Shape, branch: Shape) -> Shape:
         if x != branch:
+            same_grid = x[:2] == branch[:2]
             raise ValueError(
                 f'a residual branch has the output {shape_text(branch)}, and its trunk '
-                f'is {shape_text(x)}; end it with expand(), and keep strides out of it'
+                f'is {shape_text(x)}; '
+                + (
+                    'end the branch with ij.expand()'
+                    if same_grid
+                    else 'keep strides and VALID windows out of the branch'
+                )
             )
         return x
 
@@ -135,7 +149,7 @@ def output_shape(op: Op, shape: Shape) -> Shape:
     """Returns the output shape of a leaf.
 
     Raises:
-      ValueError: a VALID window is larger than the grid.
+      TooSmall: a VALID window is larger than the grid.
     """
     match op:
         case Conv() | Pool():
@@ -172,7 +186,7 @@ def _grid(op, kernel, shape):
     if op.padding == 'SAME':
         return tuple(-(-side // op.stride) for side in shape[:2])
     if kernel[0] > shape[0] or kernel[1] > shape[1]:
-        raise ValueError(f'a window of {kernel[0]}x{kernel[1]} on {shape_text(shape)}')
+        raise TooSmall(f'a window of {kernel[0]}x{kernel[1]} on {shape_text(shape)}')
     return tuple((shape[i] - kernel[i]) // op.stride + 1 for i in (0, 1))
 
 
@@ -201,12 +215,12 @@ def _checked_measure(network: Network) -> tuple[Measured, ...]:
     try:
         return _measure(network)
     except ValueError as error:
-        least = least_input_size(network)
-        if network.input_size >= least:
-            raise
-        raise ValueError(
+        # A larger input makes windows fit, and nothing else.
+        if not isinstance(error, TooSmall):
+            raise _misfit(network, error) from error
+        raise TooSmall(
             f'input size {network.input_size} is too small for {network.name}; '
-            f'use at least {least}'
+            f'use at least {least_input_size(network)}'
         ) from error
 
 
@@ -230,20 +244,45 @@ def _measure(network: Network) -> tuple[Measured, ...]:
 
 def _measure_block(name: str, stage: str, op: Op, shape: Shape) -> Measured:
     shapes = _Shapes()
-    output = interpret(op, shape, shapes)
+    try:
+        output = interpret(op, shape, shapes)
+    except ValueError as error:
+        kind = TooSmall if isinstance(error, TooSmall) else ValueError
+        raise kind(f'in block {name}, {error}') from error
     return Measured(name, stage, op, shape, output, tuple(shapes.leaves))
+
+
+def check_image_size(network: Network, height: int, width: int) -> None:
+    """Raises ValueError unless the network fits images of this size."""
+    size = min(max(1, min(height, width)), LARGEST_SIZE)
+    try:
+        measure(dataclasses.replace(network, input_size=size))
+    except TooSmall:
+        least = least_input_size(network)
+        raise ValueError(
+            f'images of {height}x{width} are too small for {network.name}; use at '
+            f'least {least}x{least}'
+        ) from None
 
 
 def least_input_size(network: Network) -> int:
     """Returns the least side of a square image for which every window fits its grid.
 
     Raises:
-      ValueError: no side up to 1024 fits: the parts do not fit together.
+      ValueError: no side up to `LARGEST_TRIAL` fits: the parts do not fit together.
     """
-    for size in range(1, 1025):
+    for size in range(1, LARGEST_TRIAL + 1):
+        trial = dataclasses.replace(network, input_size=size)
         try:
-            _measure(dataclasses.replace(network, input_size=size))
+            _measure(trial)
             return size
         except ValueError as error:
             problem = error
-    raise ValueError(f'{network.name} does not fit together: {problem}')
+    raise _misfit(trial, problem)
+
+
+def _misfit(network: Network, problem: ValueError) -> ValueError:
+    size = network.input_size
+    return ValueError(
+        f'{network.name} does not fit together with images of {size}x{size}: {problem}'
+    )

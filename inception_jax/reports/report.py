@@ -40,8 +40,8 @@ def report(paths: StrPath | Iterable[StrPath], output: StrPath | None = None) ->
     >>> report('nowhere')
     Traceback (most recent call last):
       ...
-    ValueError: nowhere is no folder; expected the folder of a run (config.json) or of \
-a sweep (sweep.json); name the --workdir of train or sweep
+    ValueError: nowhere does not exist; expected the folder of a run (config.json) or \
+of a sweep (sweep.json), as train and sweep write it
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else paths
     page = None if output is None else local_path(output)

@@ -156,10 +156,10 @@ def _kind(folder: Path) -> str:
     for kind, file in (('sweep', 'sweep.json'), ('run', 'config.json')):
         if (folder / file).is_file():
             return kind
-    problem = 'holds no run and no sweep' if folder.is_dir() else 'is no folder'
+    problem = 'holds no run and no sweep' if folder.exists() else 'does not exist'
     raise ValueError(
         f'{folder} {problem}; expected the folder of a run (config.json) or of a sweep '
-        '(sweep.json); name the --workdir of train or sweep'
+        '(sweep.json), as train and sweep write it'
     )
 
 

@@ -202,7 +202,7 @@ def restore_checkpoint(
         reasons = '; '.join(f'{d.path.name}: {d.reason}' for d in damaged)
         raise ValueError(
             f'no checkpoint in {folder} can be read ({reasons}); restore one from a '
-            'copy, or start a new run in another --workdir'
+            'copy, or start a new run in another folder'
         )
     return None
 
@@ -233,7 +233,7 @@ def _read(manager: Manager, step: int, like: TrainState, accept: Callable):
         raise ValueError(
             f'the checkpoint {manager.directory / str(step)} was written by '
             f'inception_jax {version}, whose state has other arrays; resume the run '
-            'with that version, or start a new run in another --workdir'
+            'with that version, or start a new run in another folder'
         )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     state = _restore_item(manager, step, state=ocp.args.StandardRestore(abstract))

@@ -46,7 +46,7 @@ def run_identity(
 def check_workdir(folder: Path, identity: Mapping[str, Any]) -> None:
     """Raises ValueError if the folder holds a sweep, or a run of another identity."""
     if is_sweep(folder):
-        raise ValueError(f'{folder} holds a sweep; use another --workdir')
+        raise ValueError(f'{folder} holds a sweep; use another folder')
     if not is_run(folder):
         return
     try:
@@ -54,7 +54,7 @@ def check_workdir(folder: Path, identity: Mapping[str, Any]) -> None:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{folder / CONFIG} is not a file of a run, or is damaged; use another '
-            '--workdir'
+            'folder'
         ) from error
 
 
@@ -67,7 +67,7 @@ def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
         raise ValueError(
             f'workdir {folder} holds a run of {before["network"]} '
             f'({before["fingerprint"]}), and this config names {now["network"]} '
-            f'({now["fingerprint"]}); use another --workdir'
+            f'({now["fingerprint"]}); use another folder'
         )
     _check_config(folder, before, now)
     _check_replicas(folder, before, now)
@@ -79,7 +79,7 @@ def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:
             now['data'][split],
             f'the data of the {split} split have changed since the run in {folder} '
             'began',
-            'restore the data, or use another --workdir',
+            'restore the data, or use another folder',
         )
 
 
@@ -102,7 +102,7 @@ def _check_config(folder: Path, before: Mapping, now: Mapping) -> None:
         raise ValueError(
             f'workdir {folder} holds a run with config.{first}={old.get(first)!r}, and '
             f'this config has {new.get(first)!r} (fields that differ: {len(changed)}); '
-            'use another --workdir, or the config of the run'
+            'use another folder, or the config of the run'
         )
 
 
@@ -121,7 +121,7 @@ def _check_replicas(folder: Path, before: Mapping, now: Mapping) -> None:
             f'the run in {folder} has batch statistics of {counted(old, "part")} of a '
             f'batch, and here it would have batch statistics of '
             f'{counted(new, "device")}; use {counted(old, "device")}, or another '
-            '--workdir'
+            'folder'
         )
 
 
@@ -134,7 +134,7 @@ def _check_settings(folder: Path, before: Mapping, now: Mapping) -> None:
         ]
         raise ValueError(
             f'the run in {folder} began with {name}={values[0]} of JAX, and here it is '
-            f'{values[1]}; set {name.upper()} as it was, or use another --workdir'
+            f'{values[1]}; set {name.upper()} as it was, or use another folder'
         )
 
 
@@ -145,5 +145,6 @@ def _check_weights(folder: Path, before: Mapping, now: Mapping) -> None:
         named = 'other weights' if new else 'no weights'
         raise ValueError(
             f'the run in {folder} began with {began}, and config.recipe.init_from '
-            f'names {named}; resume it with --workdir alone, or use another --workdir'
+            f'names {named}; resume the run with its own config (--workdir alone), or '
+            'use another folder'
         )

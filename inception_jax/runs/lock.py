@@ -32,7 +32,7 @@ def lock_workdir(folder: Path) -> IO:
         file.close()
         raise WorkdirInUse(
             f'{holder} is at work in {folder}; wait until it ends, stop it, or use '
-            'another --workdir'
+            'another folder'
         ) from error
     except OSError as error:
         file.close()

@@ -84,7 +84,7 @@ def run(path: str | Path) -> 'Run':
 
     >>> run('no_such_folder')
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
 
     Raises:
       ValueError: the folder holds no run, or its config.json is damaged.
@@ -122,8 +122,9 @@ class Run:
             )
         identity = self._read_json(CONFIG)
         if identity is None:
+            problem = 'holds no run' if self.workdir.exists() else 'does not exist'
             raise ValueError(
-                f'{self.workdir} holds no run; start one with train --config'
+                f'{self.workdir} {problem}; check the path, or start a run with train'
             )
         return identity
 

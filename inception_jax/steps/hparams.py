@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception_jax.networks.network import Network, residual_scales, trunk
-from inception_jax.networks.ops import residuals
+from inception_jax.networks.network import Network, residual_scales
+from inception_jax.networks.rules import scale_per_sum
 from inception_jax.runtime import choices
 from inception_jax.steps.boundaries import constant_epochs, staircase_epochs
 
@@ -181,26 +181,14 @@ def _scale_per_block(
     Without residual blocks it returns one unused number, because Orbax saves no empty
     arrays.
     """
-    stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
     if scale is None:
         return tuple(default) or (1.0,)
     if isinstance(scale, Mapping):
-        for stage in scale:
-            if stage not in stages:
-                raise ValueError(
-                    f'no stage {stage!r} of {network.name} has residual blocks; the '
-                    'stages with residual blocks are '
-                    f'{", ".join(dict.fromkeys(stages)) or "none"}'
-                )
-        pairs = zip(stages, default, strict=True)
-        return tuple(scale.get(stage, number) for stage, number in pairs) or (1.0,)
+        return scale_per_sum(network, scale, default) or (1.0,)
     scales = np.ravel(scale).tolist()
-    if len(scales) not in (1, len(stages)):
-        raise ValueError(
-            f'{len(scales)} residual scales for {network.name}; give one number, or '
-            f'one for each of its {len(stages)} residual blocks'
-        )
-    return tuple(scales * max(1, len(stages)) if len(scales) == 1 else scales)
+    if len(scales) == 1:
+        return tuple(scales * max(1, len(residual_scales(network))))
+    return scale_per_sum(network, scales, default)
 
 
 def _check_pairs(values: Mapping[str, Any]) -> None:

@@ -62,7 +62,7 @@ def _reason_and_remedy(error: Exception) -> str | None:
                 'the step does not fit in the memory of the device '
                 f'({first_line(error)}); use a smaller config.run.batch_size, '
                 'config.recipe.accumulation, config.recipe.remat=all or '
-                'config.recipe.dtype=bfloat16, in another --workdir if this one '
+                'config.recipe.dtype=bfloat16, in another folder if this folder '
                 'refuses the change (train --dry-run reports what fits)'
             )
     return None

@@ -112,7 +112,7 @@ def check_same_network(file_network: Network, network: Network) -> None:
             'that network in config.network, with its width, depth and rule'
         )
     different = [
-        f'--config.network.{field}={getattr(file_network, field)}'
+        f'config.network.{field}={getattr(file_network, field)}'
         for field in CROP_FIELDS
         if getattr(file_network, field) != getattr(network, field)
     ]

@@ -77,7 +77,7 @@ def _check_checkpoints_exist(workdir: Path) -> None:
         raise ValueError(
             f'the run in {workdir} has made steps, and its checkpoints are missing; '
             f'restore {workdir / "checkpoints"} from a copy, or start a new run in '
-            'another --workdir'
+            'another folder'
         )
 
 
@@ -114,7 +114,7 @@ def newest_checkpoint(run: PreparedRun) -> TrainState:
         )
     if problem:
         raise ValueError(
-            f'{problem}; add --step {step} to use the checkpoint of step {step}, or '
+            f'{problem}; name step {step} (--step {step}) to use its checkpoint, or '
             'resume the run with train'
         )
     return state

@@ -73,7 +73,7 @@ def state_at(run: AnyRun, step: int | None = None) -> TrainState:
     >>> state = state_at('runs/quickstart', step=45)  # doctest: +SKIP
     >>> state_at('no_such_folder', step=45)
     Traceback (most recent call last):
-    ValueError: no_such_folder holds no run; start one with train --config
+    ValueError: no_such_folder does not exist; check the path, or start a run with train
     """
     prepared = open_run(run)
     if step is None:

@@ -102,7 +102,7 @@ def read_layout_file(
         except ValueError as error:
             if all(name.startswith(OUR_PREFIXES) for name in arrays):
                 raise ValueError(
-                    f'{path} is a weight file already; see --to'
+                    f'{path} is a weight file already; see --to (to=)'
                 ) from error
             raise ValueError(f'{path} as {network} of {layout}: {error}') from error
     if left_out:

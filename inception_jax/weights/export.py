@@ -51,7 +51,7 @@ FIELDS = {
 # Exports of older versions have no date.
 DATES = {'jax': str, 'made': str, 'expires': str | None}
 
-RENEW = 'export the weights again with --renew'
+RENEW = 'export the weights again with --renew (renew=True)'
 # JAX reads an exported program for six months at least (docs.jax.dev, jax.export).
 VALID = datetime.timedelta(days=180)
 

@@ -114,7 +114,8 @@ def check_trained(value: Any) -> None:
     """Raises TypeError for anything else than a trained network, such as a path."""
     if not isinstance(value, Trained):
         raise TypeError(
-            f'{value!r:.80} is not a trained network; open one with ij.trained(path)'
+            f'{value!r:.80} is not a trained network, a run or a path; open one with '
+            'ij.trained(path)'
         )
 
 

@@ -53,7 +53,7 @@ def test_the_papers_recipe(name, epochs):
             'use imagenet.py:inception_v4_slim',
         ),
         ('nowhere.py', 'the configs cifar10, imagenet, quickstart, stability$'),
-        ('configs/quikstart.py', r'stability; did you mean --config quickstart\?'),
+        ('configs/quikstart.py', r'stability; did you mean quickstart\?'),
     ],
 )
 def test_the_error_about_a_missing_config_says_what_to_use(path, repair):

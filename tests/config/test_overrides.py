@@ -2,7 +2,14 @@
 
 import pytest
 
-from inception_jax.config.overrides import literal, literals, override, resolve
+from inception_jax.config.experiment import SECTIONS, config_fields
+from inception_jax.config.overrides import (
+    SYNONYMS,
+    literal,
+    literals,
+    override,
+    resolve,
+)
 
 CONFIG = {
     'network': {'name': 'v3', 'width': {'stem': 0.5}, 'depth': 0.2},
@@ -53,6 +60,26 @@ def test_a_name_needs_its_section_only_where_there_are_two():
 def test_an_unknown_name_gets_the_nearest(name):
     with pytest.raises(ValueError, match=r'did you mean config\.run\.seed\?'):
         resolve(CONFIG, name)
+
+
+@pytest.mark.parametrize('name', ['lr', 'hparams.lr', 'run.LR'])
+def test_a_name_of_other_libraries_gets_the_field(name):
+    with pytest.raises(
+        ValueError, match=r'did you mean config\.hparams\.learning_rate'
+    ):
+        resolve(CONFIG, name)
+
+
+def test_every_synonym_leads_to_a_field_and_is_none():
+    for name, field in SYNONYMS.items():
+        section, last = field.split('.')
+        assert last in config_fields(SECTIONS[section])
+        assert not any(name in config_fields(target) for target in SECTIONS.values())
+
+
+def test_a_name_that_is_far_off_gets_no_suggestion():
+    with pytest.raises(ValueError, match=r'config\.zzz; docs/config\.md lists the fi'):
+        resolve(CONFIG, 'zzz')
 
 
 def test_an_override_leaves_the_config_alone_and_reaches_into_values():

@@ -1,6 +1,7 @@
 """A trained network as a value: predictions, features and evaluations in a notebook."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -18,6 +19,7 @@ from inception_jax.evaluation.probabilities import ensemble, load_probabilities
 from inception_jax.evaluation.scores import scores
 from inception_jax.evaluation.trained import TrainedNetwork, trained
 from inception_jax.model.initializers import initial_variables
+from inception_jax.runs.run import Run
 
 
 @pytest.fixture(scope='module')
@@ -121,6 +123,9 @@ def test_a_run_is_evaluated_on_its_own_images_and_writes_nothing(run, workdir):
     probabilities = run.evaluate()
     assert repr(probabilities) == 'Probabilities(64 images, 4 classes, tiny)'
     assert str(probabilities) == f'tiny: {probabilities.scores}'
+    parts = []
+    probabilities._repr_pretty_(SimpleNamespace(text=parts.append), False)
+    assert parts == [f'{probabilities!r}\n{probabilities}']
     error = 100 * np.mean(probabilities.softmax.argmax(1) != probabilities.labels)
     assert probabilities.scores == scores(probabilities)
     top_1 = probabilities.scores.top_1
@@ -156,12 +161,43 @@ def test_variables_of_a_notebook_predict_as_a_trained_network(pixels):
         ('nowhere.jpg', 'there is no such file or folder'),
         ([], 'no images; expected one path or array or more'),
         (np.zeros((20, 20, 3), np.uint8), r'a single image is image\[None\]'),
-        (np.zeros((1, 20, 20, 3), np.float32), 'type float32; expected uint8'),
+        (
+            np.zeros((5, 20, 20, 3), np.float32),
+            r'shape \[5, 20, 20, 3\] and type float32; expected pixels from 0 to 255',
+        ),
+        (
+            np.zeros((4, 8, 9), np.uint8),
+            r'\[4, 8, 9\] and .* grey: images\[\.\.\., None',
+        ),
+        (
+            np.zeros((2, 3, 8, 8), np.uint8),
+            r'\[2, 3, 8, 8\] .*\[images, height, width, ',
+        ),
+        (np.zeros((2, 0, 8, 3), np.uint8), r'images of shape \[2, 0, 8, 3\]'),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros(8)], r'image 1 of shape \[8\] and'),
+        (['a.png', np.zeros((8, 8, 3), np.uint8)], 'a list of paths and arrays'),
     ],
 )
 def test_other_images_are_refused_in_one_line(run, images, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         run.predict(images)
+    assert '\n' not in str(error.value)
+    with pytest.raises(ValueError, match=message):
+        run.features(images)
+
+
+def test_grey_pixels_are_predicted_with_and_without_a_channel(run, pixels):
+    grey = pixels[..., :1]
+    expected = run.predict(grey.repeat(3, axis=-1))
+    assert run.predict(grey) == run.predict(list(grey[..., 0])) == expected
+
+
+def test_a_run_or_its_folder_stands_for_its_network(workdir, run, pixels):
+    for either in (Run(workdir), str(workdir)):
+        assert str(evaluate(either)) == str(run.evaluate())
+    assert predict(Run(workdir), pixels) == run.predict(pixels)
+    with pytest.raises(TypeError, match='7 is not a trained network, a run or a path'):
+        evaluate(7)
 
 
 def test_a_path_that_holds_no_trained_network_is_refused(workdir, tmp_path):

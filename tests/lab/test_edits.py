@@ -118,7 +118,7 @@ def test_the_command_has_the_same_changes(parent, tmp_path):
     [
         ('params.c_99=init', 'params.c_99 names no block of .* expected one of stem'),
         ('params.logits=one', 'params.logits=one; expected init, zero or RUN@STEP'),
-        ('params.logits=runs/none@4', 'runs/none holds no run'),
+        ('params.logits=runs/none@4', 'runs/none does not exist'),
         ('batch_stats=zero', 'batch_stats=zero; expected init'),
         ('momentum_buffer=init', 'momentum_buffer=init; expected a number'),
         ('mean_square=-1', 'mean_square=-1; expected 0 or more'),

@@ -197,11 +197,11 @@ def test_a_run_and_a_sweep_do_not_share_a_folder(swept, tmp_path, capsys):
     assert main(arguments(member, '--grid=seed=0')) == 2
     assert 'holds a run; use another folder' in capsys.readouterr().err
     assert main(arguments(swept, command='train')) == 2
-    assert 'holds a sweep; use another --workdir' in capsys.readouterr().err
+    assert 'holds a sweep; use another folder' in capsys.readouterr().err
     assert main(['replay', f'--workdir={swept}', '--from=0', '--to=1']) == 2
     assert 'one of its members' in capsys.readouterr().err
     assert main(['sweep', f'--workdir={tmp_path}']) == 2
-    assert 'holds no sweep; start one' in capsys.readouterr().err
+    assert 'holds no sweep; check the path, or start' in capsys.readouterr().err
     assert main(['sweep', f'--workdir={swept}', '--config.run.epochs=9']) == 2
     assert 'fields are set with --config FILE.py only' in capsys.readouterr().err
 
@@ -253,7 +253,7 @@ def test_parts_are_all_members_once():
         (['--grid=seed=0,-1'], 'member seed=-1: config.run.seed is -1'),
         (['--grid=seed=0', '--shard=2/2'], 'i from 0 to n - 1'),
         (['--grid='], 'a grid names no field'),
-        ([], "no members; name some, e.g. --grid 'residual_scale=0.1,1'"),
+        ([], 'no members; give fields several values'),
         (['--list=/no/such.json'], '/no/such.json'),
     ],
 )

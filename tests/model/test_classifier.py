@@ -19,6 +19,7 @@ from inception_jax.networks import (
     Module,
     avg_pool,
     chain,
+    choose,
     conv,
     load,
     map_network,
@@ -231,7 +232,11 @@ def test_dropout_is_drawn_from_the_key_that_linen_gives_in_training():
 @pytest.mark.parametrize(
     ('images', 'options', 'message'),
     [
-        (np.zeros((2, 16, 16, 3), np.uint8), {}, 'images of dtype uint8; expected fl'),
+        (
+            np.zeros((2, 16, 16, 3), np.uint8),
+            {},
+            r'from -1 to 1: .* images \* \(2 / 255\) - 1',
+        ),
         (np.zeros((16, 16, 3), np.float32), {}, r'shape \[16, 16, 3\]; expected'),
         (np.zeros((2, 3, 16, 16), np.float32), {}, 'channels last'),
         (IMAGES, {'residual_scale': (0.1, 0.2, 0.3)}, 'each of its 2 residual blocks'),
@@ -252,6 +257,31 @@ def test_a_wrong_argument_is_refused_in_one_line(images, options, message):
 def test_a_dtype_that_only_some_layers_would_have_is_refused(dtype):
     with pytest.raises(ValueError, match=f'dtype {dtype}; expected float32 or bf'):
         Classifier(TINY, dtype=jnp.dtype(dtype)).apply({}, IMAGES, train=False)
+
+
+def test_images_that_are_too_small_are_refused_before_the_blocks():
+    net = choose('inception_resnet_v1', width=0.02, depth=0.1)
+    start = initial_variables(net, seed=0, scheme='zeros')
+    message = (
+        'images of 64x90 are too small for inception_resnet_v1; use at least 75x75'
+    )
+    with pytest.raises(ValueError, match=message):
+        Classifier(net).apply(start, np.zeros((1, 64, 90, 3)), train=False)
+
+
+def test_the_scaling_of_the_message_gives_the_pixel_range():
+    for low, high in ((-1.0, 1.0), (0.0, 1.0), (0.5, 2.0)):
+        net = dataclasses.replace(TINY, pixel_range=(low, high))
+        with pytest.raises(ValueError, match='scale pixels') as error:
+            Classifier(net).apply({}, np.zeros((1, 16, 16, 3), np.uint8), train=False)
+        scaling = str(error.value).partition(' with ')[2]
+        ends = eval(scaling, {'images': np.array([0, 255], np.uint8)})
+        np.testing.assert_allclose(ends, [low, high], atol=1e-6)
+
+
+def test_a_name_in_place_of_the_network_of_a_classifier_is_one_line():
+    with pytest.raises(TypeError, match=r"'inception_v4' is not a network; ij\.load"):
+        Classifier('inception_v4').apply({}, IMAGES, train=False)
 
 
 def test_variables_without_statistics_are_refused():

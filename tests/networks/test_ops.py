@@ -122,8 +122,22 @@ def test_a_branch_that_does_not_fit_its_trunk_is_refused():
         lambda op: Residual(conv(7), 0.1) if isinstance(op, Residual) else op,
         load('inception_resnet_v1'),
     )
-    with pytest.raises(ValueError, match='end it with expand'):
+    with pytest.raises(ValueError, match=r'end the branch with ij\.expand\(\)'):
         measure(odd)
+
+
+def test_a_misfit_names_the_network_the_block_and_the_sizes_of_its_input():
+    body = stage('a', 2, Residual(conv(4, 3), scale=0.1))
+    bad = network('bad', one('stem', conv(8, 3, 2)), body, input_size=32)
+    message = (
+        'bad does not fit together with images of 32x32: in block a_1, a residual '
+        'branch has the output 16x16x4, and its trunk is 16x16x8; end'
+    )
+    with pytest.raises(ValueError, match=message):
+        measure(bad)
+    strided = network('bad', stage('a', 1, residual(conv(4, 3, 2), scale=0.1)))
+    with pytest.raises(ValueError, match='keep strides and VALID windows out of'):
+        measure(strided)
 
 
 def test_map_ops_reaches_every_op_and_leaves_the_original():

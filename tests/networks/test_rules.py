@@ -5,6 +5,7 @@ import inspect
 import math
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from helpers.tiny import NET, PLAIN
 
@@ -33,10 +34,11 @@ from inception_jax.networks.network import (
     trunk,
 )
 from inception_jax.networks.ops import Conv
-from inception_jax.networks.rules import apply_rule, extra_batch_norm
+from inception_jax.networks.rules import apply_rule, extra_batch_norm, with_scales
 from inception_jax.networks.shapes import measure
 
 RULED = {name: apply_rule(name, NET) for name in RULES}
+V1 = load('inception_resnet_v1')
 every_rule = pytest.mark.parametrize('rule', RULES)
 # Inception-ResNet-v1: 5, 10 and 5 blocks on 256, 896 and 1792 channels.
 PARAMS = dict.fromkeys(RULES, 22_742_808) | {
@@ -141,11 +143,42 @@ def test_the_non_residual_network_has_ordinary_convolutions_alone():
     assert trunk_ops(plain)[1].ops[-1] == conv(384)
 
 
+@pytest.mark.parametrize(
+    ('scales', 'expected'),
+    [
+        (0.3, 20 * (0.3,)),
+        (np.float32(0.5), 20 * (0.5,)),
+        (np.arange(20), (*map(float, range(20)),)),
+        ({'a': 0.3, 'c': 1}, (*5 * (0.3,), *residual_scales(V1)[5:15], *5 * (1.0,))),
+    ],
+)
+def test_scales_are_one_number_or_numbers_by_block_or_stage(scales, expected):
+    assert residual_scales(with_scales(V1, scales)) == expected
+
+
+@pytest.mark.parametrize(
+    ('scales', 'message'),
+    [
+        (
+            [0.1] * 99,
+            '99 residual scales for .*; give one number, one for each of its 20',
+        ),
+        ({'z': 0.1}, "no stage 'z' of .* the stages with residual blocks are a, b, c"),
+        ('x', "residual scales 'x' for .*; expected numbers"),
+    ],
+)
+def test_scales_that_do_not_fit_the_network_are_refused(scales, message):
+    with pytest.raises(ValueError, match=message):
+        with_scales(V1, scales)
+    with pytest.raises(ValueError, match='1 residual scales for inception_v4'):
+        with_scales(load('inception_v4'), 0.3)
+
+
 def test_zero_init_needs_a_linear_convolution():
     odd = map_network(
         lambda op: Residual(conv(16), 0.2) if isinstance(op, Residual) else op, NET
     )
-    with pytest.raises(ValueError, match='end it with expand'):
+    with pytest.raises(ValueError, match=r'end it with ij\.expand'):
         apply_rule('zero_init', odd)
     assert trunk_ops(apply_rule('skip_init', odd))[1].branch == chain(
         conv(16), Scale(0.0, per_channel=False)

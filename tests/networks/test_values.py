@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ import inception_jax.networks
 from inception_jax.networks import (
     Images,
     Module,
+    Residual,
     by_block,
     chain,
     choose,
@@ -169,6 +171,21 @@ def test_a_network_that_does_not_fit_together_shows_what_is_wrong():
     assert str(net) == (
         f'{net!r}: input size 32 is too small for inception_v4; use at least 75'
     )
+
+
+def test_a_notebook_shows_a_network_that_does_not_fit_together_as_a_line():
+    net = network('bad', stage('a', 1, Residual(conv(4), scale=0.1)), input_size=8)
+    assert net._repr_svg_() is None
+    assert pretty_text(net) == str(net)
+    assert 'in block a_1, a residual branch' in str(net)
+    assert pretty_text(SMALL) == repr(SMALL)
+
+
+def pretty_text(value):
+    """Returns the text of a value in a notebook, with IPython's printer faked."""
+    parts = []
+    value._repr_pretty_(types.SimpleNamespace(text=parts.append), False)
+    return ''.join(parts)
 
 
 def test_blocks_and_stages_show_their_notation():

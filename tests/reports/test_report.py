@@ -304,7 +304,7 @@ def test_a_sweep_among_others_and_a_folder_given_twice_are_refused(tmp_path):
         report([run, run])
     with pytest.raises(ValueError, match='no folder was given'):
         report([])
-    with pytest.raises(ValueError, match='is no folder'):
+    with pytest.raises(ValueError, match='does not exist'):
         report([tmp_path / 'nowhere'])
 
 

@@ -118,7 +118,7 @@ def test_checkpoints_are_listed_by_step(folder):
 @pytest.mark.parametrize(
     ('files', 'message'),
     [
-        ({}, 'holds no run; start one with train --config'),
+        ({}, 'holds no run; check the path, or start a run with train'),
         ({'sweep.json': '{}'}, 'holds a sweep; name the folder of one of its members'),
         ({'config.json': '{'}, r'config\.json is damaged'),
         ({'config.json': '[]'}, r'config\.json is not a file of a run'),
@@ -130,7 +130,7 @@ def test_a_folder_without_a_run_is_refused_in_one_line(files, message, tmp_path)
     with pytest.raises(ValueError, match=message) as error:
         run(tmp_path)
     assert '\n' not in str(error.value)
-    with pytest.raises(ValueError, match='holds no run'):
+    with pytest.raises(ValueError, match='nothing does not exist; check the path, or'):
         run(tmp_path / 'nothing')
 
 

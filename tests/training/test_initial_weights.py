@@ -197,7 +197,7 @@ def test_weights_of_a_network_that_computes_otherwise_are_refused():
 def test_a_crop_other_than_that_of_the_weights_is_reported(capsys):
     ours = dataclasses.replace(narrow.V4, square_crop=True)
     check_same_network(narrow.V4, ours)
-    assert 'evaluated with other preprocessing: --config.network.square_crop=False' in (
+    assert 'evaluated with other preprocessing: config.network.square_crop=False' in (
         capsys.readouterr().err
     )
 

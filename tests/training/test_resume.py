@@ -55,7 +55,7 @@ def test_a_reader_refuses_an_older_checkpoint_unless_it_is_named(
     assert main(line) == 2
     printed = capsys.readouterr().err
     assert f'{workdir}/checkpoints/24 cannot be read' in printed
-    assert 'add --step 16 to use the checkpoint of step 16' in printed
+    assert 'name step 16 (--step 16) to use its checkpoint' in printed
     assert printed.count('\n') == 1
     assert main([*line, '--step=16']) == 0
     assert 'step 16' in ''.join(capsys.readouterr())

@@ -214,7 +214,7 @@ def test_batch_norm_goes_into_the_convolution_before_it():
 
 def test_there_is_one_scale_for_each_residual_block():
     for change in (folded, lambda net, scales: fold(net, {}, scales)):
-        with pytest.raises(ValueError, match='1 residual scales for tiny, '):
+        with pytest.raises(ValueError, match='1 residual scales for tiny; '):
             change(tiny.NET, [0.1])
 
 
