@@ -1,4 +1,4 @@
-"""Public names that are modules too: `inception_jax.network` on the site is the function.
+"""Public names that are modules too: on the site `ij.network` is the function.
 
 Griffe resolves the import of `network` from `inception_jax.networks` to the module
 `inception_jax.networks.network`, which has the same name.
