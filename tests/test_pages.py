@@ -38,6 +38,12 @@ def test_the_page_on_python_has_every_public_name():
     assert set(names) >= set(ij.__all__) - {'__version__'}
 
 
+def test_the_page_on_python_links_to_every_notebook():
+    page = (ROOT / 'docs/python.md').read_text()
+    names = sorted(path.name for path in (ROOT / 'docs/notebooks').glob('*.py'))
+    assert [name for name in names if f'](notebooks/{name})' not in page] == []
+
+
 def test_a_link_out_of_docs_leads_to_the_repository():
     path = ROOT / 'docs/hooks/links.py'
     spec = importlib.util.spec_from_file_location('links', path)

@@ -69,7 +69,7 @@ sweep = ij.sweep(
 #
 # A notebook shows a sweep as its stability map and its table. A channel is silent if it is zero for the whole
 # batch. A member is *dying* if on average half of the channels of the final feature map are silent, and *dead* if
-# 95 % of them are silent in every step of the window.
+# 95 % of them have been silent for the 20 steps of the window.
 
 # %%
 sweep

@@ -12,6 +12,8 @@ from inception_jax.__main__ import main
 from inception_jax.networks.describe.table import summary
 
 BLOCKS = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/extend.md').read_text(), re.S)
+FILE = re.compile(r'"""my_lab/(\w+\.py):')
+CODE = [text for text in BLOCKS if not FILE.match(text)]
 
 
 @pytest.fixture
@@ -19,9 +21,9 @@ def lab(tmp_path, monkeypatch):
     """Writes the files of the guide where Python finds them."""
     folder = tmp_path / 'my_lab'
     folder.mkdir()
-    for text in BLOCKS[:2]:
-        name = re.match(r'"""my_lab/(\w+\.py):', text).group(1)
-        (folder / name).write_text(text)
+    for text in BLOCKS:
+        if name := FILE.match(text):
+            (folder / name[1]).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith('my_lab')]:
@@ -73,8 +75,9 @@ def test_a_network_with_it_trains_from_a_config_by_import_path(lab):
     assert verdict['verdict'] == 'alive'
 
 
-def test_a_network_of_a_users_own_works_without_the_commands(lab):
-    exec(BLOCKS[2], {})
+@pytest.mark.parametrize('code', CODE, ids=range(len(CODE)))
+def test_the_other_code_of_the_guide_runs(lab, code):
+    exec(code, {})
 
 
 def test_the_commands_of_the_guide_start_from_another_folder(lab):
