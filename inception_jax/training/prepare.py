@@ -279,9 +279,10 @@ def _number_of_steps(settings: RunSection, images: int) -> int:
         )
     if steps < 1:
         raise ValueError(
-            f'config.run.epochs {settings.epochs:g} of {counted(images, "image")} '
-            f'makes less than one batch of {settings.batch_size}; raise '
-            'config.run.epochs or lower config.run.batch_size'
+            f'the run would make no step: {counted(settings.epochs, "epoch")} of '
+            f'{counted(images, "image")} fill less than half a batch of '
+            f'{counted(settings.batch_size, "image")}; lower config.run.batch_size to '
+            f'{images:,} or less, or raise config.run.epochs'
         )
     return steps
 
