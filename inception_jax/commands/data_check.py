@@ -20,6 +20,8 @@ DETAILS = (
     'too optimistic. The exit status is 1 if train would refuse the splits: an image '
     'cannot be read, a label is no class, or the splits have different classes.'
 )
+# The report counts the images of so many classes by name.
+MOST_CLASSES = 20
 EXAMPLES = (
     '--source digits --split train --split test',
     '--source folder:photos --split train --split val --format json',
@@ -88,13 +90,25 @@ def _table(report) -> str:
     return '\n'.join(lines)
 
 
+def _class_counts(classes) -> str:
+    """Returns the names of the first classes with their numbers of images."""
+    shown = [f'{name}: {count:,}' for name, count in classes.items()][:MOST_CLASSES]
+    rest = len(classes) - len(shown)
+    more = f', and {counted(rest, "more class", "more classes")}' if rest else ''
+    return f'{", ".join(shown)}{more}'
+
+
 def _split_lines(split) -> list[str]:
     counts = split.classes.values()
     empty = [name for name, count in split.classes.items() if not count]
     classes = counted(len(counts), 'class', 'classes')
     smallest, largest = min(counts), max(counts)
     least = '' if smallest == largest else f'{smallest:,} to '
-    lines = [f'{classes} with {least}{counted(largest, "image")} each']
+    each = ' each' if len(counts) > 1 else ''
+    lines = [
+        f'{classes} with {least}{counted(largest, "image")}{each}',
+        _class_counts(split.classes),
+    ]
     if empty:
         more = ', ...' if len(empty) > 5 else ''
         classes = counted(len(empty), 'class', 'classes')

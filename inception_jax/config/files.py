@@ -84,7 +84,7 @@ def shipped_configs() -> dict[str, Path]:
     """Returns the config files that come with the package, by name.
 
     >>> list(shipped_configs())
-    ['cifar10', 'imagenet', 'quickstart', 'stability']
+    ['cifar10', 'imagenet', 'photos', 'quickstart', 'stability']
     """
     return {path.stem: path for path in sorted(SHIPPED.glob('*.py'))}
 

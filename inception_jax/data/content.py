@@ -16,6 +16,8 @@ from inception_jax.runtime.messages import warn_once
 SAMPLED = 1000
 THREADS = 8
 
+# The numbers of an identity, each with its noun.
+COUNTS = {'images': ('image',), 'classes': ('class', 'classes')}
 CONTENT_DIFFERS = 'the content of images differs'
 
 
@@ -58,8 +60,12 @@ def source_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     Only keys of both identities are compared: older versions recorded fewer keys.
     """
     different = {key for key in before if key in now and before[key] != now[key]}
-    if different & {'images', 'classes', 'class_names'}:
-        return f'{_sizes(before)} then, {_sizes(now)} now'
+    if counts := [name for name in COUNTS if name in different]:
+        then, today = (_counts(identity, counts) for identity in (before, now))
+        return f'{then} then, {today} now'
+    if 'class_names' in different:
+        then, today = before['class_names'], now['class_names']
+        return f'the names of classes differ (digest {then} then, {today} now)'
     if 'listing' in different:
         return 'the ids or labels of images differ'
     return CONTENT_DIFFERS if different else ''
@@ -106,9 +112,5 @@ def _digest(parts: Iterable[str]) -> str:
     return whole.hexdigest()[:12]
 
 
-def _sizes(identity: Mapping[str, Any]) -> str:
-    return (
-        f'{counted(identity["images"], "image")} of '
-        f'{counted(identity["classes"], "class", "classes")} (digest of the names '
-        f'{identity["class_names"]})'
-    )
+def _counts(identity: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ' of '.join(counted(identity[name], *COUNTS[name]) for name in names)

@@ -21,12 +21,19 @@ from inception_jax.data.example import Source, Unreadable, read_example
 from inception_jax.data.geometry import check_range, random_area_crop
 from inception_jax.data.resize import crop_and_resize, resize
 from inception_jax.networks.images import check_crop_fraction
+from inception_jax.runtime import signals
 from inception_jax.runtime.messages import warn
 
 Batch = dict[str, np.ndarray]
 
 # After this many consecutive unreadable examples, loading fails even with `skip`.
 MOST_UNREADABLE = 16
+# After a signal, a batch may load for so long before its loading stops.
+MOST_SECONDS = 5.0
+
+
+class LoadingStopped(Exception):
+    """A signal stopped the loading of a batch."""
 
 
 def training_batches(
@@ -74,6 +81,8 @@ def training_batches(
       Unreadable: while iterating, if an example cannot be read; with `skip`, if 16
         consecutive examples cannot be read.
       LostWorker: while iterating, if a worker process has ended.
+      LoadingStopped: while iterating without workers, if a batch still loads some time
+        after `watch_signals` has caught a signal.
 
     >>> from inception_jax.data.sources.open import open_source
     >>> batches = training_batches(
@@ -105,12 +114,10 @@ def training_batches(
     def load(number: int) -> Batch:
         places = [rows.place(number * rows.local + row) for row in range(rows.local)]
         load_one = functools.partial(_first_readable, load_at) if skip else load_at
-        return _batch(map(load_one, places))
+        return _batch(map(load_one, _until_signal(places)))
 
     numbers = range(start, sys.maxsize // batch_size)
-    share = prefetch.cores() // workers if workers else prefetch.cores()
-    # Each thread holds a whole batch in memory. More threads wait for each other.
-    threads = threads or max(1, min(share, prefetch.CORES_PER_WORKER))
+    threads = threads or prefetch.thread_count(workers)
     return prefetch.load_in_order(numbers, load, workers=workers, threads=threads)
 
 
@@ -236,6 +243,14 @@ def _load(source: Source, index: int, cut: Callable[[np.ndarray], np.ndarray]) -
         'label': np.int32(example.label),
         'example': np.uint32(index),
     }
+
+
+def _until_signal(places: Iterable[int]) -> Iterator[int]:
+    """Yields places until a signal has waited too long for the end of a batch."""
+    for place in places:
+        if signals.seconds_since_signal() > MOST_SECONDS:
+            raise LoadingStopped('a signal came while a batch was loaded')
+        yield place
 
 
 def _first_readable(load: Callable[[int], Batch], place: int) -> Batch:

@@ -58,6 +58,21 @@ def worker_count(workers: int | None, cores: int, batch_bytes: int) -> int:
     return min(cores // CORES_PER_WORKER, free // 2 // (READY * batch_bytes))
 
 
+def thread_count(workers: int) -> int:
+    """Returns the number of threads of each process that load batches.
+
+    Each thread holds a whole batch in memory. More threads wait for each other.
+    """
+    share = cores() // workers if workers else cores()
+    return max(1, min(share, CORES_PER_WORKER))
+
+
+def batches_in_memory(workers: int) -> int:
+    """Returns the largest number of training batches that are in memory together."""
+    threads = thread_count(workers)
+    return workers * (threads + READY) if workers else threads
+
+
 def load_in_order(
     numbers: range,
     load: Callable[[int], Loaded],

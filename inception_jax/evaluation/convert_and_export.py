@@ -172,10 +172,10 @@ def _check_options_of_ours(source, is_run, to, of_layout) -> None:
         )
 
 
-def refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path, other_advice: str = '') -> None:
     """Raises ValueError if a path exists."""
     if path.exists():
-        raise ValueError(f'{path} exists already; name another output')
+        raise ValueError(f'{path} exists already; name another output{other_advice}')
 
 
 def export(
@@ -229,7 +229,7 @@ def check_export_path(
     if path.suffix != '.npz':
         raise ValueError(f'{path} is not a file of a program; expected FILE.npz')
     if renewed is None:
-        refuse_existing(path)
+        refuse_existing(path, ', or replace an export of the same network by --renew')
         return
     trained, options = renewed
     names, defaults = list(trained.class_names), export_network.__kwdefaults__

@@ -9,9 +9,11 @@ from inception_jax.config.experiment import MAY_CHANGE_ON_RESUME, completed
 from inception_jax.config.overrides import flatten
 from inception_jax.data.content import check_same_images, source_difference
 from inception_jax.networks.network import Network, fingerprint
-from inception_jax.runs.run import Run
+from inception_jax.runs.records import read_records
+from inception_jax.runs.run import Run, steps_done
 from inception_jax.runs.workdir import CONFIG, is_run, is_sweep
 from inception_jax.runtime.amounts import counted
+from inception_jax.runtime.messages import warn_once
 from inception_jax.runtime.numeric_settings import DEFAULTS, numeric_settings
 from inception_jax.runtime.version import VERSION
 
@@ -44,18 +46,36 @@ def run_identity(
 
 
 def check_workdir(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Raises ValueError if the folder holds a sweep, or a run of another identity."""
+    """Raises ValueError if the folder holds a sweep, or a run of another identity.
+
+    A run that has made no step is replaced, with a note.
+    """
     if is_sweep(folder):
         raise ValueError(f'{folder} holds a sweep; use another folder')
     if not is_run(folder):
         return
     try:
         check_same_run(folder, Run(folder).identity, identity)
+    except ValueError as error:
+        if has_begun(folder):
+            raise
+        difference, _, _ = str(error).rpartition('; ')
+        warn_once(
+            f'{folder} holds a run without a step, which starts anew: {difference}'
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{folder / CONFIG} is not a file of a run, or is damaged; use another '
             'folder'
         ) from error
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run has made a step; a fork has made those of its parent."""
+    run = Run(folder)
+    return bool(
+        run.checkpoints or run.lineage or steps_done(folder) or read_records(folder)
+    )
 
 
 def check_same_run(folder: Path, before: Mapping, now: Mapping) -> None:

@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 
@@ -11,6 +13,9 @@ COMPILED = '/jax/core/compile/backend_compile_duration'
 
 # A shorter compilation leaves too little memory to be worth a trim.
 LEAST_SECONDS = 1.0
+
+# The limit of a container in bytes, or `max`.
+CGROUP_LIMIT = Path('/sys/fs/cgroup/memory.max')
 
 
 def compute_where_called() -> None:
@@ -49,6 +54,14 @@ def trim_memory() -> None:
     if control := _library_function('mallctl'):
         # Arena 4096 stands for all arenas.
         control(b'arena.4096.purge', None, None, None, 0)
+
+
+def machine_memory() -> int:
+    """Returns the bytes of memory of this machine, or of the cgroup if it has less."""
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    with contextlib.suppress(OSError, ValueError):
+        memory = min(memory, int(CGROUP_LIMIT.read_text()))
+    return memory
 
 
 def jemalloc_version() -> str | None:

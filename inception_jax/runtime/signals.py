@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 SAME_SIGNAL_SECONDS = 1.0
 
+# The time of the signal that `watch_signals` has caught, by the monotonic clock.
+_caught_at: list[float] = []
+
 
 class Stopped(Exception):
     """A failure outside the program ended the work.
@@ -31,6 +34,7 @@ def watch_signals() -> Iterator[Callable[[], int | None]]:
         if not caught:
             caught.append(number)
             since = time.monotonic()
+            _caught_at[:] = [since]
         elif time.monotonic() - since > SAME_SIGNAL_SECONDS:
             restore_handlers()
             signal.raise_signal(number)
@@ -46,3 +50,12 @@ def watch_signals() -> Iterator[Callable[[], int | None]]:
         yield lambda: caught[0] if caught else None
     finally:
         restore_handlers()
+        _caught_at.clear()
+
+
+def seconds_since_signal() -> float:
+    """Returns the seconds since `watch_signals` caught a signal, 0 without a signal.
+
+    Any thread may call it. A long piece of work asks it, in order to end early.
+    """
+    return time.monotonic() - _caught_at[0] if _caught_at else 0.0

@@ -11,6 +11,7 @@ import jax
 
 from inception_jax.config.sections import RunSection
 from inception_jax.data.example import Unreadable
+from inception_jax.data.pipeline import LoadingStopped
 from inception_jax.data.prefetch import LostWorker
 from inception_jax.parallel.mesh import keep_pace, put_batch
 from inception_jax.runs import checkpoints
@@ -198,6 +199,10 @@ def intervals(
         step = steps.diagnosed_step if has_diagnosis(settings, done) else steps.step
         try:
             batch = next(batches)
+        except LoadingStopped:
+            if saved < done - 1:
+                yield Interval(done - 1, state, metrics_so_far, Due(save=True))
+            return
         except (Unreadable, LostWorker, OSError):
             if saved < done - 1 and jax.process_count() == 1:
                 yield Interval(done - 1, state, metrics_so_far, Due(save=True))

@@ -1,7 +1,6 @@
 """From an experiment to a run that can start, or one line that says why it cannot."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,18 @@ from inception_jax.config.overrides import value_at
 from inception_jax.config.sections import RunSection
 from inception_jax.data.content import source_difference, source_identity
 from inception_jax.data.example import Example, check_same_classes, notes
+from inception_jax.data.prefetch import batches_in_memory, cores, worker_count
 from inception_jax.data.sources.open import Source, open_source
 from inception_jax.networks.describe.table import params
 from inception_jax.networks.network import Network
 from inception_jax.networks.shapes import measure
 from inception_jax.parallel.mesh import check_batch_size, check_processes, device_mesh
-from inception_jax.runs.identity import check_workdir, run_identity
+from inception_jax.runs.identity import check_workdir, has_begun, run_identity
 from inception_jax.runs.run import Run
 from inception_jax.runs.workdir import CONFIG, check_workdir_path, is_run
 from inception_jax.runtime.amounts import counted, memory_text
 from inception_jax.runtime.json_files import misfit
+from inception_jax.runtime.memory import machine_memory
 from inception_jax.runtime.messages import warn, warn_once
 from inception_jax.steps.batch_statistics import check_batch_norm
 from inception_jax.steps.hparams import Hparams, hparams_for
@@ -201,7 +202,7 @@ def _prepare_with(
 ) -> PreparedRun:
     """Prepares a run; `identities` are those of its images, by split."""
     check_workdir_path(workdir)
-    settings, parallel = experiment.run, experiment.parallel
+    settings, parallel, data = experiment.run, experiment.parallel, experiment.data
     mesh = device_mesh(parallel.parameter_devices)
     check_batch_size(settings.batch_size, mesh, experiment.recipe.accumulation)
     check_processes(parallel)
@@ -210,7 +211,7 @@ def _prepare_with(
     check_batch_norm(
         network, sharing_images(experiment, mesh), experiment.recipe.frozen
     )
-    check_memory(network, settings.batch_size)
+    check_memory(network, settings.batch_size, data.workers)
     steps = _number_of_steps(settings, len(train_source))
     steps_per_epoch = len(train_source) / settings.batch_size
     hparams = hparams_for(
@@ -251,22 +252,29 @@ def sharing_images(experiment: Experiment, mesh: Mesh) -> int:
     return images // mesh.size if per_device else images
 
 
-def check_memory(network: Network, batch_size: int) -> None:
+def check_memory(network: Network, batch_size: int, workers: int | None = None) -> None:
     """Raises ValueError if a run can never fit in the memory of this machine.
 
     A run holds at least the parameters, their EMA weights and an optimizer's state, and
-    the part of a batch that this process loads.
+    the batches that this process loads at the same time.
     """
     parameters = sum(params(network, block) for block in measure(network))
-    images = batch_size // jax.process_count()
-    needed = 3 * 4 * parameters + 3 * images * network.input_size**2
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    if needed > memory:
+    images, size = batch_size // jax.process_count(), network.input_size
+    batch_bytes = 3 * images * size**2
+    batches = batches_in_memory(worker_count(workers, cores(), batch_bytes))
+    loaded, needed = batches * batch_bytes, 3 * 4 * parameters
+    memory = machine_memory()
+    if needed + loaded > memory:
+        advice = (
+            'lower config.run.batch_size, e.g. to 32'
+            if loaded > needed
+            else 'lower config.network.width and depth'
+        )
         raise ValueError(
             f'{network.name} with {parameters:,} parameters and '
-            f'{counted(images, "image")} of {network.input_size} pixels needs more '
-            f'than {memory_text(needed)}, and this machine has {memory_text(memory)}; '
-            'lower config.network.width and depth, input_size or config.run.batch_size'
+            f'{counted(batches, "batch", "batches")} of {counted(images, "image")} of '
+            f'{size} pixels needs more than {memory_text(needed + loaded)}, and this '
+            f'machine has {memory_text(memory)}; {advice}'
         )
 
 
@@ -279,9 +287,10 @@ def _number_of_steps(settings: RunSection, images: int) -> int:
         )
     if steps < 1:
         raise ValueError(
-            f'config.run.epochs {settings.epochs:g} of {counted(images, "image")} '
-            f'makes less than one batch of {settings.batch_size}; raise '
-            'config.run.epochs or lower config.run.batch_size'
+            f'the run would make no step: {counted(settings.epochs, "epoch")} of '
+            f'{counted(images, "image")} fill less than half a batch of '
+            f'{counted(settings.batch_size, "image")}; lower config.run.batch_size to '
+            f'{images:,} or less, or raise config.run.epochs'
         )
     return steps
 
@@ -295,12 +304,13 @@ def _initial_weights(
 ) -> str | None:
     """Returns the SHA-256 of the weights that a run starts from, None without any.
 
-    A run in the workdir has recorded it, so it resumes without the file.
+    A run that has made steps has recorded it, so it resumes without the file.
     """
     path = experiment.recipe.init_from
     if path is None:
         return None
-    recorded = Run(workdir).identity if is_run(workdir) else {}
+    resumes = is_run(workdir) and has_begun(workdir)
+    recorded = Run(workdir).identity if resumes else {}
     digest = recorded.get('weights')
     is_recorded = value_at(recorded, 'config.recipe.init_from') == path
     if digest and not is_recorded and not Path(path).exists():

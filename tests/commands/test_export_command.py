@@ -77,7 +77,7 @@ def test_the_file_describes_itself(workdir, tmp_path, capsys):
         ('net.bin', [], 'net.bin is not a file of a program; expected FILE.npz'),
         ('net.npz', ['--fold', '--scale-input'], 'a folded network holds its'),
         ('net.npz', ['--platforms=abacus'], 'platforms abacus; expected one or more'),
-        ('there.npz', [], 'there.npz exists already'),
+        ('there.npz', [], 'there.npz exists already; name another output, or rep'),
     ],
 )
 def test_a_mistake_is_one_line(name, options, message, workdir, tmp_path, capsys):

@@ -52,7 +52,7 @@ def test_the_papers_recipe(name, epochs):
             'imagenet_inception_v4.py:inception_v4_slim',
             'use imagenet.py:inception_v4_slim',
         ),
-        ('nowhere.py', 'the configs cifar10, imagenet, quickstart, stability$'),
+        ('nowhere.py', 'the configs cifar10, imagenet, photos, quickstart, stability$'),
         ('configs/quikstart.py', r'stability; did you mean quickstart\?'),
     ],
 )

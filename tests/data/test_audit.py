@@ -111,3 +111,25 @@ def test_files_that_are_ignored_and_classes_that_differ_are_reported(folder, cap
 def test_a_split_that_is_not_there_is_one_line(folder, capsys):
     assert main(['data-check', f'--source=folder:{folder}', '--split=tset']) == 2
     assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_class_folders_with_names_of_splits_are_noted(folder, capsys):
+    assert main(['data-check', f'--source=folder:{folder}']) == 1
+    text = capsys.readouterr().out
+    assert '2 classes with 2 to 8 images each\n  train: 8, val: 2\n' in text
+    assert 'have the names of splits (train, val); name a split' in text
+    assert 'e.g. --split train' in text
+    assert check(folder) == 1
+    assert 'names of splits' not in capsys.readouterr().out
+
+
+def test_one_class_is_not_counted_for_each(capsys):
+    assert main(['data-check', '--source=synthetic:9/1']) == 0
+    assert '  1 class with 9 images\n  0: 9\n' in capsys.readouterr().out
+
+
+def test_the_first_20_of_many_classes_are_counted_by_name(capsys):
+    assert main(['data-check', '--source=synthetic:46/23']) == 0
+    text = capsys.readouterr().out
+    assert '23 classes with 2 images each\n  0: 2, 1: 2, ' in text
+    assert ', 19: 2, and 3 more classes\n' in text

@@ -59,8 +59,23 @@ def test_other_numbers_are_named(folder):
     before = identity(folder)
     (folder / 'ant' / 'a.png').unlink()
     difference = source_difference(before, identity(folder))
-    assert difference.startswith('4 images of 2 classes')
-    assert '3 images of 2 classes' in difference
+    assert difference == '4 images then, 3 images now'
+
+
+def test_another_number_of_classes_is_named(folder):
+    before = identity(folder)
+    shutil.rmtree(folder / 'bee')
+    difference = source_difference(before, identity(folder))
+    assert difference == '4 images of 2 classes then, 2 images of 1 class now'
+
+
+def test_digests_are_printed_only_if_the_names_of_classes_differ(folder):
+    before = identity(folder)
+    (folder / 'bee').rename(folder / 'cat')
+    now = identity(folder)
+    digests = before['class_names'], now['class_names']
+    expected = 'the names of classes differ (digest {} then, {} now)'.format(*digests)
+    assert source_difference(before, now) == expected
 
 
 def test_changed_labels_of_arrays_are_noticed_beyond_the_sample(monkeypatch):

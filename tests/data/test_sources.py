@@ -454,12 +454,14 @@ def test_a_missing_part_of_a_tfds_folder_is_named(
     ('spec', 'message'),
     [
         ('tdfs:cifar10', 'did you mean tfds:NAME.*forms are digits, tfds:.*synthetic'),
-        ('imagenet', "unknown source 'imagenet'; The forms are"),
+        ('imagenet', "unknown source 'imagenet'; the forms are"),
         ('tfds:', 'did you mean tfds:NAME'),
         ('digits', "no split 'nope'; its splits are train, test"),
         ('synthetic:5', 'write e.g. synthetic:1024/10'),
         ('synthetic:0/1', 'write e.g. synthetic:1024/10'),
-        ('folder:{}/missing', 'nope is not a folder'),
+        ('folder:{}/missing', 'missing does not exist; name .* as folder:PATH$'),
+        ('folder:{}/noep', r'noep does not exist; did you mean .*nope\? Name'),
+        ('folder:{}/nope', 'nope/nope is not a folder'),
         ('folder:{}', 'no image in a class folder'),
     ],
 )

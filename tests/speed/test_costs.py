@@ -15,6 +15,7 @@ from helpers.training import TINY
 from inception_jax.__main__ import main
 from inception_jax.config.experiment import experiment
 from inception_jax.parallel.mesh import device_mesh
+from inception_jax.runtime import memory
 from inception_jax.speed import costs
 from inception_jax.speed.roofline import CHIPS, largest_batch, roofline
 from inception_jax.steps.state import initial_state
@@ -156,6 +157,20 @@ def test_a_dry_run_needs_no_data_and_no_workdir(capsys):
     assert re.search(r'\n {12}[1-9][\d.]* KiB for state and batch\n', printed)
     assert re.search(r'traffic +[1-9][\d.]* MB of main memory a device', printed)
     assert 'MB as XLA counts, also on chip' in printed
+
+
+def test_a_step_that_needs_more_memory_than_the_machine_is_reported(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(memory, 'machine_memory', lambda: 2**10)
+    assert dry_run() == 1
+    printed = capsys.readouterr()
+    assert re.search(
+        r'the step does not fit: it needs .* MiB, and this machine has 1.00 KiB; use a '
+        'smaller batch',
+        printed.err,
+    )
+    assert 'for state and batch' in printed.out
 
 
 @pytest.mark.parametrize(

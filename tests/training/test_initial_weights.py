@@ -6,13 +6,17 @@ import jax
 import numpy as np
 import pytest
 from helpers import narrow
+from helpers.paths import CONFIGS
 from helpers.steps import NUMBERS, RECIPE
 from helpers.tiny import NET
 from helpers.training import arguments, last_state
 from helpers.weight_files import write_trunk
 
 from inception_jax.__main__ import main
+from inception_jax.config.experiment import experiment
+from inception_jax.config.files import load_config
 from inception_jax.model.initializers import initial_variables
+from inception_jax.networks.catalogue import choose
 from inception_jax.steps.by_block import without_blocks
 from inception_jax.steps.hparams import hparams_for
 from inception_jax.training.initial_weights import (
@@ -21,6 +25,7 @@ from inception_jax.training.initial_weights import (
     load_initial_weights,
 )
 from inception_jax.weights import trained, weight_file
+from inception_jax.weights.layouts.catalogue import find_layout
 
 
 @pytest.fixture(scope='module')
@@ -110,6 +115,12 @@ def test_a_run_resumes_without_its_file_of_initial_weights(weights, tmp_path):
             {'network__width': 2.0},
             'tiny with other blocks than those of tiny',
         ),
+        ({'network__width': 2.0}, 'stem/conv0 with 8 filters, and here 16); set --con'),
+        (
+            {'network__width': 2.0},
+            ' --config.network.width=1.0 --config.network.depth=',
+        ),
+        ({'network__depth': 2.0}, 'first difference: '),
         (
             {'network__name': 'helpers.tiny:PLAIN'},
             'has weights of helpers.tiny:NET, not of helpers.tiny:PLAIN',
@@ -226,3 +237,37 @@ def test_a_trunk_without_head_begins_a_run_with_a_new_head(tmp_path):
     loaded = load_initial_weights(recipe, check(recipe), start)
     assert equal(without_blocks(loaded['params'], ('logits',)), variables['params'])
     assert equal(loaded['params']['logits'], start['params']['logits'])
+
+
+FLOAT = {
+    'batch_norm_gamma': False,
+    'square_crop': False,
+    'interpolation': 'float_bilinear',
+    'crop_fraction': 0.875,
+}
+
+
+@pytest.mark.parametrize(
+    ('layout', 'name', 'fields'),
+    [
+        ('timm', 'inception_v4_slim', {}),
+        ('timm', 'inception_resnet_v2_slim', {}),
+        ('slim', 'inception_v4_slim', FLOAT),
+        ('slim', 'inception_resnet_v2_slim', FLOAT),
+        ('slim', 'inception_v3', FLOAT),
+        ('keras', 'inception_resnet_v2_slim', FLOAT),
+        ('keras', 'inception_v3', FLOAT),
+        (
+            'torchvision',
+            'inception_v3_torchvision',
+            {'interpolation': 'smooth_bilinear', 'crop_fraction': 0.8742},
+        ),
+    ],
+)
+def test_the_config_for_photos_takes_released_weights(layout, name, fields, capsys):
+    """docs/weights.md lists these fields."""
+    changes = {f'network.{field}': value for field, value in fields.items()}
+    ours = experiment(load_config(CONFIGS / f'photos.py:{name}', **changes)).network
+    theirs = choose(name, **find_layout(layout, name).fields)
+    check_same_network(theirs, dataclasses.replace(ours, classes=3))
+    assert capsys.readouterr().err == ''

@@ -67,7 +67,7 @@ def test_images_that_are_not_all_there_are_noticed(folder, capsys):
         (folder / 'images' / 'test' / 'a' / f'{number}.png').unlink()
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
-    assert 'have changed since the run was trained: 24 images of 2' in printed
+    assert 'have changed since the run was trained: 24 images then, ' in printed
     assert ', 20 images of 2 classes' in printed
     assert 'restore them, or name another source' in printed
     assert printed.count('\n') == 1

@@ -1,16 +1,20 @@
 """Runs as a user starts them: from the command line to the files in the workdir."""
 
 import dataclasses
+import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import chex
 import cv2
 import jax
 import numpy as np
 import pytest
+from helpers.images import images
 from helpers.training import (
     apart,
     arguments,
@@ -21,8 +25,9 @@ from helpers.training import (
 )
 
 from inception_jax.__main__ import main
+from inception_jax.data import pipeline
 from inception_jax.runs.run import Run
-from inception_jax.runtime import compilation_cache
+from inception_jax.runtime import compilation_cache, signals
 from inception_jax.training.prepare import prepare
 
 
@@ -200,7 +205,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
 
 
 def test_changed_data_are_refused(tmp_path, capsys):
-    def images(folder, classes):
+    def write_images(folder, classes):
         for split in ('train', 'test'):
             for name in classes:
                 (folder / split / name).mkdir(parents=True, exist_ok=True)
@@ -209,13 +214,56 @@ def test_changed_data_are_refused(tmp_path, capsys):
                     cv2.imwrite(str(folder / split / name / f'{i}.png'), pixels)
 
     data, run = tmp_path / 'data', tmp_path / 'run'
-    images(data, ('a', 'b'))
+    write_images(data, ('a', 'b'))
     changes = {'data__source': f'folder:{data}', 'run__epochs': 2}
     assert main(arguments(run, **changes)) == 0
     (data / 'train' / 'a').rename(data / 'train' / 'z')
     (data / 'test' / 'a').rename(data / 'test' / 'z')
     assert main(arguments(run, **changes)) == 2
     assert 'the data of the train split have changed' in capsys.readouterr().err
+
+
+def test_a_run_without_a_step_starts_anew_after_a_broken_image_is_removed(
+    tmp_path, capsys
+):
+    images(tmp_path / 'data')
+    broken = tmp_path / 'data' / 'train' / '0' / 'broken.jpg'
+    broken.write_bytes(b'no image')
+    changes = {'data__source': f'folder:{tmp_path / "data"}', 'run__batch_size': 64}
+    assert main(arguments(tmp_path / 'run', **changes)) == 1
+    assert 'cannot decode image 0/broken.jpg' in capsys.readouterr().err
+    broken.unlink()
+    assert main(arguments(tmp_path / 'run', **changes)) == 0
+    printed = capsys.readouterr().err
+    assert 'holds a run without a step, which starts anew: the data of the' in printed
+    assert ' images then, ' in printed
+    assert 'use another --workdir' not in printed
+    last = last_state(tmp_path / 'run')
+    assert main(arguments(tmp_path / 'new', **changes)) == 0
+    assert str(last) == str(last_state(tmp_path / 'new'))
+
+
+@pytest.mark.parametrize('image', [1, 40])
+def test_a_signal_does_not_wait_for_a_batch_that_loads_for_long(
+    image, finished, tmp_path, monkeypatch
+):
+    numbers, load = itertools.count(1), pipeline._load
+
+    def load_slowly(*arguments):
+        if next(numbers) == image:
+            os.kill(os.getpid(), signal.SIGTERM)
+            deadline = time.monotonic() + 30
+            while not signals.seconds_since_signal() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        return load(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, 'MOST_SECONDS', 0.0)
+        patch.setattr(pipeline, '_load', load_slowly)
+        assert main(arguments(tmp_path)) == 128 + signal.SIGTERM
+    assert Run(tmp_path).outcome['steps_done'] < 6
+    assert main(arguments(tmp_path)) == 0
+    assert_same_runs(tmp_path, finished)
 
 
 def test_splits_of_other_classes_are_refused(tmp_path, capsys):

@@ -87,7 +87,32 @@ def _print_costs(experiment, mesh, output_format: str) -> int:
         return 1
     show = _json if output_format == 'json' else _table
     print(show(experiment, step_costs))
-    return 0
+    holder, limit, devices = _memory_limit(mesh)
+    needed = devices * step_costs.memory
+    if needed <= limit:
+        return 0
+    print(
+        f'the step does not fit: it needs {memory_text(needed)}, and {holder} has '
+        f'{memory_text(limit)}; use a smaller batch, recipe.accumulation or '
+        'recipe.remat',
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _memory_limit(mesh) -> tuple[str, float, int]:
+    """Returns who has the memory of a step, the bytes, and the devices that share it.
+
+    The bytes are infinite for a device of unknown memory.
+    """
+    from inception_jax.runtime.memory import machine_memory
+    from inception_jax.speed.roofline import CHIPS
+
+    device = mesh.devices.flat[0]
+    if device.platform == 'cpu':
+        return 'this machine', machine_memory(), mesh.size
+    chip = CHIPS.get(device.device_kind)
+    return 'a device', chip.memory if chip else math.inf, 1
 
 
 def _print_largest_batch(experiment, mesh, output_format: str) -> int:

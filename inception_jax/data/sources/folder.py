@@ -20,7 +20,11 @@ from inception_jax.data.sources.image_files import (
 )
 from inception_jax.data.sources.part import parse_part, part_indices
 from inception_jax.runtime.amounts import counted
+from inception_jax.runtime.choices import nearest
 from inception_jax.runtime.paths import local_path
+
+# Folders of these names are probably splits and not classes.
+SPLIT_NAMES = frozenset({'train', 'val', 'valid', 'validation', 'test'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Folder:
     def notes(self) -> tuple[str, ...]:
         """Notes on ignored files and on the order of the classes, one sentence each."""
         ignored = ignored_note(self.root, dict(self.ignored))
-        return tuple(filter(None, (ignored, self._order_note())))
+        return tuple(filter(None, (ignored, self._split_note(), self._order_note())))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -57,6 +61,18 @@ class Folder:
         name = self.files[index]
         image = (self.root / name).read_bytes()
         return Example(image, self.labels[index], utf8_name(name))
+
+    def _split_note(self) -> str:
+        names = self.class_names
+        if not SPLIT_NAMES.issuperset(names):
+            return ''
+        if not any(_folders(self.root / name) for name in names):
+            return ''
+        return (
+            f'{self.root}: the class folders have the names of splits '
+            f'({", ".join(names)}); name a split to read the classes inside it, '
+            f'e.g. --split {names[0]}'
+        )
 
     def _order_note(self) -> str:
         names = self.class_names
@@ -104,6 +120,13 @@ def open_folder(path: str, split: str | None) -> Folder:
 
 def _open_split(top: Path, split: str | None) -> Folder:
     root = top / (split or '')
+    if not top.exists():
+        beside = _folders(top.parent) if top.parent.is_dir() else ()
+        near = nearest(top.name, beside)
+        hint = f'did you mean {top.with_name(near)}? N' if near else 'n'
+        raise ValueError(
+            f'{top} does not exist; {hint}ame an existing folder as folder:PATH'
+        )
     if not root.is_dir():
         splits = sorted(_folders(top)) if split and top.is_dir() else []
         hint = f'; the splits are {", ".join(splits[:5])}' if splits else ''

@@ -50,7 +50,7 @@ def open_source(spec: str, split: str | None, *, data_dir: str | None = None) ->
     if spec == 'digits':
         return open_digits(split)
     near = nearest(form, FORMS)
-    hint = f'did you mean {FORMS[near]}? ' if near else ''
+    hint = f'did you mean {FORMS[near]}? The' if near else 'the'
     raise ValueError(
-        f'unknown source {spec!r}; {hint}The forms are {", ".join(FORMS.values())}'
+        f'unknown source {spec!r}; {hint} forms are {", ".join(FORMS.values())}'
     )
