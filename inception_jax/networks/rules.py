@@ -241,32 +241,43 @@ def scale_per_sum(
     """
     stages = [block.stage for block in trunk(network) for _ in residuals(block.op)]
     if isinstance(scales, Mapping):
-        for stage in scales:
-            if stage not in stages:
-                raise ValueError(
-                    f'no stage {stage!r} of {network.name} has residual blocks; the '
-                    'stages with residual blocks are '
-                    f'{", ".join(dict.fromkeys(stages)) or "none"}'
-                )
+        _check_stages(network, scales, stages)
         pairs = zip(stages, default, strict=True)
         numbers = [scales.get(stage, number) for stage, number in pairs]
     else:
-        # Arrays of NumPy and JAX become lists and numbers.
-        values = scales.tolist() if hasattr(scales, 'tolist') else scales
-        is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
-        numbers = list(values) if is_sequence else max(1, len(stages)) * [values]
-        if len(numbers) != len(stages):
-            raise ValueError(
-                f'{len(numbers)} residual scales for {network.name}; give one number, '
-                f'one for each of its {len(stages)} residual blocks, or numbers by '
-                'stage'
-            )
+        numbers = _one_or_several(scales, max(1, len(stages)))
+    if len(numbers) != len(stages):
+        raise ValueError(
+            f'{len(numbers)} residual scales for {network.name}; give one number, '
+            f'one for each of its {len(stages)} residual blocks, or numbers by stage'
+        )
     try:
         return tuple(map(float, numbers))
     except (TypeError, ValueError):
         raise ValueError(
             f'residual scales {scales!r:.80} for {network.name}; expected numbers'
         ) from None
+
+
+def _check_stages(
+    network: Network, names: Iterable[str], stages: Sequence[str]
+) -> None:
+    """Raises ValueError for a name that is no stage with residual blocks."""
+    for name in names:
+        if name not in stages:
+            raise ValueError(
+                f'no stage {name!r} of {network.name} has residual blocks; the stages '
+                'with residual blocks are '
+                f'{", ".join(dict.fromkeys(stages)) or "none"}'
+            )
+
+
+def _one_or_several(numbers: float | Iterable[float], count: int) -> list[float]:
+    """Lists numbers; one number is repeated `count` times."""
+    # Arrays of NumPy and JAX become numbers and lists.
+    values = numbers.tolist() if hasattr(numbers, 'tolist') else numbers
+    is_several = isinstance(values, Iterable) and not isinstance(values, str)
+    return list(values) if is_several else count * [values]
 
 
 def _with_batch_norm(network: Network, op: Op) -> Op:
