@@ -13,7 +13,7 @@ from inception_jax.commands.shared.cli import (
 )
 from inception_jax.runtime.amounts import counted
 
-HELP = 'read every image of a data set and report counts and duplicates'
+HELP = 'read all images of a data set and report counts and faults'
 DETAILS = (
     'The report has class counts, sizes, formats, unreadable images, ignored files '
     'and duplicates, also across splits. An image in both splits makes an evaluation '

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import print_now, refuse_arguments
 
-HELP = 'measure scale gradients, Jacobian gains and curvature of a run'
+HELP = 'measure scale gradients, gains and curvature of a run'
 DETAILS = (
     'The command computes everything on the batch of the next step, and writes '
     'probe-STEP.json into the run.'
