@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inception_jax.commands.shared import run_options
 from inception_jax.commands.shared.cli import path_option, print_now, refuse_arguments
 
-HELP = 'continue a run from one of its steps with something changed'
+HELP = 'continue a run from one of its steps with changes'
 DETAILS = (
     'The fork is a run of its own in another folder. The same command resumes a fork '
     'that was stopped. A change holds to the end; fork the fork to end it earlier.'

@@ -8,7 +8,7 @@ from inception_jax.commands.shared.cli import add_format, print_now
 from inception_jax.config.files import load_config
 from inception_jax.config.overrides import parse_overrides
 
-HELP = 'predict before training whether the logits layer overshoots'
+HELP = 'predict whether the logits layer will overshoot'
 DETAILS = (
     'The command makes forward passes at step 0 and trains nothing. The ratio compares '
     'the curvature of the logits layer with the largest one that the optimizer can '
