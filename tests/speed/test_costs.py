@@ -166,7 +166,7 @@ def test_a_step_that_needs_more_memory_than_the_machine_is_reported(
     assert dry_run() == 1
     printed = capsys.readouterr()
     assert re.search(
-        r'the step does not fit: it needs .* MiB, and this machine has 1.00 KiB; use a '
+        r'the step does not fit: it needs .* KiB, and this machine has 1.00 KiB; use a '
         'smaller batch',
         printed.err,
     )

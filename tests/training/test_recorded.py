@@ -68,7 +68,7 @@ def test_images_that_are_not_all_there_are_noticed(folder, capsys):
     assert main(['evaluate', f'--workdir={folder / "run"}']) == 2
     printed = capsys.readouterr().err
     assert 'have changed since the run was trained: 24 images then, ' in printed
-    assert ', 20 images of 2 classes' in printed
+    assert ', 20 images now; ' in printed
     assert 'restore them, or name another source' in printed
     assert printed.count('\n') == 1
 
