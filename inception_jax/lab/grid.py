@@ -24,7 +24,7 @@ ENGINES = ('sequential', 'devices', 'vmap')
 def short_names(fields: Iterable[str]) -> dict[str, str]:
     """Returns each dotted name without its section, unless two would be equal."""
     fields = list(dict.fromkeys(fields))
-    last = [field.partition('.')[2] or field for field in fields]
+    last = [field.partition('.')[2] for field in fields]
     return {
         field: short if last.count(short) == 1 else field
         for field, short in zip(fields, last, strict=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inception_jax.lab.edits import is_edit
 from inception_jax.lab.grid import short_names
 from inception_jax.plots.grouping import (
     CHANGE,
@@ -160,7 +161,9 @@ def fork_changes(origin: Mapping[str, Any]) -> str:
     """Returns the step at which a fork began and its changes, as a phrase."""
     short = short_names(origin['changes'])
     parts = [
-        f'{short[name]}: {value_text(old)} to {value_text(new)}'
+        f'{name} set to {value_text(new)}'
+        if is_edit(name)
+        else f'{short[name]}: {value_text(old)} to {value_text(new)}'
         for name, (old, new) in origin['changes'].items()
     ]
     return f'from step {origin["step"]:,}, {", ".join(parts) or "nothing changed"}'

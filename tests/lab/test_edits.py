@@ -100,7 +100,8 @@ def test_a_fork_with_edits_trains_and_records_them(parent, tmp_path):
     assert not equal(first.params['stem'], last.params['stem'])
     before = Run(parent).records('train')['loss']
     assert child.records('train')['loss'][-1] != before[-1]
-    assert 'momentum_buffer: None to 0' in ij.report([parent, child])
+    printed = ij.report([parent, child])
+    assert 'momentum_buffer set to 0, params.logits set to zero' in printed
 
 
 def test_the_command_has_the_same_changes(parent, tmp_path):
