@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.paths import ROOT
 from helpers.training import arguments
+from PIL import Image
 
 from inception_jax.__main__ import main
 from inception_jax.data.augment import to_range
@@ -16,7 +17,7 @@ from inception_jax.model.classifier import Classifier
 from inception_jax.training.states import trained_run
 
 GUIDE = (ROOT / 'docs/weights.md').read_text()
-(LOADER,) = [
+LOADER, PHOTO_LOADER = [
     text
     for text in re.findall(r'```python\n(.*?)```', GUIDE, re.S)
     if 'jax.export' in text
@@ -33,6 +34,17 @@ def workdir(tmp_path_factory):
 
 def export(workdir, path, *options):
     return main(['export', f'--workdir={workdir}', str(path), *options])
+
+
+def test_the_guide_classifies_a_photo_without_the_package(workdir, tmp_path):
+    assert export(workdir, tmp_path / 'mine.npz') == 0
+    pixels = np.random.default_rng(0).integers(256, size=(40, 50, 3), dtype='uint8')
+    Image.fromarray(pixels).save(tmp_path / 'cat.jpg')
+    command = [sys.executable, '-I', '-c', PHOTO_LOADER]
+    printed = subprocess.check_output(command, cwd=tmp_path, text=True)
+    percents = [float(line.split()[1]) for line in printed.splitlines()]
+    assert len(percents) == 3
+    assert percents == sorted(percents, reverse=True)
 
 
 @pytest.mark.parametrize('options', [[], ['--fold']])

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from helpers.probes import HPARAMS, SCALES, compiled, dense_hessian, examples, start
 
-from inception_jax.stability.curvature import edge_of_stability, largest_curvature
+from inception_jax.stability.curvature import (
+    Curvature,
+    edge_of_stability,
+    largest_curvature,
+)
 from inception_jax.stability.probes import hessian_product
 
 OPTIONS = {'seed': 0, 'tolerance': 1e-5, 'max_iterations': 100}
@@ -73,7 +77,8 @@ def test_small_matrices_and_those_of_low_rank_are_no_exception(size):
 
 
 def test_a_matrix_of_zeros_has_no_curvature():
-    assert largest(np.zeros((30, 30), np.float32)) == (0, 0, 1, True)
+    flat = largest(np.zeros((30, 30), np.float32))
+    assert flat == Curvature(0.0, 0.0, 1, True)
 
 
 def test_a_curvature_that_is_not_finite_is_a_result():
