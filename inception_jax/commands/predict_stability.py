@@ -12,8 +12,7 @@ HELP = 'predict whether the logits layer will overshoot'
 DETAILS = (
     'The command makes forward passes at step 0 and trains nothing. The ratio compares '
     'the curvature of the logits layer with the largest one that the optimizer can '
-    'descend: above 1 the layer overshoots. At laptop size networks with a ratio far '
-    'above 1 died.'
+    'descend: above 1 the layer overshoots.'
 )
 EXAMPLES = (
     '--config configs/stability.py --config.hparams.residual_scale=1.0',

@@ -42,7 +42,7 @@ REGIMES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class StabilityPrediction:
-    """What the first batches say about the stability of a network at step 0.
+    """The curvature of a network at step 0 over its stable limit.
 
     Attributes:
       network: the name of the network.

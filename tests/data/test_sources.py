@@ -460,7 +460,7 @@ def test_a_missing_part_of_a_tfds_folder_is_named(
         ('synthetic:5', 'write e.g. synthetic:1024/10'),
         ('synthetic:0/1', 'write e.g. synthetic:1024/10'),
         ('folder:{}/missing', 'missing does not exist; name .* as folder:PATH$'),
-        ('folder:{}/noep', r'noep does not exist; did you mean .*nope\? Name'),
+        ('folder:{}/noep', r'noep does not exist; did you mean folder:.*nope\?'),
         ('folder:{}/nope', 'nope/nope is not a folder'),
         ('folder:{}', 'no image in a class folder'),
     ],

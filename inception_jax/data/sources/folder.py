@@ -123,10 +123,10 @@ def _open_split(top: Path, split: str | None) -> Folder:
     if not top.exists():
         beside = _folders(top.parent) if top.parent.is_dir() else ()
         near = nearest(top.name, beside)
-        hint = f'did you mean {top.with_name(near)}? N' if near else 'n'
-        raise ValueError(
-            f'{top} does not exist; {hint}ame an existing folder as folder:PATH'
-        )
+        advice = 'name an existing folder as folder:PATH'
+        if near:
+            advice = f'did you mean folder:{top.with_name(near)}?'
+        raise ValueError(f'{top} does not exist; {advice}')
     if not root.is_dir():
         splits = sorted(_folders(top)) if split and top.is_dir() else []
         hint = f'; the splits are {", ".join(splits[:5])}' if splits else ''
